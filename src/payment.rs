@@ -1,0 +1,146 @@
+//! The Payment: what is authorized, what happened to it, what may still happen.
+//!
+//! Everything in here is pure and total: no IO, no clock, no randomness. Time
+//! and identifiers are arguments.
+//!
+//! Read on in: [`Transaction`] (one ledger entry), [`Balances`], [`Action`]
+//! (what a caller asks), [`Payment::admit`] (may it be reserved, and if not,
+//! exactly why), [`Payment::settle`] (what an outcome does), and
+//! [`Payment::register`] (how a Payment begins).
+
+mod action;
+mod admit;
+mod balances;
+mod ids;
+mod register;
+mod settle;
+mod transaction;
+
+pub use action::{Action, Reservation};
+pub use admit::{Admission, Refusal};
+pub use balances::{Balances, Inconsistent};
+pub use ids::{InvalidId, Nonce, PaymentId, PaymentKey, ProjectKey, Timestamp, TransactionId};
+pub use register::{Registration, RegistrationRefusal, RegistrationTransaction};
+pub use settle::{Outcome, Settlement};
+pub use transaction::{State, Transaction, TransactionKind};
+
+use crate::money::{Currency, Money};
+use std::collections::BTreeMap;
+
+/// One Payment with its whole ledger: the unit of consistency, one item in
+/// storage, changed by one conditional write at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payment {
+    /// Where it lives: project and id.
+    pub key: PaymentKey,
+    /// Raised by one with every write.
+    pub version: u64,
+    /// When it was registered here.
+    pub created_at: Timestamp,
+    /// When it was last written.
+    pub modified_at: Timestamp,
+    /// Digits after the decimal point of its currency, as they were when it was
+    /// registered: a later edition of ISO 4217 does not change old amounts.
+    pub fraction_digits: u8,
+    /// What is authorized, and where it has gone.
+    pub balances: Balances,
+    /// The ledger, by transaction id. At most [`Self::TRANSACTIONS_MAX`] when
+    /// an action is reserved.
+    pub transactions: BTreeMap<TransactionId, Transaction>,
+    /// The one action that may be at its connector now.
+    pub in_flight: Option<InFlight>,
+    /// The nonce of the last reservation that was withdrawn because nothing
+    /// was sent. A delayed copy of that write must not come to life again.
+    pub withdrawn: Option<Nonce>,
+    /// What the ledger does not interpret.
+    pub details: Details,
+}
+
+/// The slot that lets one action of a Payment go to its connector, and no other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InFlight {
+    /// The transaction that was reserved.
+    pub transaction: TransactionId,
+    /// Random for each attempt, so that a holder knows its own write again.
+    pub nonce: Nonce,
+    /// 1 for the first call to the connector with this transaction.
+    pub attempt: u32,
+    /// From this moment on the holder can no longer send anything.
+    pub lease: Timestamp,
+}
+
+/// What a Payment carries besides its ledger. JSON documents are kept as the
+/// text they came in, unread.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Details {
+    /// The amount that the Payment intends to receive.
+    pub amount_planned: Option<Money>,
+    /// A key given by the caller.
+    pub key: Option<String>,
+    /// The PSP's id of the Payment.
+    pub interface_id: Option<String>,
+    /// Names the connector: the key into the configured connectors.
+    pub payment_interface: Option<String>,
+    /// The payment method (`card`, `paypal`, …).
+    pub method: Option<String>,
+    /// Localized names of the method: a JSON object.
+    pub method_name: Option<String>,
+    /// The PSP's status code.
+    pub status_code: Option<String>,
+    /// The PSP's status in words.
+    pub status_text: Option<String>,
+    /// The customer: a JSON reference.
+    pub customer: Option<String>,
+    /// Identifies an anonymous session.
+    pub anonymous_id: Option<String>,
+    /// Custom fields: a JSON object.
+    pub custom: Option<String>,
+    /// What connectors noted: JSON objects.
+    pub interface_interactions: Vec<String>,
+}
+
+impl Payment {
+    /// How many transactions a Payment may have before actions are refused:
+    /// what one item can hold with room to spare.
+    pub const TRANSACTIONS_MAX: usize = 50;
+
+    /// The one currency of all its amounts.
+    pub fn currency(&self) -> Currency {
+        self.balances.authorized.currency()
+    }
+
+    /// The transactions whose outcome is still to come. What they hold stays
+    /// held. An Authorization is the PSP's business and never counts.
+    pub fn open_transactions(&self) -> impl Iterator<Item = &Transaction> {
+        self.transactions.values().filter(|transaction| transaction.is_open())
+    }
+
+    /// Whether this very reservation is the one in flight: how a holder knows
+    /// its own write again when the answer to it was lost.
+    pub fn is_held_by(&self, nonce: &Nonce) -> bool {
+        self.in_flight.as_ref().is_some_and(|slot| slot.nonce == *nonce)
+    }
+
+    /// When somebody should look at what is open, the earliest first; `None`
+    /// where nothing is open.
+    pub fn recover_at(&self) -> Option<Timestamp> {
+        self.open_transactions()
+            .map(|transaction| match &self.in_flight {
+                Some(slot) if slot.transaction == transaction.id => slot.lease,
+                Some(_) | None => transaction.timestamp.plus_ms(FIRST_LOOK_MS),
+            })
+            .min()
+    }
+
+    /// The same Payment, one version on.
+    fn changed(&self, at: Timestamp) -> Self {
+        Self {
+            version: self.version.saturating_add(1),
+            modified_at: at,
+            ..self.clone()
+        }
+    }
+}
+
+/// How long after its start an open transaction is first looked at.
+const FIRST_LOOK_MS: u64 = 60_000;

@@ -1,0 +1,273 @@
+//! May this action be reserved, and if not, exactly why?
+//!
+//! The conditions that the store writes under say the same as [`Payment::admit`]
+//! does; a property test holds the two together.
+
+#![warn(clippy::wildcard_enum_match_arm)]
+
+use super::{
+    Action, InFlight, Payment, Reservation, State, Timestamp, Transaction, TransactionId,
+    TransactionKind,
+};
+use crate::money::{Currency, Money};
+
+/// What a reservation would become: one transaction of this kind and amount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Admission {
+    /// What the transaction does.
+    pub kind: TransactionKind,
+    /// How much it holds until its outcome is known.
+    pub amount: Money,
+}
+
+impl Payment {
+    /// Says whether `reservation` may be made, and what it would become. A
+    /// repeat is told from a new request before anything else is looked at.
+    pub fn admit(&self, reservation: &Reservation) -> Result<Admission, Refusal> {
+        self.admit_identity(reservation)?;
+        if self.transactions.len() >= Self::TRANSACTIONS_MAX {
+            return Err(Refusal::TooManyTransactions);
+        }
+        match &reservation.action {
+            Action::Capture { amount } => self.admit_capture(*amount),
+            Action::Refund { amount, charge } => self.admit_refund(*amount, charge.as_ref()),
+            Action::Cancel => self.admit_cancel(),
+            Action::Reverse => self.admit_reverse(),
+        }
+    }
+
+    /// The Payment with `reservation` made: the transaction Initial, its amount
+    /// held, the slot taken.
+    pub fn reserve(&self, reservation: &Reservation) -> Result<Self, Refusal> {
+        let Admission { kind, amount } = self.admit(reservation)?;
+        let mut next = self.changed(reservation.at);
+        next.hold(reservation, kind, amount).map_err(|_| Refusal::Inconsistent)?;
+        next.in_flight = Some(InFlight::first(reservation));
+        let transaction = Transaction::reserved(reservation, kind, amount);
+        next.transactions.insert(transaction.id.clone(), transaction);
+        Ok(next)
+    }
+
+    fn admit_identity(&self, reservation: &Reservation) -> Result<(), Refusal> {
+        let repeated = self.transactions.get(&reservation.transaction);
+        if repeated.is_some_and(|transaction| !reservation.made(transaction)) {
+            return Err(Refusal::KeyReused);
+        }
+        match (&self.in_flight, repeated) {
+            (Some(slot), Some(known)) if slot.transaction != known.id => {
+                Err(Refusal::Repeated(known.state))
+            }
+            (Some(slot), _) if slot.is_expired(reservation.at) => Err(Refusal::LeaseExpired),
+            (Some(_), _) => Err(Refusal::InFlight),
+            (None, Some(known)) => Err(Refusal::Repeated(known.state)),
+            (None, None) if self.withdrawn == Some(reservation.nonce) => Err(Refusal::Withdrawn),
+            (None, None) => Ok(()),
+        }
+    }
+
+    fn admit_capture(&self, amount: Money) -> Result<Admission, Refusal> {
+        self.admit_currency(amount)?;
+        let balances = &self.balances;
+        if balances.capturable.take(amount).is_ok() {
+            return Ok(Admission { kind: TransactionKind::Charge, amount });
+        }
+        Err(if balances.authorized.is_zero() {
+            Refusal::NothingAuthorized
+        } else if balances.cancelled == balances.authorized {
+            Refusal::AlreadyCancelled
+        } else {
+            Refusal::ExceedsCapturable { asked: amount, available: balances.capturable }
+        })
+    }
+
+    fn admit_refund(
+        &self,
+        amount: Money,
+        charge: Option<&TransactionId>,
+    ) -> Result<Admission, Refusal> {
+        self.admit_currency(amount)?;
+        if self.balances.captured.is_zero() {
+            return Err(Refusal::NothingCaptured);
+        }
+        if let Some(charge) = charge {
+            let left = self.transactions.get(charge).and_then(|charge| charge.refundable);
+            let available = left.ok_or(Refusal::NoSuchCharge)?;
+            if available.take(amount).is_err() {
+                return Err(Refusal::ExceedsCharge { asked: amount, available });
+            }
+        }
+        match self.balances.refundable.take(amount) {
+            Ok(_) => Ok(Admission { kind: TransactionKind::Refund, amount }),
+            Err(_) => Err(Refusal::ExceedsRefundable {
+                asked: amount,
+                available: self.balances.refundable,
+            }),
+        }
+    }
+
+    /// `capturable = authorized > 0` says it all: by the sums that the balances
+    /// keep, nothing can be captured, cancelled or held then.
+    fn admit_cancel(&self) -> Result<Admission, Refusal> {
+        let balances = &self.balances;
+        if balances.authorized.is_zero() {
+            Err(Refusal::NothingAuthorized)
+        } else if balances.capturable == balances.authorized {
+            Ok(Admission {
+                kind: TransactionKind::CancelAuthorization,
+                amount: balances.authorized,
+            })
+        } else if !balances.captured.is_zero() {
+            Err(Refusal::AlreadyCaptured)
+        } else if !balances.cancelled.is_zero() {
+            Err(Refusal::AlreadyCancelled)
+        } else {
+            Err(Refusal::TransactionOpen)
+        }
+    }
+
+    fn admit_reverse(&self) -> Result<Admission, Refusal> {
+        let balances = &self.balances;
+        match self.admit_cancel() {
+            Err(Refusal::AlreadyCaptured) if self.open_transactions().next().is_some() => {
+                Err(Refusal::TransactionOpen)
+            }
+            Err(Refusal::AlreadyCaptured) if balances.refundable.is_zero() => {
+                Err(Refusal::NothingToReverse)
+            }
+            Err(Refusal::AlreadyCaptured) => {
+                Ok(Admission { kind: TransactionKind::Refund, amount: balances.refundable })
+            }
+            cancel => cancel,
+        }
+    }
+
+    fn admit_currency(&self, amount: Money) -> Result<(), Refusal> {
+        if amount.currency() == self.currency() {
+            return Ok(());
+        }
+        Err(Refusal::OtherCurrency { expected: self.currency(), found: amount.currency() })
+    }
+
+    /// Takes what the transaction needs out of what is available.
+    fn hold(
+        &mut self,
+        reservation: &Reservation,
+        kind: TransactionKind,
+        amount: Money,
+    ) -> Result<(), crate::money::MoneyError> {
+        let balances = &mut self.balances;
+        match kind {
+            TransactionKind::Charge | TransactionKind::CancelAuthorization => {
+                balances.capturable = balances.capturable.take(amount)?;
+            }
+            TransactionKind::Refund => {
+                balances.refundable = balances.refundable.take(amount)?;
+                let charge = reservation.action.charge();
+                if let Some(charge) = charge.and_then(|id| self.transactions.get_mut(id)) {
+                    charge.refundable =
+                        charge.refundable.map(|left| left.take(amount)).transpose()?;
+                }
+            }
+            // No action of ours makes these.
+            TransactionKind::Authorization | TransactionKind::Chargeback => {}
+        }
+        Ok(())
+    }
+}
+
+impl Transaction {
+    /// The transaction that `reservation` becomes.
+    fn reserved(reservation: &Reservation, kind: TransactionKind, amount: Money) -> Self {
+        Self {
+            id: reservation.transaction.clone(),
+            kind,
+            state: State::Initial,
+            amount,
+            timestamp: reservation.at,
+            reverses: reservation.action == Action::Reverse,
+            charge: reservation.action.charge().cloned(),
+            refundable: None,
+            merchant_reference: reservation.merchant_reference.clone(),
+            interaction_id: None,
+            interface_id: None,
+        }
+    }
+}
+
+impl InFlight {
+    /// The slot of a transaction's first attempt.
+    pub fn first(reservation: &Reservation) -> Self {
+        Self {
+            transaction: reservation.transaction.clone(),
+            nonce: reservation.nonce,
+            attempt: 1,
+            lease: reservation.lease,
+        }
+    }
+
+    /// Whether its holder can no longer send anything at `now`.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.lease < now
+    }
+}
+
+/// Every way in which our rules say no, and nothing was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// This very request was reserved before; that is how far it is.
+    Repeated(State),
+    /// A transaction with this id, but other content, is there.
+    KeyReused,
+    /// Another action, or an attempt of this one, is at its connector.
+    InFlight,
+    /// The slot is taken by one that can no longer send: take it over first.
+    LeaseExpired,
+    /// A late copy of a reservation that was withdrawn since.
+    Withdrawn,
+    /// The Payment is full.
+    TooManyTransactions,
+    /// The Payment is in another currency.
+    OtherCurrency {
+        /// The Payment's.
+        expected: Currency,
+        /// The action's.
+        found: Currency,
+    },
+    /// Nothing is authorized (yet).
+    NothingAuthorized,
+    /// More than is left to capture.
+    ExceedsCapturable {
+        /// What the action asks.
+        asked: Money,
+        /// What is left.
+        available: Money,
+    },
+    /// The authorization was released.
+    AlreadyCancelled,
+    /// There is nothing to refund from.
+    NothingCaptured,
+    /// More than is left to refund.
+    ExceedsRefundable {
+        /// What the action asks.
+        asked: Money,
+        /// What is left.
+        available: Money,
+    },
+    /// The named transaction is not a successful Charge of this Payment.
+    NoSuchCharge,
+    /// More than is left of the named Charge.
+    ExceedsCharge {
+        /// What the action asks.
+        asked: Money,
+        /// What is left of it.
+        available: Money,
+    },
+    /// Captured funds are refunded, not cancelled.
+    AlreadyCaptured,
+    /// A transaction whose outcome is still to come is in the way.
+    TransactionOpen,
+    /// All that was captured has been refunded.
+    NothingToReverse,
+    /// The ledger does not add up; see [`Payment::check`].
+    Inconsistent,
+}

@@ -1,0 +1,197 @@
+//! Names and moments, each valid by construction.
+
+use std::fmt;
+
+/// The key of a project: 2 to 36 of `a-z 0-9 _ -`, so that the `#` of a storage
+/// key cannot be forged.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProjectKey(String);
+
+impl ProjectKey {
+    /// Reads a project key.
+    pub fn parse(text: &str) -> Result<Self, InvalidId> {
+        let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+        if (2..=36).contains(&text.len()) && text.bytes().all(allowed) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidId)
+        }
+    }
+
+    /// The key as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The id of a Payment within its project: 1 to 256 characters, none of them a
+/// control character or a slash, and not a dot segment.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PaymentId(String);
+
+impl PaymentId {
+    /// Reads a Payment id.
+    pub fn parse(text: &str) -> Result<Self, InvalidId> {
+        let length = text.chars().count();
+        let foreign = |c: char| c.is_control() || c == '/' || c == '\\';
+        if (1..=256).contains(&length) && !text.contains(foreign) && text != "." && text != ".." {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidId)
+        }
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Where a Payment lives.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PaymentKey {
+    /// The project that owns it.
+    pub project: ProjectKey,
+    /// Its id there.
+    pub id: PaymentId,
+}
+
+impl fmt::Display for PaymentKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.project.as_str(), self.id.as_str())
+    }
+}
+
+/// The id of a transaction: 1 to 256 characters without control characters.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TransactionId(String);
+
+impl TransactionId {
+    /// Reads a transaction id.
+    pub fn parse(text: &str) -> Result<Self, InvalidId> {
+        if (1..=256).contains(&text.chars().count()) && !text.contains(char::is_control) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidId)
+        }
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<uuid::Uuid> for TransactionId {
+    fn from(id: uuid::Uuid) -> Self {
+        Self(id.to_string())
+    }
+}
+
+impl fmt::Display for TransactionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Made anew for each attempt, so that a writer knows its own write again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Nonce(u128);
+
+impl Nonce {
+    /// A nonce from 128 random bits.
+    pub fn new(bits: u128) -> Self {
+        Self(bits)
+    }
+
+    /// The bits.
+    pub fn bits(self) -> u128 {
+        self.0
+    }
+}
+
+/// A moment in milliseconds since the Unix epoch, UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// The last moment of the year 9999: what RFC 3339 can write.
+    pub const MAX: Self = Self(253_402_300_799_999);
+
+    /// A moment; later than [`Self::MAX`] becomes that.
+    pub fn from_ms(ms: u64) -> Self {
+        Self(ms.min(Self::MAX.0))
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub fn ms(self) -> u64 {
+        self.0
+    }
+
+    /// The moment that much later.
+    #[must_use]
+    pub fn plus_ms(self, ms: u64) -> Self {
+        Self::from_ms(self.0.saturating_add(ms))
+    }
+
+    /// The moment that much earlier.
+    #[must_use]
+    pub fn minus_ms(self, ms: u64) -> Self {
+        Self(self.0.saturating_sub(ms))
+    }
+
+    /// How long it is from `earlier` to here; 0 where that lies later.
+    pub fn ms_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// A name with characters or a length that such a name cannot have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a valid name")]
+pub struct InvalidId;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_project_key_cannot_forge_a_storage_key() {
+        for (text, valid) in [
+            ("demo", true),
+            ("a1", true),
+            ("my_project-2", true),
+            (&"a".repeat(36), true),
+            (&"a".repeat(37), false),
+            ("a", false),
+            ("", false),
+            ("Demo", false),
+            ("a#b", false),
+            ("a b", false),
+            ("..", false),
+        ] {
+            assert_eq!(ProjectKey::parse(text).is_ok(), valid, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_payment_id_is_one_path_segment() {
+        for (text, valid) in [
+            ("11111111-1111-4111-8111-111111111111", true),
+            ("a#b", true),
+            ("ü", true),
+            (&"ü".repeat(256), true),
+            (&"ü".repeat(257), false),
+            ("", false),
+            (".", false),
+            ("..", false),
+            ("a/b", false),
+            ("a\\b", false),
+            ("a\u{0}b", false),
+            ("a\nb", false),
+            ("a\u{85}b", false),
+        ] {
+            assert_eq!(PaymentId::parse(text).is_ok(), valid, "{text:?}");
+        }
+    }
+}

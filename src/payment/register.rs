@@ -1,0 +1,168 @@
+//! How a Payment begins: what happened before this service was asked.
+
+#![warn(clippy::wildcard_enum_match_arm)]
+
+use super::{
+    Balances, Details, Inconsistent, Payment, PaymentKey, State, Timestamp, Transaction, TransactionId,
+    TransactionKind,
+};
+use crate::money::{Currency, Money, MoneyError};
+use std::collections::BTreeMap;
+
+/// A Payment to be registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// Where it will live.
+    pub key: PaymentKey,
+    /// The amount that it intends to receive; its currency is the Payment's.
+    pub amount_planned: Money,
+    /// Digits after the decimal point of that currency.
+    pub fraction_digits: u8,
+    /// What happened so far, in order.
+    pub transactions: Vec<RegistrationTransaction>,
+    /// The rest of it. The planned amount is filled in.
+    pub details: Details,
+}
+
+/// A transaction that happened, or began, elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistrationTransaction {
+    /// Made by the caller; unique.
+    pub id: TransactionId,
+    /// What it does.
+    pub kind: TransactionKind,
+    /// How far it is. One that is Initial is taken as Unknown: somebody else
+    /// may be at the PSP with it.
+    pub state: State,
+    /// How much it moves: at least one minor unit.
+    pub amount: Money,
+    /// When.
+    pub timestamp: Timestamp,
+    /// The PSP's id of it.
+    pub interaction_id: Option<String>,
+    /// The connector's id of it.
+    pub interface_id: Option<String>,
+}
+
+impl Payment {
+    /// Builds the ledger of a new Payment from what is known of its past.
+    ///
+    /// A Payment with Charges but no Authorization is a sale: authorized and
+    /// captured at once. A Chargeback counts as refunded: the payer has it.
+    pub fn register(
+        registration: Registration,
+        at: Timestamp,
+    ) -> Result<Self, RegistrationRefusal> {
+        let Registration { key, amount_planned, fraction_digits, transactions, mut details } =
+            registration;
+        if transactions.len() >= Self::TRANSACTIONS_MAX {
+            return Err(RegistrationRefusal::TooManyTransactions);
+        }
+        let balances = Balances::of(amount_planned.currency(), &transactions)?;
+        details.amount_planned = Some(amount_planned);
+        let transactions: BTreeMap<_, _> = transactions
+            .into_iter()
+            .map(|past| (past.id.clone(), past.into_transaction()))
+            .collect();
+        let payment = Self {
+            key,
+            version: 1,
+            created_at: at,
+            modified_at: at,
+            fraction_digits,
+            balances,
+            transactions,
+            in_flight: None,
+            withdrawn: None,
+            details,
+        };
+        payment.check()?;
+        Ok(payment)
+    }
+}
+
+impl Balances {
+    fn of(
+        currency: Currency,
+        past: &[RegistrationTransaction],
+    ) -> Result<Self, RegistrationRefusal> {
+        let sum = |kind: TransactionKind, counts: fn(State) -> bool| {
+            past.iter()
+                .filter(|transaction| transaction.kind == kind && counts(transaction.state))
+                .try_fold(Money::zero(currency), |sum, transaction| sum.give(transaction.amount))
+        };
+        let done = |state| state == State::Success;
+        let captured = sum(TransactionKind::Charge, done)?;
+        let capturing = sum(TransactionKind::Charge, State::is_open)?;
+        let cancelled = sum(TransactionKind::CancelAuthorization, done)?;
+        let cancelling = sum(TransactionKind::CancelAuthorization, State::is_open)?;
+        let refunded = sum(TransactionKind::Refund, done)?
+            .give(sum(TransactionKind::Chargeback, done)?)?;
+        let refunding = sum(TransactionKind::Refund, State::is_open)?;
+
+        let is_sale =
+            !past.iter().any(|transaction| transaction.kind == TransactionKind::Authorization);
+        let authorized = if is_sale {
+            captured.give(capturing)?
+        } else {
+            sum(TransactionKind::Authorization, done)?
+        };
+        let placed = captured.give(capturing)?.give(cancelled)?.give(cancelling)?;
+        let capturable = authorized
+            .take(placed)
+            .map_err(|error| error.or(RegistrationRefusal::MorePlacedThanAuthorized))?;
+        let refundable = captured
+            .take(refunded.give(refunding)?)
+            .map_err(|error| error.or(RegistrationRefusal::MoreRefundedThanCaptured))?;
+        Ok(Self { authorized, capturable, captured, refundable, refunded, cancelled })
+    }
+}
+
+impl MoneyError {
+    /// `exceeds` where there was too little; otherwise what the error says.
+    fn or(self, exceeds: RegistrationRefusal) -> RegistrationRefusal {
+        match self {
+            Self::Exceeds { .. } => exceeds,
+            Self::TooLarge | Self::OtherCurrency { .. } => self.into(),
+        }
+    }
+}
+
+impl RegistrationTransaction {
+    fn into_transaction(self) -> Transaction {
+        let captured = self.kind == TransactionKind::Charge && self.state == State::Success;
+        Transaction {
+            refundable: captured.then_some(self.amount),
+            id: self.id,
+            kind: self.kind,
+            state: if self.state == State::Initial { State::Unknown } else { self.state },
+            amount: self.amount,
+            timestamp: self.timestamp,
+            reverses: false,
+            charge: None,
+            merchant_reference: None,
+            interaction_id: self.interaction_id,
+            interface_id: self.interface_id,
+        }
+    }
+}
+
+/// Why a Payment cannot be registered as it was described.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RegistrationRefusal {
+    /// No room would be left for an action.
+    #[error("a Payment can hold fewer than {max} transactions when it is registered", max = Payment::TRANSACTIONS_MAX)]
+    TooManyTransactions,
+    /// Charges and cancellations exceed what is authorized.
+    #[error("the Charges and cancellations are more than what is authorized")]
+    MorePlacedThanAuthorized,
+    /// Refunds and Chargebacks exceed what was captured.
+    #[error("the Refunds and Chargebacks are more than what was captured")]
+    MoreRefundedThanCaptured,
+    /// Amounts that do not fit together.
+    #[error(transparent)]
+    Money(#[from] MoneyError),
+    /// Transactions that do not fit together.
+    #[error(transparent)]
+    Inconsistent(#[from] Inconsistent),
+}

@@ -1,0 +1,195 @@
+//! What the outcome of a connector call does to the Payment.
+
+#![warn(clippy::wildcard_enum_match_arm)]
+
+use super::{Nonce, Payment, State, Timestamp, Transaction, TransactionId, TransactionKind};
+use crate::money::MoneyError;
+
+/// How one attempt at a connector ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The PSP did it.
+    Approved,
+    /// The PSP took it on and will report.
+    Received,
+    /// The PSP says no, and that can be trusted: nothing moved.
+    Rejected,
+    /// The connector provably never acted: nothing moved.
+    NeverExecuted,
+    /// It may have happened.
+    Unknown,
+}
+
+/// What settling came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// This is to be written.
+    Changed(Box<Payment>),
+    /// There is nothing to write: it was settled before, or the outcome does
+    /// not prove enough. That is the state it stays in.
+    Unchanged(State),
+    /// No such transaction: it was withdrawn before.
+    Gone,
+}
+
+impl Payment {
+    /// Applies the outcome of the attempt that `nonce` stands for: moves the
+    /// hold, the state and the slot. Settling again changes nothing.
+    ///
+    /// A positive outcome counts whenever it comes. A negative one counts only
+    /// while the transaction is Initial: once an attempt was ambiguous, "no"
+    /// proves nothing any more.
+    pub fn settle(
+        &self,
+        id: &TransactionId,
+        nonce: &Nonce,
+        outcome: Outcome,
+        at: Timestamp,
+    ) -> Result<Settlement, MoneyError> {
+        let Some(transaction) = self.transactions.get(id) else { return Ok(Settlement::Gone) };
+        let holds_slot = self.is_held_by(nonce);
+        let step = transaction.state.after(outcome);
+        if step == Step::Stay && !holds_slot {
+            return Ok(Settlement::Unchanged(transaction.state));
+        }
+        let mut next = self.changed(at);
+        if holds_slot {
+            next.in_flight = None;
+        }
+        match step {
+            Step::Stay => {}
+            Step::To(State::Success) => next.keep(id)?,
+            Step::To(State::Failure) => {
+                next.give_back(transaction)?;
+                next.set_state(id, State::Failure);
+            }
+            Step::To(open @ (State::Initial | State::Pending | State::Unknown)) => {
+                next.set_state(id, open);
+            }
+            Step::Withdraw => {
+                next.give_back(transaction)?;
+                next.transactions.remove(id);
+                next.withdrawn = Some(*nonce);
+            }
+        }
+        Ok(Settlement::Changed(Box::new(next)))
+    }
+
+    /// The Payment without a reservation of which nothing was sent, and fenced
+    /// against a copy of it that is still under way.
+    pub fn withdraw(
+        &self,
+        id: &TransactionId,
+        nonce: &Nonce,
+        at: Timestamp,
+    ) -> Result<Self, MoneyError> {
+        if self.is_held_by(nonce)
+            && let Settlement::Changed(next) = self.settle(id, nonce, Outcome::NeverExecuted, at)?
+        {
+            return Ok(*next);
+        }
+        let mut next = self.changed(at);
+        next.withdrawn = Some(*nonce);
+        Ok(next)
+    }
+
+    /// The Payment with its slot freed, if the holder's lease has run out: past
+    /// it nothing more can be sent, but something may have been.
+    pub fn expire(&self, now: Timestamp) -> Option<Self> {
+        let slot = self.in_flight.as_ref().filter(|slot| slot.is_expired(now))?;
+        let mut next = self.changed(now);
+        next.in_flight = None;
+        if let Some(transaction) = next.transactions.get_mut(&slot.transaction)
+            && transaction.state == State::Initial
+        {
+            transaction.state = State::Unknown;
+        }
+        Some(next)
+    }
+
+    fn set_state(&mut self, id: &TransactionId, state: State) {
+        if let Some(transaction) = self.transactions.get_mut(id) {
+            transaction.state = state;
+        }
+    }
+
+    /// Success: what was held is where it was meant to go.
+    fn keep(&mut self, id: &TransactionId) -> Result<(), MoneyError> {
+        let Some(transaction) = self.transactions.get_mut(id) else { return Ok(()) };
+        let (amount, balances) = (transaction.amount, &mut self.balances);
+        transaction.state = State::Success;
+        match transaction.kind {
+            TransactionKind::Charge => {
+                balances.captured = balances.captured.give(amount)?;
+                balances.refundable = balances.refundable.give(amount)?;
+                transaction.refundable = Some(amount);
+            }
+            TransactionKind::Refund => balances.refunded = balances.refunded.give(amount)?,
+            TransactionKind::CancelAuthorization => {
+                balances.cancelled = balances.cancelled.give(amount)?;
+            }
+            // No action of ours makes these; they hold nothing.
+            TransactionKind::Authorization | TransactionKind::Chargeback => {}
+        }
+        Ok(())
+    }
+
+    /// Failure: what was held is available again.
+    fn give_back(&mut self, transaction: &Transaction) -> Result<(), MoneyError> {
+        let (amount, balances) = (transaction.amount, &mut self.balances);
+        match transaction.kind {
+            TransactionKind::Charge | TransactionKind::CancelAuthorization => {
+                balances.capturable = balances.capturable.give(amount)?;
+            }
+            TransactionKind::Refund => {
+                balances.refundable = balances.refundable.give(amount)?;
+                let charge = transaction.charge.as_ref();
+                if let Some(charge) = charge.and_then(|id| self.transactions.get_mut(id)) {
+                    charge.refundable =
+                        charge.refundable.map(|left| left.give(amount)).transpose()?;
+                }
+            }
+            // No action of ours makes these; they hold nothing.
+            TransactionKind::Authorization | TransactionKind::Chargeback => {}
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Stay,
+    To(State),
+    Withdraw,
+}
+
+impl State {
+    /// The state machine: every state with every outcome.
+    fn after(self, outcome: Outcome) -> Step {
+        match (self, outcome) {
+            (Self::Initial, Outcome::Approved) => Step::To(Self::Success),
+            (Self::Initial, Outcome::Received) => Step::To(Self::Pending),
+            (Self::Initial, Outcome::Rejected) => Step::To(Self::Failure),
+            (Self::Initial, Outcome::NeverExecuted) => Step::Withdraw,
+            (Self::Initial, Outcome::Unknown) => Step::To(Self::Unknown),
+            (Self::Unknown, Outcome::Received) => Step::To(Self::Pending),
+            (Self::Pending | Self::Unknown, Outcome::Approved) => Step::To(Self::Success),
+            (Self::Pending, Outcome::Received) => Step::Stay,
+            // A "no" after an ambiguous attempt, or after the PSP took it on,
+            // is no proof.
+            (
+                Self::Pending | Self::Unknown,
+                Outcome::Rejected | Outcome::NeverExecuted | Outcome::Unknown,
+            ) => Step::Stay,
+            // Final. Only facts contradict what is final.
+            (
+                Self::Success | Self::Failure,
+                Outcome::Approved
+                | Outcome::Received
+                | Outcome::Rejected
+                | Outcome::NeverExecuted
+                | Outcome::Unknown,
+            ) => Step::Stay,
+        }
+    }
+}

@@ -1,0 +1,84 @@
+use super::TransactionId;
+use super::ids::Timestamp;
+use crate::money::Money;
+
+/// One ledger entry of a Payment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transaction {
+    /// Unique within the Payment, and the same for every attempt.
+    pub id: TransactionId,
+    /// What it does.
+    pub kind: TransactionKind,
+    /// How far it is.
+    pub state: State,
+    /// How much it moves. Never changes.
+    pub amount: Money,
+    /// When it was reserved, or when the PSP says that it happened.
+    pub timestamp: Timestamp,
+    /// The caller asked to reverse, and this is what it came to.
+    pub reverses: bool,
+    /// The Charge that a Refund belongs to, where the caller named one.
+    pub charge: Option<TransactionId>,
+    /// What is left of a successful Charge for refunds that name it.
+    pub refundable: Option<Money>,
+    /// The caller's reference.
+    pub merchant_reference: Option<String>,
+    /// The PSP's id of this transaction.
+    pub interaction_id: Option<String>,
+    /// The connector's id of this transaction.
+    pub interface_id: Option<String>,
+}
+
+impl Transaction {
+    /// Whether its outcome is still to come, and its amount held. An
+    /// Authorization holds nothing of ours.
+    pub fn is_open(&self) -> bool {
+        let moves = match self.kind {
+            TransactionKind::Charge
+            | TransactionKind::Refund
+            | TransactionKind::CancelAuthorization => true,
+            TransactionKind::Authorization | TransactionKind::Chargeback => false,
+        };
+        moves && self.state.is_open()
+    }
+}
+
+/// What a transaction does. The names are the platform's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TransactionKind {
+    /// The PSP holds funds of the payer.
+    Authorization,
+    /// A capture.
+    Charge,
+    /// Captured funds go back.
+    Refund,
+    /// The hold is released.
+    CancelAuthorization,
+    /// The payer's bank took captured funds back.
+    Chargeback,
+}
+
+/// How far a transaction is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    /// Reserved; its connector may be acting now.
+    Initial,
+    /// The PSP took it on and will report.
+    Pending,
+    /// It happened.
+    Success,
+    /// It provably did not happen.
+    Failure,
+    /// It may have happened: no answer that we may believe came back.
+    Unknown,
+}
+
+impl State {
+    /// Whether the outcome is still to come.
+    pub fn is_open(self) -> bool {
+        match self {
+            Self::Initial | Self::Pending | Self::Unknown => true,
+            Self::Success | Self::Failure => false,
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What the service needs of the world: a store, a connector, a clock. No
+//! method has a default: a forgotten one must not compile.
+
+use crate::money::Money;
+use crate::payment::{
+    Action, Payment, PaymentKey, Reservation, Timestamp, TransactionId, TransactionKind,
+};
+use std::future::Future;
+
+/// A cause, for the log; what a caller sees is decided elsewhere.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Where Payments live. Every write is conditional and durable when it answers.
+pub trait Store: Send + Sync {
+    /// Writes a Payment that is not there yet.
+    fn create(&self, payment: &Payment) -> impl Future<Output = Result<(), CreateError>> + Send;
+
+    /// Reads a Payment, consistently.
+    fn get(
+        &self,
+        key: &PaymentKey,
+    ) -> impl Future<Output = Result<Option<Payment>, StoreError>> + Send;
+
+    /// Reserves unseen, in one write and without a read: succeeds exactly where
+    /// [`Payment::admit`] would say yes to it, except that a reversal is only
+    /// tried as a cancel. Answers the Payment as it then is.
+    ///
+    /// A reservation that is already there with this nonce is our own lost
+    /// answer, and a success.
+    fn reserve(
+        &self,
+        reservation: &Reservation,
+    ) -> impl Future<Output = Result<Payment, ReserveError>> + Send;
+
+    /// Writes `to` over `from`, on condition that `from` is what is there. That
+    /// `to` is there already is our own lost answer, and a success.
+    fn replace(
+        &self,
+        from: &Payment,
+        to: &Payment,
+    ) -> impl Future<Output = Result<(), ReplaceError>> + Send;
+}
+
+/// Speaks to a PSP for us.
+pub trait Connector: Send + Sync {
+    /// Asks the connector to act, once, and waits for its answer until
+    /// `deadline` at the longest.
+    fn call(
+        &self,
+        call: &Call,
+        deadline: Timestamp,
+    ) -> impl Future<Output = Result<Verdict, ConnectorError>> + Send;
+}
+
+/// Tells the time. The core gets time as an argument; this is where it comes
+/// from.
+pub trait Clock: Send + Sync {
+    /// The time now.
+    fn now(&self) -> Timestamp;
+
+    /// Waits that long.
+    fn sleep_ms(&self, ms: u64) -> impl Future<Output = ()> + Send;
+}
+
+/// One request to a connector.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The Payment.
+    pub key: PaymentKey,
+    /// Its payment interface, which names the connector.
+    pub payment_interface: Option<String>,
+    /// The transaction: sent as `Idempotency-Key`, the same for every attempt.
+    pub transaction: TransactionId,
+    /// 1 for the first call with this transaction.
+    pub attempt: u32,
+    /// What the caller asked.
+    pub action: Action,
+    /// What the transaction does: tells what a reversal came to.
+    pub kind: TransactionKind,
+    /// The reserved amount.
+    pub amount: Money,
+    /// Digits after the decimal point of that amount.
+    pub fraction_digits: u8,
+    /// The caller's reference.
+    pub merchant_reference: Option<String>,
+    /// Goes with every message about this request.
+    pub correlation_id: String,
+    /// The caller's bearer token, for connectors that want it forwarded.
+    pub bearer: Option<Secret>,
+}
+
+/// Text that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret.
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The secret itself: for the one place that sends it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+/// What a connector answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The PSP did it.
+    Approved,
+    /// The PSP took it on and will report.
+    Received,
+    /// The PSP says no.
+    Rejected,
+}
+
+/// How a call to a connector can fail. The variants answer one question: may
+/// money have moved?
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectorError {
+    /// No: the request never left, or was refused before it was acted on.
+    #[error("the connector did not act; nothing was moved")]
+    NeverExecuted(#[source] BoxError),
+    /// Perhaps: it left, and no answer we may believe came back.
+    #[error("the outcome is unknown")]
+    OutcomeUnknown(#[source] BoxError),
+}
+
+/// The store could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It did not answer, or not with an answer; a write may have happened.
+    #[error("the store is unavailable")]
+    Unavailable(#[source] BoxError),
+    /// What it holds is not a Payment that adds up.
+    #[error("the stored Payment cannot be read")]
+    Corrupt(#[source] BoxError),
+}
+
+/// Why a Payment was not created.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// Another one has its key.
+    #[error("a Payment with this id exists")]
+    Exists,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why nothing was reserved.
+#[derive(Debug, thiserror::Error)]
+pub enum ReserveError {
+    /// No such Payment.
+    #[error("no such Payment")]
+    NotFound,
+    /// The condition said no; this is the Payment that it said no to.
+    #[error("the condition refused the reservation")]
+    Refused(Box<Payment>),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why a Payment was not replaced.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplaceError {
+    /// Somebody else wrote; this is what is there now.
+    #[error("the Payment has changed")]
+    Changed(Box<Payment>),
+    /// The Payment is not there any more.
+    #[error("the Payment is gone")]
+    Gone,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
