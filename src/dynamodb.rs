@@ -1,0 +1,242 @@
+//! Payments in DynamoDB: one item each, every write conditional.
+//!
+//! `reserve` is one `UpdateItem` that decides unseen; what it says no to comes
+//! back with the answer. Every other write is made over an item that was seen,
+//! on condition that it is still that version.
+
+mod changes;
+mod item;
+mod reserve;
+mod table;
+
+pub use table::create_table;
+
+use crate::payment::{Payment, PaymentKey, Reservation};
+use crate::ports::{BoxError, CreateError, ReplaceError, ReserveError, Store, StoreError};
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure as OnConditionFailure,
+};
+use aws_smithy_http_client::{Builder as HttpClientBuilder, tls};
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// How long one attempt at a write may take, before it is repeated.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a write may take with all its attempts.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(3);
+const ATTEMPTS_MAX: u32 = 3;
+
+/// The attributes of one item.
+type Item = HashMap<String, AttributeValue>;
+
+/// How DynamoDB is reached.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// The AWS region.
+    pub region: String,
+    /// Another address than the region's own: an emulator, a VPC endpoint.
+    pub endpoint_url: Option<String>,
+    /// Signs the requests. Never printed.
+    pub credentials: Credentials,
+}
+
+impl Connection {
+    /// A client with the time-outs and retries that the service counts on. It
+    /// connects when it is first used.
+    pub fn client(self) -> aws_sdk_dynamodb::Client {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(ATTEMPT_TIMEOUT)
+            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+            .operation_timeout(OPERATION_TIMEOUT)
+            .build();
+        let http_client = HttpClientBuilder::new()
+            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+            .build_https();
+        let mut config = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(self.region))
+            .credentials_provider(self.credentials)
+            .http_client(http_client)
+            .timeout_config(timeouts)
+            .retry_config(
+                RetryConfig::standard()
+                    .with_max_attempts(ATTEMPTS_MAX)
+                    .with_initial_backoff(Duration::from_millis(50)),
+            );
+        config.set_endpoint_url(self.endpoint_url);
+        aws_sdk_dynamodb::Client::from_conf(config.build())
+    }
+}
+
+/// A table of Payments.
+#[derive(Clone, Debug)]
+pub struct DynamoStore {
+    client: aws_sdk_dynamodb::Client,
+    table: String,
+}
+
+impl DynamoStore {
+    /// The Payments in `table`, which exists.
+    pub fn new(client: aws_sdk_dynamodb::Client, table: String) -> Self {
+        Self { client, table }
+    }
+
+    fn update(&self, key: &PaymentKey) -> UpdateItemFluentBuilder {
+        self.client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(item::primary_key(key)))
+            .return_values_on_condition_check_failure(OnConditionFailure::AllOld)
+    }
+}
+
+impl Store for DynamoStore {
+    async fn create(&self, payment: &Payment) -> Result<(), CreateError> {
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(item::from_payment(payment)))
+            .condition_expression("attribute_not_exists(pk)")
+            .return_values_on_condition_check_failure(OnConditionFailure::AllOld);
+        let Err(error) = put.send().await else { return Ok(()) };
+        match error.as_service_error() {
+            Some(PutItemError::ConditionalCheckFailedException(failed)) => match failed.item() {
+                // The SDK repeated a write whose answer was lost. This is that write.
+                Some(found) if item::to_payment(found, &payment.key)? == *payment => Ok(()),
+                Some(_) | None => Err(CreateError::Exists),
+            },
+            _ => Err(unavailable(error).into()),
+        }
+    }
+
+    async fn get(&self, key: &PaymentKey) -> Result<Option<Payment>, StoreError> {
+        let get = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(item::primary_key(key)))
+            .consistent_read(true);
+        let found = get.send().await.map_err(unavailable)?.item;
+        found.map(|found| item::to_payment(&found, key)).transpose()
+    }
+
+    /// Any number of requests may want this money; the condition lets one of
+    /// them go on to the connector. The others have called nobody.
+    async fn reserve(&self, reservation: &Reservation) -> Result<Payment, ReserveError> {
+        let expression = reserve::expression(reservation);
+        let update =
+            expression.apply(self.update(&reservation.key)).return_values(ReturnValue::AllNew);
+        let error = match update.send().await {
+            Ok(output) => {
+                let found = output.attributes.unwrap_or_default();
+                return Ok(item::to_payment(&found, &reservation.key)?);
+            }
+            Err(error) => error,
+        };
+        match failed_condition(&error) {
+            Some(None) => Err(ReserveError::NotFound),
+            Some(Some(found)) => {
+                let found = item::to_payment(found, &reservation.key)?;
+                // The SDK, or DynamoDB itself, repeated a write whose answer was
+                // lost. This is that write.
+                if found.is_held_by(&reservation.nonce) {
+                    return Ok(found);
+                }
+                Err(ReserveError::Refused(Box::new(found)))
+            }
+            None => Err(unavailable(error).into()),
+        }
+    }
+
+    async fn replace(&self, from: &Payment, to: &Payment) -> Result<(), ReplaceError> {
+        let expression = changes::expression(from, to);
+        let Err(error) = expression.apply(self.update(&from.key)).send().await else {
+            return Ok(());
+        };
+        match failed_condition(&error) {
+            Some(None) => Err(ReplaceError::Gone),
+            Some(Some(found)) => {
+                let found = item::to_payment(found, &from.key)?;
+                // Our own write again, as above.
+                if found == *to { Ok(()) } else { Err(ReplaceError::Changed(Box::new(found))) }
+            }
+            None => Err(unavailable(error).into()),
+        }
+    }
+}
+
+/// The item that a condition said no to (`Some(None)` where there is none), or
+/// `None` where the error is another one.
+fn failed_condition<R>(error: &SdkError<UpdateItemError, R>) -> Option<Option<&Item>> {
+    match error.as_service_error() {
+        Some(UpdateItemError::ConditionalCheckFailedException(failed)) => Some(failed.item()),
+        _ => None,
+    }
+}
+
+fn unavailable<E, R>(error: SdkError<E, R>) -> StoreError
+where
+    E: std::error::Error + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    StoreError::Unavailable(BoxError::from(error))
+}
+
+/// An update expression with its condition, as it grows.
+#[derive(Debug, Default)]
+struct Expression {
+    conditions: Vec<String>,
+    sets: Vec<String>,
+    removes: Vec<String>,
+    names: HashMap<String, String>,
+    values: Item,
+}
+
+impl Expression {
+    fn condition(&mut self, condition: impl Into<String>) {
+        self.conditions.push(condition.into());
+    }
+
+    fn set(&mut self, path: &str, value: &str) {
+        self.sets.push(format!("{path} = {value}"));
+    }
+
+    fn remove(&mut self, path: impl Into<String>) {
+        self.removes.push(path.into());
+    }
+
+    /// Makes `:name` stand for `value`.
+    fn value(&mut self, name: &str, value: AttributeValue) -> String {
+        let placeholder = format!(":{name}");
+        self.values.insert(placeholder.clone(), value);
+        placeholder
+    }
+
+    /// Makes `#name` stand for the attribute `attribute`.
+    fn name(&mut self, name: &str, attribute: &str) -> String {
+        let placeholder = format!("#{name}");
+        self.names.insert(placeholder.clone(), attribute.to_owned());
+        placeholder
+    }
+
+    fn apply(self, update: UpdateItemFluentBuilder) -> UpdateItemFluentBuilder {
+        let mut expression = format!("SET {}", self.sets.join(", "));
+        if !self.removes.is_empty() {
+            expression.push_str(" REMOVE ");
+            expression.push_str(&self.removes.join(", "));
+        }
+        update
+            .update_expression(expression)
+            .condition_expression(self.conditions.join(" AND "))
+            .set_expression_attribute_names((!self.names.is_empty()).then_some(self.names))
+            .set_expression_attribute_values(Some(self.values))
+    }
+}

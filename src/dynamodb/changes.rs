@@ -1,0 +1,91 @@
+//! What a write over a seen item changes, and nothing else.
+
+use super::{Expression, item};
+use crate::payment::{Payment, TransactionKind};
+
+/// One `UpdateItem` that makes `to` of `from`, on condition that `from` is what
+/// is there: every write raises the version.
+pub(super) fn expression(from: &Payment, to: &Payment) -> Expression {
+    let mut expression = Expression::default();
+    let seen = expression.value("seen", item::number(from.version));
+    expression.condition(format!("version = {seen}"));
+    set(&mut expression, "version", item::number(to.version));
+    set(&mut expression, "modified_at", item::number(to.modified_at.ms()));
+    let balances = item::balances(&from.balances).into_iter().zip(item::balances(&to.balances));
+    for ((name, before), (_, after)) in balances {
+        if before != after {
+            set(&mut expression, name, item::number(after.minor_units()));
+        }
+    }
+    transactions(&mut expression, from, to);
+    slot(&mut expression, from, to);
+    recovery(&mut expression, from, to);
+    if from.details != to.details {
+        set(&mut expression, "details", item::map(item::from_details(&to.details)));
+    }
+    expression
+}
+
+fn set(expression: &mut Expression, name: &str, value: aws_sdk_dynamodb::types::AttributeValue) {
+    let placeholder = expression.value(name, value);
+    expression.set(name, &placeholder);
+}
+
+fn transactions(expression: &mut Expression, from: &Payment, to: &Payment) {
+    let changed = to
+        .transactions
+        .values()
+        .filter(|transaction| from.transactions.get(&transaction.id) != Some(*transaction));
+    let mut cancelling = false;
+    for (index, transaction) in changed.enumerate() {
+        let name = expression.name(&format!("changed{index}"), transaction.id.as_str());
+        let stored = item::map(item::from_transaction(transaction));
+        let value = expression.value(&format!("changed{index}"), stored);
+        expression.set(&format!("transactions.{name}"), &value);
+        cancelling |= transaction.kind == TransactionKind::CancelAuthorization;
+    }
+    let removed = from
+        .transactions
+        .values()
+        .filter(|transaction| !to.transactions.contains_key(&transaction.id));
+    for (index, transaction) in removed.enumerate() {
+        let name = expression.name(&format!("removed{index}"), transaction.id.as_str());
+        expression.remove(format!("transactions.{name}"));
+        cancelling |= transaction.kind == TransactionKind::CancelAuthorization;
+    }
+    // The transaction has its own amount now, or is gone.
+    if cancelling {
+        expression.remove(item::CANCELLING);
+    }
+}
+
+fn slot(expression: &mut Expression, from: &Payment, to: &Payment) {
+    if from.in_flight != to.in_flight {
+        match &to.in_flight {
+            Some(slot) => set(expression, "inflight", item::map(item::from_slot(slot))),
+            None => expression.remove("inflight"),
+        }
+    }
+    if let Some(withdrawn) = to.withdrawn
+        && from.withdrawn != to.withdrawn
+    {
+        set(expression, "withdrawn", item::nonce(withdrawn));
+    }
+}
+
+/// A Payment is in the index while something of it is open, and not longer. An
+/// unseen reservation writes its lease there, whatever else was open, so the
+/// keys are always written anew.
+fn recovery(expression: &mut Expression, from: &Payment, to: &Payment) {
+    match (from.recover_at(), to.recover_at()) {
+        (_, Some(at)) => {
+            set(expression, "recover_shard", item::shard(&to.key));
+            set(expression, "recover_at", item::number(at.ms()));
+        }
+        (Some(_), None) => {
+            expression.remove("recover_shard");
+            expression.remove("recover_at");
+        }
+        (None, None) => {}
+    }
+}

@@ -1,0 +1,101 @@
+//! The unseen reservation: what [`crate::payment::Payment::admit`] says, as a
+//! condition, and what the reservation does, as an update.
+
+use super::item::{self, Tag};
+use super::Expression;
+use crate::money::Money;
+use crate::payment::{Action, InFlight, Payment, Reservation, TransactionId, TransactionKind};
+
+/// One `UpdateItem` that reserves, or changes nothing. A reversal is tried as a
+/// cancel.
+pub(super) fn expression(reservation: &Reservation) -> Expression {
+    let mut expression = Expression::default();
+    admit_identity(&mut expression, reservation);
+    match &reservation.action {
+        Action::Capture { amount } => {
+            admit_amount(&mut expression, "capturable", *amount);
+            put(&mut expression, reservation, TransactionKind::Charge, Some(*amount));
+        }
+        Action::Refund { amount, charge } => {
+            admit_amount(&mut expression, "refundable", *amount);
+            if let Some(charge) = charge {
+                admit_charge(&mut expression, charge, &reservation.transaction);
+            }
+            put(&mut expression, reservation, TransactionKind::Refund, Some(*amount));
+        }
+        Action::Cancel | Action::Reverse => {
+            admit_cancel(&mut expression);
+            put(&mut expression, reservation, TransactionKind::CancelAuthorization, None);
+        }
+    }
+    hold_slot(&mut expression, reservation);
+    expression
+}
+
+fn admit_identity(expression: &mut Expression, reservation: &Reservation) {
+    let id = expression.name("id", reservation.transaction.as_str());
+    let nonce = expression.value("nonce", item::nonce(reservation.nonce));
+    let limit = expression.value("limit", item::count(Payment::TRANSACTIONS_MAX));
+    expression.condition("attribute_exists(pk)");
+    expression.condition("attribute_not_exists(inflight)");
+    expression.condition(format!("attribute_not_exists(transactions.{id})"));
+    expression.condition(format!("size(transactions) < {limit}"));
+    expression.condition(format!("(attribute_not_exists(withdrawn) OR withdrawn <> {nonce})"));
+}
+
+/// Taking is the check, in the table as in [`Money::take`].
+fn admit_amount(expression: &mut Expression, available: &str, amount: Money) {
+    let asked = expression.value("amount", item::number(amount.minor_units()));
+    let currency = expression.value("currency", item::text(amount.currency().code()));
+    expression.condition(format!("currency = {currency}"));
+    expression.condition(format!("{available} >= {asked}"));
+    expression.set(available, &format!("{available} - {asked}"));
+}
+
+/// Only a successful Charge says what is left of it. A transaction cannot
+/// refund itself, nor could both be written in one expression.
+fn admit_charge(expression: &mut Expression, charge: &TransactionId, own: &TransactionId) {
+    if charge == own {
+        return expression.condition("attribute_not_exists(pk)");
+    }
+    let name = expression.name("charge", charge.as_str());
+    let left = format!("transactions.{name}.{}", Tag::REFUNDABLE);
+    expression.condition(format!("{left} >= :amount"));
+    expression.set(&left, &format!("{left} - :amount"));
+}
+
+/// The amount of a cancel is whatever is authorized. It is not known here, and
+/// an expression cannot write it into the transaction, so it waits beside it
+/// until the transaction is next written.
+fn admit_cancel(expression: &mut Expression) {
+    let zero = expression.value("zero", item::number(0));
+    expression.condition(format!("authorized > {zero}"));
+    expression.condition("capturable = authorized");
+    expression.set(item::CANCELLING, "capturable");
+    expression.set("capturable", &zero);
+}
+
+fn put(
+    expression: &mut Expression,
+    reservation: &Reservation,
+    kind: TransactionKind,
+    amount: Option<Money>,
+) {
+    let stored = item::reserved(reservation, kind, amount);
+    let transaction = expression.value("transaction", item::map(stored));
+    expression.set("transactions.#id", &transaction);
+}
+
+fn hold_slot(expression: &mut Expression, reservation: &Reservation) {
+    let slot = InFlight::first(reservation);
+    let slot = expression.value("slot", item::map(item::from_slot(&slot)));
+    let one = expression.value("one", item::number(1));
+    let at = expression.value("at", item::number(reservation.at.ms()));
+    let shard = expression.value("shard", item::shard(&reservation.key));
+    let lease = expression.value("lease", item::number(reservation.lease.ms()));
+    expression.set("inflight", &slot);
+    expression.set("version", &format!("version + {one}"));
+    expression.set("modified_at", &at);
+    expression.set("recover_shard", &shard);
+    expression.set("recover_at", &lease);
+}
