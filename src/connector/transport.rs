@@ -1,0 +1,170 @@
+//! One HTTP exchange, with the one thing that general clients do not tell: was
+//! the request ever sent?
+//!
+//! Connecting (DNS, TCP, TLS) is the library's, and over before anything is
+//! sent. What follows runs on one connection that nobody else uses meanwhile.
+
+use crate::ports::BoxError;
+use http::{HeaderValue, Request, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector as TcpConnector;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::time::error::Elapsed;
+use tokio::time::timeout_at;
+use tower_service::Service;
+
+/// No connector has more to say than this.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// A connection dies unseen while the process is frozen between invocations;
+/// one that was used this recently has not been.
+const IDLE_MAX: Duration = Duration::from_secs(3);
+
+/// A complete answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) body: Bytes,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum NotAnswered {
+    /// Not a byte of the request was sent.
+    NeverSent(BoxError),
+    /// Some of it may have been.
+    Lost(BoxError),
+}
+
+/// Connects, and keeps one idle connection per connector.
+#[derive(Debug)]
+pub(super) struct Transport {
+    connector: HttpsConnector<TcpConnector>,
+    idle: Mutex<HashMap<String, Idle>>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    sender: SendRequest<Full<Bytes>>,
+    since: Instant,
+}
+
+impl Transport {
+    pub(super) fn new() -> Result<Self, BoxError> {
+        let connector = HttpsConnectorBuilder::new()
+            .with_native_roots()?
+            .https_or_http()
+            .enable_http1()
+            .build();
+        Ok(Self { connector, idle: Mutex::default() })
+    }
+
+    /// Sends `request` once, and reads the whole answer within `time`.
+    pub(super) async fn exchange(
+        &self,
+        request: Request<Full<Bytes>>,
+        time: Duration,
+    ) -> Result<Answer, NotAnswered> {
+        let started = tokio::time::Instant::now();
+        let deadline = started.checked_add(time).unwrap_or(started);
+        let uri = request.uri().clone();
+        let origin = origin(&uri);
+        let mut request = in_origin_form(request).map_err(NotAnswered::NeverSent)?;
+        if let Some(mut sender) = self.recent(&origin) {
+            match timeout_at(deadline, send(&mut sender, request)).await.map_err(lost)? {
+                Ok(answer) => return Ok(self.keep(origin, sender, answer)),
+                Err(NotSent::Lost(error)) => return Err(NotAnswered::Lost(error)),
+                // Closed before a byte of it was written: a new one will do.
+                Err(NotSent::Returned(unsent, _)) => request = *unsent,
+            }
+        }
+        let connected = timeout_at(deadline, self.connect(&uri)).await;
+        let mut sender = connected.map_err(never_sent)?.map_err(NotAnswered::NeverSent)?;
+        match timeout_at(deadline, send(&mut sender, request)).await.map_err(lost)? {
+            Ok(answer) => Ok(self.keep(origin, sender, answer)),
+            Err(NotSent::Lost(error)) => Err(NotAnswered::Lost(error)),
+            Err(NotSent::Returned(_, error)) => Err(NotAnswered::NeverSent(error)),
+        }
+    }
+
+    /// A connection that was used just now.
+    fn recent(&self, origin: &str) -> Option<SendRequest<Full<Bytes>>> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).remove(origin)?;
+        let usable = idle.since.elapsed() < IDLE_MAX && idle.sender.is_ready();
+        usable.then_some(idle.sender)
+    }
+
+    async fn connect(&self, uri: &Uri) -> Result<SendRequest<Full<Bytes>>, BoxError> {
+        let mut connector = self.connector.clone();
+        std::future::poll_fn(|context| connector.poll_ready(context)).await?;
+        let stream = connector.call(uri.clone()).await?;
+        let (mut sender, connection) = http1::handshake(stream).await?;
+        // Ends with the sender, which this call owns.
+        tokio::spawn(connection);
+        sender.ready().await?;
+        Ok(sender)
+    }
+
+    fn keep(&self, origin: String, sender: SendRequest<Full<Bytes>>, answer: Answer) -> Answer {
+        if !sender.is_closed() {
+            let idle = Idle { sender, since: Instant::now() };
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).insert(origin, idle);
+        }
+        answer
+    }
+}
+
+fn lost(_: Elapsed) -> NotAnswered {
+    NotAnswered::Lost("no answer came in time".into())
+}
+
+fn never_sent(_: Elapsed) -> NotAnswered {
+    NotAnswered::NeverSent("no connection was made in time".into())
+}
+
+/// Why one connection brought no answer.
+enum NotSent {
+    /// The request came back, with nothing of it written.
+    Returned(Box<Request<Full<Bytes>>>, BoxError),
+    /// Something may have been written.
+    Lost(BoxError),
+}
+
+async fn send(
+    sender: &mut SendRequest<Full<Bytes>>,
+    request: Request<Full<Bytes>>,
+) -> Result<Answer, NotSent> {
+    let response = match sender.try_send_request(request).await {
+        Ok(response) => response,
+        Err(mut error) => {
+            return Err(match error.take_message() {
+                Some(request) => NotSent::Returned(request.into(), error.into_error().into()),
+                None => NotSent::Lost(error.into_error().into()),
+            });
+        }
+    };
+    let status = response.status();
+    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+    Ok(Answer { status, body: body.map_err(NotSent::Lost)?.to_bytes() })
+}
+
+fn origin(uri: &Uri) -> String {
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    format!("{}://{authority}", uri.scheme_str().unwrap_or("https"))
+}
+
+/// What goes on the wire: the path alone, and whom it is for.
+fn in_origin_form(mut request: Request<Full<Bytes>>) -> Result<Request<Full<Bytes>>, BoxError> {
+    let uri = request.uri();
+    let host = uri.authority().ok_or("the connector's URL has no host")?.as_str();
+    let host = HeaderValue::try_from(host)?;
+    let path = uri.path().parse()?;
+    request.headers_mut().insert(header::HOST, host);
+    *request.uri_mut() = path;
+    Ok(request)
+}
