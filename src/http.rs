@@ -1,0 +1,193 @@
+//! The HTTP edge: a request becomes a question to the service, its answer
+//! becomes a response. Every outcome is a response, a bug inside included.
+
+mod action;
+mod answer;
+mod draft;
+mod fields;
+pub mod gateway;
+mod headers;
+mod representation;
+mod route;
+
+use crate::auth::{Auth, Scopes};
+use crate::payment::{Nonce, Payment, PaymentKey, ProjectKey, Timestamp, TransactionId};
+use crate::ports::{Clock, Connector, CreateError, Store, StoreError};
+use crate::service::{Asked, Request as ServiceRequest, Service};
+use answer::{Answer, Problem};
+use futures_util::FutureExt;
+use headers::Preferences;
+use http::{HeaderMap, Method};
+use route::Route;
+use std::panic::AssertUnwindSafe;
+use uuid::Uuid;
+
+/// The longest body that is read.
+pub const BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// A request, wherever it came in.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// The path as it was sent: percent-encoded, perhaps with a stage in front.
+    pub path: String,
+    /// The API Gateway stage; `None` where it is never part of the path.
+    pub stage: Option<String>,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body; `None` where what came in could not be decoded.
+    pub body: Option<Vec<u8>>,
+    /// What the verified token of the caller grants, if there is one.
+    pub scopes: Option<Scopes>,
+    /// When this invocation ends, finished or not.
+    pub deadline: Timestamp,
+}
+
+/// A response: always a JSON body.
+pub type Response = http::Response<String>;
+
+/// How the answer to an action looks where the caller says nothing (`RESPONSE`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResponseForm {
+    /// `{}`, and a rejection is an error.
+    Empty,
+    /// `{"outcome": …}`, a rejection included.
+    Outcome,
+}
+
+/// The API over a service.
+#[derive(Debug)]
+pub struct Api<S, C, K> {
+    service: Service<S, C, K>,
+    auth: Auth,
+    response: ResponseForm,
+}
+
+impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
+    /// Puts the API in front of `service`.
+    pub fn new(service: Service<S, C, K>, auth: Auth, response: ResponseForm) -> Self {
+        Self { service, auth, response }
+    }
+
+    /// Answers a request. Never fails and never panics: a bug inside becomes a
+    /// 500, and the process lives on.
+    pub async fn handle(&self, request: Request) -> Response {
+        let correlation_id = headers::correlation_id(&request.headers);
+        let answered = AssertUnwindSafe(self.answer(&request, &correlation_id)).catch_unwind();
+        let answer = answered.await.unwrap_or_else(|_| {
+            tracing::error!(correlation_id, "an invocation panicked");
+            Problem::general().into()
+        });
+        answer.into_response(&correlation_id)
+    }
+
+    async fn answer(&self, request: &Request, correlation_id: &str) -> Answer {
+        break_on_request(&request.headers);
+        let answer = match self.routed(request, correlation_id).await {
+            Ok(answer) => answer,
+            Err(problem) => problem.into(),
+        };
+        answer.log(correlation_id);
+        answer
+    }
+
+    async fn routed(&self, request: &Request, correlation_id: &str) -> Result<Answer, Problem> {
+        let route = Route::of(&request.method, &request.path, request.stage.as_deref())?;
+        self.auth.authorize(request.scopes.as_ref(), route.scopes(), route.project())?;
+        match route {
+            Route::Act(key) => self.act(key, request, correlation_id).await,
+            Route::Get(key) => self.get(key).await,
+            Route::Create(project) => self.create(project, request).await,
+        }
+    }
+
+    async fn act(
+        &self,
+        key: PaymentKey,
+        request: &Request,
+        correlation_id: &str,
+    ) -> Result<Answer, Problem> {
+        let body = json_body(request)?;
+        let preferences = Preferences::read(&request.headers);
+        let idempotency_key = headers::idempotency_key(&request.headers);
+        let asked = action::read(body, idempotency_key.as_ref().err())?;
+        let transaction = match idempotency_key {
+            Ok(Some(idempotency_key)) => idempotency_key.transaction_of(&key),
+            Ok(None) | Err(_) => self.new_transaction(),
+        };
+        let request = ServiceRequest {
+            asked: Asked {
+                key: key.clone(),
+                transaction: transaction.clone(),
+                nonce: Nonce::new(Uuid::new_v4().as_u128()),
+                action: asked.action,
+                merchant_reference: asked.merchant_reference,
+            },
+            deadline: request.deadline,
+            correlation_id: correlation_id.to_owned(),
+            bearer: headers::bearer(&request.headers),
+        };
+        let acted = self.service.act(request).await;
+        let form = preferences.form.unwrap_or(self.response);
+        Ok(answer::to_action(acted, form, &key, &transaction).applied(preferences.form))
+    }
+
+    fn new_transaction(&self) -> TransactionId {
+        headers::time_ordered(self.service.now())
+    }
+
+    async fn get(&self, key: PaymentKey) -> Result<Answer, Problem> {
+        match self.service.get(&key).await {
+            Ok(Some(payment)) => Ok(Answer::payment(http::StatusCode::OK, &payment)),
+            Ok(None) => Err(Problem::not_found(&key)),
+            Err(error @ StoreError::Unavailable(_)) => {
+                Err(Problem::unavailable().because(error))
+            }
+            Err(error @ StoreError::Corrupt(_)) => Err(Problem::broken().because(error)),
+        }
+    }
+
+    async fn create(&self, project: ProjectKey, request: &Request) -> Result<Answer, Problem> {
+        let now = self.service.now();
+        let registration = draft::read(json_body(request)?, project, now)?;
+        let id = registration.key.id.clone();
+        let payment = Payment::register(registration, now).map_err(Problem::from)?;
+        match self.service.create(&payment).await {
+            Ok(()) => Ok(Answer::payment(http::StatusCode::CREATED, &payment)),
+            Err(CreateError::Exists) => Err(Problem::duplicate_id(&id)),
+            Err(CreateError::Store(error @ StoreError::Unavailable(_))) => {
+                Err(Problem::unavailable().because(error))
+            }
+            Err(CreateError::Store(error @ StoreError::Corrupt(_))) => {
+                Err(Problem::broken().because(error))
+            }
+        }
+    }
+}
+
+/// Size, then type, then whether it is text at all.
+fn json_body(request: &Request) -> Result<&str, Problem> {
+    let Some(body) = &request.body else {
+        return Err(Problem::invalid_json("the body is not valid base64"));
+    };
+    if body.len() > BODY_BYTES_MAX {
+        return Err(Problem::too_large());
+    }
+    if !headers::is_json(&request.headers) {
+        return Err(Problem::unsupported_media_type());
+    }
+    std::str::from_utf8(body).map_err(|error| Problem::invalid_json(&error.to_string()))
+}
+
+/// Lets a test of the real process break an invocation from outside.
+#[cfg(feature = "faults")]
+#[expect(clippy::panic, reason = "that is the fault")]
+fn break_on_request(headers: &HeaderMap) {
+    if headers.get("x-fault").is_some_and(|fault| fault == "panic") {
+        panic!("a test asked for this");
+    }
+}
+
+#[cfg(not(feature = "faults"))]
+fn break_on_request(_: &HeaderMap) {}

@@ -1,0 +1,104 @@
+//! The body of `POST /{projectKey}/payments`: a PaymentDraft of the platform,
+//! plus an optional `id`, so that a Payment that exists elsewhere keeps its own.
+
+use super::answer::Problem;
+use super::fields::{self, Form};
+use super::headers::time_ordered;
+use super::representation::{parse_time, STATES, TYPES};
+use crate::money::{Currency, Money};
+use crate::payment::{
+    Details, PaymentId, PaymentKey, ProjectKey, Registration, RegistrationTransaction, State,
+    Timestamp,
+};
+use uuid::Uuid;
+
+/// Reads a draft. `now` stands in for times that it does not give.
+pub(super) fn read(
+    body: &str,
+    project: ProjectKey,
+    now: Timestamp,
+) -> Result<Registration, Problem> {
+    let mut errors = Vec::new();
+    let registration = fields::form(body, &mut errors)?.registration(project, now);
+    match registration {
+        Some(registration) if errors.is_empty() => Ok(registration),
+        Some(_) | None => Err(Problem::invalid_fields(&errors)),
+    }
+}
+
+impl Form<'_, '_> {
+    fn registration(mut self, project: ProjectKey, now: Timestamp) -> Option<Registration> {
+        let id = self.read("id", |id| PaymentId::parse(id).ok());
+        let planned = self.planned();
+        let details = self.details();
+        let transactions = self.objects("transactions", |form| form.transaction(now));
+        let (amount_planned, fraction_digits) = planned?;
+        let id = match id {
+            Some(id) => id,
+            None => PaymentId::parse(&Uuid::new_v4().to_string()).ok()?,
+        };
+        Some(Registration {
+            key: PaymentKey { project, id },
+            amount_planned,
+            fraction_digits,
+            transactions,
+            details,
+        })
+    }
+
+    /// The planned amount, in a currency in which something can be paid.
+    fn planned(&mut self) -> Option<(Money, u8)> {
+        let amount = self.amount("amountPlanned", 0)?;
+        let mut planned = self.object("amountPlanned")?;
+        planned.one_of("type", &[("centPrecision", ())]);
+        let digits = |code: &str| Currency::parse(code).and_then(Currency::fraction_digits);
+        planned.read("currencyCode", digits).map(|digits| (amount, digits))
+    }
+
+    fn details(&mut self) -> Details {
+        let mut details = Details {
+            key: self.name("key"),
+            interface_id: self.name("interfaceId"),
+            customer: self.document("customer"),
+            anonymous_id: self.name("anonymousId"),
+            custom: self.document("custom"),
+            interface_interactions: self.documents("interfaceInteractions"),
+            ..Details::default()
+        };
+        if let Some(mut method) = self.object("paymentMethodInfo") {
+            details.payment_interface = method.name("paymentInterface");
+            details.method = method.name("method");
+            details.method_name = method.document("name");
+        }
+        if let Some(mut status) = self.object("paymentStatus") {
+            details.status_code = status.name("interfaceCode");
+            details.status_text = status.text("interfaceText");
+        }
+        details
+    }
+
+    fn transaction(mut self, now: Timestamp) -> Option<RegistrationTransaction> {
+        self.required("type");
+        let kind = self.one_of("type", &TYPES);
+        let state = match self.raw("state") {
+            Some(_) => self.one_of("state", &STATES),
+            None => Some(State::Initial),
+        };
+        let amount = self.amount("amount", 1);
+        let timestamp = match self.raw("timestamp") {
+            Some(_) => self.read("timestamp", parse_time),
+            None => Some(now),
+        };
+        let interaction_id = self.name("interactionId");
+        let interface_id = self.name("interfaceId");
+        Some(RegistrationTransaction {
+            id: time_ordered(now),
+            kind: kind?,
+            state: state?,
+            amount: amount?,
+            timestamp: timestamp?,
+            interaction_id,
+            interface_id,
+        })
+    }
+}

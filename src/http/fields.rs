@@ -1,0 +1,292 @@
+//! Reading a JSON body field by field, so that each wrong one is named, and all
+//! of them at once. Numbers are never read as anything but integers.
+
+use super::answer::Problem;
+use crate::money::{Currency, Money};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// What is wrong with one field.
+#[derive(Debug)]
+pub(super) enum Invalid {
+    /// It is missing, or `null`.
+    Missing {
+        /// Where it should be.
+        field: String,
+    },
+    /// It has a value that it cannot have.
+    Value {
+        /// Where it is.
+        field: String,
+        /// The value, as it was written.
+        value: Box<RawValue>,
+        /// What it could have been, where that can be listed.
+        allowed: Vec<&'static str>,
+    },
+}
+
+impl Invalid {
+    /// A text that the field cannot have.
+    pub(super) fn text(field: &str, text: &str) -> Self {
+        let value = serde_json::value::to_raw_value(text).unwrap_or_else(|_| null());
+        Self::Value { field: field.to_owned(), value, allowed: Vec::new() }
+    }
+}
+
+/// A JSON object whose fields are being read.
+pub(super) struct Form<'a, 'e> {
+    prefix: String,
+    fields: BTreeMap<String, &'a RawValue>,
+    errors: &'e mut Vec<Invalid>,
+}
+
+/// The body as an object. What two readers could read in two ways (a key that
+/// is there twice, nesting that has no end) is not valid here.
+pub(super) fn form<'a, 'e>(
+    body: &'a str,
+    errors: &'e mut Vec<Invalid>,
+) -> Result<Form<'a, 'e>, Problem> {
+    let invalid = |error: serde_json::Error| Problem::invalid_json(&error.to_string());
+    serde_json::from_str::<Unambiguous>(body).map_err(invalid)?;
+    let fields = serde_json::from_str(body).map_err(invalid)?;
+    Ok(Form { prefix: String::new(), fields, errors })
+}
+
+impl<'a> Form<'a, '_> {
+    /// The field as it was written; `null` counts as missing.
+    pub(super) fn raw(&self, name: &str) -> Option<&'a RawValue> {
+        self.fields.get(name).copied().filter(|value| value.get() != "null")
+    }
+
+    /// The field, which must be there.
+    pub(super) fn required(&mut self, name: &str) -> Option<&'a RawValue> {
+        let value = self.raw(name);
+        if value.is_none() {
+            self.missing(name);
+        }
+        value
+    }
+
+    /// Notes that a field is missing.
+    pub(super) fn missing(&mut self, name: &str) {
+        let field = self.field(name);
+        self.errors.push(Invalid::Missing { field });
+    }
+
+    /// An object that is read as if its fields were this one's.
+    pub(super) fn element<'s>(&'s mut self, fields: BTreeMap<String, &'a RawValue>) -> Form<'a, 's> {
+        Form { prefix: self.prefix.clone(), fields, errors: self.errors }
+    }
+
+    /// Notes that a field has a value that it cannot have.
+    pub(super) fn invalid(&mut self, name: &str, value: &RawValue, allowed: Vec<&'static str>) {
+        let value = short(value);
+        self.errors.push(Invalid::Value { field: self.field(name), value, allowed });
+    }
+
+    /// 1 to 256 characters without control characters.
+    pub(super) fn name(&mut self, name: &str) -> Option<String> {
+        self.text_that(name, |text| {
+            (1..=256).contains(&text.chars().count()) && !text.contains(char::is_control)
+        })
+    }
+
+    /// Any text.
+    pub(super) fn text(&mut self, name: &str) -> Option<String> {
+        self.text_that(name, |_| true)
+    }
+
+    /// A text for which `is_valid` holds.
+    pub(super) fn text_that(
+        &mut self,
+        name: &str,
+        is_valid: impl Fn(&str) -> bool,
+    ) -> Option<String> {
+        self.read(name, |text| Some(text.to_owned()).filter(|text| is_valid(text)))
+    }
+
+    /// What `read` makes of a text.
+    pub(super) fn read<T>(&mut self, name: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let value = self.raw(name)?;
+        let text = serde_json::from_str::<String>(value.get()).ok();
+        let read = text.and_then(|text| read(&text));
+        if read.is_none() {
+            self.invalid(name, value, Vec::new());
+        }
+        read
+    }
+
+    /// One of a few names.
+    pub(super) fn one_of<T: Copy>(
+        &mut self,
+        name: &str,
+        choices: &[(&'static str, T)],
+    ) -> Option<T> {
+        let value = self.raw(name)?;
+        let text = serde_json::from_str::<String>(value.get()).unwrap_or_default();
+        let choice = choices.iter().find(|(choice, _)| *choice == text);
+        if choice.is_none() {
+            self.invalid(name, value, choices.iter().map(|(choice, _)| *choice).collect());
+        }
+        choice.map(|(_, choice)| *choice)
+    }
+
+    /// An object, to be read field by field.
+    pub(super) fn object(&mut self, name: &str) -> Option<Form<'a, '_>> {
+        let value = self.raw(name)?;
+        let Ok(fields) = serde_json::from_str(value.get()) else {
+            self.invalid(name, value, Vec::new());
+            return None;
+        };
+        Some(Form { prefix: format!("{}.", self.field(name)), fields, errors: self.errors })
+    }
+
+    /// An array of objects, to be read one by one.
+    pub(super) fn objects<T>(
+        &mut self,
+        name: &str,
+        mut read: impl FnMut(Form<'a, '_>) -> Option<T>,
+    ) -> Vec<T> {
+        let Some(value) = self.raw(name) else { return Vec::new() };
+        let Ok(elements) = serde_json::from_str::<Vec<BTreeMap<String, &'a RawValue>>>(value.get())
+        else {
+            self.invalid(name, value, Vec::new());
+            return Vec::new();
+        };
+        let field = self.field(name);
+        let forms = elements.into_iter().enumerate();
+        forms
+            .filter_map(|(index, fields)| {
+                let prefix = format!("{field}[{index}].");
+                read(Form { prefix, fields, errors: self.errors })
+            })
+            .collect()
+    }
+
+    /// A JSON object that is kept as it is.
+    pub(super) fn document(&mut self, name: &str) -> Option<String> {
+        let value = self.raw(name)?;
+        if !is_object(value) {
+            self.invalid(name, value, Vec::new());
+            return None;
+        }
+        Some(value.get().to_owned())
+    }
+
+    /// An array of JSON objects that are kept as they are.
+    pub(super) fn documents(&mut self, name: &str) -> Vec<String> {
+        let Some(value) = self.raw(name) else { return Vec::new() };
+        let elements = serde_json::from_str::<Vec<&RawValue>>(value.get()).ok();
+        match elements.filter(|elements| elements.iter().all(|element| is_object(element))) {
+            Some(elements) => elements.iter().map(|element| element.get().to_owned()).collect(),
+            None => {
+                self.invalid(name, value, Vec::new());
+                Vec::new()
+            }
+        }
+    }
+
+    /// An amount of at least `least` minor units, which must be there.
+    pub(super) fn amount(&mut self, name: &str, least: u64) -> Option<Money> {
+        self.required(name)?;
+        let mut amount = self.object(name)?;
+        let value = amount.required("centAmount");
+        let minor_units = value.and_then(|value| {
+            let minor_units = value.get().parse::<u64>().ok();
+            let minor_units = minor_units.filter(|n| (least..=Money::MINOR_UNITS_MAX).contains(n));
+            if minor_units.is_none() {
+                amount.invalid("centAmount", value, Vec::new());
+            }
+            minor_units
+        });
+        amount.required("currencyCode");
+        let currency = amount.read("currencyCode", Currency::parse);
+        Money::new(minor_units?, currency?).ok()
+    }
+
+    fn field(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+}
+
+fn is_object(value: &RawValue) -> bool {
+    value.get().starts_with('{')
+}
+
+/// An answer names a wrong value, but need not repeat a whole document.
+fn short(value: &RawValue) -> Box<RawValue> {
+    const LENGTH_MAX: usize = 256;
+    if value.get().len() <= LENGTH_MAX {
+        return value.to_owned();
+    }
+    let start: String = value.get().chars().take(LENGTH_MAX).chain(['…']).collect();
+    serde_json::value::to_raw_value(&start).unwrap_or_else(|_| null())
+}
+
+fn null() -> Box<RawValue> {
+    RawValue::NULL.to_owned()
+}
+
+/// Any JSON in which no object has a key twice. How deep it may nest is limited
+/// by the parser.
+struct Unambiguous;
+
+impl<'de> Deserialize<'de> for Unambiguous {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(UnambiguousVisitor)
+    }
+}
+
+struct UnambiguousVisitor;
+
+impl<'de> Visitor<'de> for UnambiguousVisitor {
+    type Value = Unambiguous;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Unambiguous, A::Error> {
+        let mut keys = BTreeSet::new();
+        while let Some(key) = map.next_key::<String>()? {
+            if keys.contains(&key) {
+                return Err(A::Error::custom(format_args!("duplicate field `{key}`")));
+            }
+            keys.insert(key);
+            map.next_value::<Unambiguous>()?;
+        }
+        Ok(Unambiguous)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Unambiguous, A::Error> {
+        while sequence.next_element::<Unambiguous>()?.is_some() {}
+        Ok(Unambiguous)
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Unambiguous, E> {
+        Ok(Unambiguous)
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<Unambiguous, E> {
+        Ok(Unambiguous)
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<Unambiguous, E> {
+        Ok(Unambiguous)
+    }
+
+    #[expect(clippy::disallowed_types, reason = "the parser hands it over; it is dropped unread")]
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Unambiguous, E> {
+        Ok(Unambiguous)
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<Unambiguous, E> {
+        Ok(Unambiguous)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Unambiguous, E> {
+        Ok(Unambiguous)
+    }
+}

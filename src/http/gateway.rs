@@ -1,0 +1,144 @@
+//! API Gateway's documents: an HTTP API's (payload 2.0) and a REST API's
+//! (payload 1.0) become a [`Request`], a [`Response`] becomes what either wants.
+//!
+//! The documents are read here, and not by a general crate, because the path
+//! must stay raw, and because nothing in them may end the process: a malformed
+//! Host or base64 is a request like any other.
+
+use super::{Request, Response};
+use crate::auth::Scopes;
+use crate::payment::Timestamp;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What API Gateway sends, as far as it is read.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Document {
+    raw_path: Option<String>,
+    path: Option<String>,
+    http_method: Option<String>,
+    #[serde(default)]
+    headers: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    multi_value_headers: Option<BTreeMap<String, Vec<String>>>,
+    body: Option<String>,
+    #[serde(default)]
+    is_base64_encoded: bool,
+    request_context: Context,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Context {
+    stage: Option<String>,
+    http: Option<HttpContext>,
+    #[serde(default)]
+    authorizer: Value,
+}
+
+#[derive(Debug, Deserialize)]
+struct HttpContext {
+    method: String,
+}
+
+/// What API Gateway wants back. The headers are sent in the form that both
+/// kinds of API read, since no header of ours is repeated.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResponseDocument {
+    status_code: u16,
+    headers: BTreeMap<String, String>,
+    body: String,
+    is_base64_encoded: bool,
+}
+
+/// Reads a document of either kind.
+pub fn request(document: &str, deadline: Timestamp) -> Result<Request, NotARequest> {
+    let document: Document = serde_json::from_str(document)?;
+    let method = document.request_context.http.map(|http| http.method).or(document.http_method);
+    let method = method.and_then(|method| method.parse::<Method>().ok());
+    let path = document.raw_path.or(document.path);
+    let stage = document.request_context.stage.filter(|stage| stage != "$default");
+    let body = document.body.unwrap_or_default();
+    Ok(Request {
+        method: method.ok_or(NotARequest::NoMethod)?,
+        path: path.ok_or(NotARequest::NoPath)?,
+        stage,
+        headers: headers(document.headers, document.multi_value_headers),
+        body: if document.is_base64_encoded {
+            BASE64.decode(body).ok()
+        } else {
+            Some(body.into_bytes())
+        },
+        scopes: scopes(&document.request_context.authorizer),
+        deadline,
+    })
+}
+
+impl From<Response> for ResponseDocument {
+    fn from(response: Response) -> Self {
+        let (parts, body) = response.into_parts();
+        let text = |value: &HeaderValue| value.to_str().unwrap_or_default().to_owned();
+        let headers = parts.headers.iter().map(|(name, value)| (name.to_string(), text(value)));
+        Self {
+            status_code: parts.status.as_u16(),
+            headers: headers.collect(),
+            body,
+            is_base64_encoded: false,
+        }
+    }
+}
+
+/// Repeated headers survive where the kind of API tells of them. What cannot be
+/// a header is none.
+fn headers(
+    single: Option<BTreeMap<String, String>>,
+    multi: Option<BTreeMap<String, Vec<String>>>,
+) -> HeaderMap {
+    let multi = multi.filter(|multi| !multi.is_empty());
+    let pairs: Vec<(String, String)> = match multi {
+        Some(multi) => multi
+            .into_iter()
+            .flat_map(|(name, values)| values.into_iter().map(move |value| (name.clone(), value)))
+            .collect(),
+        None => single.unwrap_or_default().into_iter().collect(),
+    };
+    pairs
+        .into_iter()
+        .filter_map(|(name, value)| {
+            let name = HeaderName::try_from(name).ok()?;
+            Some((name, HeaderValue::try_from(value).ok()?))
+        })
+        .collect()
+}
+
+/// The scopes that the authorizer in front vouches for: the claims of an HTTP
+/// API's JWT authorizer, or the context of a Lambda authorizer of either kind.
+/// Without authorizer data there are none at all.
+fn scopes(authorizer: &Value) -> Option<Scopes> {
+    let places = ["/jwt/claims/scope", "/lambda/scope", "/claims/scope", "/scope"];
+    let found = places.iter().filter_map(|place| authorizer.pointer(place));
+    found.filter_map(Value::as_str).map(Scopes::parse).reduce(Scopes::and).or_else(|| {
+        let verified = authorizer.as_object().is_some_and(|authorizer| !authorizer.is_empty());
+        verified.then(Scopes::default)
+    })
+}
+
+/// Why a document is not a request.
+#[derive(Debug, thiserror::Error)]
+pub enum NotARequest {
+    /// Not a document of API Gateway.
+    #[error("the event is not a request of API Gateway")]
+    NotADocument(#[from] serde_json::Error),
+    /// There is no method, or not one of HTTP's.
+    #[error("the event has no HTTP method")]
+    NoMethod,
+    /// There is no path.
+    #[error("the event has no path")]
+    NoPath,
+}

@@ -1,0 +1,142 @@
+use super::answer::Problem;
+use crate::payment::{PaymentId, PaymentKey, ProjectKey};
+use http::Method;
+use percent_encoding::percent_decode_str;
+
+/// What a request is about. Project and Payment are read from one source, the
+/// raw path, so that nobody is authorized for one project and acts on another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    /// `POST /{projectKey}/payment-intents/{paymentId}`
+    Act(PaymentKey),
+    /// `GET /{projectKey}/payments/{paymentId}`
+    Get(PaymentKey),
+    /// `POST /{projectKey}/payments`
+    Create(ProjectKey),
+}
+
+/// A path that exists, whatever the method.
+enum Place {
+    PaymentIntent(PaymentKey),
+    Payment(PaymentKey),
+    Payments(ProjectKey),
+}
+
+impl Route {
+    pub(super) fn of(method: &Method, path: &str, stage: Option<&str>) -> Result<Self, Problem> {
+        let place = Place::of(path, stage).ok_or_else(Problem::no_such_path)?;
+        match (place, method) {
+            (Place::PaymentIntent(key), &Method::POST) => Ok(Self::Act(key)),
+            (Place::Payment(key), &Method::GET) => Ok(Self::Get(key)),
+            (Place::Payments(project), &Method::POST) => Ok(Self::Create(project)),
+            (Place::PaymentIntent(_) | Place::Payments(_), _) => {
+                Err(Problem::method_not_allowed("POST"))
+            }
+            (Place::Payment(_), _) => Err(Problem::method_not_allowed("GET")),
+        }
+    }
+
+    /// The project that the caller must hold a scope for.
+    pub(super) fn project(&self) -> &ProjectKey {
+        match self {
+            Self::Act(key) | Self::Get(key) => &key.project,
+            Self::Create(project) => project,
+        }
+    }
+
+    /// One of these, for that project.
+    pub(super) fn scopes(&self) -> &'static [&'static str] {
+        match self {
+            Self::Act(_) => &["manage_checkout_payment_intents", "manage_project"],
+            Self::Get(_) => &["view_payments", "manage_payments", "manage_project"],
+            Self::Create(_) => &["manage_payments", "manage_project"],
+        }
+    }
+}
+
+impl Place {
+    /// With a named stage, API Gateway puts it in front of the path, except
+    /// behind a custom domain.
+    fn of(path: &str, stage: Option<&str>) -> Option<Self> {
+        let path = path.strip_prefix('/')?;
+        let behind_stage = stage
+            .and_then(|stage| path.strip_prefix(stage))
+            .and_then(|path| path.strip_prefix('/'));
+        behind_stage.and_then(Self::without_stage).or_else(|| Self::without_stage(path))
+    }
+
+    fn without_stage(path: &str) -> Option<Self> {
+        let mut segments = path.split('/');
+        let project = ProjectKey::parse(&decoded(segments.next()?)?).ok()?;
+        let collection = segments.next()?;
+        let id = segments.next();
+        if segments.next().is_some() {
+            return None;
+        }
+        let id = match id {
+            Some(id) => Some(PaymentId::parse(&decoded(id)?).ok()?),
+            None => None,
+        };
+        match (collection, id) {
+            ("payment-intents", Some(id)) => Some(Self::PaymentIntent(PaymentKey { project, id })),
+            ("payments", Some(id)) => Some(Self::Payment(PaymentKey { project, id })),
+            ("payments", None) => Some(Self::Payments(project)),
+            _ => None,
+        }
+    }
+}
+
+/// Decodes a segment once. What is not UTF-8 names nothing.
+fn decoded(segment: &str) -> Option<String> {
+    percent_decode_str(segment).decode_utf8().ok().map(|text| text.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn act(project: &str, id: &str) -> Option<Route> {
+        let project = ProjectKey::parse(project).unwrap();
+        Some(Route::Act(PaymentKey { project, id: PaymentId::parse(id).unwrap() }))
+    }
+
+    #[test]
+    fn the_raw_path_is_the_one_source() {
+        for (path, stage, expected) in [
+            ("/demo/payment-intents/p1", None, act("demo", "p1")),
+            ("/demo/payment-intents/a%20b", None, act("demo", "a b")),
+            ("/demo/payment-intents/a%2520b", None, act("demo", "a%20b")),
+            ("/prod/demo/payment-intents/p1", Some("prod"), act("demo", "p1")),
+            ("/demo/payment-intents/p1", Some("prod"), act("demo", "p1")),
+            // The stage and the project have the same name.
+            ("/demo/demo/payment-intents/p1", Some("demo"), act("demo", "p1")),
+            ("/demo/payment-intents/p1", Some("demo"), act("demo", "p1")),
+            ("/prod/demo/payment-intents/p1", None, None),
+            ("/production/demo/payment-intents/p1", Some("prod"), None),
+            ("/prod/prod/demo/payment-intents/p1", Some("prod"), None),
+            ("/x/../demo/payment-intents/p1", None, None),
+            ("/demo/payment-intents/..", None, None),
+            ("/demo/payment-intents/%2e%2e", None, None),
+            ("/demo/payment-intents/.", None, None),
+            ("/demo/payment-intents/a%2Fb", None, None),
+            ("/demo/payment-intents/a%5Cb", None, None),
+            ("/demo%2Fpayment-intents/p1", None, None),
+            ("/demo/payment-intents/a%00b", None, None),
+            ("/demo/payment-intents/%FF", None, None),
+            ("//demo/payment-intents/p1", None, None),
+            ("/demo//payment-intents/p1", None, None),
+            ("/demo/payment-intents/", None, None),
+            ("/demo/payment-intents/p1/", None, None),
+            ("/demo/payment-intents", None, None),
+            ("/Demo/payment-intents/p1", None, None),
+            ("/de%23mo/payment-intents/p1", None, None),
+            ("/demo/Payment-Intents/p1", None, None),
+            ("demo/payment-intents/p1", None, None),
+            ("", None, None),
+            ("/", None, None),
+        ] {
+            let route = Route::of(&Method::POST, path, stage).ok();
+            assert_eq!(route, expected, "{path} {stage:?}");
+        }
+    }
+}
