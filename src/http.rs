@@ -14,10 +14,14 @@ use crate::auth::{Auth, Scopes};
 use crate::payment::{Nonce, Payment, PaymentKey, ProjectKey, Timestamp, TransactionId};
 use crate::ports::{Clock, Connector, CreateError, Store, StoreError};
 use crate::service::{Asked, Request as ServiceRequest, Service};
+#[cfg(feature = "local")]
+use crate::{payment::Registration, ports::BoxError};
 use answer::{Answer, Problem};
 use futures_util::FutureExt;
 use headers::Preferences;
 use http::{HeaderMap, Method};
+#[cfg(feature = "local")]
+pub use representation::format_time;
 use route::Route;
 use std::panic::AssertUnwindSafe;
 use uuid::Uuid;
@@ -42,6 +46,21 @@ pub struct Request {
     pub scopes: Option<Scopes>,
     /// When this invocation ends, finished or not.
     pub deadline: Timestamp,
+}
+
+/// Reads a JSON array of PaymentDrafts, as if each were posted to `project`.
+#[cfg(feature = "local")]
+pub fn registrations(
+    drafts: &str,
+    project: &ProjectKey,
+    now: Timestamp,
+) -> Result<Vec<Registration>, BoxError> {
+    let drafts: Vec<&serde_json::value::RawValue> = serde_json::from_str(drafts)?;
+    let read = |draft: &&serde_json::value::RawValue| {
+        draft::read(draft.get(), project.clone(), now)
+            .map_err(|problem| format!("{} in {draft}", problem.message()).into())
+    };
+    drafts.iter().map(read).collect()
 }
 
 /// A response: always a JSON body.

@@ -1,9 +1,12 @@
 //! x
 pub mod clock;
+pub mod config;
 pub mod connector;
 pub mod auth;
 pub mod dynamodb;
 pub mod http;
+#[cfg(feature = "local")]
+pub mod local;
 pub mod money;
 pub mod payment;
 pub mod ports;

@@ -1,1 +1,35 @@
-fn main(){}
+//! The Lambda behind API Gateway: reads its environment, and hands each event
+//! to the API.
+
+use lambda_runtime::{LambdaEvent, service_fn};
+use payment_intents::clock::SystemClock;
+use payment_intents::config::{Config, log_json};
+use payment_intents::connector::HttpConnector;
+use payment_intents::dynamodb::DynamoStore;
+use payment_intents::http::{Api, gateway};
+use payment_intents::payment::Timestamp;
+use payment_intents::ports::BoxError;
+use payment_intents::service::Service;
+use serde_json::value::RawValue;
+use std::convert::Infallible;
+
+/// Everything slow happens here, before the first event.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), BoxError> {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    let config = Config::read(|name| std::env::var(name).ok())?;
+    log_json(config.log_level)?;
+    let store = DynamoStore::new(config.dynamodb.client(), config.table);
+    let connector = HttpConnector::new(config.connectors, SystemClock)?;
+    let service = Service::new(store, connector, SystemClock);
+    let api = Api::new(service, config.auth, config.response);
+    let api = &api;
+    // Boxed, because the compiler gives up on laying out what is nested deeper.
+    let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| {
+        Box::pin(async move {
+            let deadline = Timestamp::from_ms(event.context.deadline);
+            Ok::<_, Infallible>(gateway::handle(api, event.payload.get(), deadline).await)
+        })
+    });
+    lambda_runtime::run(handler).await
+}

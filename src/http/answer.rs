@@ -255,6 +255,13 @@ impl Problem {
         }
     }
 
+    /// What is wrong, in words.
+    #[cfg(feature = "local")]
+    pub(super) fn message(&self) -> String {
+        let messages: Vec<_> = self.errors.iter().map(|error| error.message.as_str()).collect();
+        messages.join(" ")
+    }
+
     /// Keeps the cause for the log.
     pub(super) fn because(self, cause: impl Into<BoxError>) -> Self {
         Self { cause: Some(cause.into()), ..self }

@@ -5,9 +5,11 @@
 //! must stay raw, and because nothing in them may end the process: a malformed
 //! Host or base64 is a request like any other.
 
-use super::{Request, Response};
+use super::answer::{Answer, Problem};
+use super::{Api, Request, Response, headers};
 use crate::auth::Scopes;
 use crate::payment::Timestamp;
+use crate::ports::{Clock, Connector, Store};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -57,8 +59,26 @@ pub struct ResponseDocument {
     is_base64_encoded: bool,
 }
 
+/// Answers an event of either kind. An event of another kind is answered, too:
+/// whoever sent it had better know.
+pub async fn handle<S: Store, C: Connector, K: Clock>(
+    api: &Api<S, C, K>,
+    document: &str,
+    deadline: Timestamp,
+) -> ResponseDocument {
+    match request(document, deadline) {
+        Ok(request) => api.handle(request).await,
+        Err(error) => {
+            let correlation_id = headers::correlation_id(&HeaderMap::new());
+            let problem = Problem::invalid_json(&error.to_string());
+            Answer::from(problem).into_response(&correlation_id)
+        }
+    }
+    .into()
+}
+
 /// Reads a document of either kind.
-pub fn request(document: &str, deadline: Timestamp) -> Result<Request, NotARequest> {
+fn request(document: &str, deadline: Timestamp) -> Result<Request, NotARequest> {
     let document: Document = serde_json::from_str(document)?;
     let method = document.request_context.http.map(|http| http.method).or(document.http_method);
     let method = method.and_then(|method| method.parse::<Method>().ok());
@@ -69,7 +89,7 @@ pub fn request(document: &str, deadline: Timestamp) -> Result<Request, NotAReque
         method: method.ok_or(NotARequest::NoMethod)?,
         path: path.ok_or(NotARequest::NoPath)?,
         stage,
-        headers: headers(document.headers, document.multi_value_headers),
+        headers: header_map(document.headers, document.multi_value_headers),
         body: if document.is_base64_encoded {
             BASE64.decode(body).ok()
         } else {
@@ -96,7 +116,7 @@ impl From<Response> for ResponseDocument {
 
 /// Repeated headers survive where the kind of API tells of them. What cannot be
 /// a header is none.
-fn headers(
+fn header_map(
     single: Option<BTreeMap<String, String>>,
     multi: Option<BTreeMap<String, Vec<String>>>,
 ) -> HeaderMap {
@@ -131,7 +151,7 @@ fn scopes(authorizer: &Value) -> Option<Scopes> {
 
 /// Why a document is not a request.
 #[derive(Debug, thiserror::Error)]
-pub enum NotARequest {
+enum NotARequest {
     /// Not a document of API Gateway.
     #[error("the event is not a request of API Gateway")]
     NotADocument(#[from] serde_json::Error),

@@ -1,0 +1,378 @@
+//! The environment, read once. Everything that is missing, unknown or
+//! contradictory is named, all of it at once.
+
+use crate::auth::Auth;
+use crate::connector::{Authorization, ConnectorSettings, Connectors};
+use crate::dynamodb::Connection;
+use crate::http::ResponseForm;
+use crate::payment::ProjectKey;
+use crate::ports::BoxError;
+use aws_sdk_dynamodb::config::Credentials;
+use http::Uri;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use tracing::level_filters::LevelFilter;
+
+/// What the Lambda is told by its environment.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The table of Payments (`PAYMENTS_TABLE`).
+    pub table: String,
+    /// How DynamoDB is reached (`AWS_REGION`, `AWS_ENDPOINT_URL_DYNAMODB`, and
+    /// the credentials that Lambda puts there).
+    pub dynamodb: Connection,
+    /// The connectors by payment interface (`CONNECTORS`).
+    pub connectors: Connectors,
+    /// How callers are authorized (`AUTH`).
+    pub auth: Auth,
+    /// How answers look (`RESPONSE`).
+    pub response: ResponseForm,
+    /// What is logged (`AWS_LAMBDA_LOG_LEVEL`).
+    pub log_level: LevelFilter,
+}
+
+impl Config {
+    /// Reads the environment through `variable`. An empty variable counts as
+    /// missing.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut environment = Environment { variable: &variable, problems: Vec::new() };
+        let table = environment.required("PAYMENTS_TABLE");
+        let dynamodb = environment.dynamodb();
+        let connectors = environment.connectors();
+        let auth = environment.auth();
+        let response = environment.response();
+        let log_level = environment.log_level();
+        let config =
+            Self { table, dynamodb, connectors, auth, response, log_level };
+        match environment.problems {
+            problems if problems.is_empty() => Ok(config),
+            problems => Err(ConfigError { problems }),
+        }
+    }
+}
+
+struct Environment<'a> {
+    variable: &'a dyn Fn(&str) -> Option<String>,
+    problems: Vec<String>,
+}
+
+impl Environment<'_> {
+    fn optional(&self, name: &str) -> Option<String> {
+        (self.variable)(name).filter(|value| !value.is_empty())
+    }
+
+    fn required(&mut self, name: &str) -> String {
+        let value = self.optional(name);
+        if value.is_none() {
+            self.problem(name, "is missing");
+        }
+        value.unwrap_or_default()
+    }
+
+    fn problem(&mut self, name: &str, what: impl fmt::Display) {
+        self.problems.push(format!("{name} {what}"));
+    }
+
+    fn dynamodb(&mut self) -> Connection {
+        Connection {
+            region: self.required("AWS_REGION"),
+            endpoint_url: self.optional("AWS_ENDPOINT_URL_DYNAMODB"),
+            credentials: Credentials::new(
+                self.required("AWS_ACCESS_KEY_ID"),
+                self.required("AWS_SECRET_ACCESS_KEY"),
+                self.optional("AWS_SESSION_TOKEN"),
+                None,
+                "environment",
+            ),
+        }
+    }
+
+    fn connectors(&mut self) -> Connectors {
+        let text = self.required("CONNECTORS");
+        if text.is_empty() {
+            return Connectors::new();
+        }
+        let Ok(entries) = serde_json::from_str::<BTreeMap<String, Box<RawValue>>>(&text) else {
+            self.problem("CONNECTORS", "is not a JSON object of connectors");
+            return Connectors::new();
+        };
+        if entries.is_empty() {
+            self.problem("CONNECTORS", "names no connector");
+        }
+        let mut connectors = Connectors::new();
+        for (name, settings) in entries {
+            match connector(&settings) {
+                Ok(settings) => {
+                    connectors.insert(name, settings);
+                }
+                Err(problem) => self.problem(&format!("CONNECTORS.{name}"), problem),
+            }
+        }
+        connectors
+    }
+
+    fn auth(&mut self) -> Auth {
+        match self.required("AUTH").as_str() {
+            "gateway" | "" => {}
+            "off" => self.problem("AUTH", "is off, which only the local server may be"),
+            _ => self.problem("AUTH", "is not one of: gateway"),
+        }
+        Auth::Gateway
+    }
+
+    fn response(&mut self) -> ResponseForm {
+        response_form(self.optional("RESPONSE").as_deref()).unwrap_or_else(|problem| {
+            self.problem("RESPONSE", problem);
+            ResponseForm::Empty
+        })
+    }
+
+    fn log_level(&mut self) -> LevelFilter {
+        let Some(level) = self.optional("AWS_LAMBDA_LOG_LEVEL") else { return LevelFilter::INFO };
+        match level.to_ascii_uppercase().as_str() {
+            "TRACE" => LevelFilter::TRACE,
+            "DEBUG" => LevelFilter::DEBUG,
+            "INFO" => LevelFilter::INFO,
+            "WARN" => LevelFilter::WARN,
+            "ERROR" | "FATAL" => LevelFilter::ERROR,
+            _ => {
+                let levels = "is not one of: TRACE, DEBUG, INFO, WARN, ERROR, FATAL";
+                self.problem("AWS_LAMBDA_LOG_LEVEL", levels);
+                LevelFilter::INFO
+            }
+        }
+    }
+}
+
+/// Reads `RESPONSE`.
+pub fn response_form(value: Option<&str>) -> Result<ResponseForm, &'static str> {
+    match value {
+        None | Some("" | "empty") => Ok(ResponseForm::Empty),
+        Some("outcome") => Ok(ResponseForm::Outcome),
+        Some(_) => Err("is not one of: empty, outcome"),
+    }
+}
+
+/// One entry of `CONNECTORS`, as the operator writes it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ConnectorEntry {
+    url: String,
+    #[serde(default = "default_timeout_ms")]
+    timeout_ms: u64,
+    #[serde(default)]
+    authorization: AuthorizationEntry,
+    projects: Option<Vec<String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", deny_unknown_fields)]
+enum AuthorizationEntry {
+    #[default]
+    None,
+    Forward,
+}
+
+/// A connector's own time, where the operator says nothing.
+fn default_timeout_ms() -> u64 {
+    20_000
+}
+
+fn connector(settings: &RawValue) -> Result<ConnectorSettings, String> {
+    let entry: ConnectorEntry = serde_json::from_str(settings.get())
+        .map_err(|error| format!("cannot be read: {error}"))?;
+    let url = connector_url(&entry.url).map_err(|error| format!("has a url that {error}"))?;
+    if !(100..=300_000).contains(&entry.timeout_ms) {
+        return Err("has a timeoutMs that is not from 100 to 300000".to_owned());
+    }
+    let projects = entry.projects.map(|projects| {
+        let parsed = projects.iter().map(|project| {
+            ProjectKey::parse(project)
+                .map_err(|_| format!("has a project {project:?} that cannot be a project key"))
+        });
+        parsed.collect::<Result<Vec<_>, _>>()
+    });
+    Ok(ConnectorSettings {
+        url,
+        timeout_ms: entry.timeout_ms,
+        authorization: match entry.authorization {
+            AuthorizationEntry::None => Authorization::None,
+            AuthorizationEntry::Forward => Authorization::Forward,
+        },
+        projects: projects.transpose()?,
+    })
+}
+
+/// Reads the address of a connector: `https`, or plain `http` to a loopback
+/// address; without credentials and without a query.
+pub fn connector_url(text: &str) -> Result<Uri, &'static str> {
+    let url: Uri = text.parse().map_err(|_| "is not a URL")?;
+    let host = url.host().ok_or("has no host")?;
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let is_loopback = address.map_or(host == "localhost", |address| address.is_loopback());
+    match url.scheme_str() {
+        Some("https") => {}
+        Some("http") if is_loopback => {}
+        Some("http") => return Err("is plain http, which only a loopback address may be"),
+        _ => return Err("is neither https nor http"),
+    }
+    if url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err("carries credentials");
+    }
+    if url.query().is_some() || text.contains('#') {
+        return Err("has a query or a fragment");
+    }
+    Ok(url)
+}
+
+/// Writes JSON lines to standard output: those of this service from `level` on,
+/// and of the libraries below only warnings, since they do not know what is
+/// secret here.
+pub fn log_json(level: LevelFilter) -> Result<(), BoxError> {
+    use tracing_subscriber::layer::SubscriberExt;
+    use tracing_subscriber::util::SubscriberInitExt;
+    let lines = tracing_subscriber::fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false);
+    tracing_subscriber::registry().with(targets(level)).with(lines).try_init()?;
+    Ok(())
+}
+
+/// Which lines are written; see [`log_json`].
+pub fn targets(level: LevelFilter) -> tracing_subscriber::filter::Targets {
+    let libraries = level.min(LevelFilter::WARN);
+    tracing_subscriber::filter::Targets::new()
+        .with_default(libraries)
+        .with_target("payment_intents", level)
+}
+
+/// All that is wrong with the environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    problems: Vec<String>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "invalid configuration: {}", self.problems.join("; "))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::read(|name| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    const VALID: [(&str, &str); 6] = [
+        ("PAYMENTS_TABLE", "payments"),
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ACCESS_KEY_ID", "id"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("CONNECTORS", r#"{"*":{"url":"https://connector.example"}}"#),
+        ("AUTH", "gateway"),
+    ];
+
+    fn with<'a>(name: &'a str, value: &'a str) -> Vec<(&'a str, &'a str)> {
+        let kept = VALID.into_iter().filter(|(known, _)| *known != name);
+        kept.chain([(name, value)]).collect()
+    }
+
+    #[test]
+    fn everything_that_is_missing_is_named_at_once() {
+        assert_eq!(
+            read(&[]).unwrap_err().to_string(),
+            "invalid configuration: PAYMENTS_TABLE is missing; AWS_REGION is missing; \
+             AWS_ACCESS_KEY_ID is missing; AWS_SECRET_ACCESS_KEY is missing; \
+             CONNECTORS is missing; AUTH is missing"
+        );
+    }
+
+    #[test]
+    fn what_is_not_said_has_a_default() {
+        let config = read(&VALID).unwrap();
+        assert_eq!(config.response, ResponseForm::Empty);
+        assert_eq!(config.log_level, LevelFilter::INFO);
+        let connector = &config.connectors["*"];
+        assert_eq!(connector.timeout_ms, 20_000);
+        assert_eq!(connector.authorization, Authorization::None);
+        assert_eq!(connector.projects, None);
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_its_place() {
+        for (name, value, expected) in [
+            ("AUTH", "off", "AUTH is off, which only the local server may be"),
+            ("AUTH", "none", "AUTH is not one of: gateway"),
+            ("RESPONSE", "full", "RESPONSE is not one of: empty, outcome"),
+            ("AWS_LAMBDA_LOG_LEVEL", "loud", "AWS_LAMBDA_LOG_LEVEL is not one of: TRACE"),
+            ("CONNECTORS", "[]", "CONNECTORS is not a JSON object of connectors"),
+            ("CONNECTORS", "{}", "CONNECTORS names no connector"),
+            ("CONNECTORS", r#"{"a":{}}"#, "CONNECTORS.a cannot be read: missing field `url`"),
+            (
+                "CONNECTORS",
+                r#"{"a":{"url":"https://x","resnd":"never"}}"#,
+                "CONNECTORS.a cannot be read: unknown field `resnd`",
+            ),
+            (
+                "CONNECTORS",
+                r#"{"a":{"url":"http://connector.example"}}"#,
+                "CONNECTORS.a has a url that is plain http",
+            ),
+            (
+                "CONNECTORS",
+                r#"{"a":{"url":"https://user:secret@connector.example"}}"#,
+                "CONNECTORS.a has a url that carries credentials",
+            ),
+            (
+                "CONNECTORS",
+                r#"{"a":{"url":"https://x?y=z"}}"#,
+                "CONNECTORS.a has a url that has a query",
+            ),
+            ("CONNECTORS", r#"{"a":{"url":"x"}}"#, "CONNECTORS.a has a url that"),
+            (
+                "CONNECTORS",
+                r#"{"a":{"url":"https://x","timeoutMs":0}}"#,
+                "CONNECTORS.a has a timeoutMs",
+            ),
+            (
+                "CONNECTORS",
+                r#"{"a":{"url":"https://x","projects":["A#B"]}}"#,
+                r##"CONNECTORS.a has a project "A#B""##,
+            ),
+        ] {
+            let error = read(&with(name, value)).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn plain_http_is_for_loopback_addresses() {
+        for (url, valid) in [
+            ("http://127.0.0.1:8080/base", true),
+            ("http://127.1.2.3", true),
+            ("http://[::1]:80", true),
+            ("http://localhost:1", true),
+            ("https://10.0.0.1", true),
+            ("http://10.0.0.1", false),
+            ("http://localhost.example", false),
+            ("http://127.0.0.1.example", false),
+            ("ftp://127.0.0.1", false),
+            ("/path", false),
+        ] {
+            assert_eq!(connector_url(url).is_ok(), valid, "{url}");
+        }
+    }
+}

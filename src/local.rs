@@ -1,0 +1,137 @@
+//! All of it on localhost: the same API over an embedded DynamoDB emulator, a
+//! sandbox connector that speaks the real contract over HTTP, and a few demo
+//! Payments.
+
+pub mod emulator;
+pub mod sandbox;
+mod server;
+
+use crate::auth::Auth;
+use crate::clock::SystemClock;
+use crate::connector::{Authorization, ConnectorSettings, Connectors, HttpConnector};
+use crate::dynamodb::{self, DynamoStore};
+use crate::http::{Api, ResponseForm, registrations};
+use crate::payment::{Payment, ProjectKey};
+use crate::ports::{BoxError, Clock, CreateError};
+use crate::service::Service;
+use http::Uri;
+use sandbox::Sandbox;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+
+/// The project of the demo Payments, and of those in a file.
+pub const PROJECT: &str = "demo";
+
+/// The table in the emulator.
+const TABLE: &str = "payments";
+
+/// The Payments that are there unless a file says otherwise.
+const DEMO: &str = include_str!("local/demo.json");
+
+/// How to run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The port on 127.0.0.1; 0 for any that is free.
+    pub port: u16,
+    /// Where Payments are kept over restarts; in memory where it is `None`.
+    pub data: Option<PathBuf>,
+    /// A real connector, in place of the sandbox.
+    pub connector: Option<Uri>,
+    /// How long a call to the connector may take.
+    pub connector_timeout_ms: u64,
+    /// A JSON array of PaymentDrafts, in place of the demo Payments.
+    pub payments: Option<String>,
+    /// How answers look.
+    pub response: ResponseForm,
+}
+
+/// The local API.
+type LocalApi = Api<DynamoStore, HttpConnector<SystemClock>, SystemClock>;
+
+/// A server that is ready for its first request.
+#[derive(Debug)]
+pub struct Local {
+    listener: TcpListener,
+    api: Arc<LocalApi>,
+    sandbox: Sandbox,
+    payments: Vec<Payment>,
+}
+
+impl Local {
+    /// Starts everything, on free ports, and registers the Payments that are
+    /// not there yet.
+    pub async fn start(options: Options) -> Result<Self, BoxError> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
+        let client = emulator::start(options.data.as_deref()).await?.client();
+        emulator::ensure_table(&client, TABLE).await?;
+        let store = DynamoStore::new(client, TABLE.to_owned());
+        let sandbox = Sandbox::start().await?;
+        let settings = ConnectorSettings {
+            url: options.connector.unwrap_or_else(|| sandbox.url()),
+            timeout_ms: options.connector_timeout_ms,
+            authorization: Authorization::Forward,
+            projects: None,
+        };
+        let connectors = Connectors::from([("*".to_owned(), settings)]);
+        let connector = HttpConnector::new(connectors, SystemClock)?;
+        let service = Service::new(store, connector, SystemClock);
+        let drafts = options.payments.as_deref().unwrap_or(DEMO);
+        let payments = register(&service, drafts).await?;
+        let api = Arc::new(Api::new(service, Auth::Off, options.response));
+        Ok(Self { listener, api, sandbox, payments })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> Result<SocketAddr, BoxError> {
+        Ok(self.listener.local_addr()?)
+    }
+
+    /// The Payments it began with.
+    pub fn payments(&self) -> &[Payment] {
+        &self.payments
+    }
+
+    /// Answers requests until the process ends.
+    pub async fn serve(self) -> Result<(), BoxError> {
+        server::serve(self.listener, self.api, self.sandbox).await
+    }
+}
+
+async fn register(
+    service: &Service<DynamoStore, HttpConnector<SystemClock>, SystemClock>,
+    drafts: &str,
+) -> Result<Vec<Payment>, BoxError> {
+    let now = SystemClock.now();
+    let project = ProjectKey::parse(PROJECT)?;
+    let mut payments = Vec::new();
+    for registration in registrations(drafts, &project, now)? {
+        let payment = Payment::register(registration, now)?;
+        match service.create(&payment).await {
+            Ok(()) => payments.push(payment),
+            // Kept from an earlier run, with all that has happened to it.
+            Err(CreateError::Exists) => payments.extend(service.get(&payment.key).await?),
+            Err(error @ CreateError::Store(_)) => return Err(error.into()),
+        }
+    }
+    Ok(payments)
+}
+
+/// Used by the emulator, the sandbox and the server alike.
+async fn bind() -> Result<TcpListener, BoxError> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?)
+}
+
+impl dynamodb::Connection {
+    /// To an emulator, which believes any credentials.
+    pub fn to_emulator(endpoint_url: String) -> Self {
+        Self {
+            region: "eu-central-1".to_owned(),
+            endpoint_url: Some(endpoint_url),
+            credentials: aws_sdk_dynamodb::config::Credentials::new(
+                "local", "local", None, None, "local",
+            ),
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The embedded DynamoDB emulator, behind its real API on a free port.
+
+use super::bind;
+use crate::dynamodb::{Connection, create_table};
+use crate::ports::BoxError;
+use aws_sdk_dynamodb::Client;
+use dynoxide::{Database, server};
+use std::path::Path;
+
+/// Starts an emulator that lives as long as the process. What it holds is kept
+/// in `data`, or only in memory.
+pub async fn start(data: Option<&Path>) -> Result<Connection, BoxError> {
+    let database = match data {
+        Some(path) => Database::new(&path.to_string_lossy())?,
+        None => Database::memory()?,
+    };
+    let listener = bind().await?;
+    let endpoint_url = format!("http://{}", listener.local_addr()?);
+    tokio::spawn(server::serve_on(listener, database));
+    Ok(Connection::to_emulator(endpoint_url))
+}
+
+/// Creates the table, unless it is there from an earlier run.
+pub async fn ensure_table(client: &Client, table: &str) -> Result<(), BoxError> {
+    let tables = client.list_tables().send().await?;
+    if tables.table_names().iter().any(|known| known == table) {
+        return Ok(());
+    }
+    create_table(client, table).await
+}

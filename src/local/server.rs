@@ -1,0 +1,89 @@
+//! HTTP in front of the API, as API Gateway would be.
+
+use super::{LocalApi, Sandbox};
+use crate::clock::SystemClock;
+use crate::http::{BODY_BYTES_MAX, Request as ApiRequest};
+use crate::ports::{BoxError, Clock};
+use http::{Method, Request, Response};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::future::Future;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+
+/// How long the deployed function may run.
+const INVOCATION_MS: u64 = 28_000;
+
+/// Answers API requests, and tells what the sandbox did.
+pub(super) async fn serve(
+    listener: TcpListener,
+    api: Arc<LocalApi>,
+    sandbox: Sandbox,
+) -> Result<(), BoxError> {
+    accept(listener, move |request| {
+        let (api, sandbox) = (Arc::clone(&api), sandbox.clone());
+        async move {
+            if request.method() == Method::GET && request.uri().path() == "/sandbox/ledger" {
+                let ledger = serde_json::to_string(&sandbox.ledger())?;
+                return Ok(Response::builder()
+                    .header("content-type", "application/json")
+                    .body(ledger)?);
+            }
+            let request = api_request(request).await;
+            // As in a Lambda, a caller that hangs up does not stop the work.
+            Ok(tokio::spawn(async move { api.handle(request).await }).await?)
+        }
+    })
+    .await;
+    Ok(())
+}
+
+/// Answers each request on each connection with `answer`; an error closes the
+/// connection.
+pub(super) async fn accept<F, A>(listener: TcpListener, answer: F)
+where
+    F: Fn(Request<Incoming>) -> A + Clone + Send + 'static,
+    A: Future<Output = Result<Response<String>, BoxError>> + Send + 'static,
+{
+    loop {
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        let answer = answer.clone();
+        tokio::spawn(async move {
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .serve_connection(TokioIo::new(stream), service_fn(answer));
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended");
+            }
+        });
+    }
+}
+
+async fn api_request(request: Request<Incoming>) -> ApiRequest {
+    let deadline = SystemClock.now().plus_ms(INVOCATION_MS);
+    let (parts, body) = request.into_parts();
+    ApiRequest {
+        method: parts.method,
+        path: parts.uri.path().to_owned(),
+        stage: None,
+        headers: parts.headers,
+        body: read(body).await,
+        scopes: None,
+        deadline,
+    }
+}
+
+/// Reads until it is clear that the body is too long, and not a frame further.
+async fn read(mut body: Incoming) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    while bytes.len() <= BODY_BYTES_MAX {
+        let Some(frame) = body.frame().await else { break };
+        if let Ok(data) = frame.ok()?.into_data() {
+            bytes.extend_from_slice(&data);
+        }
+    }
+    Some(bytes)
+}
