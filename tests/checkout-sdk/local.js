@@ -1,0 +1,64 @@
+// The built local server, as a child of this process, and what its side doors show.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+
+const START_TIMEOUT_MS = 30_000;
+
+/** Starts the server on a free port and waits until it listens. It never outlives this process. */
+export async function startLocal({ connectorTimeoutMs }) {
+  const binary = process.env.PAYMENT_INTENTS_LOCAL;
+  assert.ok(binary, 'PAYMENT_INTENTS_LOCAL must name the built `local` binary');
+  const server = spawn(binary, ['--port', '0', '--connector-timeout-ms', String(connectorTimeoutMs)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  process.on('exit', () => server.kill('SIGKILL'));
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
+
+  const url = await new Promise((resolve, reject) => {
+    const deadline = setTimeout(() => {
+      server.kill('SIGKILL');
+      reject(new Error('the server did not say that it listens'));
+    }, START_TIMEOUT_MS);
+    server.on('error', reject);
+    server.on('exit', (code, signal) => reject(new Error(`the server ended before it listened: ${code ?? signal}`)));
+    createInterface({ input: server.stdout }).on('line', (line) => {
+      const listening = /listening on (http:\/\/127\.0\.0\.1:\d+)/.exec(line);
+      if (!listening) return;
+      clearTimeout(deadline);
+      resolve(listening[1]);
+    });
+  });
+
+  return {
+    url,
+
+    /** Registers a Payment with 100.00 EUR authorized and returns its id. */
+    async authorizedPayment(id) {
+      const amount = { centAmount: 10_000, currencyCode: 'EUR' };
+      const draft = { id, amountPlanned: amount, transactions: [{ type: 'Authorization', amount, state: 'Success' }] };
+      const answer = await fetch(`${url}/demo/payments`, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json' },
+        body: JSON.stringify(draft),
+      });
+      const payment = await answer.json();
+      assert.equal(answer.status, 201, JSON.stringify(payment));
+      return payment.id;
+    },
+
+    /** What the sandbox PSP really did to a Payment, in order. */
+    async effects(paymentId) {
+      const ledger = await (await fetch(`${url}/sandbox/ledger`)).json();
+      return ledger.filter((effect) => effect.paymentId === paymentId);
+    },
+
+    async stop() {
+      if (server.exitCode !== null || server.signalCode !== null) return;
+      server.kill('SIGKILL');
+      await once(server, 'exit');
+    },
+  };
+}
