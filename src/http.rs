@@ -21,7 +21,7 @@ use futures_util::FutureExt;
 use headers::Preferences;
 use http::{HeaderMap, Method};
 #[cfg(feature = "local")]
-pub use representation::format_time;
+pub(crate) use representation::format_time;
 use route::Route;
 use std::panic::AssertUnwindSafe;
 use uuid::Uuid;

@@ -32,7 +32,7 @@ pub(super) fn parse_time(text: &str) -> Option<Timestamp> {
 }
 
 /// Milliseconds and `Z`, as the platform writes it.
-pub fn format_time(timestamp: Timestamp) -> String {
+pub(crate) fn format_time(timestamp: Timestamp) -> String {
     const MILLISECONDS: iso8601::EncodedConfig = iso8601::Config::DEFAULT
         .set_time_precision(iso8601::TimePrecision::Second {
             decimal_digits: std::num::NonZeroU8::new(3),

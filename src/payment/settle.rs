@@ -20,6 +20,16 @@ pub enum Outcome {
     Unknown,
 }
 
+impl Outcome {
+    /// Whether it proves that the PSP did it, or will.
+    fn is_positive(self) -> bool {
+        match self {
+            Self::Approved | Self::Received => true,
+            Self::Rejected | Self::NeverExecuted | Self::Unknown => false,
+        }
+    }
+}
+
 /// What settling came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settlement {
@@ -36,9 +46,10 @@ impl Payment {
     /// Applies the outcome of the attempt that `nonce` stands for: moves the
     /// hold, the state and the slot. Settling again changes nothing.
     ///
-    /// A positive outcome counts whenever it comes. A negative one counts only
-    /// while the transaction is Initial: once an attempt was ambiguous, "no"
-    /// proves nothing any more.
+    /// A positive outcome counts whenever it comes, and from any attempt. A
+    /// negative one counts only from the holder of the slot, and only while the
+    /// transaction is Initial: once an attempt was ambiguous, "no" proves
+    /// nothing any more.
     pub fn settle(
         &self,
         id: &TransactionId,
@@ -48,7 +59,10 @@ impl Payment {
     ) -> Result<Settlement, MoneyError> {
         let Some(transaction) = self.transactions.get(id) else { return Ok(Settlement::Gone) };
         let holds_slot = self.is_held_by(nonce);
-        let step = transaction.state.after(outcome);
+        let step = match transaction.state.after(outcome) {
+            step if holds_slot || outcome.is_positive() => step,
+            _ => Step::Stay,
+        };
         if step == Step::Stay && !holds_slot {
             return Ok(Settlement::Unchanged(transaction.state));
         }

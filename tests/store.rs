@@ -1,0 +1,330 @@
+//! The store against a real DynamoDB API: its conditions say what the ledger's
+//! rules say, and nothing is lost on the way into an item and back.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot start has failed")]
+
+#[path = "support/dynamo.rs"]
+mod dynamo;
+#[path = "support/payments.rs"]
+mod payments;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use dynamo::{Table, table};
+use payment_intents::payment::{
+    Action, Outcome, Payment, PaymentKey, Refusal, Reservation, Settlement, State, TransactionKind,
+};
+use payment_intents::ports::{CreateError, ReplaceError, ReserveError, Store, StoreError};
+use payments::{
+    any_action, any_details, any_past, any_payment, any_step, at, capture, eur, id, key, refund,
+    registered, reservation, walk,
+};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use tokio::runtime::Runtime;
+use uuid::Uuid;
+use TransactionKind::{Authorization, Charge};
+
+const AUTHORIZED: &[(TransactionKind, State, u64)] = &[(Authorization, State::Success, 100)];
+const CAPTURED: &[(TransactionKind, State, u64)] =
+    &[(Authorization, State::Success, 100), (Charge, State::Success, 100)];
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+/// Runs `check` on random cases, in one table.
+fn for_all<S: Strategy>(
+    cases: u32,
+    strategy: S,
+    check: impl AsyncFn(&Table, S::Value) -> Result<(), TestCaseError>,
+) {
+    let runtime = runtime();
+    let table = runtime.block_on(table());
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    TestRunner::new(config)
+        .run(&strategy, |value| runtime.block_on(check(&table, value)))
+        .unwrap();
+}
+
+/// The same Payment under a key that nobody has used.
+fn somewhere_new(mut payment: Payment) -> Payment {
+    payment.key = key(&Uuid::new_v4().to_string());
+    payment
+}
+
+fn of(payment: &Payment, mut reservation: Reservation) -> Reservation {
+    reservation.key = payment.key.clone();
+    reservation
+}
+
+#[test]
+fn a_payment_comes_back_as_it_was_written() {
+    for_all(150, (any_payment(), any_details()), async |table, (payment, details)| {
+        let payment = Payment { details, ..somewhere_new(payment) };
+        table.store.create(&payment).await.unwrap();
+        let found = table.store.get(&payment.key).await.unwrap();
+        prop_assert_eq!(found, Some(payment));
+        Ok(())
+    });
+}
+
+#[test]
+fn every_change_is_written_whole() {
+    let steps = prop::collection::vec(any_step(), 1..12);
+    for_all(60, (any_past(), steps), async |table, (past, steps)| {
+        let start = somewhere_new(past);
+        table.store.create(&start).await.unwrap();
+        let mut changes = Vec::new();
+        walk(start, &steps, |before, after| changes.push((before.clone(), after.clone())));
+        for (before, after) in changes {
+            table.store.replace(&before, &after).await.unwrap();
+            let found = table.store.get(&after.key).await.unwrap();
+            prop_assert_eq!(found, Some(after));
+        }
+        Ok(())
+    });
+}
+
+/// The conditions in the table and the rules in the ledger are two writings of
+/// one thing. Here they are held together, with the reason for each refusal.
+#[test]
+fn the_conditions_and_the_rules_agree() {
+    let asked = (0_u8..6, any_action());
+    for_all(400, (any_payment(), asked), async |table, (payment, (transaction, action))| {
+        let payment = somewhere_new(payment);
+        table.store.create(&payment).await.unwrap();
+        let asked = reservation(&format!("key-{transaction}"), 1 << 64, action, at(20_000));
+        let asked = of(&payment, asked);
+        let expected = payment.reserve(&asked);
+        match table.store.reserve(&asked).await {
+            Ok(reserved) => {
+                prop_assert_eq!(Ok(&reserved), expected.as_ref());
+                prop_assert_eq!(table.store.get(&payment.key).await.unwrap(), Some(reserved));
+            }
+            Err(ReserveError::Refused(found)) => {
+                prop_assert_eq!(&*found, &payment);
+                // A reversal is tried as a cancel only.
+                let as_refund = asked.action == Action::Reverse && expected.is_ok();
+                prop_assert!(as_refund || expected.is_err(), "{expected:?}");
+                prop_assert_eq!(table.store.get(&payment.key).await.unwrap(), Some(payment));
+            }
+            Err(error) => prop_assert!(false, "{error:?}"),
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_full_payment_is_refused_by_the_condition_too() {
+    runtime().block_on(async {
+        let table = table().await;
+        let mut payment = registered("full", &[(Authorization, State::Success, 1); 49]);
+        table.store.create(&payment).await.unwrap();
+        for n in 0..2_u128 {
+            let asked = reservation(&format!("t{n}"), n, capture(1), at(1));
+            let asked = of(&payment, asked);
+            match table.store.reserve(&asked).await {
+                Ok(reserved) if n == 0 => payment = settle(&table, &asked, &reserved).await,
+                Err(ReserveError::Refused(found)) if n == 1 => {
+                    assert_eq!(found.admit(&asked), Err(Refusal::TooManyTransactions));
+                }
+                other => panic!("{n}: {other:?}"),
+            }
+        }
+    });
+}
+
+/// Approves what was reserved.
+async fn settle(table: &Table, asked: &Reservation, reserved: &Payment) -> Payment {
+    let settled = reserved.settle(&asked.transaction, &asked.nonce, Outcome::Approved, at(2));
+    let Ok(Settlement::Changed(next)) = settled else { panic!("{settled:?}") };
+    table.store.replace(reserved, &next).await.unwrap();
+    *next
+}
+
+#[test]
+fn of_fifty_reservations_at_once_one_is_made() {
+    runtime().block_on(async {
+        let table = table().await;
+        let payment = registered("race", AUTHORIZED);
+        table.store.create(&payment).await.unwrap();
+        let attempts: Vec<_> = (0..50_u128)
+            .map(|n| {
+                let asked = of(&payment, reservation(&format!("t{n}"), n, capture(100), at(1)));
+                let store = table.store.clone();
+                tokio::spawn(async move { store.reserve(&asked).await })
+            })
+            .collect();
+        let mut made = 0;
+        for attempt in attempts {
+            match attempt.await.unwrap() {
+                Ok(reserved) => {
+                    made += 1;
+                    assert_eq!(reserved.balances.capturable, eur(0));
+                }
+                Err(ReserveError::Refused(found)) => assert!(found.in_flight.is_some()),
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+        assert_eq!(made, 1);
+    });
+}
+
+#[test]
+fn a_write_that_is_repeated_knows_itself_again() {
+    runtime().block_on(async {
+        let table = table().await;
+        let payment = registered("again", AUTHORIZED);
+        table.store.create(&payment).await.unwrap();
+        table.store.create(&payment).await.unwrap();
+        for action in [capture(40), Action::Cancel] {
+            let payment = somewhere_new(payment.clone());
+            table.store.create(&payment).await.unwrap();
+            let asked = of(&payment, reservation("t", 7, action, at(1)));
+            let first = table.store.reserve(&asked).await.unwrap();
+            let second = table.store.reserve(&asked).await.unwrap();
+            assert_eq!(first, second);
+            let settled = settle(&table, &asked, &first).await;
+            table.store.replace(&first, &settled).await.unwrap();
+            // Another attempt with the same transaction is not that write.
+            let other = Reservation { nonce: payment_intents::payment::Nonce::new(8), ..asked };
+            let refused = table.store.reserve(&other).await;
+            assert!(matches!(refused, Err(ReserveError::Refused(_))), "{refused:?}");
+        }
+    });
+}
+
+#[test]
+fn a_withdrawn_reservation_does_not_come_to_life_again() {
+    runtime().block_on(async {
+        let table = table().await;
+        let payment = registered("fenced", AUTHORIZED);
+        table.store.create(&payment).await.unwrap();
+        let asked = of(&payment, reservation("t", 7, capture(100), at(1)));
+        let fenced = payment.withdraw(&asked.transaction, &asked.nonce, at(2)).unwrap();
+        table.store.replace(&payment, &fenced).await.unwrap();
+        match table.store.reserve(&asked).await {
+            Err(ReserveError::Refused(found)) => {
+                assert_eq!(found.admit(&asked), Err(Refusal::Withdrawn));
+            }
+            other => panic!("{other:?}"),
+        }
+        let again = Reservation { nonce: payment_intents::payment::Nonce::new(8), ..asked };
+        table.store.reserve(&again).await.unwrap();
+    });
+}
+
+#[test]
+fn a_payment_that_is_there_is_not_written_over() {
+    runtime().block_on(async {
+        let table = table().await;
+        let payment = registered("taken", AUTHORIZED);
+        table.store.create(&payment).await.unwrap();
+        let other = registered("taken", CAPTURED);
+        assert!(matches!(table.store.create(&other).await, Err(CreateError::Exists)));
+        assert_eq!(table.store.get(&payment.key).await.unwrap(), Some(payment));
+    });
+}
+
+#[test]
+fn a_change_of_what_is_no_longer_there_says_what_is() {
+    runtime().block_on(async {
+        let table = table().await;
+        let start = registered("stale", CAPTURED);
+        table.store.create(&start).await.unwrap();
+        let step = |n, amount| {
+            let asked = reservation(&format!("t{n}"), n, refund(amount), at(1));
+            start.reserve(&of(&start, asked)).unwrap()
+        };
+        let (first, second) = (step(1, 10), step(2, 20));
+        table.store.replace(&start, &first).await.unwrap();
+        match table.store.replace(&start, &second).await {
+            Err(ReplaceError::Changed(found)) => assert_eq!(*found, first),
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
+#[test]
+fn what_is_not_there_is_not_found() {
+    runtime().block_on(async {
+        let table = table().await;
+        let payment = registered("nowhere", AUTHORIZED);
+        assert_eq!(table.store.get(&payment.key).await.unwrap(), None);
+        let asked = of(&payment, reservation("t", 1, capture(1), at(1)));
+        assert!(matches!(table.store.reserve(&asked).await, Err(ReserveError::NotFound)));
+        let next = payment.reserve(&asked).unwrap();
+        let replaced = table.store.replace(&payment, &next).await;
+        assert!(matches!(replaced, Err(ReplaceError::Gone)), "{replaced:?}");
+        assert_eq!(table.store.get(&payment.key).await.unwrap(), None);
+    });
+}
+
+#[test]
+fn a_ledger_that_does_not_add_up_is_never_acted_upon() {
+    runtime().block_on(async {
+        let table = table().await;
+        let payment = registered("damaged", AUTHORIZED);
+        table.store.create(&payment).await.unwrap();
+        table
+            .client
+            .update_item()
+            .table_name(&table.name)
+            .key("pk", AttributeValue::S("demo#damaged".to_owned()))
+            .key("sk", AttributeValue::S("payment".to_owned()))
+            .update_expression("SET capturable = :more")
+            .expression_attribute_values(":more", AttributeValue::N("101".to_owned()))
+            .send()
+            .await
+            .unwrap();
+        let found = table.store.get(&payment.key).await;
+        assert!(matches!(found, Err(StoreError::Corrupt(_))), "{found:?}");
+        let asked = of(&payment, reservation("t", 1, capture(101), at(1)));
+        let reserved = table.store.reserve(&asked).await;
+        let corrupt = matches!(reserved, Err(ReserveError::Store(StoreError::Corrupt(_))));
+        assert!(corrupt, "{reserved:?}");
+    });
+}
+
+#[test]
+fn the_index_lists_what_is_open_and_nothing_else() {
+    runtime().block_on(async {
+        let table = table().await;
+        let payment = registered("listed", AUTHORIZED);
+        table.store.create(&payment).await.unwrap();
+        assert_eq!(listed(&table).await, []);
+        let asked = of(&payment, reservation("t", 1, capture(40), at(1)));
+        let reserved = table.store.reserve(&asked).await.unwrap();
+        assert_eq!(listed(&table).await, [(payment.key.clone(), asked.lease.ms())]);
+        settle(&table, &asked, &reserved).await;
+        assert_eq!(listed(&table).await, []);
+
+        let open = registered("open", &[AUTHORIZED[0], (Charge, State::Pending, 40)]);
+        table.store.create(&open).await.unwrap();
+        let first_look = open.transactions[&id("past-1")].timestamp.plus_ms(60_000);
+        assert_eq!(listed(&table).await, [(open.key, first_look.ms())]);
+    });
+}
+
+/// Everything in the recovery index, whatever its shard.
+async fn listed(table: &Table) -> Vec<(PaymentKey, u64)> {
+    let mut found = Vec::new();
+    for shard in ["0", "1", "2", "3"] {
+        let output = table
+            .client
+            .query()
+            .table_name(&table.name)
+            .index_name("recovery")
+            .key_condition_expression("recover_shard = :shard")
+            .expression_attribute_values(":shard", AttributeValue::S(shard.to_owned()))
+            .send()
+            .await
+            .unwrap();
+        for item in output.items() {
+            let payment = item["pk"].as_s().unwrap().strip_prefix("demo#").unwrap();
+            let at = item["recover_at"].as_n().unwrap().parse().unwrap();
+            found.push((key(payment), at));
+        }
+    }
+    found
+}

@@ -1,0 +1,124 @@
+//! A real DynamoDB API for the suites: the embedded emulator, or whatever
+//! `AWS_ENDPOINT_URL_DYNAMODB` names. Each test has a table of its own.
+
+#![allow(dead_code, unreachable_pub, reason = "each suite uses its part of this")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot start has failed")]
+
+use aws_sdk_dynamodb::Client;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::client::legacy::Client as HyperClient;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use payment_intents::dynamodb::{Connection, DynamoStore, create_table};
+use payment_intents::local::emulator;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+/// A table of this test's own.
+pub struct Table {
+    pub store: DynamoStore,
+    pub client: Client,
+    pub name: String,
+}
+
+/// Where DynamoDB is.
+pub async fn connection() -> Connection {
+    #[allow(clippy::disallowed_methods, reason = "says where the suite runs")]
+    match std::env::var("AWS_ENDPOINT_URL_DYNAMODB") {
+        Ok(url) if !url.is_empty() => Connection::to_emulator(url),
+        _ => emulator::start(None).await.unwrap(),
+    }
+}
+
+pub async fn table() -> Table {
+    table_at(connection().await).await
+}
+
+pub async fn table_at(connection: Connection) -> Table {
+    let client = connection.client();
+    let name = format!("payments-{}", Uuid::new_v4());
+    create_table(&client, &name).await.unwrap();
+    Table { store: DynamoStore::new(client.clone(), name.clone()), client, name }
+}
+
+/// What happens to one request on its way to DynamoDB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing.
+    None,
+    /// It is carried out, and the answer is lost.
+    LostAnswer,
+    /// It does not arrive.
+    Lost,
+}
+
+/// Stands between the SDK and DynamoDB, counts what passes, and loses what it
+/// is told to.
+#[derive(Clone)]
+pub struct Shim {
+    pub url: String,
+    upstream: String,
+    client: HyperClient<HttpConnector, Full<Bytes>>,
+    calls: Arc<Mutex<Vec<String>>>,
+    plan: Arc<Mutex<VecDeque<Fault>>>,
+}
+
+impl Shim {
+    pub async fn start(upstream: &str) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let shim = Self {
+            url: format!("http://{}", listener.local_addr().unwrap()),
+            upstream: upstream.trim_end_matches('/').to_owned(),
+            client: HyperClient::builder(TokioExecutor::new()).build_http(),
+            calls: Arc::default(),
+            plan: Arc::default(),
+        };
+        let served = shim.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let shim = served.clone();
+                let service = service_fn(move |request| {
+                    let shim = shim.clone();
+                    async move { shim.pass(request).await }
+                });
+                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            }
+        });
+        shim
+    }
+
+    /// What happens to the next requests, in order; to later ones, nothing.
+    pub fn plan(&self, faults: &[Fault]) {
+        *self.plan.lock().unwrap() = faults.iter().copied().collect();
+    }
+
+    /// The operations that came by since this was last asked.
+    pub fn calls(&self) -> Vec<String> {
+        std::mem::take(&mut self.calls.lock().unwrap())
+    }
+
+    async fn pass(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, String> {
+        let (mut parts, body) = request.into_parts();
+        let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
+        let target = parts.headers["x-amz-target"].to_str().unwrap();
+        self.calls.lock().unwrap().push(target.rsplit('.').next().unwrap().to_owned());
+        let fault = self.plan.lock().unwrap().pop_front().unwrap_or(Fault::None);
+        if fault == Fault::Lost {
+            return Err("lost".to_owned());
+        }
+        parts.uri = format!("{}{}", self.upstream, parts.uri.path()).parse().unwrap();
+        let request = Request::from_parts(parts, Full::from(body));
+        let (parts, body) = self.client.request(request).await.unwrap().into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        if fault == Fault::LostAnswer {
+            return Err("lost".to_owned());
+        }
+        Ok(Response::from_parts(parts, Full::from(body)))
+    }
+}

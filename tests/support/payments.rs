@@ -1,0 +1,252 @@
+//! Payments for the suites: made by hand from a past, or at random from a seed
+//! of steps, always through the doors that the service itself uses.
+
+#![allow(dead_code, unreachable_pub, reason = "each suite uses its part of this")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot start has failed")]
+
+use payment_intents::money::{Currency, Money};
+use payment_intents::payment::{
+    Action, Details, Nonce, Outcome, Payment, PaymentId, PaymentKey, ProjectKey, Registration,
+    RegistrationRefusal, RegistrationTransaction, Reservation, Settlement, State, Timestamp, TransactionId,
+    TransactionKind,
+};
+use proptest::prelude::*;
+
+pub fn at(ms: u64) -> Timestamp {
+    Timestamp::from_ms(1_700_000_000_000).plus_ms(ms)
+}
+
+pub fn money(minor_units: u64, code: &str) -> Money {
+    Money::new(minor_units, Currency::parse(code).unwrap()).unwrap()
+}
+
+pub fn eur(minor_units: u64) -> Money {
+    money(minor_units, "EUR")
+}
+
+pub fn key(id: &str) -> PaymentKey {
+    PaymentKey { project: ProjectKey::parse("demo").unwrap(), id: PaymentId::parse(id).unwrap() }
+}
+
+pub fn id(text: &str) -> TransactionId {
+    TransactionId::parse(text).unwrap()
+}
+
+/// A Payment in EUR to which this happened before it was registered. The
+/// transactions are called `past-0`, `past-1`, …
+pub fn payment(past: &[(TransactionKind, State, u64)]) -> Payment {
+    registered("p", past)
+}
+
+pub fn registered(payment: &str, past: &[(TransactionKind, State, u64)]) -> Payment {
+    register(payment, past, eur(100)).unwrap()
+}
+
+/// The same, where it may not add up.
+pub fn register(
+    payment: &str,
+    past: &[(TransactionKind, State, u64)],
+    amount_planned: Money,
+) -> Result<Payment, RegistrationRefusal> {
+    let transactions = past.iter().enumerate().map(|(index, (kind, state, amount))| {
+        RegistrationTransaction {
+            id: id(&format!("past-{index}")),
+            kind: *kind,
+            state: *state,
+            amount: eur(*amount),
+            timestamp: at(0),
+            interaction_id: Some(format!("psp-{index}")),
+            interface_id: None,
+        }
+    });
+    let registration = Registration {
+        key: key(payment),
+        amount_planned,
+        fraction_digits: 2,
+        transactions: transactions.collect(),
+        details: Details::default(),
+    };
+    Payment::register(registration, at(0))
+}
+
+/// A reservation at `now` whose lease runs for 33 s.
+pub fn reservation(transaction: &str, nonce: u128, action: Action, now: Timestamp) -> Reservation {
+    Reservation {
+        key: key("p"),
+        transaction: id(transaction),
+        nonce: Nonce::new(nonce),
+        action,
+        merchant_reference: None,
+        at: now,
+        lease: now.plus_ms(33_000),
+    }
+}
+
+pub fn capture(amount: u64) -> Action {
+    Action::Capture { amount: eur(amount) }
+}
+
+pub fn refund(amount: u64) -> Action {
+    Action::Refund { amount: eur(amount), charge: None }
+}
+
+pub fn refund_of(charge: &str, amount: u64) -> Action {
+    Action::Refund { amount: eur(amount), charge: Some(id(charge)) }
+}
+
+/// What may happen next to a Payment.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// An action is asked, with one of a few keys.
+    Ask(u8, Action),
+    /// The attempt in flight ends.
+    End(Outcome),
+    /// An attempt of long ago comes to its end now.
+    LateEnd(u8, Outcome),
+    /// The lease runs out, and somebody notices.
+    Expire,
+    /// A reservation of which nothing was sent is fenced off.
+    Withdraw(u8),
+}
+
+pub fn any_action() -> impl Strategy<Value = Action> {
+    let amount = prop_oneof![3 => 1_u64..=120, 1 => Just(100_u64)];
+    let money = (amount, prop_oneof![9 => Just("EUR"), 1 => Just("USD")])
+        .prop_map(|(amount, code)| money(amount, code));
+    let charge = prop_oneof![
+        3 => Just(None),
+        1 => (0_u8..4).prop_map(|n| Some(id(&format!("past-{n}")))),
+        2 => (0_u8..6).prop_map(|n| Some(id(&format!("key-{n}")))),
+    ];
+    prop_oneof![
+        4 => money.clone().prop_map(|amount| Action::Capture { amount }),
+        4 => (money, charge).prop_map(|(amount, charge)| Action::Refund { amount, charge }),
+        1 => Just(Action::Cancel),
+        1 => Just(Action::Reverse),
+    ]
+}
+
+pub fn any_outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![
+        5 => Just(Outcome::Approved),
+        1 => Just(Outcome::Received),
+        1 => Just(Outcome::Rejected),
+        1 => Just(Outcome::NeverExecuted),
+        1 => Just(Outcome::Unknown),
+    ]
+}
+
+pub fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0_u8..6, any_action()).prop_map(|(key, action)| Step::Ask(key, action)),
+        4 => any_outcome().prop_map(Step::End),
+        1 => (0_u8..6, any_outcome()).prop_map(|(key, outcome)| Step::LateEnd(key, outcome)),
+        1 => Just(Step::Expire),
+        1 => (0_u8..6).prop_map(Step::Withdraw),
+    ]
+}
+
+/// Pasts that add up; others cannot be registered.
+pub fn any_past() -> impl Strategy<Value = Payment> {
+    use TransactionKind::{Authorization, CancelAuthorization, Charge, Chargeback, Refund};
+    let kind = prop_oneof![
+        Just(Authorization),
+        Just(Charge),
+        Just(Refund),
+        Just(CancelAuthorization),
+        Just(Chargeback)
+    ];
+    let state = prop_oneof![
+        5 => Just(State::Success),
+        1 => Just(State::Pending),
+        1 => Just(State::Initial),
+        1 => Just(State::Failure),
+    ];
+    let rest = prop::collection::vec((kind, state, 1_u64..=60), 0..4);
+    (prop_oneof![4 => Just(State::Success), 1 => Just(State::Pending)], rest).prop_map(
+        |(authorized, rest)| {
+            let mut past = vec![(Authorization, authorized, 100)];
+            for transaction in rest {
+                past.push(transaction);
+                if register("p", &past, eur(100)).is_err() {
+                    past.pop();
+                }
+            }
+            payment(&past)
+        },
+    )
+}
+
+/// Carries out steps one after the other, a second apart; `seen` is shown each
+/// Payment on the way.
+pub fn walk(mut payment: Payment, steps: &[Step], mut seen: impl FnMut(&Payment, &Payment)) -> Payment {
+    for (index, step) in steps.iter().enumerate() {
+        let now = at(1_000 * (u64::try_from(index).unwrap() + 1));
+        if let Some(next) = step.take(&payment, u128::try_from(index).unwrap(), now) {
+            seen(&payment, &next);
+            payment = next;
+        }
+    }
+    payment
+}
+
+impl Step {
+    /// What the step makes of the Payment, if it changes anything.
+    fn take(&self, payment: &Payment, nonce: u128, now: Timestamp) -> Option<Payment> {
+        let settled = |transaction: &TransactionId, nonce: &Nonce, outcome| {
+            match payment.settle(transaction, nonce, outcome, now).unwrap() {
+                Settlement::Changed(next) => Some(*next),
+                Settlement::Unchanged(_) | Settlement::Gone => None,
+            }
+        };
+        match self {
+            Self::Ask(key, action) => {
+                let key = format!("key-{key}");
+                payment.reserve(&reservation(&key, nonce, action.clone(), now)).ok()
+            }
+            Self::End(outcome) => {
+                let slot = payment.in_flight.as_ref()?;
+                settled(&slot.transaction, &slot.nonce, *outcome)
+            }
+            Self::LateEnd(key, outcome) => {
+                settled(&id(&format!("key-{key}")), &Nonce::new(u128::MAX), *outcome)
+            }
+            Self::Expire => payment.expire(now.plus_ms(60_000)),
+            Self::Withdraw(key) => {
+                let transaction = id(&format!("key-{key}"));
+                payment.withdraw(&transaction, &Nonce::new(nonce), now).ok()
+            }
+        }
+    }
+}
+
+/// A Payment that has been through something.
+pub fn any_payment() -> impl Strategy<Value = Payment> {
+    (any_past(), prop::collection::vec(any_step(), 0..12))
+        .prop_map(|(past, steps)| walk(past, &steps, |_, _| {}))
+}
+
+/// What a Payment may carry besides its ledger.
+pub fn any_details() -> impl Strategy<Value = Details> {
+    let text = || prop::option::of("[a-zA-Z0-9 äß€😀]{1,20}");
+    let document = || prop::option::of(Just(r#"{"b": 1.50, "a": [null, "x"]}"#.to_owned()));
+    let texts = (text(), text(), text(), text(), text(), text(), text());
+    (texts, document(), document(), document()).prop_map(
+        |((key, interface_id, method, code, status, anonymous_id, interface), name, custom, note)| {
+            Details {
+                amount_planned: Some(eur(100)),
+                key,
+                interface_id,
+                payment_interface: interface,
+                method,
+                method_name: name.clone(),
+                status_code: code,
+                status_text: status,
+                customer: name,
+                anonymous_id,
+                custom,
+                interface_interactions: note.into_iter().collect(),
+            }
+        },
+    )
+}
