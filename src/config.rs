@@ -45,8 +45,7 @@ impl Config {
         let auth = environment.auth();
         let response = environment.response();
         let log_level = environment.log_level();
-        let config =
-            Self { table, dynamodb, connectors, auth, response, log_level };
+        let config = Self { table, dynamodb, connectors, auth, response, log_level };
         match environment.problems {
             problems if problems.is_empty() => Ok(config),
             problems => Err(ConfigError { problems }),
@@ -182,8 +181,8 @@ fn default_timeout_ms() -> u64 {
 }
 
 fn connector(settings: &RawValue) -> Result<ConnectorSettings, String> {
-    let entry: ConnectorEntry = serde_json::from_str(settings.get())
-        .map_err(|error| format!("cannot be read: {error}"))?;
+    let entry: ConnectorEntry =
+        serde_json::from_str(settings.get()).map_err(|error| format!("cannot be read: {error}"))?;
     let url = connector_url(&entry.url).map_err(|error| format!("has a url that {error}"))?;
     if !(100..=300_000).contains(&entry.timeout_ms) {
         return Err("has a timeoutMs that is not from 100 to 300000".to_owned());

@@ -6,8 +6,8 @@ mod transport;
 
 use crate::money::Money;
 use crate::payment::ProjectKey;
-use crate::ports::{BoxError, Call, Clock, Connector, ConnectorError, Verdict};
 use crate::payment::Timestamp;
+use crate::ports::{BoxError, Call, Clock, Connector, ConnectorError, Verdict};
 use http::{HeaderValue, Request, Uri, header};
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -101,8 +101,7 @@ enum Unserved {
 }
 
 /// Everything but what RFC 3986 leaves unreserved: a Payment id is one segment.
-const SEGMENT: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 fn request(settings: &ConnectorSettings, call: &Call) -> Result<Request<Full<Bytes>>, BoxError> {
     let id = utf8_percent_encode(call.key.id.as_str(), SEGMENT);

@@ -160,9 +160,7 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
         match self.service.get(&key).await {
             Ok(Some(payment)) => Ok(Answer::payment(http::StatusCode::OK, &payment)),
             Ok(None) => Err(Problem::not_found(&key)),
-            Err(error @ StoreError::Unavailable(_)) => {
-                Err(Problem::unavailable().because(error))
-            }
+            Err(error @ StoreError::Unavailable(_)) => Err(Problem::unavailable().because(error)),
             Err(error @ StoreError::Corrupt(_)) => Err(Problem::broken().because(error)),
         }
     }

@@ -1,8 +1,8 @@
 //! x
+pub mod auth;
 pub mod clock;
 pub mod config;
 pub mod connector;
-pub mod auth;
 pub mod dynamodb;
 pub mod http;
 #[cfg(feature = "local")]

@@ -207,10 +207,7 @@ mod tests {
             (
                 money(100, "EUR"),
                 money(101, "EUR"),
-                Err(MoneyError::Exceeds {
-                    available: money(100, "EUR"),
-                    asked: money(101, "EUR"),
-                }),
+                Err(MoneyError::Exceeds { available: money(100, "EUR"), asked: money(101, "EUR") }),
             ),
             (
                 money(100, "EUR"),

@@ -134,11 +134,7 @@ impl Payment {
 
     /// The same Payment, one version on.
     fn changed(&self, at: Timestamp) -> Self {
-        Self {
-            version: self.version.saturating_add(1),
-            modified_at: at,
-            ..self.clone()
-        }
+        Self { version: self.version.saturating_add(1), modified_at: at, ..self.clone() }
     }
 }
 

@@ -76,8 +76,9 @@ pub enum ActError {
     #[error("refused: {0:?}")]
     Refused(Refusal),
     /// The connector never acted; nothing moved, and the hold was given back.
+    /// Why is in the log line of the call.
     #[error("the connector did not act")]
-    ConnectorFailed(#[source] BoxError),
+    ConnectorFailed,
     /// It may have happened. The hold is kept.
     #[error("the outcome is not known yet")]
     OutcomeUnknown {
@@ -134,7 +135,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         };
         let called = self.call(&request, &payment, transaction).await;
         let state = self.settle(&request, &reservation, payment, called.outcome).await?;
-        answer(called, state)
+        answer(state)
     }
 
     fn reservation(&self, request: &Request) -> Reservation {
@@ -351,7 +352,7 @@ impl From<Result<Verdict, ConnectorError>> for Called {
 
 /// What the ledger says counts, not what the call said: a fact may have come
 /// first.
-fn answer(called: Called, settled: Settled) -> Result<Done, ActError> {
+fn answer(settled: Settled) -> Result<Done, ActError> {
     let verdict = match settled {
         Settled::In(State::Success) => Verdict::Approved,
         Settled::In(State::Pending) => Verdict::Received,
@@ -359,10 +360,7 @@ fn answer(called: Called, settled: Settled) -> Result<Done, ActError> {
         Settled::In(State::Unknown | State::Initial) => {
             return Err(ActError::OutcomeUnknown { replayed: false });
         }
-        Settled::Withdrawn => {
-            let error = called.error.unwrap_or_else(|| "the reservation was withdrawn".into());
-            return Err(ActError::ConnectorFailed(error));
-        }
+        Settled::Withdrawn => return Err(ActError::ConnectorFailed),
     };
     Ok(Done { verdict, replayed: false })
 }

@@ -1,13 +1,19 @@
 //! The store against a real DynamoDB API: its conditions say what the ledger's
 //! rules say, and nothing is lost on the way into an item and back.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot start has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot start has failed"
+)]
 
 #[path = "support/dynamo.rs"]
 mod dynamo;
 #[path = "support/payments.rs"]
 mod payments;
 
+use TransactionKind::{Authorization, Charge};
 use aws_sdk_dynamodb::types::AttributeValue;
 use dynamo::{Table, table};
 use payment_intents::payment::{
@@ -22,7 +28,6 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use tokio::runtime::Runtime;
 use uuid::Uuid;
-use TransactionKind::{Authorization, Charge};
 
 const AUTHORIZED: &[(TransactionKind, State, u64)] = &[(Authorization, State::Success, 100)];
 const CAPTURED: &[(TransactionKind, State, u64)] =
@@ -41,9 +46,7 @@ fn for_all<S: Strategy>(
     let runtime = runtime();
     let table = runtime.block_on(table());
     let config = Config { cases, failure_persistence: None, ..Config::default() };
-    TestRunner::new(config)
-        .run(&strategy, |value| runtime.block_on(check(&table, value)))
-        .unwrap();
+    TestRunner::new(config).run(&strategy, |value| runtime.block_on(check(&table, value))).unwrap();
 }
 
 /// The same Payment under a key that nobody has used.

@@ -242,7 +242,8 @@ impl<'a> Reader<'a> {
         transactions
             .iter()
             .map(|(id, value)| {
-                let id = TransactionId::parse(id).map_err(|_| Unreadable::Invalid("transactions"))?;
+                let id =
+                    TransactionId::parse(id).map_err(|_| Unreadable::Invalid("transactions"))?;
                 let item = value.as_m().map_err(|_| Unreadable::Invalid("transactions"))?;
                 let transaction = Reader(item).transaction(id.clone(), currency, cancelling)?;
                 Ok((id, transaction))

@@ -1,8 +1,8 @@
 //! The unseen reservation: what [`crate::payment::Payment::admit`] says, as a
 //! condition, and what the reservation does, as an update.
 
-use super::item::{self, Tag};
 use super::Expression;
+use super::item::{self, Tag};
 use crate::money::Money;
 use crate::payment::{Action, InFlight, Payment, Reservation, TransactionId, TransactionKind};
 

@@ -12,9 +12,8 @@ pub async fn create_table(client: &Client, table: &str) -> Result<(), BoxError> 
     let attribute = |name: &str, kind| {
         AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build()
     };
-    let key = |name: &str, kind| {
-        KeySchemaElement::builder().attribute_name(name).key_type(kind).build()
-    };
+    let key =
+        |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
     let recovery = GlobalSecondaryIndex::builder()
         .index_name("recovery")
         .key_schema(key("recover_shard", KeyType::Hash)?)

@@ -8,9 +8,7 @@ use super::headers::CORRELATION_ID;
 use super::representation::Representation;
 use super::{Response, ResponseForm};
 use crate::auth::Denied;
-use crate::payment::{
-    Payment, PaymentId, PaymentKey, Refusal, RegistrationRefusal, TransactionId,
-};
+use crate::payment::{Payment, PaymentId, PaymentKey, Refusal, RegistrationRefusal, TransactionId};
 use crate::ports::{BoxError, Verdict};
 use crate::service::{ActError, Done};
 use http::{HeaderName, HeaderValue, StatusCode, header};
@@ -91,14 +89,12 @@ fn failed(error: ActError, key: &PaymentKey, transaction: &TransactionId) -> Ans
     match error {
         ActError::NotFound => Problem::not_found(key).into(),
         ActError::Refused(refusal) => refused(refusal, key).into(),
-        ActError::ConnectorFailed(cause) => {
-            let problem = Problem::new(
-                StatusCode::BAD_GATEWAY,
-                "ConnectorFailed",
-                "The connector could not be reached.",
-            );
-            Answer::from(problem.because(cause)).on(transaction)
-        }
+        ActError::ConnectorFailed => Answer::from(Problem::new(
+            StatusCode::BAD_GATEWAY,
+            "ConnectorFailed",
+            "The connector could not be reached.",
+        ))
+        .on(transaction),
         ActError::OutcomeUnknown { .. } => Answer::from(Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "General",
@@ -405,7 +401,10 @@ impl From<Denied> for Problem {
             Denied::MissingScope(names) => (
                 StatusCode::FORBIDDEN,
                 "insufficient_scope",
-                format!("Insufficient scope. One of the following is missing: {}.", names.join(", ")),
+                format!(
+                    "Insufficient scope. One of the following is missing: {}.",
+                    names.join(", ")
+                ),
             ),
         };
         let challenge = format!("Bearer realm=\"payment-intents\", error=\"{code}\"");
@@ -432,13 +431,7 @@ impl From<Problem> for Answer {
     fn from(problem: Problem) -> Self {
         let body = serde_json::to_string(&problem).unwrap_or_default();
         let code = problem.errors.first().map(|error| error.code);
-        Self {
-            status: problem.status,
-            headers: problem.headers,
-            body,
-            code,
-            cause: problem.cause,
-        }
+        Self { status: problem.status, headers: problem.headers, body, code, cause: problem.cause }
     }
 }
 

@@ -4,7 +4,7 @@
 use super::answer::Problem;
 use super::fields::{self, Form};
 use super::headers::time_ordered;
-use super::representation::{parse_time, STATES, TYPES};
+use super::representation::{STATES, TYPES, parse_time};
 use crate::money::{Currency, Money};
 use crate::payment::{
     Details, PaymentId, PaymentKey, ProjectKey, Registration, RegistrationTransaction, State,

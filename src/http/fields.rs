@@ -76,7 +76,10 @@ impl<'a> Form<'a, '_> {
     }
 
     /// An object that is read as if its fields were this one's.
-    pub(super) fn element<'s>(&'s mut self, fields: BTreeMap<String, &'a RawValue>) -> Form<'a, 's> {
+    pub(super) fn element<'s>(
+        &'s mut self,
+        fields: BTreeMap<String, &'a RawValue>,
+    ) -> Form<'a, 's> {
         Form { prefix: self.prefix.clone(), fields, errors: self.errors }
     }
 

@@ -104,8 +104,7 @@ impl Sandbox {
         }
         let payment_id = percent_decode_str(id).decode_utf8()?.into_owned();
         let idempotency_key = request.headers().get("idempotency-key");
-        let idempotency_key =
-            idempotency_key.and_then(|key| key.to_str().ok()).map(str::to_owned);
+        let idempotency_key = idempotency_key.and_then(|key| key.to_str().ok()).map(str::to_owned);
         let body = request.into_body().collect().await?.to_bytes();
         let Ok(Body { actions }) = serde_json::from_slice(&body) else {
             return answered(StatusCode::BAD_REQUEST, &error("InvalidJsonInput"));
@@ -145,9 +144,7 @@ fn behaviour(merchant_reference: Option<&str>) -> (bool, Behaviour) {
         Some("sandbox:received") => (true, ok(r#"{"outcome":"received"}"#)),
         Some("sandbox:timeout") => (true, Behaviour::Silence),
         Some("sandbox:drop") => (true, Behaviour::Drop),
-        Some("sandbox:error") => {
-            (true, Behaviour::Answer(StatusCode::INTERNAL_SERVER_ERROR, "{}"))
-        }
+        Some("sandbox:error") => (true, Behaviour::Answer(StatusCode::INTERNAL_SERVER_ERROR, "{}")),
         Some("sandbox:garbage") => (true, ok("<html>It works!</html>")),
         Some("sandbox:refuse") => (
             false,
@@ -162,7 +159,8 @@ fn behaviour(merchant_reference: Option<&str>) -> (bool, Behaviour) {
 
 fn error(code: &str) -> String {
     let error = serde_json::json!({"code": code, "message": "cannot be read"});
-    serde_json::json!({"statusCode": 400, "message": "cannot be read", "errors": [error]}).to_string()
+    serde_json::json!({"statusCode": 400, "message": "cannot be read", "errors": [error]})
+        .to_string()
 }
 
 fn answered(status: StatusCode, body: &str) -> Result<Response<String>, BoxError> {

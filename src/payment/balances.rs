@@ -41,7 +41,8 @@ impl Payment {
     /// Initial but what holds the slot.
     pub fn check(&self) -> Result<(), Inconsistent> {
         let balances = &self.balances;
-        let held = self.held_of(&[TransactionKind::Charge, TransactionKind::CancelAuthorization])?;
+        let held =
+            self.held_of(&[TransactionKind::Charge, TransactionKind::CancelAuthorization])?;
         let placed = balances.capturable.give(balances.captured)?.give(balances.cancelled)?;
         if balances.authorized != placed.give(held)? {
             return Err(Inconsistent::Sum("authorized"));
@@ -66,7 +67,11 @@ impl Payment {
         let captured = charge.kind == TransactionKind::Charge && charge.state == State::Success;
         let Some(left) = charge.refundable.filter(|_| captured) else {
             let consistent = captured == charge.refundable.is_some();
-            return if consistent { Ok(()) } else { Err(Inconsistent::Sum("refundable of a Charge")) };
+            return if consistent {
+                Ok(())
+            } else {
+                Err(Inconsistent::Sum("refundable of a Charge"))
+            };
         };
         let taken = self
             .transactions

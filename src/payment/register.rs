@@ -3,8 +3,8 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 use super::{
-    Balances, Details, Inconsistent, Payment, PaymentKey, State, Timestamp, Transaction, TransactionId,
-    TransactionKind,
+    Balances, Details, Inconsistent, Payment, PaymentKey, State, Timestamp, Transaction,
+    TransactionId, TransactionKind,
 };
 use crate::money::{Currency, Money, MoneyError};
 use std::collections::BTreeMap;
@@ -96,8 +96,8 @@ impl Balances {
         let capturing = sum(TransactionKind::Charge, State::is_open)?;
         let cancelled = sum(TransactionKind::CancelAuthorization, done)?;
         let cancelling = sum(TransactionKind::CancelAuthorization, State::is_open)?;
-        let refunded = sum(TransactionKind::Refund, done)?
-            .give(sum(TransactionKind::Chargeback, done)?)?;
+        let refunded =
+            sum(TransactionKind::Refund, done)?.give(sum(TransactionKind::Chargeback, done)?)?;
         let refunding = sum(TransactionKind::Refund, State::is_open)?;
 
         let is_sale =

@@ -2,7 +2,11 @@
 //! `AWS_ENDPOINT_URL_DYNAMODB` names. Each test has a table of its own.
 
 #![allow(dead_code, unreachable_pub, reason = "each suite uses its part of this")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot start has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot start has failed"
+)]
 
 use aws_sdk_dynamodb::Client;
 use http::{Request, Response};

@@ -1,9 +1,14 @@
 //! What the suites share: a real server, and a client that sends what it is told.
 
-#![allow(dead_code, reason = "each suite uses its part of this")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot start has failed")]
+#![allow(dead_code, unreachable_pub, reason = "each suite uses its part of this")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot start has failed"
+)]
 
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::client::legacy::Client as HyperClient;
@@ -148,8 +153,11 @@ impl Reply {
         (self.status, self.code())
     }
 
-    pub fn is_success(&self) -> bool {
-        StatusCode::from_u16(self.status).unwrap().is_success()
+    /// The first error without its message: code and fields.
+    pub fn error(&self) -> Value {
+        let mut error = self.body["errors"][0].clone();
+        error.as_object_mut().unwrap().remove("message");
+        error
     }
 }
 

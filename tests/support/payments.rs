@@ -2,13 +2,17 @@
 //! of steps, always through the doors that the service itself uses.
 
 #![allow(dead_code, unreachable_pub, reason = "each suite uses its part of this")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot start has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::arithmetic_side_effects,
+    reason = "a test that cannot start has failed"
+)]
 
 use payment_intents::money::{Currency, Money};
 use payment_intents::payment::{
     Action, Details, Nonce, Outcome, Payment, PaymentId, PaymentKey, ProjectKey, Registration,
-    RegistrationRefusal, RegistrationTransaction, Reservation, Settlement, State, Timestamp, TransactionId,
-    TransactionKind,
+    RegistrationRefusal, RegistrationTransaction, Reservation, Settlement, State, Timestamp,
+    TransactionId, TransactionKind,
 };
 use proptest::prelude::*;
 
@@ -48,8 +52,8 @@ pub fn register(
     past: &[(TransactionKind, State, u64)],
     amount_planned: Money,
 ) -> Result<Payment, RegistrationRefusal> {
-    let transactions = past.iter().enumerate().map(|(index, (kind, state, amount))| {
-        RegistrationTransaction {
+    let transactions =
+        past.iter().enumerate().map(|(index, (kind, state, amount))| RegistrationTransaction {
             id: id(&format!("past-{index}")),
             kind: *kind,
             state: *state,
@@ -57,8 +61,7 @@ pub fn register(
             timestamp: at(0),
             interaction_id: Some(format!("psp-{index}")),
             interface_id: None,
-        }
-    });
+        });
     let registration = Registration {
         key: key(payment),
         amount_planned,
@@ -179,7 +182,11 @@ pub fn any_past() -> impl Strategy<Value = Payment> {
 
 /// Carries out steps one after the other, a second apart; `seen` is shown each
 /// Payment on the way.
-pub fn walk(mut payment: Payment, steps: &[Step], mut seen: impl FnMut(&Payment, &Payment)) -> Payment {
+pub fn walk(
+    mut payment: Payment,
+    steps: &[Step],
+    mut seen: impl FnMut(&Payment, &Payment),
+) -> Payment {
     for (index, step) in steps.iter().enumerate() {
         let now = at(1_000 * (u64::try_from(index).unwrap() + 1));
         if let Some(next) = step.take(&payment, u128::try_from(index).unwrap(), now) {
@@ -193,11 +200,12 @@ pub fn walk(mut payment: Payment, steps: &[Step], mut seen: impl FnMut(&Payment,
 impl Step {
     /// What the step makes of the Payment, if it changes anything.
     fn take(&self, payment: &Payment, nonce: u128, now: Timestamp) -> Option<Payment> {
-        let settled = |transaction: &TransactionId, nonce: &Nonce, outcome| {
-            match payment.settle(transaction, nonce, outcome, now).unwrap() {
-                Settlement::Changed(next) => Some(*next),
-                Settlement::Unchanged(_) | Settlement::Gone => None,
-            }
+        let settled = |transaction: &TransactionId, nonce: &Nonce, outcome| match payment
+            .settle(transaction, nonce, outcome, now)
+            .unwrap()
+        {
+            Settlement::Changed(next) => Some(*next),
+            Settlement::Unchanged(_) | Settlement::Gone => None,
         };
         match self {
             Self::Ask(key, action) => {
@@ -232,7 +240,12 @@ pub fn any_details() -> impl Strategy<Value = Details> {
     let document = || prop::option::of(Just(r#"{"b": 1.50, "a": [null, "x"]}"#.to_owned()));
     let texts = (text(), text(), text(), text(), text(), text(), text());
     (texts, document(), document(), document()).prop_map(
-        |((key, interface_id, method, code, status, anonymous_id, interface), name, custom, note)| {
+        |(
+            (key, interface_id, method, code, status, anonymous_id, interface),
+            name,
+            custom,
+            note,
+        )| {
             Details {
                 amount_planned: Some(eur(100)),
                 key,

@@ -1,0 +1,187 @@
+//! Money moves once, from outside: repeats, races, lost answers and a killed
+//! server, against the real local server and what its sandbox PSP really did.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot start has failed")]
+
+mod support;
+
+use serde_json::{Value, json};
+use std::sync::Arc;
+use support::{AUTHORIZED, CAPTURED, Reply, Server, cancel, capture, refund, reverse, told};
+
+#[tokio::test]
+async fn a_repeated_capture_with_the_same_key_is_answered_from_the_record() {
+    let server = Server::start().await;
+    for (reference, key, status) in
+        [("-", "k1", 200), ("sandbox:received", "k2", 200), ("sandbox:rejected", "k3", 400)]
+    {
+        let action = told(capture(1000), reference);
+        let first = server.act(AUTHORIZED, action.clone(), &[("idempotency-key", key)]).await;
+        // The same key, written as a structured field.
+        let quoted = format!("\"{key}\"");
+        let again = server.act(AUTHORIZED, action, &[("idempotency-key", &quoted)]).await;
+        assert_eq!((first.status, &first.body), (status, &again.body), "{reference}");
+        assert_eq!(first.status, again.status, "{reference}");
+        assert_eq!(first.header("x-transaction-id"), again.header("x-transaction-id"));
+        assert_eq!(first.header("idempotent-replayed"), None);
+        assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    }
+    assert_eq!(server.effects(AUTHORIZED).await.len(), 2);
+}
+
+#[tokio::test]
+async fn the_same_key_with_other_content_is_refused() {
+    let server = Server::start().await;
+    let key = [("idempotency-key", "k")];
+    server.act(AUTHORIZED, capture(1000), &key).await;
+    for other in [capture(1001), refund(1000), told(capture(1000), "other"), cancel(), reverse()] {
+        let reply = server.act(AUTHORIZED, other.clone(), &key).await;
+        assert_eq!(reply.outcome(), (422, "IdempotencyKeyReused"), "{other}");
+    }
+    assert_eq!(server.act(CAPTURED, refund(1000), &key).await.status, 200);
+}
+
+#[tokio::test]
+async fn after_the_connector_was_never_reached_the_same_key_may_run_again() {
+    let server = Server::with(&["--connector", "http://127.0.0.1:1"], &[]).await;
+    let key = [("idempotency-key", "k")];
+    for _ in 0..2 {
+        let reply = server.act(AUTHORIZED, capture(10_000), &key).await;
+        assert_eq!(reply.outcome(), (502, "ConnectorFailed"));
+        assert_eq!(reply.body["message"], "The connector could not be reached.");
+        assert_eq!(server.transactions(AUTHORIZED).await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_one_is_refused_before_anything_is_done() {
+    let server = Server::start().await;
+    for (headers, value) in [
+        (vec![("idempotency-key", "a,b")], "a,b"),
+        (vec![("idempotency-key", "a b")], "a b"),
+        (vec![("idempotency-key", "")], ""),
+        (vec![("idempotency-key", "a"), ("idempotency-key", "b")], "a"),
+    ] {
+        let reply = server.act(AUTHORIZED, capture(1), &headers).await;
+        let expected =
+            json!({"code": "InvalidField", "field": "Idempotency-Key", "invalidValue": value});
+        assert_eq!(reply.error(), expected, "{headers:?}");
+    }
+    assert_eq!(server.effects(AUTHORIZED).await, []);
+}
+
+/// Sends actions of one Payment all at once.
+async fn at_once(
+    server: &Arc<Server>,
+    payment: &'static str,
+    actions: Vec<(Value, Option<&'static str>)>,
+) -> Vec<Reply> {
+    let sent: Vec<_> = actions
+        .into_iter()
+        .map(|(action, key)| {
+            let server = Arc::clone(server);
+            tokio::spawn(async move {
+                let headers: Vec<_> = key.map(|key| ("idempotency-key", key)).into_iter().collect();
+                server.act(payment, action, &headers).await
+            })
+        })
+        .collect();
+    let mut replies = Vec::new();
+    for reply in sent {
+        replies.push(reply.await.unwrap());
+    }
+    replies
+}
+
+fn count(replies: &[Reply], status: u16) -> usize {
+    replies.iter().filter(|reply| reply.status == status).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_parallel_full_captures_move_the_money_once() {
+    let server = Arc::new(Server::start().await);
+    let replies = at_once(&server, AUTHORIZED, vec![(capture(10_000), None); 50]).await;
+    assert_eq!(count(&replies, 200), 1);
+    assert_eq!(count(&replies, 409) + count(&replies, 400), 49);
+    for busy in replies.iter().filter(|reply| reply.status == 409) {
+        assert_eq!(
+            busy.error(),
+            json!({"code": "ConcurrentModification", "resourceId": AUTHORIZED})
+        );
+        assert_eq!(busy.header("retry-after"), Some("1"));
+    }
+    assert_eq!(server.effects(AUTHORIZED).await, [("capturePayment".to_owned(), 10_000)]);
+    let transactions = server.transactions(AUTHORIZED).await;
+    assert_eq!(transactions, ["Authorization Success 10000", "Charge Success 10000"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_capture_and_a_cancel_at_once_one_happens() {
+    for _ in 0..5 {
+        let server = Arc::new(Server::start().await);
+        let actions = vec![(capture(10_000), None), (cancel(), None)];
+        let replies = at_once(&server, AUTHORIZED, actions).await;
+        assert_eq!(count(&replies, 200), 1, "{replies:?}");
+        assert_eq!(server.effects(AUTHORIZED).await.len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refunds_that_together_exceed_what_was_captured_do_not_all_happen() {
+    let server = Arc::new(Server::start().await);
+    let replies = at_once(&server, CAPTURED, vec![(refund(6_000), None); 2]).await;
+    assert_eq!(count(&replies, 200), 1, "{replies:?}");
+    // Asked again, one after the other, the second one is still too much.
+    assert_eq!(server.act(CAPTURED, refund(6_000), &[]).await.status, 400);
+    assert_eq!(server.act(CAPTURED, refund(4_000), &[]).await.status, 200);
+    assert_eq!(server.effects(CAPTURED).await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_key_twenty_times_at_once_has_one_effect() {
+    let server = Arc::new(Server::start().await);
+    let replies = at_once(&server, AUTHORIZED, vec![(capture(1_000), Some("k")); 20]).await;
+    assert_eq!(count(&replies, 200) + count(&replies, 409), 20, "{replies:?}");
+    assert!(count(&replies, 200) >= 1);
+    let transaction = replies.iter().find_map(|reply| reply.header("x-transaction-id")).unwrap();
+    for again in at_once(&server, AUTHORIZED, vec![(capture(1_000), Some("k")); 20]).await {
+        assert_eq!((again.status, &again.body), (200, &json!({})));
+        assert_eq!(again.header("x-transaction-id"), Some(transaction));
+    }
+    assert_eq!(server.effects(AUTHORIZED).await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_unknown_outcome_keeps_the_hold_and_names_the_transaction() {
+    let server = Server::with(&["--connector-timeout-ms", "300"], &[]).await;
+    let key = ("idempotency-key", "k");
+    let action = told(capture(6000), "sandbox:timeout");
+    let reply = server.act(AUTHORIZED, action.clone(), &[key]).await;
+    assert_eq!(reply.outcome(), (500, "General"));
+    let transaction = reply.header("x-transaction-id").unwrap();
+    let message = reply.body["message"].as_str().unwrap();
+    assert!(message.contains(transaction), "{message}");
+    assert!(message.contains("verify the Payment before repeating"), "{message}");
+    assert_eq!(server.transactions(AUTHORIZED).await[1], "Charge Initial 6000");
+    assert_eq!(server.act(AUTHORIZED, capture(4001), &[]).await.status, 400);
+    // Asked again it is still not known, and the PSP is not asked again.
+    let again = server.act(AUTHORIZED, action, &[key]).await;
+    assert_eq!(again.outcome(), (500, "General"));
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    assert_eq!(server.effects(AUTHORIZED).await.len(), 1);
+    assert_eq!(server.act(AUTHORIZED, capture(4000), &[]).await.status, 200);
+}
+
+#[tokio::test]
+async fn payments_survive_a_killed_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("payments.db");
+    let arguments = ["--data", file.to_str().unwrap()];
+    let server = Server::with(&arguments, &[]).await;
+    assert_eq!(server.act(AUTHORIZED, capture(4000), &[]).await.status, 200);
+    let before = server.payment(AUTHORIZED).await;
+    server.kill().await;
+    let server = Server::with(&arguments, &[]).await;
+    assert_eq!(server.payment(AUTHORIZED).await, before);
+    assert_eq!(server.act(AUTHORIZED, capture(7000), &[]).await.status, 400);
+}

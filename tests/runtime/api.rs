@@ -1,0 +1,93 @@
+//! The Runtime API: <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
+
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+/// What the function posted: a response, or the report of an error.
+pub type Posted = Result<Bytes, Bytes>;
+
+/// An event that waits for the function.
+pub struct Invocation {
+    pub event: String,
+    pub deadline_ms: u64,
+    pub answer: oneshot::Sender<Posted>,
+}
+
+pub struct RuntimeApi {
+    queue: tokio::sync::Mutex<mpsc::UnboundedReceiver<Invocation>>,
+    waiting: Mutex<HashMap<String, oneshot::Sender<Posted>>>,
+}
+
+impl RuntimeApi {
+    /// Serves what comes out of `queue`, and says where.
+    pub async fn start(queue: mpsc::UnboundedReceiver<Invocation>) -> String {
+        let api = Arc::new(Self { queue: queue.into(), waiting: Mutex::default() });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let api = Arc::clone(&api);
+                let answer = service_fn(move |request| {
+                    let api = Arc::clone(&api);
+                    async move { Ok::<_, Infallible>(api.answer(request).await) }
+                });
+                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
+            }
+        });
+        address
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let path = request.uri().path().to_owned();
+        let path = path.strip_prefix("/2018-06-01/runtime/").unwrap_or_default();
+        match (request.method(), path.split('/').collect::<Vec<_>>().as_slice()) {
+            (&Method::GET, ["invocation", "next"]) => return self.next().await,
+            (&Method::POST, ["invocation", id, kind @ ("response" | "error")]) => {
+                let body = request.into_body().collect().await.unwrap().to_bytes();
+                let posted = if *kind == "response" { Ok(body) } else { Err(body) };
+                let answer = self.waiting.lock().unwrap().remove(*id).expect("answered once");
+                // A test that no longer waits has failed for itself.
+                let _ = answer.send(posted);
+            }
+            (&Method::POST, ["init", "error"]) => {}
+            _ => return status(StatusCode::NOT_FOUND),
+        }
+        status(StatusCode::ACCEPTED)
+    }
+
+    /// Waits for the next event, for as long as it takes.
+    async fn next(&self) -> Response<Full<Bytes>> {
+        let Some(invocation) = self.queue.lock().await.recv().await else {
+            return status(StatusCode::GONE);
+        };
+        let id = Uuid::new_v4().to_string();
+        self.waiting.lock().unwrap().insert(id.clone(), invocation.answer);
+        Response::builder()
+            .header("content-type", "application/json")
+            .header("lambda-runtime-aws-request-id", id)
+            .header("lambda-runtime-deadline-ms", invocation.deadline_ms)
+            .header(
+                "lambda-runtime-invoked-function-arn",
+                "arn:aws:lambda:eu-central-1:123456789012:function:payment-intents",
+            )
+            .header("lambda-runtime-trace-id", "Root=1-6ae854d4-773b995191183c8f4b4335b1")
+            .body(Full::from(invocation.event))
+            .unwrap()
+    }
+}
+
+fn status(status: StatusCode) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from("{}"));
+    *response.status_mut() = status;
+    response
+}

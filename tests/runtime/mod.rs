@@ -1,0 +1,192 @@
+//! Lambda's Runtime API, as far as a function can see it, and the built binary
+//! as that function: with the embedded emulator as DynamoDB and the sandbox as
+//! connector.
+//!
+//! The process is started once and never again. An invocation that ends it
+//! fails its test.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot start has failed")]
+#![allow(clippy::panic, reason = "that is how a test fails")]
+
+mod api;
+pub mod events;
+
+use crate::support::Reply;
+use api::{Invocation, RuntimeApi};
+use events::{event, read, with};
+use http::{HeaderName, HeaderValue};
+use payment_intents::clock::SystemClock;
+use payment_intents::local::{emulator, sandbox::Sandbox};
+use payment_intents::ports::Clock;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+use tokio::process::{Child, Command};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+/// What an invocation has, as deployed.
+const TIMEOUT_MS: u64 = 28_000;
+
+/// No invocation and no start takes longer, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// The function, ready for events.
+pub struct Lambda {
+    process: Child,
+    invocations: mpsc::UnboundedSender<Invocation>,
+    pub sandbox: Sandbox,
+}
+
+impl Lambda {
+    /// Starts it with the demo Payments of the local server.
+    pub async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// As [`Lambda::start`], with more variables.
+    pub async fn with(variables: &[(&str, &str)]) -> Self {
+        let dynamodb = emulator::start(None).await.unwrap();
+        let client = dynamodb.clone().client();
+        emulator::ensure_table(&client, "payments").await.unwrap();
+        let sandbox = Sandbox::start().await.unwrap();
+        let (invocations, queue) = mpsc::unbounded_channel();
+        let process = command(&RuntimeApi::start(queue).await)
+            .envs(environment(&dynamodb.endpoint_url.unwrap(), &sandbox.url().to_string()))
+            .envs(variables.iter().copied())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lambda = Self { process, invocations, sandbox };
+        let demo: Vec<Value> = serde_json::from_str(&read("src/local/demo.json")).unwrap();
+        for draft in demo {
+            lambda.register("demo", draft).await;
+        }
+        lambda
+    }
+
+    /// Registers a Payment, through the function itself.
+    pub async fn register(&mut self, project: &str, draft: Value) {
+        let scope = format!("manage_payments:{project}");
+        let event = with(event("create-payment"), "/rawPath", format!("/{project}/payments"));
+        let event = with(event, "/requestContext/authorizer/jwt/claims/scope", scope);
+        let reply = self.invoke(&with(event, "/body", draft.to_string())).await;
+        assert_eq!(reply.status, 201, "{reply:?}");
+    }
+
+    pub async fn invoke(&mut self, event: &Value) -> Reply {
+        self.invoke_within(TIMEOUT_MS, event).await
+    }
+
+    /// Invokes it with so much time left until the deadline.
+    pub async fn invoke_within(&mut self, left_ms: u64, event: &Value) -> Reply {
+        match self.deliver(left_ms, event.to_string()).await {
+            Ok(reply) => reply,
+            Err(report) => panic!("{event} failed: {report}"),
+        }
+    }
+
+    /// Delivers what may not even be JSON. An `Err` is an error that the
+    /// function reported.
+    pub async fn deliver(&mut self, left_ms: u64, event: String) -> Result<Reply, String> {
+        let (answer, answered) = oneshot::channel();
+        let deadline_ms = SystemClock.now().plus_ms(left_ms).ms();
+        self.invocations.send(Invocation { event, deadline_ms, answer }).unwrap();
+        let posted = tokio::select! {
+            answered = timeout(PATIENCE, answered) => answered.expect("it is answered").unwrap(),
+            ended = self.process.wait() => panic!("the process ended: {ended:?}"),
+        };
+        posted
+            .map(|document| reply(&document))
+            .map_err(|report| String::from_utf8(report.to_vec()).unwrap())
+    }
+
+    /// The Payment as it is now.
+    pub async fn payment(&mut self, id: &str) -> Value {
+        let path = format!("/demo/payments/{id}");
+        let reply = self.invoke(&with(event("get-payment"), "/rawPath", path)).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.body
+    }
+
+    /// Type, state and amount of each transaction, in order.
+    pub async fn transactions(&mut self, id: &str) -> Vec<String> {
+        let payment = self.payment(id).await;
+        let describe = |transaction: &Value| {
+            let text = |name: &str| transaction[name].as_str().unwrap().to_owned();
+            format!("{} {} {}", text("type"), text("state"), transaction["amount"]["centAmount"])
+        };
+        payment["transactions"].as_array().unwrap().iter().map(describe).collect()
+    }
+
+    /// What the sandbox PSP really did, in order.
+    pub fn effects(&self) -> Vec<String> {
+        let ledger = self.sandbox.ledger().into_iter();
+        ledger
+            .map(|did| format!("{} {} {}", did.action, did.cent_amount, did.currency_code))
+            .collect()
+    }
+
+    /// The id of the process, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.id()
+    }
+}
+
+/// What becomes of the process when an operator says only this.
+pub async fn ended(variables: &[(&str, &str)]) -> Output {
+    let mut command = command("127.0.0.1:9");
+    let output = command.envs(variables.iter().copied()).output();
+    timeout(PATIENCE, output).await.expect("it ends").unwrap()
+}
+
+/// The binary, knowing nothing but what Lambda tells every function.
+fn command(runtime_api: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_payment-intents"));
+    command.env_clear().kill_on_drop(true).env("AWS_LAMBDA_RUNTIME_API", runtime_api).envs([
+        ("AWS_LAMBDA_FUNCTION_NAME", "payment-intents"),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
+        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/payment-intents"),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", "2026/11/22/[$LATEST]0"),
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ACCESS_KEY_ID", "local"),
+        ("AWS_SECRET_ACCESS_KEY", "local"),
+    ]);
+    command
+}
+
+/// What an operator says.
+fn environment(dynamodb: &str, connector: &str) -> [(&'static str, String); 4] {
+    [
+        ("PAYMENTS_TABLE", "payments".to_owned()),
+        ("CONNECTORS", json!({"*": {"url": connector}}).to_string()),
+        ("AUTH", "gateway".to_owned()),
+        ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.to_owned()),
+    ]
+}
+
+/// Reads the document that either kind of API wants, and what every answer has.
+fn reply(document: &[u8]) -> Reply {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    struct Document {
+        status_code: u16,
+        headers: BTreeMap<String, String>,
+        body: String,
+        is_base64_encoded: bool,
+    }
+    let document: Document = serde_json::from_slice(document).unwrap();
+    assert!(!document.is_base64_encoded);
+    let headers = document.headers.into_iter().map(|(name, value)| {
+        (name.parse::<HeaderName>().unwrap(), value.parse::<HeaderValue>().unwrap())
+    });
+    let body = serde_json::from_str(&document.body).expect("every body is JSON");
+    let reply = Reply { status: document.status_code, headers: headers.collect(), body };
+    assert_eq!(reply.header("content-type"), Some("application/json"));
+    assert_eq!(reply.header("cache-control"), Some("no-store"));
+    assert!(reply.header("x-correlation-id").is_some(), "{reply:?}");
+    reply
+}

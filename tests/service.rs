@@ -1,0 +1,292 @@
+//! Reserve, call, settle, over a real DynamoDB API and a real HTTP connector,
+//! with the answers of either lost on the way.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot start has failed")]
+
+#[path = "support/dynamo.rs"]
+mod dynamo;
+#[path = "support/payments.rs"]
+mod payments;
+
+use TransactionKind::{Authorization as Authorized, Charge};
+use dynamo::{Fault, Shim, Table, connection, table_at};
+use payment_intents::clock::SystemClock;
+use payment_intents::connector::{Authorization, ConnectorSettings, Connectors, HttpConnector};
+use payment_intents::dynamodb::{Connection, DynamoStore};
+use payment_intents::local::sandbox::Sandbox;
+use payment_intents::payment::{
+    Action, Nonce, Payment, ProjectKey, Refusal, Reservation, State, TransactionKind,
+};
+use payment_intents::ports::{Clock, Store, Verdict};
+use payment_intents::service::{ActError, Asked, Done, Request, Service};
+use payments::{capture, eur, id, key, refund, registered};
+
+const AUTHORIZED: &[(TransactionKind, State, u64)] = &[(Authorized, State::Success, 100)];
+const CAPTURED: &[(TransactionKind, State, u64)] =
+    &[(Authorized, State::Success, 100), (Charge, State::Success, 100)];
+
+const APPROVED: Done = Done { verdict: Verdict::Approved, replayed: false };
+
+/// A service with everything around it that is real.
+struct World {
+    service: Service<DynamoStore, HttpConnector<SystemClock>, SystemClock>,
+    table: Table,
+    shim: Shim,
+    sandbox: Sandbox,
+}
+
+impl World {
+    async fn new(past: &[(TransactionKind, State, u64)]) -> Self {
+        let sandbox = Sandbox::start().await.unwrap();
+        let connectors = Connectors::from([("*".to_owned(), settings(&sandbox))]);
+        Self::with(past, sandbox, connectors).await
+    }
+
+    async fn with(
+        past: &[(TransactionKind, State, u64)],
+        sandbox: Sandbox,
+        connectors: Connectors,
+    ) -> Self {
+        let upstream = connection().await;
+        let shim = Shim::start(upstream.endpoint_url.as_deref().unwrap()).await;
+        let table = table_at(Connection::to_emulator(shim.url.clone())).await;
+        let connector = HttpConnector::new(connectors, SystemClock).unwrap();
+        let service = Service::new(table.store.clone(), connector, SystemClock);
+        table.store.create(&registered("p", past)).await.unwrap();
+        shim.calls();
+        Self { service, table, shim, sandbox }
+    }
+
+    async fn act(&self, transaction: &str, action: Action) -> Result<Done, ActError> {
+        self.service.act(request(transaction, action)).await
+    }
+
+    async fn payment(&self) -> Payment {
+        self.table.store.get(&key("p")).await.unwrap().unwrap()
+    }
+
+    /// The one transaction that a test asked for.
+    async fn state(&self, transaction: &str) -> Option<State> {
+        self.payment().await.transactions.get(&id(transaction)).map(|found| found.state)
+    }
+}
+
+fn settings(sandbox: &Sandbox) -> ConnectorSettings {
+    ConnectorSettings {
+        url: sandbox.url(),
+        timeout_ms: 1_000,
+        authorization: Authorization::None,
+        projects: None,
+    }
+}
+
+fn request(transaction: &str, action: Action) -> Request {
+    Request {
+        asked: Asked {
+            key: key("p"),
+            transaction: id(transaction),
+            nonce: Nonce::new(uuid::Uuid::new_v4().as_u128()),
+            action,
+            merchant_reference: None,
+        },
+        deadline: SystemClock.now().plus_ms(20_000),
+        correlation_id: "test".to_owned(),
+        bearer: None,
+    }
+}
+
+fn told(mut request: Request, reference: &str) -> Request {
+    request.asked.merchant_reference = Some(reference.to_owned());
+    request
+}
+
+#[tokio::test]
+async fn a_successful_action_is_two_writes_and_no_read() {
+    let actions = [
+        (AUTHORIZED, capture(40)),
+        (CAPTURED, refund(40)),
+        (AUTHORIZED, Action::Cancel),
+        (AUTHORIZED, Action::Reverse),
+    ];
+    for (past, action) in actions {
+        let world = World::new(past).await;
+        assert_eq!(world.act("t", action.clone()).await.unwrap(), APPROVED);
+        assert_eq!(world.shim.calls(), ["UpdateItem", "UpdateItem"], "{action:?}");
+        assert_eq!(world.sandbox.ledger().len(), 1);
+    }
+}
+
+/// The unseen reservation of a reversal is that of a cancel. Where it comes to a
+/// refund, the condition says no once, and what it says no to is enough to go on.
+#[tokio::test]
+async fn a_reversal_that_comes_to_a_refund_is_three_writes_and_no_read() {
+    let world = World::new(CAPTURED).await;
+    assert_eq!(world.act("t", Action::Reverse).await.unwrap(), APPROVED);
+    assert_eq!(world.shim.calls(), ["UpdateItem", "UpdateItem", "UpdateItem"]);
+    assert_eq!(world.payment().await.balances.refunded, eur(100));
+}
+
+#[tokio::test]
+async fn a_lost_answer_of_our_own_write_is_recognised() {
+    use Fault::{LostAnswer, None};
+    let cases: [(&str, &[Fault]); 5] = [
+        ("reserve", &[LostAnswer]),
+        ("reserve, twice", &[LostAnswer, LostAnswer]),
+        ("settle", &[None, LostAnswer]),
+        ("settle, twice", &[None, LostAnswer, LostAnswer]),
+        ("both", &[LostAnswer, None, LostAnswer]),
+    ];
+    for (what, faults) in cases {
+        for (past, action) in [
+            (AUTHORIZED, capture(100)),
+            (CAPTURED, refund(100)),
+            (AUTHORIZED, Action::Cancel),
+            (CAPTURED, Action::Reverse),
+        ] {
+            let world = World::new(past).await;
+            world.shim.plan(faults);
+            assert_eq!(
+                world.act("t", action.clone()).await.unwrap(),
+                APPROVED,
+                "{what} {action:?}"
+            );
+            assert_eq!(world.sandbox.ledger().len(), 1, "{what} {action:?}");
+            assert_eq!(world.state("t").await, Some(State::Success), "{what} {action:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_settling_write_is_tried_until_it_is_written() {
+    let world = World::new(AUTHORIZED).await;
+    // The reservation passes, then nothing for two rounds of the SDK's attempts.
+    let mut faults = vec![Fault::Lost; 7];
+    faults[0] = Fault::None;
+    world.shim.plan(&faults);
+    assert_eq!(world.act("t", capture(40)).await.unwrap(), APPROVED);
+    assert_eq!(world.state("t").await, Some(State::Success));
+}
+
+#[tokio::test]
+async fn without_a_reservation_nothing_is_sent_and_nothing_stays_held() {
+    use Fault::{Lost, LostAnswer};
+    // All three attempts fail; the third may or may not have been written.
+    for last in [Lost, LostAnswer] {
+        let world = World::new(AUTHORIZED).await;
+        world.shim.plan(&[Lost, Lost, last]);
+        let acted = world.act("t", capture(100)).await;
+        assert!(matches!(acted, Err(ActError::Unavailable(_))), "{acted:?}");
+        assert_eq!(world.sandbox.ledger(), []);
+        let payment = world.payment().await;
+        assert_eq!(payment.in_flight, None);
+        assert_eq!(payment.balances.capturable, eur(100));
+        // The same key may run again.
+        assert_eq!(world.act("t", capture(100)).await.unwrap(), APPROVED);
+    }
+}
+
+#[tokio::test]
+async fn a_reservation_that_arrives_after_its_caller_gave_up_reserves_nothing() {
+    let world = World::new(AUTHORIZED).await;
+    world.shim.plan(&[Fault::Lost; 3]);
+    let request = request("t", capture(100));
+    let late = Reservation {
+        key: key("p"),
+        transaction: request.asked.transaction.clone(),
+        nonce: request.asked.nonce,
+        action: capture(100),
+        merchant_reference: None,
+        at: SystemClock.now(),
+        lease: request.deadline,
+    };
+    world.service.act(request).await.unwrap_err();
+    // The network delivers it only now.
+    world.table.store.reserve(&late).await.unwrap_err();
+    assert_eq!(world.payment().await.in_flight, None);
+}
+
+#[tokio::test]
+async fn an_expired_lease_is_taken_over_and_its_hold_is_kept() {
+    let world = World::new(AUTHORIZED).await;
+    let crashed = Reservation {
+        lease: SystemClock.now().minus_ms(1),
+        ..payments::reservation("crashed", 1, capture(60), SystemClock.now())
+    };
+    world.table.store.reserve(&crashed).await.unwrap();
+    assert_eq!(world.act("next", capture(40)).await.unwrap(), APPROVED);
+    assert_eq!(world.state("crashed").await, Some(State::Unknown));
+    let refused = world.act("more", capture(1)).await;
+    let expected = Refusal::ExceedsCapturable { asked: eur(1), available: eur(0) };
+    assert!(matches!(refused, Err(ActError::Refused(refusal)) if refusal == expected));
+}
+
+#[tokio::test]
+async fn the_same_transaction_past_its_lease_is_unknown_and_not_sent_again() {
+    let world = World::new(AUTHORIZED).await;
+    let crashed = Reservation {
+        lease: SystemClock.now().minus_ms(1),
+        ..payments::reservation("t", 1, capture(60), SystemClock.now())
+    };
+    world.table.store.reserve(&crashed).await.unwrap();
+    let acted = world.act("t", capture(60)).await;
+    assert!(matches!(acted, Err(ActError::OutcomeUnknown { replayed: true })), "{acted:?}");
+    assert_eq!(world.state("t").await, Some(State::Unknown));
+    assert_eq!(world.sandbox.ledger(), []);
+}
+
+#[tokio::test]
+async fn a_connector_that_serves_somebody_else_is_not_called() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let other = Some(vec![ProjectKey::parse("other").unwrap()]);
+    let closed = ConnectorSettings { projects: other, ..settings(&sandbox) };
+    let named = [("adyen".to_owned(), settings(&sandbox))];
+    for connectors in [Connectors::from(named), Connectors::from([("*".to_owned(), closed)])] {
+        let world = World::with(AUTHORIZED, sandbox.clone(), connectors).await;
+        let acted = world.act("t", capture(100)).await;
+        assert!(matches!(acted, Err(ActError::ConnectorFailed)), "{acted:?}");
+        assert_eq!(world.payment().await.balances.capturable, eur(100));
+        assert_eq!(world.state("t").await, None);
+    }
+    assert_eq!(sandbox.ledger(), []);
+}
+
+#[tokio::test]
+async fn with_too_little_time_left_nothing_is_sent() {
+    let world = World::new(AUTHORIZED).await;
+    let mut request = request("t", capture(100));
+    request.deadline = SystemClock.now().plus_ms(4_900);
+    let acted = world.service.act(request).await;
+    assert!(matches!(acted, Err(ActError::ConnectorFailed)), "{acted:?}");
+    assert_eq!(world.sandbox.ledger(), []);
+    assert_eq!(world.payment().await.balances.capturable, eur(100));
+}
+
+/// What the sandbox is told, how it counts, and what of the hold remains.
+#[tokio::test]
+async fn each_way_a_call_can_end_is_recorded_as_what_it_proves() {
+    let rows = [
+        ("anything", Ok(Verdict::Approved), Some(State::Success), 60),
+        ("sandbox:received", Ok(Verdict::Received), Some(State::Pending), 60),
+        ("sandbox:rejected", Ok(Verdict::Rejected), Some(State::Failure), 100),
+        ("sandbox:refuse", Err("never"), None, 100),
+        ("sandbox:timeout", Err("unknown"), Some(State::Unknown), 60),
+        ("sandbox:drop", Err("unknown"), Some(State::Unknown), 60),
+        ("sandbox:error", Err("unknown"), Some(State::Unknown), 60),
+        ("sandbox:garbage", Err("unknown"), Some(State::Unknown), 60),
+    ];
+    for (reference, expected, state, capturable) in rows {
+        let world = World::new(AUTHORIZED).await;
+        let acted = world.service.act(told(request("t", capture(40)), reference)).await;
+        let acted = match acted {
+            Ok(done) => Ok(done.verdict),
+            Err(ActError::ConnectorFailed) => Err("never"),
+            Err(ActError::OutcomeUnknown { replayed: false }) => Err("unknown"),
+            Err(other) => panic!("{reference}: {other:?}"),
+        };
+        assert_eq!(acted, expected, "{reference}");
+        assert_eq!(world.state("t").await, state, "{reference}");
+        let payment = world.payment().await;
+        assert_eq!(payment.balances.capturable, eur(capturable), "{reference}");
+        assert_eq!(payment.in_flight, None, "{reference}");
+    }
+}
