@@ -56,6 +56,7 @@ pub struct Local {
     listener: TcpListener,
     api: Arc<LocalApi>,
     sandbox: Sandbox,
+    dynamodb_url: String,
     payments: Vec<Payment>,
 }
 
@@ -64,7 +65,9 @@ impl Local {
     /// not there yet.
     pub async fn start(options: Options) -> Result<Self, BoxError> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
-        let client = emulator::start(options.data.as_deref()).await?.client();
+        let connection = emulator::start(options.data.as_deref()).await?;
+        let dynamodb_url = connection.endpoint_url.clone().unwrap_or_default();
+        let client = connection.client();
         emulator::ensure_table(&client, TABLE).await?;
         let store = DynamoStore::new(client, TABLE.to_owned());
         let sandbox = Sandbox::start().await?;
@@ -80,12 +83,25 @@ impl Local {
         let drafts = options.payments.as_deref().unwrap_or(DEMO);
         let payments = register(&service, drafts).await?;
         let api = Arc::new(Api::new(service, Auth::Off, options.response));
-        Ok(Self { listener, api, sandbox, payments })
+        Ok(Self { listener, api, sandbox, dynamodb_url, payments })
     }
 
     /// Where it listens.
     pub fn address(&self) -> Result<SocketAddr, BoxError> {
         Ok(self.listener.local_addr()?)
+    }
+
+    /// What the Lambda needs in its environment to work on the same Payments with
+    /// the same sandbox, as lines for a shell.
+    pub fn lambda_environment(&self) -> String {
+        format!(
+            "export AUTH=gateway PAYMENTS_TABLE={TABLE} AWS_REGION=eu-central-1 \
+             AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local\n\
+             export AWS_ENDPOINT_URL_DYNAMODB={}\n\
+             export CONNECTORS='{{\"*\":{{\"url\":\"{}\"}}}}'",
+            self.dynamodb_url,
+            self.sandbox.url().to_string().trim_end_matches('/')
+        )
     }
 
     /// The Payments it began with.

@@ -7,8 +7,7 @@ use payment_intents::config::{Config, log_json};
 use payment_intents::connector::HttpConnector;
 use payment_intents::dynamodb::DynamoStore;
 use payment_intents::http::{Api, gateway};
-use payment_intents::payment::Timestamp;
-use payment_intents::ports::BoxError;
+use payment_intents::ports::{BoxError, Clock};
 use payment_intents::service::Service;
 use serde_json::value::RawValue;
 use std::convert::Infallible;
@@ -27,7 +26,7 @@ async fn main() -> Result<(), BoxError> {
     // Boxed, because the compiler gives up on laying out what is nested deeper.
     let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| {
         Box::pin(async move {
-            let deadline = Timestamp::from_ms(event.context.deadline);
+            let deadline = gateway::deadline(event.context.deadline, SystemClock.now());
             Ok::<_, Infallible>(gateway::handle(api, event.payload.get(), deadline).await)
         })
     });

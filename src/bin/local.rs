@@ -100,6 +100,10 @@ fn welcome(local: &Local) -> Result<String, BoxError> {
         writeln!(text, "  curl {url}/{PROJECT}/payments/{}", payment.key.id.as_str())?;
         writeln!(text, "  curl {url}/sandbox/ledger")?;
     }
+    writeln!(text, "\nThe environment of `cargo lambda watch`, for the same Payments:")?;
+    for line in local.lambda_environment().lines() {
+        writeln!(text, "  {line}")?;
+    }
     Ok(text)
 }
 

@@ -59,6 +59,14 @@ pub struct ResponseDocument {
     is_base64_encoded: bool,
 }
 
+/// The moment at which an invocation ends, from what the runtime says of it: the
+/// moment itself, or (`cargo lambda watch`) how long the function may run, which
+/// is never more than Lambda's 15 minutes.
+pub fn deadline(ms: u64, now: Timestamp) -> Timestamp {
+    const LONGEST_MS: u64 = 900_000;
+    if ms <= LONGEST_MS { now.plus_ms(ms) } else { Timestamp::from_ms(ms) }
+}
+
 /// Answers an event of either kind. An event of another kind is answered, too:
 /// whoever sent it had better know.
 pub async fn handle<S: Store, C: Connector, K: Clock>(
