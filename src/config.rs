@@ -239,6 +239,11 @@ pub fn log_json(level: LevelFilter) -> Result<(), BoxError> {
         .with_current_span(false)
         .with_span_list(false);
     tracing_subscriber::registry().with(targets(level)).with(lines).try_init()?;
+    // What a panic says may hold anything; where it was does not.
+    std::panic::set_hook(Box::new(|panic| {
+        let location = panic.location().map(ToString::to_string);
+        tracing::error!(location, "a panic");
+    }));
     Ok(())
 }
 

@@ -11,13 +11,15 @@ use payment_intents::ports::{BoxError, Clock};
 use payment_intents::service::Service;
 use serde_json::value::RawValue;
 use std::convert::Infallible;
+use tracing::level_filters::LevelFilter;
 
 /// Everything slow happens here, before the first event.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-    let config = Config::read(|name| std::env::var(name).ok())?;
-    log_json(config.log_level)?;
+    let config = Config::read(|name| std::env::var(name).ok());
+    log_json(config.as_ref().map_or(LevelFilter::INFO, |config| config.log_level))?;
+    let config = config.inspect_err(|error| tracing::error!("{error}"))?;
     let store = DynamoStore::new(config.dynamodb.client(), config.table);
     let connector = HttpConnector::new(config.connectors, SystemClock)?;
     let service = Service::new(store, connector, SystemClock);

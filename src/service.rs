@@ -220,12 +220,10 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         Err("other writers were always first".into())
     }
 
+    /// Calls the connector, if there is time for it, and logs how that ended.
     async fn call(&self, request: &Request, payment: &Payment, of: &Transaction) -> Called {
         let deadline = request.deadline.minus_ms(SETTLE_RESERVE_MS);
         let started = self.clock.now();
-        if deadline.ms_since(started) < CALL_MIN_MS {
-            return Called::never("too little time is left to call the connector".into());
-        }
         let call = Call {
             key: payment.key.clone(),
             payment_interface: payment.details.payment_interface.clone(),
@@ -239,22 +237,12 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             correlation_id: request.correlation_id.clone(),
             bearer: request.bearer.clone(),
         };
-        let answer = self.connector.call(&call, deadline).await;
-        let called = Called::from(answer);
-        tracing::info!(
-            project = payment.key.project.as_str(),
-            payment = payment.key.id.as_str(),
-            transaction = of.id.as_str(),
-            action = call.action.name(),
-            amount = of.amount.minor_units(),
-            currency = of.amount.currency().code(),
-            attempt = call.attempt,
-            outcome = ?called.outcome,
-            duration_ms = self.clock.now().ms_since(started),
-            correlation_id = call.correlation_id,
-            error = called.error.as_ref().map(logged),
-            "the connector was called"
-        );
+        let called = if deadline.ms_since(started) < CALL_MIN_MS {
+            Called::never("too little time was left to call the connector".into())
+        } else {
+            Called::from(self.connector.call(&call, deadline).await)
+        };
+        log_called(&call, &called, self.clock.now().ms_since(started));
         called
     }
 
@@ -378,6 +366,23 @@ fn repeated(state: State) -> Result<Done, ActError> {
 
 fn logged(error: &BoxError) -> &(dyn std::error::Error + 'static) {
     error.as_ref()
+}
+
+fn log_called(call: &Call, called: &Called, duration_ms: u64) {
+    tracing::info!(
+        project = call.key.project.as_str(),
+        payment = call.key.id.as_str(),
+        transaction = call.transaction.as_str(),
+        action = call.action.name(),
+        amount = call.amount.minor_units(),
+        currency = call.amount.currency().code(),
+        attempt = call.attempt,
+        outcome = ?called.outcome,
+        duration_ms,
+        correlation_id = call.correlation_id,
+        error = called.error.as_ref().map(logged),
+        "a call to the connector ended"
+    );
 }
 
 fn log_takeover(found: &Payment, next: &Payment) {
