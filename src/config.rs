@@ -1,19 +1,17 @@
 //! The environment, read once. Everything that is missing, unknown or
 //! contradictory is named, all of it at once.
 
+mod connectors;
+
+pub use connectors::connector_url;
+
 use crate::auth::Auth;
-use crate::connector::{Authorization, ConnectorSettings, Connectors};
+use crate::connector::Connectors;
 use crate::dynamodb::Connection;
 use crate::http::ResponseForm;
-use crate::payment::ProjectKey;
 use crate::ports::BoxError;
 use aws_sdk_dynamodb::config::Credentials;
-use http::Uri;
-use serde::Deserialize;
-use serde_json::value::RawValue;
-use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
 use tracing::level_filters::LevelFilter;
 
 /// What the Lambda is told by its environment.
@@ -89,30 +87,6 @@ impl Environment<'_> {
         }
     }
 
-    fn connectors(&mut self) -> Connectors {
-        let text = self.required("CONNECTORS");
-        if text.is_empty() {
-            return Connectors::new();
-        }
-        let Ok(entries) = serde_json::from_str::<BTreeMap<String, Box<RawValue>>>(&text) else {
-            self.problem("CONNECTORS", "is not a JSON object of connectors");
-            return Connectors::new();
-        };
-        if entries.is_empty() {
-            self.problem("CONNECTORS", "names no connector");
-        }
-        let mut connectors = Connectors::new();
-        for (name, settings) in entries {
-            match connector(&settings) {
-                Ok(settings) => {
-                    connectors.insert(name, settings);
-                }
-                Err(problem) => self.problem(&format!("CONNECTORS.{name}"), problem),
-            }
-        }
-        connectors
-    }
-
     fn auth(&mut self) -> Auth {
         match self.required("AUTH").as_str() {
             "gateway" | "" => {}
@@ -153,78 +127,6 @@ pub fn response_form(value: Option<&str>) -> Result<ResponseForm, &'static str> 
         Some("outcome") => Ok(ResponseForm::Outcome),
         Some(_) => Err("is not one of: empty, outcome"),
     }
-}
-
-/// One entry of `CONNECTORS`, as the operator writes it.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ConnectorEntry {
-    url: String,
-    #[serde(default = "default_timeout_ms")]
-    timeout_ms: u64,
-    #[serde(default)]
-    authorization: AuthorizationEntry,
-    projects: Option<Vec<String>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(tag = "type", rename_all = "camelCase", deny_unknown_fields)]
-enum AuthorizationEntry {
-    #[default]
-    None,
-    Forward,
-}
-
-/// A connector's own time, where the operator says nothing.
-fn default_timeout_ms() -> u64 {
-    20_000
-}
-
-fn connector(settings: &RawValue) -> Result<ConnectorSettings, String> {
-    let entry: ConnectorEntry =
-        serde_json::from_str(settings.get()).map_err(|error| format!("cannot be read: {error}"))?;
-    let url = connector_url(&entry.url).map_err(|error| format!("has a url that {error}"))?;
-    if !(100..=300_000).contains(&entry.timeout_ms) {
-        return Err("has a timeoutMs that is not from 100 to 300000".to_owned());
-    }
-    let projects = entry.projects.map(|projects| {
-        let parsed = projects.iter().map(|project| {
-            ProjectKey::parse(project)
-                .map_err(|_| format!("has a project {project:?} that cannot be a project key"))
-        });
-        parsed.collect::<Result<Vec<_>, _>>()
-    });
-    Ok(ConnectorSettings {
-        url,
-        timeout_ms: entry.timeout_ms,
-        authorization: match entry.authorization {
-            AuthorizationEntry::None => Authorization::None,
-            AuthorizationEntry::Forward => Authorization::Forward,
-        },
-        projects: projects.transpose()?,
-    })
-}
-
-/// Reads the address of a connector: `https`, or plain `http` to a loopback
-/// address; without credentials and without a query.
-pub fn connector_url(text: &str) -> Result<Uri, &'static str> {
-    let url: Uri = text.parse().map_err(|_| "is not a URL")?;
-    let host = url.host().ok_or("has no host")?;
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    let is_loopback = address.map_or(host == "localhost", |address| address.is_loopback());
-    match url.scheme_str() {
-        Some("https") => {}
-        Some("http") if is_loopback => {}
-        Some("http") => return Err("is plain http, which only a loopback address may be"),
-        _ => return Err("is neither https nor http"),
-    }
-    if url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return Err("carries credentials");
-    }
-    if url.query().is_some() || text.contains('#') {
-        return Err("has a query or a fragment");
-    }
-    Ok(url)
 }
 
 /// Writes JSON lines to standard output: those of this service from `level` on,
@@ -272,6 +174,7 @@ impl std::error::Error for ConfigError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connector::Authorization;
 
     fn read(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
         Config::read(|name| {
@@ -359,24 +262,6 @@ mod tests {
         ] {
             let error = read(&with(name, value)).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
-        }
-    }
-
-    #[test]
-    fn plain_http_is_for_loopback_addresses() {
-        for (url, valid) in [
-            ("http://127.0.0.1:8080/base", true),
-            ("http://127.1.2.3", true),
-            ("http://[::1]:80", true),
-            ("http://localhost:1", true),
-            ("https://10.0.0.1", true),
-            ("http://10.0.0.1", false),
-            ("http://localhost.example", false),
-            ("http://127.0.0.1.example", false),
-            ("ftp://127.0.0.1", false),
-            ("/path", false),
-        ] {
-            assert_eq!(connector_url(url).is_ok(), valid, "{url}");
         }
     }
 }

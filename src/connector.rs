@@ -2,88 +2,126 @@
 //! the contract of the public payment connectors.
 
 mod answer;
+mod platform;
+mod settings;
+mod token;
 mod transport;
 
+pub use settings::{Authorization, ClientCredentials, ConnectorSettings, Connectors, Platform};
+
 use crate::money::Money;
-use crate::payment::ProjectKey;
 use crate::payment::Timestamp;
-use crate::ports::{BoxError, Call, Clock, Connector, ConnectorError, Verdict};
-use http::{HeaderValue, Request, Uri, header};
+use crate::ports::{
+    BoxError, Call, Clock, Connector, ConnectorError, Policy, Resend, Secret, Seen, Served, Verdict,
+};
+use http::{HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
-use std::collections::HashMap;
 use std::time::Duration;
+use token::Tokens;
 use transport::{NotAnswered, Transport};
 
-/// What the operator says of one connector.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConnectorSettings {
-    /// Where it is: `https`, or a loopback address; no query.
-    pub url: Uri,
-    /// How long one call may take.
-    pub timeout_ms: u64,
-    /// What we show it.
-    pub authorization: Authorization,
-    /// Who may use it; everybody where it is `None`.
-    pub projects: Option<Vec<ProjectKey>>,
-}
-
-/// How we identify ourselves to a connector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Authorization {
-    /// Not at all.
-    None,
-    /// With the bearer token of our caller.
-    Forward,
-}
-
-/// The connectors by the payment interface that they serve; `*` serves the rest.
-pub type Connectors = HashMap<String, ConnectorSettings>;
+/// No connector has more to say than this.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// Calls whichever connector serves the Payment.
 #[derive(Debug)]
 pub struct HttpConnector<K> {
     connectors: Connectors,
     transport: Transport,
+    tokens: Tokens,
     clock: K,
 }
 
 impl<K: Clock> HttpConnector<K> {
     /// Reads the system's certificate roots; connects to nobody yet.
     pub fn new(connectors: Connectors, clock: K) -> Result<Self, BoxError> {
-        Ok(Self { connectors, transport: Transport::new()?, clock })
+        Ok(Self { connectors, transport: Transport::new()?, tokens: Tokens::default(), clock })
     }
 
-    fn settings(&self, call: &Call) -> Result<&ConnectorSettings, Unserved> {
-        let named = call.payment_interface.as_deref().and_then(|name| self.connectors.get(name));
+    fn settings(&self, served: &Served) -> Result<&ConnectorSettings, Unserved> {
+        let named = served.payment_interface.as_deref().and_then(|name| self.connectors.get(name));
         let settings = named.or_else(|| self.connectors.get("*")).ok_or(Unserved::Unknown)?;
         let projects = settings.projects.as_deref();
-        if projects.is_none_or(|projects| projects.contains(&call.key.project)) {
+        if projects.is_none_or(|projects| projects.contains(&served.key.project)) {
             Ok(settings)
         } else {
             Err(Unserved::OtherProject)
         }
     }
 
-    /// How long the call may take: the connector's own time, or what is left.
-    fn time_for(&self, settings: &ConnectorSettings, deadline: Timestamp) -> Duration {
-        let left_ms = deadline.ms_since(self.clock.now());
-        Duration::from_millis(left_ms.min(settings.timeout_ms))
+    fn time_until(&self, deadline: Timestamp) -> Duration {
+        Duration::from_millis(deadline.ms_since(self.clock.now()))
+    }
+
+    /// The token to show, if any. Nothing was sent to the connector yet.
+    async fn bearer(
+        &self,
+        authorization: &Authorization,
+        forwarded: Option<&Secret>,
+        deadline: Timestamp,
+    ) -> Result<Option<Secret>, BoxError> {
+        match authorization {
+            Authorization::None => Ok(None),
+            Authorization::Forward => Ok(forwarded.cloned()),
+            Authorization::ClientCredentials(credentials) => {
+                let (now, time) = (self.clock.now(), self.time_until(deadline));
+                self.tokens.get(&self.transport, credentials, now, time).await.map(Some)
+            }
+        }
+    }
+
+    /// A token that was refused is not shown again.
+    async fn forget_token(&self, authorization: &Authorization, status: StatusCode) {
+        if let Authorization::ClientCredentials(credentials) = authorization
+            && status == StatusCode::UNAUTHORIZED
+        {
+            self.tokens.forget(credentials).await;
+        }
     }
 }
 
 impl<K: Clock> Connector for HttpConnector<K> {
+    fn resends(&self) -> bool {
+        self.connectors.values().any(|settings| settings.policy.resend != Resend::Never)
+    }
+
+    fn policy(&self, served: &Served) -> Policy {
+        self.settings(served).map(|settings| settings.policy).unwrap_or_default()
+    }
+
     async fn call(&self, call: &Call, deadline: Timestamp) -> Result<Verdict, ConnectorError> {
-        let settings = self.settings(call).map_err(never)?;
-        let request = request(settings, call).map_err(ConnectorError::NeverExecuted)?;
-        let time = self.time_for(settings, deadline);
-        match self.transport.exchange(request, time).await {
-            Ok(answer) => answer::verdict(answer.status, &answer.body),
+        let settings = self.settings(&call.served).map_err(never)?;
+        let own = self.clock.now().plus_ms(settings.timeout_ms);
+        let deadline = deadline.min(own);
+        let bearer = self.bearer(&settings.authorization, call.bearer.as_ref(), deadline).await;
+        let bearer = bearer.map_err(ConnectorError::NeverExecuted)?;
+        let request = request(settings, call, bearer).map_err(ConnectorError::NeverExecuted)?;
+        let time = self.time_until(deadline);
+        match self.transport.exchange(request, time, ANSWER_BYTES_MAX, self.clock.now()).await {
+            Ok(answer) => {
+                self.forget_token(&settings.authorization, answer.status).await;
+                answer::verdict(answer.status, &answer.body, settings.policy.rejected)
+            }
             Err(NotAnswered::NeverSent(error)) => Err(ConnectorError::NeverExecuted(error)),
             Err(NotAnswered::Lost(error)) => Err(ConnectorError::OutcomeUnknown(error)),
         }
+    }
+
+    async fn look_up(&self, served: &Served, deadline: Timestamp) -> Result<Vec<Seen>, BoxError> {
+        let platform = self.settings(served)?.platform.as_ref().ok_or(Unserved::NoPlatform)?;
+        let bearer = self.bearer(&platform.authorization, None, deadline).await?;
+        let request = platform::request(platform, served, bearer)?;
+        let time = self.time_until(deadline);
+        let exchanged = self
+            .transport
+            .exchange(request, time, platform::ANSWER_BYTES_MAX, self.clock.now())
+            .await;
+        let answer = exchanged.map_err(NotAnswered::into_cause)?;
+        self.forget_token(&platform.authorization, answer.status).await;
+        platform::transactions(answer.status, &answer.body)
     }
 }
 
@@ -91,35 +129,47 @@ fn never(error: Unserved) -> ConnectorError {
     ConnectorError::NeverExecuted(error.into())
 }
 
-/// Why no connector was called.
+/// Why nobody was called.
 #[derive(Debug, thiserror::Error)]
 enum Unserved {
     #[error("no connector is configured for the payment interface of the Payment")]
     Unknown,
     #[error("the connector of the Payment is not open to its project")]
     OtherProject,
+    #[error("no platform is configured for the connector of the Payment")]
+    NoPlatform,
 }
 
 /// Everything but what RFC 3986 leaves unreserved: a Payment id is one segment.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-fn request(settings: &ConnectorSettings, call: &Call) -> Result<Request<Full<Bytes>>, BoxError> {
-    let id = utf8_percent_encode(call.key.id.as_str(), SEGMENT);
-    let base = settings.url.to_string();
-    let uri: Uri =
-        format!("{}/operations/payment-intents/{id}", base.trim_end_matches('/')).parse()?;
+/// The address of something under `base`, whose last segment is `id`.
+fn address(base: &Uri, path: &str, id: &str) -> Result<Uri, BoxError> {
+    let (base, id) = (base.to_string(), utf8_percent_encode(id, SEGMENT));
+    Ok(format!("{}/{path}/{id}", base.trim_end_matches('/')).parse()?)
+}
+
+/// `Bearer …`, marked as something not to be printed.
+fn authorization(bearer: &Secret) -> Result<HeaderValue, BoxError> {
+    let mut value = HeaderValue::try_from(format!("Bearer {}", bearer.reveal()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn request(
+    settings: &ConnectorSettings,
+    call: &Call,
+    bearer: Option<Secret>,
+) -> Result<Request<Full<Bytes>>, BoxError> {
+    let id = call.served.key.id.as_str();
     let body = serde_json::to_vec(&Body { actions: [ActionBody::of(call)] })?;
-    let mut request = Request::post(uri)
+    let mut request = Request::post(address(&settings.url, "operations/payment-intents", id)?)
         .header(header::CONTENT_TYPE, "application/json")
         .header(header::ACCEPT, "application/json")
         .header("idempotency-key", call.transaction.as_str())
         .header("x-correlation-id", &call.correlation_id);
-    if settings.authorization == Authorization::Forward
-        && let Some(bearer) = &call.bearer
-    {
-        let mut value = HeaderValue::try_from(format!("Bearer {}", bearer.reveal()))?;
-        value.set_sensitive(true);
-        request = request.header(header::AUTHORIZATION, value);
+    if let Some(bearer) = bearer {
+        request = request.header(header::AUTHORIZATION, authorization(&bearer)?);
     }
     Ok(request.body(Full::from(body))?)
 }

@@ -156,6 +156,26 @@ impl Store for DynamoStore {
         }
     }
 
+    async fn open(&self, most: usize) -> Result<Vec<PaymentKey>, StoreError> {
+        let mut found = Vec::new();
+        for shard in item::SHARDS {
+            let query = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .index_name("recovery")
+                .key_condition_expression("recover_shard = :shard")
+                .expression_attribute_values(":shard", item::text(shard))
+                .limit(i32::try_from(most).unwrap_or(i32::MAX));
+            let page = query.send().await.map_err(unavailable)?;
+            for entry in page.items() {
+                found.push(item::index_entry(entry)?);
+            }
+        }
+        found.sort_by_key(|(recover_at, _)| *recover_at);
+        Ok(found.into_iter().take(most).map(|(_, key)| key).collect())
+    }
+
     async fn replace(&self, from: &Payment, to: &Payment) -> Result<(), ReplaceError> {
         let expression = changes::expression(from, to);
         let Err(error) = expression.apply(self.update(&from.key)).send().await else {

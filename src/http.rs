@@ -13,7 +13,7 @@ mod route;
 use crate::auth::{Auth, Scopes};
 use crate::payment::{Nonce, Payment, PaymentKey, ProjectKey, Timestamp, TransactionId};
 use crate::ports::{Clock, Connector, CreateError, Store, StoreError};
-use crate::service::{Asked, Request as ServiceRequest, Service};
+use crate::service::{Invocation, Request as ServiceRequest, Service};
 #[cfg(feature = "local")]
 use crate::{payment::Registration, ports::BoxError};
 use answer::{Answer, Problem};
@@ -22,15 +22,16 @@ use headers::Preferences;
 use http::{HeaderMap, Method};
 #[cfg(feature = "local")]
 pub(crate) use representation::format_time;
+pub(crate) use representation::{parse_time, transaction_kind, transaction_state};
 use route::Route;
 use std::panic::AssertUnwindSafe;
-use uuid::Uuid;
+use uuid::{ContextV7, Uuid};
 
 /// The longest body that is read.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
 
-/// A request, wherever it came in.
-#[derive(Clone, Debug)]
+/// A request, wherever it came in. It has no `Debug`: it carries secrets.
+#[derive(Clone)]
 pub struct Request {
     /// The method.
     pub method: Method,
@@ -136,16 +137,16 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
             Ok(None) | Err(_) => self.new_transaction(),
         };
         let request = ServiceRequest {
-            asked: Asked {
-                key: key.clone(),
-                transaction: transaction.clone(),
+            key: key.clone(),
+            transaction: transaction.clone(),
+            action: asked.action,
+            merchant_reference: asked.merchant_reference,
+            invocation: Invocation {
                 nonce: Nonce::new(Uuid::new_v4().as_u128()),
-                action: asked.action,
-                merchant_reference: asked.merchant_reference,
+                deadline: request.deadline,
+                correlation_id: correlation_id.to_owned(),
+                bearer: headers::bearer(&request.headers),
             },
-            deadline: request.deadline,
-            correlation_id: correlation_id.to_owned(),
-            bearer: headers::bearer(&request.headers),
         };
         let acted = self.service.act(request).await;
         let form = preferences.form.unwrap_or(self.response);
@@ -153,7 +154,7 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
     }
 
     fn new_transaction(&self) -> TransactionId {
-        headers::time_ordered(self.service.now())
+        headers::time_ordered(self.service.now(), &ContextV7::new())
     }
 
     async fn get(&self, key: PaymentKey) -> Result<Answer, Problem> {

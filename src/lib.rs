@@ -11,11 +11,12 @@
 //! * [`money`]: exact amounts. [`payment`]: the ledger and its rules; pure and
 //!   total, without IO, clock or wire formats.
 //! * [`ports`]: what the service needs of the world. [`service`]: reserve, call,
-//!   settle; the only file that knows the order.
+//!   settle; the only file that knows the order. [`recovery`]: what to do with
+//!   what was left open.
 //! * [`http`]: request → service → response; every error's status in one match.
 //!   [`auth`]: scopes per project.
 //! * [`dynamodb`], [`connector`], [`clock`]: the ports' adapters. [`config`]: the
-//!   environment, read once.
+//!   environment, read once. `observe`: what an operator sees of it all.
 //! * `local`: all of it on localhost (feature `local`).
 //!
 //! Arrows point one way: binaries → `http` → `service` → `ports` → `payment` →
@@ -39,6 +40,8 @@ pub mod http;
 #[cfg(feature = "local")]
 pub mod local;
 pub mod money;
+mod observe;
 pub mod payment;
 pub mod ports;
+pub mod recovery;
 pub mod service;

@@ -12,7 +12,7 @@ use crate::connector::{Authorization, ConnectorSettings, Connectors, HttpConnect
 use crate::dynamodb::{self, DynamoStore};
 use crate::http::{Api, ResponseForm, registrations};
 use crate::payment::{Payment, ProjectKey};
-use crate::ports::{BoxError, Clock, CreateError};
+use crate::ports::{BoxError, Clock, CreateError, Policy};
 use crate::service::Service;
 use http::Uri;
 use sandbox::Sandbox;
@@ -57,6 +57,7 @@ pub struct Local {
     api: Arc<LocalApi>,
     sandbox: Sandbox,
     dynamodb_url: String,
+    connector_url: Uri,
     payments: Vec<Payment>,
 }
 
@@ -71,11 +72,14 @@ impl Local {
         emulator::ensure_table(&client, TABLE).await?;
         let store = DynamoStore::new(client, TABLE.to_owned());
         let sandbox = Sandbox::start().await?;
+        let connector_url = options.connector.unwrap_or_else(|| sandbox.url());
         let settings = ConnectorSettings {
-            url: options.connector.unwrap_or_else(|| sandbox.url()),
+            url: connector_url.clone(),
             timeout_ms: options.connector_timeout_ms,
             authorization: Authorization::Forward,
             projects: None,
+            policy: Policy::default(),
+            platform: None,
         };
         let connectors = Connectors::from([("*".to_owned(), settings)]);
         let connector = HttpConnector::new(connectors, SystemClock)?;
@@ -83,7 +87,7 @@ impl Local {
         let drafts = options.payments.as_deref().unwrap_or(DEMO);
         let payments = register(&service, drafts).await?;
         let api = Arc::new(Api::new(service, Auth::Off, options.response));
-        Ok(Self { listener, api, sandbox, dynamodb_url, payments })
+        Ok(Self { listener, api, sandbox, dynamodb_url, connector_url, payments })
     }
 
     /// Where it listens.
@@ -92,7 +96,7 @@ impl Local {
     }
 
     /// What the Lambda needs in its environment to work on the same Payments with
-    /// the same sandbox, as lines for a shell.
+    /// the same connector, as lines for a shell.
     pub fn lambda_environment(&self) -> String {
         format!(
             "export AUTH=gateway PAYMENTS_TABLE={TABLE} AWS_REGION=eu-central-1 \
@@ -100,7 +104,7 @@ impl Local {
              export AWS_ENDPOINT_URL_DYNAMODB={}\n\
              export CONNECTORS='{{\"*\":{{\"url\":\"{}\"}}}}'",
             self.dynamodb_url,
-            self.sandbox.url().to_string().trim_end_matches('/')
+            self.connector_url.to_string().trim_end_matches('/')
         )
     }
 

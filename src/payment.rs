@@ -5,13 +5,15 @@
 //!
 //! Read on in: [`Transaction`] (one ledger entry), [`Balances`], [`Action`]
 //! (what a caller asks), [`Payment::admit`] (may it be reserved, and if not,
-//! exactly why), [`Payment::settle`] (what an outcome does), and
-//! [`Payment::register`] (how a Payment begins).
+//! exactly why), [`Payment::settle`] (what an outcome does),
+//! [`Payment::expire`] and [`Payment::resume`] (what is left of an attempt that
+//! ended without one), and [`Payment::register`] (how a Payment begins).
 
 mod action;
 mod admit;
 mod balances;
 mod ids;
+mod recover;
 mod register;
 mod settle;
 mod transaction;
@@ -22,7 +24,7 @@ pub use balances::{Balances, Inconsistent};
 pub use ids::{InvalidId, Nonce, PaymentId, PaymentKey, ProjectKey, Timestamp, TransactionId};
 pub use register::{Registration, RegistrationRefusal, RegistrationTransaction};
 pub use settle::{Outcome, Settlement};
-pub use transaction::{State, Transaction, TransactionKind};
+pub use transaction::{Pursuit, State, Transaction, TransactionKind};
 
 use crate::money::{Currency, Money};
 use std::collections::BTreeMap;
@@ -49,9 +51,10 @@ pub struct Payment {
     pub transactions: BTreeMap<TransactionId, Transaction>,
     /// The one action that may be at its connector now.
     pub in_flight: Option<InFlight>,
-    /// The nonce of the last reservation that was withdrawn because nothing
-    /// was sent. A delayed copy of that write must not come to life again.
-    pub withdrawn: Option<Nonce>,
+    /// When the latest of the reservations was made that were withdrawn because
+    /// nothing was sent. Delayed copies of those writes must not come to life
+    /// again, so no reservation is made that is not later.
+    pub withdrawn_at: Option<Timestamp>,
     /// What the ledger does not interpret.
     pub details: Details,
 }
@@ -121,15 +124,22 @@ impl Payment {
         self.in_flight.as_ref().is_some_and(|slot| slot.nonce == *nonce)
     }
 
-    /// When somebody should look at what is open, the earliest first; `None`
+    /// When recovery should look at what is open, the earliest first; `None`
     /// where nothing is open.
     pub fn recover_at(&self) -> Option<Timestamp> {
-        self.open_transactions()
-            .map(|transaction| match &self.in_flight {
-                Some(slot) if slot.transaction == transaction.id => slot.lease,
-                Some(_) | None => transaction.timestamp.plus_ms(FIRST_LOOK_MS),
-            })
-            .min()
+        self.open_transactions().map(|open| self.look_at(open)).min()
+    }
+
+    /// When recovery should look at this open transaction: not before its holder
+    /// can no longer send.
+    pub fn look_at(&self, open: &Transaction) -> Timestamp {
+        match &self.in_flight {
+            Some(slot) if slot.transaction == open.id => slot.lease,
+            Some(_) | None => {
+                let planned = open.pursuit.look_at;
+                planned.unwrap_or_else(|| open.timestamp.plus_ms(recover::FIRST_LOOK_MS))
+            }
+        }
     }
 
     /// The same Payment, one version on.
@@ -137,6 +147,3 @@ impl Payment {
         Self { version: self.version.saturating_add(1), modified_at: at, ..self.clone() }
     }
 }
-
-/// How long after its start an open transaction is first looked at.
-const FIRST_LOOK_MS: u64 = 60_000;

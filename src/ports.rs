@@ -3,7 +3,7 @@
 
 use crate::money::Money;
 use crate::payment::{
-    Action, Payment, PaymentKey, Reservation, Timestamp, TransactionId, TransactionKind,
+    Action, Payment, PaymentKey, Reservation, State, Timestamp, TransactionId, TransactionKind,
 };
 use std::future::Future;
 
@@ -32,6 +32,11 @@ pub trait Store: Send + Sync {
         reservation: &Reservation,
     ) -> impl Future<Output = Result<Payment, ReserveError>> + Send;
 
+    /// The Payments with something open, those to look at first first: up to
+    /// `most` of them.
+    fn open(&self, most: usize)
+    -> impl Future<Output = Result<Vec<PaymentKey>, StoreError>> + Send;
+
     /// Writes `to` over `from`, on condition that `from` is what is there. That
     /// `to` is there already is our own lost answer, and a success.
     fn replace(
@@ -43,6 +48,20 @@ pub trait Store: Send + Sync {
 
 /// Speaks to a PSP for us.
 pub trait Connector: Send + Sync {
+    /// Whether any connector may be sent a transaction again.
+    fn resends(&self) -> bool;
+
+    /// What may be assumed of the connector that serves this Payment.
+    fn policy(&self, served: &Served) -> Policy;
+
+    /// Reads what the platform shows of this Payment's transactions; only where
+    /// the policy says that this tells anything.
+    fn look_up(
+        &self,
+        served: &Served,
+        deadline: Timestamp,
+    ) -> impl Future<Output = Result<Vec<Seen>, BoxError>> + Send;
+
     /// Asks the connector to act, once, and waits for its answer until
     /// `deadline` at the longest.
     fn call(
@@ -62,21 +81,106 @@ pub trait Clock: Send + Sync {
     fn sleep_ms(&self, ms: u64) -> impl Future<Output = ()> + Send;
 }
 
-/// One request to a connector.
-#[derive(Clone, Debug)]
-pub struct Call {
+/// A Payment, as far as it decides which connector serves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Served {
     /// The Payment.
     pub key: PaymentKey,
     /// Its payment interface, which names the connector.
     pub payment_interface: Option<String>,
+}
+
+impl Served {
+    /// What decides it for `payment`.
+    pub fn of(payment: &Payment) -> Self {
+        let payment_interface = payment.details.payment_interface.clone();
+        Self { key: payment.key.clone(), payment_interface }
+    }
+}
+
+/// What may be assumed of a connector. The default is for one of which nothing
+/// was said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Whether a transaction may be sent again.
+    pub resend: Resend,
+    /// Whether its `rejected` proves that nothing moved.
+    pub rejected: Rejections,
+    /// Where an outcome can be looked up.
+    pub lookup: Lookup,
+    /// Whether a transaction that is not shown never happened.
+    pub absence: Absence,
+}
+
+/// Whether a transaction may be sent to a connector again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Resend {
+    /// It may act once more.
+    #[default]
+    Never,
+    /// It honours our key: the answer is the one recorded for the key.
+    SameKey {
+        /// For this long after the transaction began.
+        window_ms: u64,
+    },
+}
+
+/// Whether a connector's `rejected` can be trusted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rejections {
+    /// It proves that nothing moved.
+    #[default]
+    Final,
+    /// It may hide a time-out, and an error of the connector may come after it
+    /// acted.
+    Unproven,
+}
+
+/// Where the outcome of a transaction can be looked up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lookup {
+    /// Nowhere.
+    #[default]
+    None,
+    /// The platform's Payment shows the connector's transactions.
+    Payment,
+}
+
+/// What it means that a transaction is not shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Absence {
+    /// Nothing.
+    #[default]
+    Unproven,
+    /// The connector records every transaction before it answers: it never
+    /// happened.
+    Proof,
+}
+
+/// A transaction that the platform shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// What it does.
+    pub kind: TransactionKind,
+    /// How far it is there.
+    pub state: State,
+    /// How much it moves.
+    pub amount: Money,
+    /// When it was written there.
+    pub timestamp: Timestamp,
+}
+
+/// One request to a connector.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The Payment, and who serves it.
+    pub served: Served,
     /// The transaction: sent as `Idempotency-Key`, the same for every attempt.
     pub transaction: TransactionId,
     /// 1 for the first call with this transaction.
     pub attempt: u32,
     /// What the caller asked.
     pub action: Action,
-    /// What the transaction does: tells what a reversal came to.
-    pub kind: TransactionKind,
     /// The reserved amount.
     pub amount: Money,
     /// Digits after the decimal point of that amount.

@@ -4,14 +4,18 @@
 //! durably reserved, and nothing reserved is given back without proof that
 //! nothing was sent, or that the PSP said no.
 
+use crate::observe;
 use crate::payment::{
-    Nonce, Outcome, Payment, PaymentKey, Refusal, Reservation, Settlement, State, Timestamp,
-    Transaction, TransactionId,
+    Action, Nonce, Outcome, Payment, PaymentKey, Refusal, Reservation, Settlement, State,
+    Timestamp, Transaction, TransactionId,
 };
 use crate::ports::{
-    BoxError, Call, Clock, Connector, ConnectorError, CreateError, ReplaceError, ReserveError,
-    Secret, Store, StoreError, Verdict,
+    BoxError, Call, Clock, Connector, ConnectorError, CreateError, Policy, Rejections,
+    ReplaceError, Resend, ReserveError, Secret, Served, Store, StoreError, Verdict,
 };
+use futures_util::future::{Either, select};
+use std::future::Future;
+use std::pin::pin;
 
 /// After the deadline of an invocation, how long its lease still runs: the
 /// process is killed hard at the deadline, and clocks differ a little.
@@ -23,6 +27,9 @@ pub const SETTLE_RESERVE_MS: u64 = 4_000;
 /// With less than this a connector is not called at all.
 pub const CALL_MIN_MS: u64 = 1_000;
 
+/// And of that, for answering.
+pub const ANSWER_RESERVE_MS: u64 = 300;
+
 /// How often a write that somebody else got ahead of is tried anew.
 const CONTENTION_MAX: usize = 8;
 
@@ -32,29 +39,29 @@ const SETTLE_PAUSE_MS: u64 = 100;
 /// One action, as it was asked.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// What to reserve; its `at` and `lease` are filled in here.
-    pub asked: Asked,
-    /// When this invocation ends, finished or not.
+    /// The Payment.
+    pub key: PaymentKey,
+    /// The transaction it becomes.
+    pub transaction: TransactionId,
+    /// What is asked.
+    pub action: Action,
+    /// The caller's reference.
+    pub merchant_reference: Option<String>,
+    /// Who asks, and until when.
+    pub invocation: Invocation,
+}
+
+/// What one run of this code brings with it.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    /// Random, and never used before.
+    pub nonce: Nonce,
+    /// When it ends, finished or not.
     pub deadline: Timestamp,
     /// Goes with every message about this request.
     pub correlation_id: String,
     /// The caller's bearer token, for connectors that want it forwarded.
     pub bearer: Option<Secret>,
-}
-
-/// The part of a [`Request`] that becomes the reservation.
-#[derive(Clone, Debug)]
-pub struct Asked {
-    /// The Payment.
-    pub key: PaymentKey,
-    /// The transaction it becomes.
-    pub transaction: TransactionId,
-    /// Random for this attempt.
-    pub nonce: Nonce,
-    /// What is asked.
-    pub action: crate::payment::Action,
-    /// The caller's reference.
-    pub merchant_reference: Option<String>,
 }
 
 /// The result is durably recorded, and this is it.
@@ -96,9 +103,9 @@ pub enum ActError {
 /// Payments and what can be done to them, over a store and a connector.
 #[derive(Debug)]
 pub struct Service<S, C, K> {
-    store: S,
-    connector: C,
-    clock: K,
+    pub(crate) store: S,
+    pub(crate) connector: C,
+    pub(crate) clock: K,
 }
 
 impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
@@ -125,54 +132,57 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
     /// Carries out one action: exactly once, whatever repeats or races.
     pub async fn act(&self, request: Request) -> Result<Done, ActError> {
         let reservation = self.reservation(&request);
-        let payment = match self.reserve(&reservation).await {
+        let deadline = request.invocation.deadline;
+        let last_call = deadline.minus_ms(SETTLE_RESERVE_MS);
+        if last_call.ms_since(reservation.at) < CALL_MIN_MS {
+            return Err(ActError::Unavailable(OutOfTime.into()));
+        }
+        let reserved = self.in_time(last_call, self.reserve(&reservation)).await;
+        let payment = match reserved.unwrap_or_else(|| Err(OutOfTime.into())) {
             Ok(payment) => payment,
-            Err(NotReserved::Refused(Refusal::Repeated(state))) => return repeated(state),
-            Err(not_reserved) => return Err(self.not_reserved(&reservation, not_reserved).await),
+            Err(why) => return Err(self.not_reserved(&reservation, deadline, why).await),
         };
-        let Some(transaction) = payment.transactions.get(&reservation.transaction) else {
-            return Err(ActError::Refused(Refusal::Inconsistent));
+        let settled = match payment {
+            Reserved::Now(payment) => {
+                self.attempt(*payment, &request.transaction, &request.invocation).await
+            }
+            Reserved::Before(state) => return Settled::In(state).answer(true),
         };
-        let called = self.call(&request, &payment, transaction).await;
-        let state = self.settle(&request, &reservation, payment, called.outcome).await?;
-        answer(state)
+        settled.answer(false)
     }
 
     fn reservation(&self, request: &Request) -> Reservation {
-        let asked = request.asked.clone();
         Reservation {
-            key: asked.key,
-            transaction: asked.transaction,
-            nonce: asked.nonce,
-            action: asked.action,
-            merchant_reference: asked.merchant_reference,
+            key: request.key.clone(),
+            transaction: request.transaction.clone(),
+            nonce: request.invocation.nonce,
+            action: request.action.clone(),
+            merchant_reference: request.merchant_reference.clone(),
             at: self.clock.now(),
-            lease: request.deadline.plus_ms(LEASE_MARGIN_MS),
+            lease: request.invocation.lease(),
         }
     }
 
     /// Write 1. The unseen reservation decides nearly always; only a reversal
-    /// that comes to a refund, and a lease that ran out, need the Payment that
-    /// the condition said no to, and one write more.
-    async fn reserve(&self, reservation: &Reservation) -> Result<Payment, NotReserved> {
+    /// that comes to a refund, a lease that ran out, and a repeat that may be
+    /// sent again, need the Payment that the condition said no to, and one write
+    /// more.
+    async fn reserve(&self, reservation: &Reservation) -> Result<Reserved, NotReserved> {
         let mut found = match self.store.reserve(reservation).await {
-            Ok(payment) => return Ok(payment),
+            Ok(payment) => return Ok(Reserved::Now(payment.into())),
             Err(ReserveError::NotFound) => return Err(NotReserved::NotFound),
             Err(ReserveError::Store(error)) => return Err(error.into()),
             Err(ReserveError::Refused(payment)) => payment,
         };
         for _ in 0..CONTENTION_MAX {
-            let next = match found.reserve(reservation) {
+            let next = match self.reserve_seen(&found, reservation) {
                 Ok(next) => next,
-                Err(Refusal::LeaseExpired) => match found.expire(reservation.at) {
-                    Some(next) => next,
-                    None => break,
-                },
+                Err(Refusal::Repeated(state)) => return Ok(Reserved::Before(state)),
                 Err(refusal) => return Err(NotReserved::Refused(refusal)),
             };
             found = match self.store.replace(&found, &next).await {
                 Ok(()) => {
-                    log_takeover(&found, &next);
+                    observe::lease_ran_out(&found, &next);
                     Box::new(next)
                 }
                 Err(ReplaceError::Changed(payment)) => payment,
@@ -180,37 +190,77 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
                 Err(ReplaceError::Store(error)) => return Err(error.into()),
             };
             if found.is_held_by(&reservation.nonce) {
-                return Ok(*found);
+                return Ok(Reserved::Now(found));
             }
         }
         Err(NotReserved::Refused(Refusal::InFlight))
     }
 
+    /// The one step that brings the reservation forward on a Payment that was
+    /// seen.
+    fn reserve_seen(&self, found: &Payment, reservation: &Reservation) -> Result<Payment, Refusal> {
+        let Reservation { transaction, nonce, at, lease, .. } = reservation;
+        match found.reserve(reservation) {
+            Err(Refusal::LeaseExpired) => found.expire(*at).ok_or(Refusal::InFlight),
+            Err(Refusal::Repeated(State::Unknown)) if self.may_resend(found, transaction) => {
+                found.resume(transaction, *nonce, *at, *lease)
+            }
+            reserved => reserved,
+        }
+    }
+
+    /// Whether sending this transaction once more cannot move money twice.
+    pub(crate) fn may_resend(&self, payment: &Payment, id: &TransactionId) -> bool {
+        let Some(transaction) = payment.transactions.get(id) else { return false };
+        match self.connector.policy(&Served::of(payment)).resend {
+            Resend::Never => false,
+            Resend::SameKey { window_ms } => {
+                transaction.timestamp.plus_ms(window_ms) > self.clock.now()
+            }
+        }
+    }
+
     /// A write that got no answer may have happened all the same. Nothing was
     /// sent, so what it may have reserved is given back before the caller hears
-    /// of it; where that fails too, the lease runs out and recovery finds it.
-    async fn not_reserved(&self, reservation: &Reservation, why: NotReserved) -> ActError {
+    /// of it. Where that fails too, its lease runs out, and recovery finds it: if
+    /// that may send it then, nobody can say that nothing will move.
+    async fn not_reserved(
+        &self,
+        reservation: &Reservation,
+        deadline: Timestamp,
+        why: NotReserved,
+    ) -> ActError {
         let error = match why {
             NotReserved::NotFound => return ActError::NotFound,
             NotReserved::Refused(refusal) => return ActError::Refused(refusal),
             NotReserved::Corrupt(error) => return ActError::Corrupt(error),
             NotReserved::Unavailable(error) => error,
         };
-        if let Err(error) = self.withdraw(reservation).await {
-            tracing::warn!(
-                error = logged(&error),
-                transaction = reservation.transaction.as_str(),
-                "a reservation that may have been written could not be withdrawn"
-            );
+        let withdrawn = self.in_time(deadline, self.withdraw(reservation)).await;
+        if let Err(error) = withdrawn.unwrap_or_else(|| Err(OutOfTime.into())) {
+            observe::not_withdrawn(reservation, &error);
+            if self.connector.resends() {
+                return ActError::OutcomeUnknown { replayed: false };
+            }
         }
         ActError::Unavailable(error)
     }
 
+    /// What `work` comes to, if it does so before the last moment in which an
+    /// answer can still be given. What is dropped then may be done all the same.
+    async fn in_time<T>(&self, deadline: Timestamp, work: impl Future<Output = T>) -> Option<T> {
+        let left_ms = deadline.minus_ms(ANSWER_RESERVE_MS).ms_since(self.clock.now());
+        match select(pin!(work), pin!(self.clock.sleep_ms(left_ms))).await {
+            Either::Left((done, _)) => Some(done),
+            Either::Right(((), _)) => None,
+        }
+    }
+
     async fn withdraw(&self, reservation: &Reservation) -> Result<(), BoxError> {
-        let Reservation { key, transaction, nonce, at, .. } = reservation;
-        let Some(mut payment) = self.store.get(key).await?.map(Box::new) else { return Ok(()) };
+        let found = self.store.get(&reservation.key).await?;
+        let Some(mut payment) = found.map(Box::new) else { return Ok(()) };
         for _ in 0..CONTENTION_MAX {
-            let next = payment.withdraw(transaction, nonce, *at)?;
+            let next = payment.withdraw(reservation, self.clock.now())?;
             match self.store.replace(&payment, &next).await {
                 Ok(()) | Err(ReplaceError::Gone) => return Ok(()),
                 Err(ReplaceError::Changed(found)) => payment = found,
@@ -220,74 +270,148 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         Err("other writers were always first".into())
     }
 
+    /// Calls the connector for a transaction that holds the slot, and settles
+    /// what comes of it.
+    pub(crate) async fn attempt(
+        &self,
+        payment: Payment,
+        id: &TransactionId,
+        invocation: &Invocation,
+    ) -> Settled {
+        let Some(transaction) = payment.transactions.get(id) else { return Settled::Withdrawn };
+        let outcome = self.call(&payment, transaction, invocation).await;
+        self.settle(payment, id, invocation, outcome).await
+    }
+
     /// Calls the connector, if there is time for it, and logs how that ended.
-    async fn call(&self, request: &Request, payment: &Payment, of: &Transaction) -> Called {
-        let deadline = request.deadline.minus_ms(SETTLE_RESERVE_MS);
+    async fn call(&self, payment: &Payment, of: &Transaction, invocation: &Invocation) -> Outcome {
+        let deadline = invocation.deadline.minus_ms(SETTLE_RESERVE_MS);
         let started = self.clock.now();
+        let Some(action) = of.action() else { return Outcome::NeverExecuted };
         let call = Call {
-            key: payment.key.clone(),
-            payment_interface: payment.details.payment_interface.clone(),
+            served: Served::of(payment),
             transaction: of.id.clone(),
             attempt: payment.in_flight.as_ref().map_or(1, |slot| slot.attempt),
-            action: request.asked.action.clone(),
-            kind: of.kind,
+            action,
             amount: of.amount,
             fraction_digits: payment.fraction_digits,
             merchant_reference: of.merchant_reference.clone(),
-            correlation_id: request.correlation_id.clone(),
-            bearer: request.bearer.clone(),
+            correlation_id: invocation.correlation_id.clone(),
+            bearer: invocation.bearer.clone(),
         };
-        let called = if deadline.ms_since(started) < CALL_MIN_MS {
-            Called::never("too little time was left to call the connector".into())
+        let answer = if deadline.ms_since(started) < CALL_MIN_MS {
+            let why = "too little time was left to call the connector";
+            Err(ConnectorError::NeverExecuted(why.into()))
         } else {
-            Called::from(self.connector.call(&call, deadline).await)
+            self.connector.call(&call, deadline).await
         };
-        log_called(&call, &called, self.clock.now().ms_since(started));
-        called
+        let outcome = proven(&answer, call.attempt, self.connector.policy(&call.served));
+        let duration_ms = self.clock.now().ms_since(started);
+        observe::called(&call, outcome, answer.as_ref().err(), duration_ms);
+        outcome
     }
 
     /// Write 2, tried until it is written or the time is up.
     async fn settle(
         &self,
-        request: &Request,
-        reservation: &Reservation,
         mut payment: Payment,
+        id: &TransactionId,
+        invocation: &Invocation,
         outcome: Outcome,
-    ) -> Result<Settled, ActError> {
-        let Reservation { transaction, nonce, .. } = reservation;
+    ) -> Settled {
         loop {
-            let settled = payment.settle(transaction, nonce, outcome, self.clock.now());
-            let next = match settled {
+            let now = self.clock.now();
+            let next = match payment.settle(id, &invocation.nonce, outcome, now) {
                 Ok(Settlement::Changed(next)) => next,
-                Ok(Settlement::Unchanged(state)) => return Ok(Settled::In(state)),
-                Ok(Settlement::Gone) => return Ok(Settled::Withdrawn),
-                Err(error) => {
-                    log_unsettled(reservation, outcome, &error);
-                    return Err(ActError::OutcomeUnknown { replayed: false });
+                Ok(Settlement::Unchanged(State::Failure)) if outcome.is_positive() => {
+                    return unsettled(&payment, id, outcome, &Contradicted);
                 }
+                Ok(Settlement::Gone) if outcome != Outcome::NeverExecuted => {
+                    return unsettled(&payment, id, outcome, &Contradicted);
+                }
+                Ok(Settlement::Unchanged(state)) => return Settled::In(state),
+                Ok(Settlement::Gone) => return Settled::Withdrawn,
+                Err(error) => return unsettled(&payment, id, outcome, &error),
             };
-            match self.store.replace(&payment, &next).await {
+            let deadline = invocation.deadline;
+            let has_time =
+                now.plus_ms(SETTLE_PAUSE_MS.saturating_add(ANSWER_RESERVE_MS)) < deadline;
+            let replaced = self.in_time(deadline, self.store.replace(&payment, &next)).await;
+            match replaced.unwrap_or_else(|| Err(StoreError::from(OutOfTime).into())) {
                 Ok(()) => {
-                    return Ok(next
-                        .transactions
-                        .get(transaction)
-                        .map_or(Settled::Withdrawn, |settled| Settled::In(settled.state)));
+                    observe::transition(&payment, &next, id);
+                    let state = next.transactions.get(id).map(|settled| settled.state);
+                    return state.map_or(Settled::Withdrawn, Settled::In);
                 }
-                Err(ReplaceError::Changed(found)) if self.has_time(request) => payment = *found,
-                Err(ReplaceError::Store(StoreError::Unavailable(_))) if self.has_time(request) => {
+                Err(ReplaceError::Changed(found)) if has_time => payment = *found,
+                Err(ReplaceError::Store(StoreError::Unavailable(_))) if has_time => {
                     self.clock.sleep_ms(SETTLE_PAUSE_MS).await;
                 }
-                Err(error) => {
-                    log_unsettled(reservation, outcome, &error);
-                    return Err(ActError::OutcomeUnknown { replayed: false });
-                }
+                Err(error) => return unsettled(&payment, id, outcome, &error),
             }
         }
     }
+}
 
-    fn has_time(&self, request: &Request) -> bool {
-        self.clock.now().plus_ms(SETTLE_PAUSE_MS) < request.deadline
+impl Invocation {
+    /// From then on it can no longer send anything.
+    pub(crate) fn lease(&self) -> Timestamp {
+        self.deadline.plus_ms(LEASE_MARGIN_MS)
     }
+}
+
+/// What an answer proves of the transaction, as far as its connector is trusted.
+fn proven(answer: &Result<Verdict, ConnectorError>, attempt: u32, policy: Policy) -> Outcome {
+    match (answer, policy.rejected) {
+        (Ok(Verdict::Approved), _) => Outcome::Approved,
+        (Ok(Verdict::Received), _) => Outcome::Received,
+        (Ok(Verdict::Rejected), Rejections::Unproven) => Outcome::Unknown,
+        // Only a connector that honours our key is asked again, and what it
+        // answers then is what it recorded for the key.
+        (Ok(Verdict::Rejected), Rejections::Final) if attempt > 1 => Outcome::Disproved,
+        (Ok(Verdict::Rejected), Rejections::Final) => Outcome::Rejected,
+        (Err(ConnectorError::NeverExecuted(_)), _) => Outcome::NeverExecuted,
+        (Err(ConnectorError::OutcomeUnknown(_)), _) => Outcome::Unknown,
+    }
+}
+
+fn unsettled(
+    payment: &Payment,
+    id: &TransactionId,
+    outcome: Outcome,
+    error: &(dyn std::error::Error + 'static),
+) -> Settled {
+    observe::unsettled(payment, id, outcome, error);
+    Settled::Unwritten
+}
+
+/// The invocation ends too soon.
+#[derive(Debug, thiserror::Error)]
+#[error("the time of the invocation is up")]
+struct OutOfTime;
+
+impl From<OutOfTime> for StoreError {
+    fn from(error: OutOfTime) -> Self {
+        Self::Unavailable(error.into())
+    }
+}
+
+impl From<OutOfTime> for NotReserved {
+    fn from(error: OutOfTime) -> Self {
+        Self::Unavailable(error.into())
+    }
+}
+
+/// The connector did what the ledger holds for undone.
+#[derive(Debug, thiserror::Error)]
+#[error("the ledger says the opposite")]
+struct Contradicted;
+
+enum Reserved {
+    /// By this request: it is to be sent.
+    Now(Box<Payment>),
+    /// By an earlier one with the same key, which came this far.
+    Before(State),
 }
 
 enum NotReserved {
@@ -306,111 +430,30 @@ impl From<StoreError> for NotReserved {
     }
 }
 
-/// Where the transaction is after settling.
-#[derive(Clone, Copy)]
-enum Settled {
+/// Where a transaction is after an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Settled {
+    /// Durably in this state.
     In(State),
+    /// Nowhere: nothing was sent, and nothing is held.
     Withdrawn,
+    /// The outcome could not be written; recovery has to find it.
+    Unwritten,
 }
 
-struct Called {
-    outcome: Outcome,
-    error: Option<BoxError>,
-}
-
-impl Called {
-    fn never(error: BoxError) -> Self {
-        Self { outcome: Outcome::NeverExecuted, error: Some(error) }
-    }
-}
-
-impl From<Result<Verdict, ConnectorError>> for Called {
-    fn from(answer: Result<Verdict, ConnectorError>) -> Self {
-        match answer {
-            Ok(Verdict::Approved) => Self { outcome: Outcome::Approved, error: None },
-            Ok(Verdict::Received) => Self { outcome: Outcome::Received, error: None },
-            Ok(Verdict::Rejected) => Self { outcome: Outcome::Rejected, error: None },
-            Err(ConnectorError::NeverExecuted(error)) => Self::never(error),
-            Err(ConnectorError::OutcomeUnknown(error)) => {
-                Self { outcome: Outcome::Unknown, error: Some(error) }
+impl Settled {
+    /// What the ledger says counts, not what the call said: a fact may have come
+    /// first.
+    fn answer(self, replayed: bool) -> Result<Done, ActError> {
+        let verdict = match self {
+            Self::In(State::Success) => Verdict::Approved,
+            Self::In(State::Pending) => Verdict::Received,
+            Self::In(State::Failure) => Verdict::Rejected,
+            Self::In(State::Unknown | State::Initial) | Self::Unwritten => {
+                return Err(ActError::OutcomeUnknown { replayed });
             }
-        }
+            Self::Withdrawn => return Err(ActError::ConnectorFailed),
+        };
+        Ok(Done { verdict, replayed })
     }
-}
-
-/// What the ledger says counts, not what the call said: a fact may have come
-/// first.
-fn answer(settled: Settled) -> Result<Done, ActError> {
-    let verdict = match settled {
-        Settled::In(State::Success) => Verdict::Approved,
-        Settled::In(State::Pending) => Verdict::Received,
-        Settled::In(State::Failure) => Verdict::Rejected,
-        Settled::In(State::Unknown | State::Initial) => {
-            return Err(ActError::OutcomeUnknown { replayed: false });
-        }
-        Settled::Withdrawn => return Err(ActError::ConnectorFailed),
-    };
-    Ok(Done { verdict, replayed: false })
-}
-
-/// The recorded answer of a request that was reserved before.
-fn repeated(state: State) -> Result<Done, ActError> {
-    let verdict = match state {
-        State::Success => Verdict::Approved,
-        State::Pending => Verdict::Received,
-        State::Failure => Verdict::Rejected,
-        State::Unknown | State::Initial => return Err(ActError::OutcomeUnknown { replayed: true }),
-    };
-    Ok(Done { verdict, replayed: true })
-}
-
-fn logged(error: &BoxError) -> &(dyn std::error::Error + 'static) {
-    error.as_ref()
-}
-
-fn log_called(call: &Call, called: &Called, duration_ms: u64) {
-    tracing::info!(
-        project = call.key.project.as_str(),
-        payment = call.key.id.as_str(),
-        transaction = call.transaction.as_str(),
-        action = call.action.name(),
-        amount = call.amount.minor_units(),
-        currency = call.amount.currency().code(),
-        attempt = call.attempt,
-        outcome = ?called.outcome,
-        duration_ms,
-        correlation_id = call.correlation_id,
-        error = called.error.as_ref().map(logged),
-        "a call to the connector ended"
-    );
-}
-
-fn log_takeover(found: &Payment, next: &Payment) {
-    let Some(expired) = found.in_flight.as_ref().filter(|_| next.in_flight.is_none()) else {
-        return;
-    };
-    tracing::warn!(
-        project = found.key.project.as_str(),
-        payment = found.key.id.as_str(),
-        transaction = expired.transaction.as_str(),
-        state = "Unknown",
-        "a lease ran out before its transaction was settled"
-    );
-}
-
-/// The one line from which an outcome can be told that could not be written.
-fn log_unsettled(
-    reservation: &Reservation,
-    outcome: Outcome,
-    error: &(dyn std::error::Error + 'static),
-) {
-    tracing::error!(
-        project = reservation.key.project.as_str(),
-        payment = reservation.key.id.as_str(),
-        transaction = reservation.transaction.as_str(),
-        action = reservation.action.name(),
-        ?outcome,
-        error,
-        "an outcome could not be written; recovery has to find it"
-    );
 }

@@ -103,13 +103,6 @@ async fn fifty_parallel_full_captures_move_the_money_once() {
     let replies = at_once(&server, AUTHORIZED, vec![(capture(10_000), None); 50]).await;
     assert_eq!(count(&replies, 200), 1);
     assert_eq!(count(&replies, 409) + count(&replies, 400), 49);
-    for busy in replies.iter().filter(|reply| reply.status == 409) {
-        assert_eq!(
-            busy.error(),
-            json!({"code": "ConcurrentModification", "resourceId": AUTHORIZED})
-        );
-        assert_eq!(busy.header("retry-after"), Some("1"));
-    }
     assert_eq!(server.effects(AUTHORIZED).await, [("capturePayment".to_owned(), 10_000)]);
     let transactions = server.transactions(AUTHORIZED).await;
     assert_eq!(transactions, ["Authorization Success 10000", "Charge Success 10000"]);
@@ -184,4 +177,21 @@ async fn payments_survive_a_killed_server() {
     let server = Server::with(&arguments, &[]).await;
     assert_eq!(server.payment(AUTHORIZED).await, before);
     assert_eq!(server.act(AUTHORIZED, capture(7000), &[]).await.status, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_an_action_is_in_flight_another_one_is_told_to_wait() {
+    let server = Arc::new(Server::with(&["--connector-timeout-ms", "1500"], &[]).await);
+    let holder = {
+        let server = Arc::clone(&server);
+        let action = told(capture(1_000), "sandbox:timeout");
+        tokio::spawn(async move { server.act(AUTHORIZED, action, &[]).await })
+    };
+    while server.effects(AUTHORIZED).await.is_empty() {}
+    let busy = server.act(AUTHORIZED, capture(1), &[]).await;
+    let expected = json!({"code": "ConcurrentModification", "resourceId": AUTHORIZED});
+    assert_eq!((busy.status, busy.error()), (409, expected));
+    assert_eq!(busy.header("retry-after"), Some("1"));
+    assert_eq!(holder.await.unwrap().status, 500);
+    assert_eq!(server.act(AUTHORIZED, capture(1), &[]).await.status, 200);
 }

@@ -104,7 +104,8 @@ async fn with_too_little_time_left_the_connector_is_not_called_and_nothing_is_he
     let mut lambda = Lambda::start().await;
     for left_ms in [4_900, 1_000, 0] {
         let reply = lambda.invoke_within(left_ms, &act(AUTHORIZED, capture(10_000))).await;
-        assert_eq!(reply.outcome(), (502, "ConnectorFailed"), "{left_ms} ms: {reply:?}");
+        assert_eq!(reply.outcome(), (503, "ServiceUnavailable"), "{left_ms} ms: {reply:?}");
+        assert_eq!(reply.header("retry-after"), Some("1"));
         let transactions = lambda.transactions(AUTHORIZED).await;
         assert_eq!(transactions, ["Authorization Success 10000"], "{left_ms} ms");
     }

@@ -279,12 +279,17 @@ fn a_repeated_reversal_is_the_same_whatever_it_came_to() {
 }
 
 /// Every state with every outcome: what it becomes (`None`: it is withdrawn).
-const STATE_MACHINE: [(State, Outcome, Option<State>); 25] = [
+const STATE_MACHINE: [(State, Outcome, Option<State>); 30] = [
     (Initial, Approved, Some(Success)),
     (Initial, Received, Some(Pending)),
     (Initial, Rejected, Some(Failure)),
     (Initial, NeverExecuted, None),
     (Initial, Outcome::Unknown, Some(Unknown)),
+    (Initial, Outcome::Disproved, Some(Failure)),
+    (Pending, Outcome::Disproved, Some(Failure)),
+    (Unknown, Outcome::Disproved, Some(Failure)),
+    (Success, Outcome::Disproved, Some(Success)),
+    (Failure, Outcome::Disproved, Some(Failure)),
     (Pending, Approved, Some(Success)),
     (Pending, Received, Some(Pending)),
     (Pending, Rejected, Some(Pending)),
@@ -385,11 +390,52 @@ fn a_no_from_one_who_does_not_hold_the_slot_proves_nothing() {
     for outcome in [Rejected, NeverExecuted, Outcome::Unknown] {
         assert_eq!(settled(&reserved, "t", 2, outcome), reserved, "{outcome:?}");
     }
-    for (outcome, state) in [(Approved, Success), (Received, Pending)] {
+    let of_all_attempts = [(Approved, Success), (Received, Pending), (Outcome::Disproved, Failure)];
+    for (outcome, state) in of_all_attempts {
         let after = settled(&reserved, "t", 2, outcome);
         assert_eq!(after.transactions[&id("t")].state, state);
         assert!(after.is_held_by(&Nonce::new(1)));
     }
+}
+
+#[test]
+fn an_unknown_transaction_is_sent_again_with_the_same_id_and_another_nonce() {
+    let reserved = payment(AUTHORIZED).reserve(&reservation("t", 1, capture(40), at(1))).unwrap();
+    let resume =
+        |payment: &Payment, now| payment.resume(&id("t"), Nonce::new(2), at(now), at(now + 33_000));
+    assert_eq!(resume(&reserved, 2), Err(Refusal::InFlight));
+    assert_eq!(resume(&reserved, 99_000), Err(Refusal::LeaseExpired));
+    for (outcome, state) in [(Approved, Success), (Received, Pending), (Rejected, Failure)] {
+        let settled = settled(&reserved, "t", 1, outcome);
+        assert_eq!(resume(&settled, 6), Err(Refusal::Repeated(state)));
+    }
+    let unknown = settled(&reserved, "t", 1, Outcome::Unknown);
+    let again = resume(&unknown, 6).unwrap();
+    assert_eq!(again.in_flight.as_ref().map(|slot| slot.attempt), Some(2));
+    assert_eq!(again.balances, reserved.balances);
+    // It is not Initial again: what was ambiguous stays so until it is cleared up.
+    for outcome in [Rejected, NeverExecuted, Outcome::Unknown] {
+        assert_eq!(settled(&again, "t", 2, outcome).transactions[&id("t")].state, Unknown);
+    }
+    assert_eq!(settled(&again, "t", 2, Approved).transactions[&id("t")].state, Success);
+    assert_eq!(settled(&again, "t", 2, Outcome::Disproved).balances, payment(AUTHORIZED).balances);
+}
+
+#[test]
+fn what_is_open_is_looked_at_after_1_2_5_15_and_60_minutes_and_then_hourly() {
+    let minutes = |n: u64| n * 60_000;
+    let reserved = payment(AUTHORIZED).reserve(&reservation("t", 1, capture(40), at(0))).unwrap();
+    let mut open = settled(&reserved, "t", 1, Outcome::Unknown);
+    let mut now = 5;
+    for pause in [1, 2, 5, 15, 60, 60, 60] {
+        now += minutes(pause);
+        assert!(open.due(at(now - 1)).is_empty(), "{pause}");
+        assert_eq!(open.due(at(now)).len(), 1, "{pause}");
+        assert_eq!(open.recover_at(), Some(at(now)), "{pause}");
+        open = open.look_again(&id("t"), at(now), at(now));
+    }
+    let later = open.look_again(&id("t"), at(now), at(now + minutes(300)));
+    assert_eq!(later.recover_at(), Some(at(now + minutes(300))));
 }
 
 #[test]
@@ -422,8 +468,13 @@ fn a_past_that_does_not_add_up_cannot_be_registered() {
     ] {
         assert_eq!(register(past, eur(10)), Err(expected), "{past:?}");
     }
-    let other = register(&[(Authorization, Success, 10)], money(10, "USD"));
-    assert!(matches!(other, Err(Money(_))), "{other:?}");
+    // Another currency is refused whether it counts for a balance or not.
+    for state in [Success, Pending, Failure] {
+        for kind in [Authorization, Charge, Chargeback] {
+            let other = register(&[(kind, state, 10)], money(10, "USD"));
+            assert!(matches!(other, Err(Money(_))), "{kind:?} {state:?} {other:?}");
+        }
+    }
     assert_eq!(register(&[(Authorization, Success, 1); 49], eur(10)), Ok(()));
 }
 

@@ -17,8 +17,8 @@ use payment_intents::local::sandbox::Sandbox;
 use payment_intents::payment::{
     Action, Nonce, Payment, ProjectKey, Refusal, Reservation, State, TransactionKind,
 };
-use payment_intents::ports::{Clock, Store, Verdict};
-use payment_intents::service::{ActError, Asked, Done, Request, Service};
+use payment_intents::ports::{Clock, Policy, Store, Verdict};
+use payment_intents::service::{ActError, Done, Invocation, Request, Service};
 use payments::{capture, eur, id, key, refund, registered};
 
 const AUTHORIZED: &[(TransactionKind, State, u64)] = &[(Authorized, State::Success, 100)];
@@ -77,26 +77,28 @@ fn settings(sandbox: &Sandbox) -> ConnectorSettings {
         timeout_ms: 1_000,
         authorization: Authorization::None,
         projects: None,
+        policy: Policy::default(),
+        platform: None,
     }
 }
 
 fn request(transaction: &str, action: Action) -> Request {
     Request {
-        asked: Asked {
-            key: key("p"),
-            transaction: id(transaction),
+        key: key("p"),
+        transaction: id(transaction),
+        action,
+        merchant_reference: None,
+        invocation: Invocation {
             nonce: Nonce::new(uuid::Uuid::new_v4().as_u128()),
-            action,
-            merchant_reference: None,
+            deadline: SystemClock.now().plus_ms(20_000),
+            correlation_id: "test".to_owned(),
+            bearer: None,
         },
-        deadline: SystemClock.now().plus_ms(20_000),
-        correlation_id: "test".to_owned(),
-        bearer: None,
     }
 }
 
 fn told(mut request: Request, reference: &str) -> Request {
-    request.asked.merchant_reference = Some(reference.to_owned());
+    request.merchant_reference = Some(reference.to_owned());
     request
 }
 
@@ -192,12 +194,12 @@ async fn a_reservation_that_arrives_after_its_caller_gave_up_reserves_nothing() 
     let request = request("t", capture(100));
     let late = Reservation {
         key: key("p"),
-        transaction: request.asked.transaction.clone(),
-        nonce: request.asked.nonce,
+        transaction: request.transaction.clone(),
+        nonce: request.invocation.nonce,
         action: capture(100),
         merchant_reference: None,
         at: SystemClock.now(),
-        lease: request.deadline,
+        lease: request.invocation.deadline,
     };
     world.service.act(request).await.unwrap_err();
     // The network delivers it only now.
@@ -254,11 +256,27 @@ async fn a_connector_that_serves_somebody_else_is_not_called() {
 async fn with_too_little_time_left_nothing_is_sent() {
     let world = World::new(AUTHORIZED).await;
     let mut request = request("t", capture(100));
-    request.deadline = SystemClock.now().plus_ms(4_900);
+    request.invocation.deadline = SystemClock.now().plus_ms(4_900);
     let acted = world.service.act(request).await;
-    assert!(matches!(acted, Err(ActError::ConnectorFailed)), "{acted:?}");
+    assert!(matches!(acted, Err(ActError::Unavailable(_))), "{acted:?}");
     assert_eq!(world.sandbox.ledger(), []);
-    assert_eq!(world.payment().await.balances.capturable, eur(100));
+    assert!(world.shim.calls().is_empty());
+}
+
+#[tokio::test]
+async fn when_the_store_falls_silent_the_answer_still_comes_before_the_deadline() {
+    // The reservation passes; then nothing is answered any more.
+    let world = World::new(AUTHORIZED).await;
+    let mut faults = vec![Fault::Silent; 20];
+    faults[0] = Fault::None;
+    world.shim.plan(&faults);
+    let mut request = request("t", capture(40));
+    request.invocation.deadline = SystemClock.now().plus_ms(5_500);
+    let deadline = request.invocation.deadline;
+    let acted = world.service.act(request).await;
+    assert!(matches!(acted, Err(ActError::OutcomeUnknown { .. })), "{acted:?}");
+    assert!(SystemClock.now() < deadline);
+    assert_eq!(world.sandbox.ledger().len(), 1);
 }
 
 /// What the sandbox is told, how it counts, and what of the hold remains.

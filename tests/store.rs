@@ -17,7 +17,8 @@ use TransactionKind::{Authorization, Charge};
 use aws_sdk_dynamodb::types::AttributeValue;
 use dynamo::{Table, table};
 use payment_intents::payment::{
-    Action, Outcome, Payment, PaymentKey, Refusal, Reservation, Settlement, State, TransactionKind,
+    Action, Nonce, Outcome, Payment, PaymentKey, Refusal, Reservation, Settlement, State,
+    Timestamp, TransactionKind,
 };
 use payment_intents::ports::{CreateError, ReplaceError, ReserveError, Store, StoreError};
 use payments::{
@@ -82,6 +83,7 @@ fn every_change_is_written_whole() {
         for (before, after) in changes {
             table.store.replace(&before, &after).await.unwrap();
             let found = table.store.get(&after.key).await.unwrap();
+            prop_assert_eq!(stored_recover_at(table, &after).await, after.recover_at());
             prop_assert_eq!(found, Some(after));
         }
         Ok(())
@@ -190,7 +192,7 @@ fn a_write_that_is_repeated_knows_itself_again() {
             let settled = settle(&table, &asked, &first).await;
             table.store.replace(&first, &settled).await.unwrap();
             // Another attempt with the same transaction is not that write.
-            let other = Reservation { nonce: payment_intents::payment::Nonce::new(8), ..asked };
+            let other = Reservation { nonce: Nonce::new(8), ..asked };
             let refused = table.store.reserve(&other).await;
             assert!(matches!(refused, Err(ReserveError::Refused(_))), "{refused:?}");
         }
@@ -204,15 +206,21 @@ fn a_withdrawn_reservation_does_not_come_to_life_again() {
         let payment = registered("fenced", AUTHORIZED);
         table.store.create(&payment).await.unwrap();
         let asked = of(&payment, reservation("t", 7, capture(100), at(1)));
-        let fenced = payment.withdraw(&asked.transaction, &asked.nonce, at(2)).unwrap();
+        let later = Reservation { at: at(2), nonce: Nonce::new(8), ..asked.clone() };
+        let fenced = payment.withdraw(&asked, at(2)).unwrap();
         table.store.replace(&payment, &fenced).await.unwrap();
-        match table.store.reserve(&asked).await {
-            Err(ReserveError::Refused(found)) => {
-                assert_eq!(found.admit(&asked), Err(Refusal::Withdrawn));
+        // Another one, withdrawn after it, does not let the first one pass.
+        let twice = fenced.withdraw(&later, at(3)).unwrap();
+        table.store.replace(&fenced, &twice).await.unwrap();
+        for late in [&asked, &later] {
+            match table.store.reserve(late).await {
+                Err(ReserveError::Refused(found)) => {
+                    assert_eq!(found.admit(late), Err(Refusal::Withdrawn));
+                }
+                other => panic!("{other:?}"),
             }
-            other => panic!("{other:?}"),
         }
-        let again = Reservation { nonce: payment_intents::payment::Nonce::new(8), ..asked };
+        let again = Reservation { at: at(4), nonce: Nonce::new(9), ..asked };
         table.store.reserve(&again).await.unwrap();
     });
 }
@@ -307,6 +315,15 @@ fn the_index_lists_what_is_open_and_nothing_else() {
         let first_look = open.transactions[&id("past-1")].timestamp.plus_ms(60_000);
         assert_eq!(listed(&table).await, [(open.key, first_look.ms())]);
     });
+}
+
+/// When the item says that recovery should look.
+async fn stored_recover_at(table: &Table, payment: &Payment) -> Option<Timestamp> {
+    let get = table.client.get_item().table_name(&table.name).consistent_read(true);
+    let get = get.key("pk", AttributeValue::S(format!("demo#{}", payment.key.id.as_str())));
+    let item = get.key("sk", AttributeValue::S("payment".to_owned())).send().await.unwrap().item?;
+    let at = item.get("recover_at")?.as_n().unwrap().parse().unwrap();
+    Some(Timestamp::from_ms(at))
 }
 
 /// Everything in the recovery index, whatever its shard.

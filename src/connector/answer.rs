@@ -1,20 +1,33 @@
 //! How an answer counts. Everything that is not a proof of something is
 //! unknown.
 
-use crate::ports::{BoxError, ConnectorError, Verdict};
+use crate::ports::{BoxError, ConnectorError, Rejections, Verdict};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Reads a complete answer.
-pub(super) fn verdict(status: StatusCode, body: &[u8]) -> Result<Verdict, ConnectorError> {
+/// Connectors check these before they act; only a code proves that it was the
+/// connector, and not something in front of it, that answered.
+const BEFORE_ACTING: &[&str] = &["RequiredField", "InvalidField", "InvalidJsonInput"];
+
+/// What they answer once they have looked at the Payment.
+const AFTER_LOOKING: &[&str] = &["InvalidOperation", "ResourceNotFound"];
+
+/// Reads a complete answer. From a connector whose `rejected` is unproven, no
+/// error proves anything either: some pass on as their own what went wrong after
+/// they acted.
+pub(super) fn verdict(
+    status: StatusCode,
+    body: &[u8],
+    rejected: Rejections,
+) -> Result<Verdict, ConnectorError> {
     if status.is_success() {
         return outcome(body).map_err(ConnectorError::OutcomeUnknown);
     }
     let answered = Answered { status, codes: codes(body) };
-    // Connectors check these before they act; only a code proves that it was
-    // the connector, and not something in front of it, that answered.
-    const BEFORE_ACTING: &[&str] = &["RequiredField", "InvalidField", "InvalidJsonInput"];
+    if rejected == Rejections::Unproven {
+        return Err(ConnectorError::OutcomeUnknown(answered.into()));
+    }
     match status {
         StatusCode::UNAUTHORIZED => Err(ConnectorError::NeverExecuted(answered.into())),
         StatusCode::BAD_REQUEST if answered.are(BEFORE_ACTING) => {
@@ -46,22 +59,31 @@ struct Answer {
     outcome: String,
 }
 
+/// More reasons than these are none.
+const CODES_MAX: usize = 16;
+
 /// The codes of an error body; none where it is anything else.
 fn codes(body: &[u8]) -> Vec<String> {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let errors = body.get("errors").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let code = |error: &Value| error.get("code").and_then(Value::as_str).unwrap_or("?").to_owned();
-    errors.iter().map(code).collect()
+    errors.iter().map(code).take(CODES_MAX).collect()
 }
 
+/// Names the codes of the contract; others could say anything.
 #[derive(Debug, thiserror::Error)]
-#[error("the connector answered {status} {codes:?}")]
+#[error("the connector answered {status} {:?}", self.known())]
 struct Answered {
     status: StatusCode,
     codes: Vec<String>,
 }
 
 impl Answered {
+    fn known(&self) -> Vec<&str> {
+        let known = |code: &&str| BEFORE_ACTING.contains(code) || AFTER_LOOKING.contains(code);
+        self.codes.iter().map(String::as_str).filter(known).collect()
+    }
+
     /// Whether it gave reasons, and none but these.
     fn are(&self, expected: &[&str]) -> bool {
         !self.codes.is_empty() && self.codes.iter().all(|code| expected.contains(&code.as_str()))
@@ -73,8 +95,8 @@ mod tests {
     use super::*;
 
     /// What an answer counts as, in a word.
-    fn counts(status: u16, body: &str) -> &'static str {
-        match verdict(StatusCode::from_u16(status).unwrap(), body.as_bytes()) {
+    fn counts(status: u16, body: &str, rejected: Rejections) -> &'static str {
+        match verdict(StatusCode::from_u16(status).unwrap(), body.as_bytes(), rejected) {
             Ok(Verdict::Approved) => "approved",
             Ok(Verdict::Received) => "received",
             Ok(Verdict::Rejected) => "rejected",
@@ -117,7 +139,10 @@ mod tests {
             (500, r#"{"errors":[{"code":"InvalidField"}]}"#, "unknown"),
             (503, "", "unknown"),
         ] {
-            assert_eq!(counts(status, body), expected, "{status} {body}");
+            assert_eq!(counts(status, body, Rejections::Final), expected, "{status} {body}");
+            // Where "no" is unproven, an error is no proof either.
+            let unproven = if status < 300 { expected } else { "unknown" };
+            assert_eq!(counts(status, body, Rejections::Unproven), unproven, "{status} {body}");
         }
     }
 }

@@ -4,6 +4,7 @@
 //! Connecting (DNS, TCP, TLS) is the library's, and over before anything is
 //! sent. What follows runs on one connection that nobody else uses meanwhile.
 
+use crate::payment::Timestamp;
 use crate::ports::BoxError;
 use http::{HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
@@ -18,11 +19,8 @@ use tokio::time::error::Elapsed;
 use tokio::time::timeout_at;
 use tower_service::Service;
 
-/// No connector has more to say than this.
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
-
-/// A connection dies unseen while the process is frozen between invocations;
-/// one that was used this recently has not been.
+/// A connection dies unseen while the process is frozen between invocations, so
+/// only one that was used this recently, by either clock, is used again.
 const IDLE_MAX: Duration = Duration::from_secs(3);
 
 /// A complete answer.
@@ -41,6 +39,15 @@ pub(super) enum NotAnswered {
     Lost(BoxError),
 }
 
+impl NotAnswered {
+    /// Why, where it makes no difference whether anything was sent.
+    pub(super) fn into_cause(self) -> BoxError {
+        match self {
+            Self::NeverSent(error) | Self::Lost(error) => error,
+        }
+    }
+}
+
 /// Connects, and keeps one idle connection per connector.
 #[derive(Debug)]
 pub(super) struct Transport {
@@ -52,6 +59,7 @@ pub(super) struct Transport {
 struct Idle {
     sender: SendRequest<Full<Bytes>>,
     since: Instant,
+    at: Timestamp,
 }
 
 impl Transport {
@@ -64,20 +72,23 @@ impl Transport {
         Ok(Self { connector, idle: Mutex::default() })
     }
 
-    /// Sends `request` once, and reads the whole answer within `time`.
+    /// Sends `request` once, and reads the whole answer within `time`, if it has
+    /// no more than `bytes_max`.
     pub(super) async fn exchange(
         &self,
         request: Request<Full<Bytes>>,
         time: Duration,
+        bytes_max: usize,
+        now: Timestamp,
     ) -> Result<Answer, NotAnswered> {
         let started = tokio::time::Instant::now();
         let deadline = started.checked_add(time).unwrap_or(started);
         let uri = request.uri().clone();
         let origin = origin(&uri);
         let mut request = in_origin_form(request).map_err(NotAnswered::NeverSent)?;
-        if let Some(mut sender) = self.recent(&origin) {
-            match timeout_at(deadline, send(&mut sender, request)).await.map_err(lost)? {
-                Ok(answer) => return Ok(self.keep(origin, sender, answer)),
+        if let Some(mut sender) = self.recent(&origin, now) {
+            match timeout_at(deadline, send(&mut sender, request, bytes_max)).await.map_err(lost)? {
+                Ok(answer) => return Ok(self.keep(origin, sender, answer, now)),
                 Err(NotSent::Lost(error)) => return Err(NotAnswered::Lost(error)),
                 // Closed before a byte of it was written: a new one will do.
                 Err(NotSent::Returned(unsent, _)) => request = *unsent,
@@ -85,17 +96,19 @@ impl Transport {
         }
         let connected = timeout_at(deadline, self.connect(&uri)).await;
         let mut sender = connected.map_err(never_sent)?.map_err(NotAnswered::NeverSent)?;
-        match timeout_at(deadline, send(&mut sender, request)).await.map_err(lost)? {
-            Ok(answer) => Ok(self.keep(origin, sender, answer)),
+        match timeout_at(deadline, send(&mut sender, request, bytes_max)).await.map_err(lost)? {
+            Ok(answer) => Ok(self.keep(origin, sender, answer, now)),
             Err(NotSent::Lost(error)) => Err(NotAnswered::Lost(error)),
             Err(NotSent::Returned(_, error)) => Err(NotAnswered::NeverSent(error)),
         }
     }
 
     /// A connection that was used just now.
-    fn recent(&self, origin: &str) -> Option<SendRequest<Full<Bytes>>> {
+    fn recent(&self, origin: &str, now: Timestamp) -> Option<SendRequest<Full<Bytes>>> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).remove(origin)?;
-        let usable = idle.since.elapsed() < IDLE_MAX && idle.sender.is_ready();
+        let idle_ms = u128::from(now.ms_since(idle.at));
+        let is_recent = idle.since.elapsed() < IDLE_MAX && idle_ms < IDLE_MAX.as_millis();
+        let usable = is_recent && idle.sender.is_ready();
         usable.then_some(idle.sender)
     }
 
@@ -110,9 +123,15 @@ impl Transport {
         Ok(sender)
     }
 
-    fn keep(&self, origin: String, sender: SendRequest<Full<Bytes>>, answer: Answer) -> Answer {
+    fn keep(
+        &self,
+        origin: String,
+        sender: SendRequest<Full<Bytes>>,
+        answer: Answer,
+        now: Timestamp,
+    ) -> Answer {
         if !sender.is_closed() {
-            let idle = Idle { sender, since: Instant::now() };
+            let idle = Idle { sender, since: Instant::now(), at: now };
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).insert(origin, idle);
         }
         answer
@@ -138,6 +157,7 @@ enum NotSent {
 async fn send(
     sender: &mut SendRequest<Full<Bytes>>,
     request: Request<Full<Bytes>>,
+    bytes_max: usize,
 ) -> Result<Answer, NotSent> {
     let response = match sender.try_send_request(request).await {
         Ok(response) => response,
@@ -149,7 +169,7 @@ async fn send(
         }
     };
     let status = response.status();
-    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+    let body = Limited::new(response.into_body(), bytes_max).collect().await;
     Ok(Answer { status, body: body.map_err(NotSent::Lost)?.to_bytes() })
 }
 

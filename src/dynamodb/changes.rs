@@ -66,10 +66,10 @@ fn slot(expression: &mut Expression, from: &Payment, to: &Payment) {
             None => expression.remove("inflight"),
         }
     }
-    if let Some(withdrawn) = to.withdrawn
-        && from.withdrawn != to.withdrawn
+    if let Some(at) = to.withdrawn_at
+        && from.withdrawn_at != to.withdrawn_at
     {
-        set(expression, "withdrawn", item::nonce(withdrawn));
+        set(expression, "withdrawn_at", item::number(at.ms()));
     }
 }
 

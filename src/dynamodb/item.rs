@@ -4,8 +4,8 @@
 use super::Item;
 use crate::money::{Currency, Money};
 use crate::payment::{
-    Balances, Details, InFlight, Nonce, Payment, PaymentKey, Reservation, State, Timestamp,
-    Transaction, TransactionId, TransactionKind,
+    Balances, Details, InFlight, Nonce, Payment, PaymentId, PaymentKey, ProjectKey, Pursuit,
+    Reservation, State, Timestamp, Transaction, TransactionId, TransactionKind,
 };
 use crate::ports::StoreError;
 use aws_sdk_dynamodb::primitives::Blob;
@@ -15,6 +15,10 @@ use std::collections::BTreeMap;
 
 /// Where the amount of a cancel waits that was reserved unseen.
 pub(super) const CANCELLING: &str = "cancelling";
+
+/// How items are written now. Nothing is reserved on one that is written
+/// otherwise: this code would not understand what it then holds.
+pub(super) const FORMAT: u64 = 1;
 
 /// The sort key of a Payment's item.
 const SORT_KEY: &str = "payment";
@@ -33,17 +37,36 @@ impl Tag {
     pub(super) const MERCHANT_REFERENCE: &str = "m";
     pub(super) const INTERACTION_ID: &str = "i";
     pub(super) const INTERFACE_ID: &str = "f";
+    pub(super) const RESENDS: &str = "n";
+    pub(super) const UNCLEAR_SINCE: &str = "u";
+    pub(super) const LOOKS: &str = "o";
+    pub(super) const LOOK_AT: &str = "w";
 }
 
 pub(super) fn primary_key(key: &PaymentKey) -> Item {
     Item::from([("pk".to_owned(), text(&key.to_string())), ("sk".to_owned(), text(SORT_KEY))])
 }
 
-/// Spreads what is open over four partitions of the recovery index.
+/// What is open is spread over these partitions of the recovery index.
+pub(super) const SHARDS: [&str; 4] = ["0", "1", "2", "3"];
+
+/// The partition of a Payment.
 pub(super) fn shard(key: &PaymentKey) -> AttributeValue {
     let digest = Sha256::digest(key.to_string().as_bytes());
-    let shard = digest.first().map_or(0, |byte| byte & 3);
-    text(&shard.to_string())
+    let spread = digest.first().map_or(0, |byte| usize::from(byte & 3));
+    text(SHARDS.get(spread).unwrap_or(&SHARDS[0]))
+}
+
+/// Whose entry of the recovery index it is, and when to look.
+pub(super) fn index_entry(entry: &Item) -> Result<(u64, PaymentKey), StoreError> {
+    let read = || {
+        let invalid = || Unreadable::Invalid("pk");
+        let (project, id) = Reader(entry).text("pk")?.split_once('#').ok_or_else(invalid)?;
+        let project = ProjectKey::parse(project).map_err(|_| invalid())?;
+        let id = PaymentId::parse(id).map_err(|_| invalid())?;
+        Ok((Reader(entry).number("recover_at")?, PaymentKey { project, id }))
+    };
+    read().map_err(|error: Unreadable| StoreError::Corrupt(error.into()))
 }
 
 pub(super) fn text(text: &str) -> AttributeValue {
@@ -81,6 +104,7 @@ pub(super) fn balances(balances: &Balances) -> [(&'static str, Money); 6] {
 pub(super) fn from_payment(payment: &Payment) -> Item {
     let mut item = primary_key(&payment.key);
     let mut put = |name: &str, value| item.insert(name.to_owned(), value);
+    put("item_format", number(FORMAT));
     put("version", number(payment.version));
     put("created_at", number(payment.created_at.ms()));
     put("modified_at", number(payment.modified_at.ms()));
@@ -96,8 +120,8 @@ pub(super) fn from_payment(payment: &Payment) -> Item {
     if let Some(slot) = &payment.in_flight {
         put("inflight", map(from_slot(slot)));
     }
-    if let Some(withdrawn) = payment.withdrawn {
-        put("withdrawn", nonce(withdrawn));
+    if let Some(at) = payment.withdrawn_at {
+        put("withdrawn_at", number(at.ms()));
     }
     if let Some(at) = payment.recover_at() {
         put("recover_shard", shard(&payment.key));
@@ -136,6 +160,11 @@ pub(super) fn from_transaction(transaction: &Transaction) -> Item {
     item.put(Tag::MERCHANT_REFERENCE, transaction.merchant_reference.as_deref().map(text));
     item.put(Tag::INTERACTION_ID, transaction.interaction_id.as_deref().map(text));
     item.put(Tag::INTERFACE_ID, transaction.interface_id.as_deref().map(text));
+    let Pursuit { resends, unclear_since, looks, look_at } = transaction.pursuit;
+    item.put(Tag::RESENDS, (resends > 0).then(|| number(resends.into())));
+    item.put(Tag::UNCLEAR_SINCE, unclear_since.map(|at| number(at.ms())));
+    item.put(Tag::LOOKS, (looks > 0).then(|| number(looks.into())));
+    item.put(Tag::LOOK_AT, look_at.map(|at| number(at.ms())));
     item.0
 }
 
@@ -207,6 +236,9 @@ struct Reader<'a>(&'a Item);
 
 impl<'a> Reader<'a> {
     fn payment(&self, key: &PaymentKey) -> Result<Payment, Unreadable> {
+        if self.number("item_format")? != FORMAT {
+            return Err(Unreadable::Invalid("item_format"));
+        }
         let currency = self.text("currency")?;
         let currency = Currency::parse(currency).ok_or(Unreadable::Invalid("currency"))?;
         let money = |name| self.money(name, currency);
@@ -228,7 +260,7 @@ impl<'a> Reader<'a> {
             balances,
             transactions: self.transactions(currency)?,
             in_flight: self.optional_map("inflight")?.map(|slot| slot.slot()).transpose()?,
-            withdrawn: self.optional_nonce("withdrawn")?,
+            withdrawn_at: self.optional_timestamp("withdrawn_at")?,
             details: self.map("details")?.details(currency)?,
         })
     }
@@ -271,16 +303,21 @@ impl<'a> Reader<'a> {
             merchant_reference: self.optional_text(Tag::MERCHANT_REFERENCE)?,
             interaction_id: self.optional_text(Tag::INTERACTION_ID)?,
             interface_id: self.optional_text(Tag::INTERFACE_ID)?,
+            pursuit: Pursuit {
+                resends: self.small_number(Tag::RESENDS)?.unwrap_or(0),
+                unclear_since: self.optional_timestamp(Tag::UNCLEAR_SINCE)?,
+                looks: self.small_number(Tag::LOOKS)?.unwrap_or(0),
+                look_at: self.optional_timestamp(Tag::LOOK_AT)?,
+            },
         })
     }
 
     fn slot(&self) -> Result<InFlight, Unreadable> {
-        let attempt = self.number("a")?;
         Ok(InFlight {
             transaction: TransactionId::parse(self.text("t")?)
                 .map_err(|_| Unreadable::Invalid("inflight"))?,
-            nonce: self.optional_nonce("n")?.ok_or(Unreadable::Missing("inflight"))?,
-            attempt: u32::try_from(attempt).map_err(|_| Unreadable::Invalid("inflight"))?,
+            nonce: self.nonce("n")?,
+            attempt: self.small_number("a")?.ok_or(Unreadable::Missing("inflight"))?,
             lease: self.timestamp("l")?,
         })
     }
@@ -325,6 +362,15 @@ impl<'a> Reader<'a> {
         digits.parse().map_err(|_| Unreadable::Invalid(name))
     }
 
+    fn small_number(&self, name: &'static str) -> Result<Option<u32>, Unreadable> {
+        let number = self.0.contains_key(name).then(|| self.number(name)).transpose()?;
+        number.map(u32::try_from).transpose().map_err(|_| Unreadable::Invalid(name))
+    }
+
+    fn optional_timestamp(&self, name: &'static str) -> Result<Option<Timestamp>, Unreadable> {
+        self.0.contains_key(name).then(|| self.timestamp(name)).transpose()
+    }
+
     fn timestamp(&self, name: &'static str) -> Result<Timestamp, Unreadable> {
         self.number(name).map(Timestamp::from_ms)
     }
@@ -341,11 +387,11 @@ impl<'a> Reader<'a> {
         self.0.contains_key(name).then(|| self.money(name, currency)).transpose()
     }
 
-    fn optional_nonce(&self, name: &'static str) -> Result<Option<Nonce>, Unreadable> {
-        let Some(value) = self.0.get(name) else { return Ok(None) };
+    fn nonce(&self, name: &'static str) -> Result<Nonce, Unreadable> {
+        let value = self.0.get(name).ok_or(Unreadable::Missing(name))?;
         let bytes = value.as_b().map_err(|_| Unreadable::Invalid(name))?;
         let bytes = bytes.as_ref().try_into().map_err(|_| Unreadable::Invalid(name))?;
-        Ok(Some(Nonce::new(u128::from_be_bytes(bytes))))
+        Ok(Nonce::new(u128::from_be_bytes(bytes)))
     }
 
     fn optional_map(&self, name: &'static str) -> Result<Option<Self>, Unreadable> {

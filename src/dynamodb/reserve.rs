@@ -34,13 +34,14 @@ pub(super) fn expression(reservation: &Reservation) -> Expression {
 
 fn admit_identity(expression: &mut Expression, reservation: &Reservation) {
     let id = expression.name("id", reservation.transaction.as_str());
-    let nonce = expression.value("nonce", item::nonce(reservation.nonce));
+    let at = expression.value("at", item::number(reservation.at.ms()));
+    let format = expression.value("format", item::number(item::FORMAT));
     let limit = expression.value("limit", item::count(Payment::TRANSACTIONS_MAX));
-    expression.condition("attribute_exists(pk)");
+    expression.condition(format!("item_format = {format}"));
     expression.condition("attribute_not_exists(inflight)");
     expression.condition(format!("attribute_not_exists(transactions.{id})"));
     expression.condition(format!("size(transactions) < {limit}"));
-    expression.condition(format!("(attribute_not_exists(withdrawn) OR withdrawn <> {nonce})"));
+    expression.condition(format!("(attribute_not_exists(withdrawn_at) OR withdrawn_at < {at})"));
 }
 
 /// Taking is the check, in the table as in [`Money::take`].
@@ -90,12 +91,11 @@ fn hold_slot(expression: &mut Expression, reservation: &Reservation) {
     let slot = InFlight::first(reservation);
     let slot = expression.value("slot", item::map(item::from_slot(&slot)));
     let one = expression.value("one", item::number(1));
-    let at = expression.value("at", item::number(reservation.at.ms()));
     let shard = expression.value("shard", item::shard(&reservation.key));
     let lease = expression.value("lease", item::number(reservation.lease.ms()));
     expression.set("inflight", &slot);
     expression.set("version", &format!("version + {one}"));
-    expression.set("modified_at", &at);
+    expression.set("modified_at", ":at");
     expression.set("recover_shard", &shard);
     expression.set("recover_at", &lease);
 }

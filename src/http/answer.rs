@@ -8,6 +8,7 @@ use super::headers::CORRELATION_ID;
 use super::representation::Representation;
 use super::{Response, ResponseForm};
 use crate::auth::Denied;
+use crate::observe::causes;
 use crate::payment::{Payment, PaymentId, PaymentKey, Refusal, RegistrationRefusal, TransactionId};
 use crate::ports::{BoxError, Verdict};
 use crate::service::{ActError, Done};
@@ -213,7 +214,7 @@ impl Answer {
                 correlation_id,
                 status = self.status.as_u16(),
                 code = self.code,
-                error = self.cause.as_ref().map(cause),
+                error = self.cause.as_ref().map(|cause| causes(cause.as_ref())),
                 "a request failed"
             );
         }
@@ -233,10 +234,6 @@ impl Answer {
         }
         response
     }
-}
-
-fn cause(error: &BoxError) -> &(dyn std::error::Error + 'static) {
-    error.as_ref()
 }
 
 impl Problem {
@@ -416,8 +413,8 @@ impl From<Denied> for Problem {
 impl From<RegistrationRefusal> for Problem {
     fn from(refusal: RegistrationRefusal) -> Self {
         match refusal {
-            RegistrationRefusal::TooManyTransactions => Self::too_many_transactions(),
-            RegistrationRefusal::MorePlacedThanAuthorized
+            RegistrationRefusal::TooManyTransactions
+            | RegistrationRefusal::MorePlacedThanAuthorized
             | RegistrationRefusal::MoreRefundedThanCaptured
             | RegistrationRefusal::Money(_)
             | RegistrationRefusal::Inconsistent(_) => {

@@ -10,7 +10,7 @@ use crate::payment::{
     Details, PaymentId, PaymentKey, ProjectKey, Registration, RegistrationTransaction, State,
     Timestamp,
 };
-use uuid::Uuid;
+use uuid::{ContextV7, Uuid};
 
 /// Reads a draft. `now` stands in for times that it does not give.
 pub(super) fn read(
@@ -31,7 +31,8 @@ impl Form<'_, '_> {
         let id = self.read("id", |id| PaymentId::parse(id).ok());
         let planned = self.planned();
         let details = self.details();
-        let transactions = self.objects("transactions", |form| form.transaction(now));
+        let context = ContextV7::new();
+        let transactions = self.objects("transactions", |form| form.transaction(now, &context));
         let (amount_planned, fraction_digits) = planned?;
         let id = match id {
             Some(id) => id,
@@ -77,7 +78,11 @@ impl Form<'_, '_> {
         details
     }
 
-    fn transaction(mut self, now: Timestamp) -> Option<RegistrationTransaction> {
+    fn transaction(
+        mut self,
+        now: Timestamp,
+        context: &ContextV7,
+    ) -> Option<RegistrationTransaction> {
         self.required("type");
         let kind = self.one_of("type", &TYPES);
         let state = match self.raw("state") {
@@ -92,7 +97,7 @@ impl Form<'_, '_> {
         let interaction_id = self.name("interactionId");
         let interface_id = self.name("interfaceId");
         Some(RegistrationTransaction {
-            id: time_ordered(now),
+            id: time_ordered(now, context),
             kind: kind?,
             state: state?,
             amount: amount?,

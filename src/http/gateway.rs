@@ -18,7 +18,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// What API Gateway sends, as far as it is read.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Document {
     raw_path: Option<String>,
@@ -34,7 +34,7 @@ struct Document {
     request_context: Context,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Context {
     stage: Option<String>,
@@ -43,7 +43,7 @@ struct Context {
     authorizer: Value,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 struct HttpContext {
     method: String,
 }
@@ -122,8 +122,9 @@ impl From<Response> for ResponseDocument {
     }
 }
 
-/// Repeated headers survive where the kind of API tells of them. What cannot be
-/// a header is none.
+/// Repeated headers survive where the kind of API tells of them. A name that
+/// cannot be one is none; a value that cannot be one is empty, so that what was
+/// meant by it is refused and not overlooked.
 fn header_map(
     single: Option<BTreeMap<String, String>>,
     multi: Option<BTreeMap<String, Vec<String>>>,
@@ -140,7 +141,7 @@ fn header_map(
         .into_iter()
         .filter_map(|(name, value)| {
             let name = HeaderName::try_from(name).ok()?;
-            Some((name, HeaderValue::try_from(value).ok()?))
+            Some((name, HeaderValue::try_from(value).unwrap_or(HeaderValue::from_static(""))))
         })
         .collect()
 }

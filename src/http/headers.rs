@@ -6,7 +6,7 @@ use crate::payment::{PaymentKey, Timestamp, TransactionId};
 use crate::ports::Secret;
 use http::{HeaderMap, HeaderName, header};
 use sha2::{Digest, Sha256};
-use uuid::{NoContext, Uuid};
+use uuid::{ContextV7, Uuid};
 
 pub(super) const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -120,11 +120,12 @@ impl IdempotencyKey {
     }
 }
 
-/// The id of a transaction whose caller gave no key: a UUIDv7.
-pub(super) fn time_ordered(now: Timestamp) -> TransactionId {
+/// The id of a transaction whose caller gave no key: a UUIDv7. Those made with
+/// one context sort as they were made.
+pub(super) fn time_ordered(now: Timestamp, context: &ContextV7) -> TransactionId {
     let (seconds, rest) = (now.ms() / 1000, now.ms() % 1000);
     let nanos = u32::try_from(rest).unwrap_or_default().saturating_mul(1_000_000);
-    Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, seconds, nanos)).into()
+    Uuid::new_v7(uuid::Timestamp::from_unix(context, seconds, nanos)).into()
 }
 
 fn is_visible(text: &str) -> bool {

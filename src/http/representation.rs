@@ -24,8 +24,18 @@ pub(super) const STATES: [(&str, State); 4] = [
     ("Failure", State::Failure),
 ];
 
+/// What the platform calls by this name.
+pub(crate) fn transaction_kind(name: &str) -> Option<TransactionKind> {
+    TYPES.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
+}
+
+/// What the platform calls by this name.
+pub(crate) fn transaction_state(name: &str) -> Option<State> {
+    STATES.iter().find(|(known, _)| *known == name).map(|(_, state)| *state)
+}
+
 /// Reads a moment as RFC 3339 writes it, from 1970 on.
-pub(super) fn parse_time(text: &str) -> Option<Timestamp> {
+pub(crate) fn parse_time(text: &str) -> Option<Timestamp> {
     let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
     let ms = time.unix_timestamp_nanos().checked_div(1_000_000)?;
     u64::try_from(ms).ok().map(Timestamp::from_ms)
@@ -178,13 +188,7 @@ impl<'a> TransactionBody<'a> {
 }
 
 fn type_name(kind: TransactionKind) -> &'static str {
-    match kind {
-        TransactionKind::Authorization => "Authorization",
-        TransactionKind::CancelAuthorization => "CancelAuthorization",
-        TransactionKind::Charge => "Charge",
-        TransactionKind::Refund => "Refund",
-        TransactionKind::Chargeback => "Chargeback",
-    }
+    TYPES.iter().find(|(_, known)| *known == kind).map_or("", |(name, _)| name)
 }
 
 /// The platform has no word for Unknown.

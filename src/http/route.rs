@@ -105,7 +105,10 @@ mod tests {
         for (path, stage, expected) in [
             ("/demo/payment-intents/p1", None, act("demo", "p1")),
             ("/demo/payment-intents/a%20b", None, act("demo", "a b")),
-            ("/demo/payment-intents/a%2520b", None, act("demo", "a%20b")),
+            // What reads differently when it is decoded twice names nothing.
+            ("/demo/payment-intents/a%2520b", None, None),
+            ("/demo/payment-intents/a%3Fb", None, None),
+            ("/demo/payment-intents/a%23b", None, None),
             ("/prod/demo/payment-intents/p1", Some("prod"), act("demo", "p1")),
             ("/demo/payment-intents/p1", Some("prod"), act("demo", "p1")),
             // The stage and the project have the same name.

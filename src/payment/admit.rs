@@ -6,7 +6,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 use super::{
-    Action, InFlight, Payment, Reservation, State, Timestamp, Transaction, TransactionId,
+    Action, InFlight, Payment, Pursuit, Reservation, State, Timestamp, Transaction, TransactionId,
     TransactionKind,
 };
 use crate::money::{Currency, Money};
@@ -60,7 +60,9 @@ impl Payment {
             (Some(slot), _) if slot.is_expired(reservation.at) => Err(Refusal::LeaseExpired),
             (Some(_), _) => Err(Refusal::InFlight),
             (None, Some(known)) => Err(Refusal::Repeated(known.state)),
-            (None, None) if self.withdrawn == Some(reservation.nonce) => Err(Refusal::Withdrawn),
+            (None, None) if self.withdrawn_at.is_some_and(|at| at >= reservation.at) => {
+                Err(Refusal::Withdrawn)
+            }
             (None, None) => Ok(()),
         }
     }
@@ -190,6 +192,7 @@ impl Transaction {
             merchant_reference: reservation.merchant_reference.clone(),
             interaction_id: None,
             interface_id: None,
+            pursuit: Pursuit::default(),
         }
     }
 }
@@ -222,7 +225,7 @@ pub enum Refusal {
     InFlight,
     /// The slot is taken by one that can no longer send: take it over first.
     LeaseExpired,
-    /// A late copy of a reservation that was withdrawn since.
+    /// Not later than a reservation that was withdrawn: perhaps a copy of it.
     Withdrawn,
     /// The Payment is full.
     TooManyTransactions,

@@ -10,11 +10,11 @@ pub struct Balances {
     pub authorized: Money,
     /// What may still be reserved for capture.
     pub capturable: Money,
-    /// Captured for good: `refundable + refunded +` what open refunds hold.
+    /// Captured for good, the sum of the successful Charges: `refundable + refunded +` what open refunds hold.
     pub captured: Money,
     /// What may still be reserved for refund.
     pub refundable: Money,
-    /// Refunded for good.
+    /// Refunded for good: the sum of the successful Refunds and Chargebacks.
     pub refunded: Money,
     /// Released for good.
     pub cancelled: Money,
@@ -51,6 +51,20 @@ impl Payment {
         if balances.captured != balances.refundable.give(balances.refunded)?.give(held)? {
             return Err(Inconsistent::Sum("captured"));
         }
+        let done = [
+            ("captured", balances.captured, &[TransactionKind::Charge][..]),
+            ("cancelled", balances.cancelled, &[TransactionKind::CancelAuthorization]),
+            (
+                "refunded",
+                balances.refunded,
+                &[TransactionKind::Refund, TransactionKind::Chargeback],
+            ),
+        ];
+        for (name, balance, kinds) in done {
+            if balance != self.done_of(kinds)? {
+                return Err(Inconsistent::Sum(name));
+            }
+        }
         self.transactions.values().try_for_each(|transaction| self.check_charge(transaction))?;
         self.check_slot()
     }
@@ -59,6 +73,13 @@ impl Payment {
         self.open_transactions()
             .filter(|open| kinds.contains(&open.kind))
             .try_fold(Money::zero(self.currency()), |sum, open| sum.give(open.amount))
+    }
+
+    fn done_of(&self, kinds: &[TransactionKind]) -> Result<Money, MoneyError> {
+        self.transactions
+            .values()
+            .filter(|done| kinds.contains(&done.kind) && done.state == State::Success)
+            .try_fold(Money::zero(self.currency()), |sum, done| sum.give(done.amount))
     }
 
     /// A successful Charge, and only that, says what is left of it; that and

@@ -3,7 +3,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 use super::{
-    Balances, Details, Inconsistent, Payment, PaymentKey, State, Timestamp, Transaction,
+    Balances, Details, Inconsistent, Payment, PaymentKey, Pursuit, State, Timestamp, Transaction,
     TransactionId, TransactionKind,
 };
 use crate::money::{Currency, Money, MoneyError};
@@ -58,6 +58,9 @@ impl Payment {
         if transactions.len() >= Self::TRANSACTIONS_MAX {
             return Err(RegistrationRefusal::TooManyTransactions);
         }
+        for transaction in &transactions {
+            amount_planned.take(Money::zero(transaction.amount.currency()))?;
+        }
         let balances = Balances::of(amount_planned.currency(), &transactions)?;
         details.amount_planned = Some(amount_planned);
         let transactions: BTreeMap<_, _> = transactions
@@ -73,7 +76,7 @@ impl Payment {
             balances,
             transactions,
             in_flight: None,
-            withdrawn: None,
+            withdrawn_at: None,
             details,
         };
         payment.check()?;
@@ -143,6 +146,7 @@ impl RegistrationTransaction {
             merchant_reference: None,
             interaction_id: self.interaction_id,
             interface_id: self.interface_id,
+            pursuit: Pursuit::default(),
         }
     }
 }
@@ -151,7 +155,7 @@ impl RegistrationTransaction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RegistrationRefusal {
     /// No room would be left for an action.
-    #[error("a Payment can hold fewer than {max} transactions when it is registered", max = Payment::TRANSACTIONS_MAX)]
+    #[error("it has {max} transactions or more, and no room for an action", max = Payment::TRANSACTIONS_MAX)]
     TooManyTransactions,
     /// Charges and cancellations exceed what is authorized.
     #[error("the Charges and cancellations are more than what is authorized")]

@@ -2,7 +2,10 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
-use super::{Nonce, Payment, State, Timestamp, Transaction, TransactionId, TransactionKind};
+use super::recover::FIRST_LOOK_MS;
+use super::{
+    Nonce, Payment, Pursuit, State, Timestamp, Transaction, TransactionId, TransactionKind,
+};
 use crate::money::MoneyError;
 
 /// How one attempt at a connector ended.
@@ -18,13 +21,25 @@ pub enum Outcome {
     NeverExecuted,
     /// It may have happened.
     Unknown,
+    /// It provably did not happen, however unclear it was before: the recorded
+    /// answer to its key, or a complete record without it.
+    Disproved,
 }
 
 impl Outcome {
-    /// Whether it proves that the PSP did it, or will.
-    fn is_positive(self) -> bool {
+    /// Whether the PSP did it, or will.
+    pub fn is_positive(self) -> bool {
         match self {
             Self::Approved | Self::Received => true,
+            Self::Rejected | Self::NeverExecuted | Self::Unknown | Self::Disproved => false,
+        }
+    }
+
+    /// Whether it says something of the transaction as a whole, and not only of
+    /// one attempt at it.
+    fn is_of_all_attempts(self) -> bool {
+        match self {
+            Self::Approved | Self::Received | Self::Disproved => true,
             Self::Rejected | Self::NeverExecuted | Self::Unknown => false,
         }
     }
@@ -47,9 +62,9 @@ impl Payment {
     /// hold, the state and the slot. Settling again changes nothing.
     ///
     /// A positive outcome counts whenever it comes, and from any attempt. A
-    /// negative one counts only from the holder of the slot, and only while the
-    /// transaction is Initial: once an attempt was ambiguous, "no" proves
-    /// nothing any more.
+    /// "no" to one attempt counts only from the holder of the slot, and only
+    /// while the transaction is Initial: once an attempt was ambiguous, it proves
+    /// nothing any more, and takes an [`Outcome::Disproved`].
     pub fn settle(
         &self,
         id: &TransactionId,
@@ -60,7 +75,7 @@ impl Payment {
         let Some(transaction) = self.transactions.get(id) else { return Ok(Settlement::Gone) };
         let holds_slot = self.is_held_by(nonce);
         let step = match transaction.state.after(outcome) {
-            step if holds_slot || outcome.is_positive() => step,
+            step if holds_slot || outcome.is_of_all_attempts() => step,
             _ => Step::Stay,
         };
         if step == Step::Stay && !holds_slot {
@@ -71,59 +86,33 @@ impl Payment {
             next.in_flight = None;
         }
         match step {
+            Step::Stay if outcome == Outcome::Unknown => next.note_unclear(id, at),
             Step::Stay => {}
             Step::To(State::Success) => next.keep(id)?,
             Step::To(State::Failure) => {
                 next.give_back(transaction)?;
-                next.set_state(id, State::Failure);
+                next.set_state(id, State::Failure, Pursuit::default());
             }
             Step::To(open @ (State::Initial | State::Pending | State::Unknown)) => {
-                next.set_state(id, open);
+                let look_at = Some(at.plus_ms(FIRST_LOOK_MS));
+                next.set_state(id, open, Pursuit { look_at, ..transaction.pursuit });
+                if open == State::Unknown {
+                    next.note_unclear(id, at);
+                }
             }
             Step::Withdraw => {
                 next.give_back(transaction)?;
                 next.transactions.remove(id);
-                next.withdrawn = Some(*nonce);
+                next.withdrawn_at = next.withdrawn_at.max(Some(transaction.timestamp));
             }
         }
         Ok(Settlement::Changed(Box::new(next)))
     }
 
-    /// The Payment without a reservation of which nothing was sent, and fenced
-    /// against a copy of it that is still under way.
-    pub fn withdraw(
-        &self,
-        id: &TransactionId,
-        nonce: &Nonce,
-        at: Timestamp,
-    ) -> Result<Self, MoneyError> {
-        if self.is_held_by(nonce)
-            && let Settlement::Changed(next) = self.settle(id, nonce, Outcome::NeverExecuted, at)?
-        {
-            return Ok(*next);
-        }
-        let mut next = self.changed(at);
-        next.withdrawn = Some(*nonce);
-        Ok(next)
-    }
-
-    /// The Payment with its slot freed, if the holder's lease has run out: past
-    /// it nothing more can be sent, but something may have been.
-    pub fn expire(&self, now: Timestamp) -> Option<Self> {
-        let slot = self.in_flight.as_ref().filter(|slot| slot.is_expired(now))?;
-        let mut next = self.changed(now);
-        next.in_flight = None;
-        if let Some(transaction) = next.transactions.get_mut(&slot.transaction)
-            && transaction.state == State::Initial
-        {
-            transaction.state = State::Unknown;
-        }
-        Some(next)
-    }
-
-    fn set_state(&mut self, id: &TransactionId, state: State) {
+    fn set_state(&mut self, id: &TransactionId, state: State, pursuit: Pursuit) {
         if let Some(transaction) = self.transactions.get_mut(id) {
             transaction.state = state;
+            transaction.pursuit = pursuit;
         }
     }
 
@@ -132,6 +121,7 @@ impl Payment {
         let Some(transaction) = self.transactions.get_mut(id) else { return Ok(()) };
         let (amount, balances) = (transaction.amount, &mut self.balances);
         transaction.state = State::Success;
+        transaction.pursuit = Pursuit::default();
         match transaction.kind {
             TransactionKind::Charge => {
                 balances.captured = balances.captured.give(amount)?;
@@ -184,6 +174,9 @@ impl State {
             (Self::Initial, Outcome::Approved) => Step::To(Self::Success),
             (Self::Initial, Outcome::Received) => Step::To(Self::Pending),
             (Self::Initial, Outcome::Rejected) => Step::To(Self::Failure),
+            (Self::Initial | Self::Pending | Self::Unknown, Outcome::Disproved) => {
+                Step::To(Self::Failure)
+            }
             (Self::Initial, Outcome::NeverExecuted) => Step::Withdraw,
             (Self::Initial, Outcome::Unknown) => Step::To(Self::Unknown),
             (Self::Unknown, Outcome::Received) => Step::To(Self::Pending),
@@ -202,7 +195,8 @@ impl State {
                 | Outcome::Received
                 | Outcome::Rejected
                 | Outcome::NeverExecuted
-                | Outcome::Unknown,
+                | Outcome::Unknown
+                | Outcome::Disproved,
             ) => Step::Stay,
         }
     }

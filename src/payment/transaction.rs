@@ -1,5 +1,5 @@
-use super::TransactionId;
 use super::ids::Timestamp;
+use super::{Action, TransactionId};
 use crate::money::Money;
 
 /// One ledger entry of a Payment.
@@ -27,9 +27,42 @@ pub struct Transaction {
     pub interaction_id: Option<String>,
     /// The connector's id of this transaction.
     pub interface_id: Option<String>,
+    /// How far we are in finding out what came of it.
+    pub pursuit: Pursuit,
+}
+
+/// What was done so far to find out what came of an open transaction. Empty
+/// before anything was unclear, and again once the transaction is final.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pursuit {
+    /// How often it was sent again.
+    pub resends: u32,
+    /// When the last attempt at it ended without an answer that we may believe:
+    /// nothing of ours was sent after this.
+    pub unclear_since: Option<Timestamp>,
+    /// How often recovery looked at it in vain.
+    pub looks: u32,
+    /// When recovery looks at it next.
+    pub look_at: Option<Timestamp>,
 }
 
 impl Transaction {
+    /// The action that this is the transaction of; `None` for one that no action
+    /// makes.
+    pub fn action(&self) -> Option<Action> {
+        match self.kind {
+            TransactionKind::Refund | TransactionKind::CancelAuthorization if self.reverses => {
+                Some(Action::Reverse)
+            }
+            TransactionKind::Charge => Some(Action::Capture { amount: self.amount }),
+            TransactionKind::Refund => {
+                Some(Action::Refund { amount: self.amount, charge: self.charge.clone() })
+            }
+            TransactionKind::CancelAuthorization => Some(Action::Cancel),
+            TransactionKind::Authorization | TransactionKind::Chargeback => None,
+        }
+    }
+
     /// Whether its outcome is still to come, and its amount held. An
     /// Authorization holds nothing of ours.
     pub fn is_open(&self) -> bool {

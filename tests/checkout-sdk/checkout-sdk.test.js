@@ -70,7 +70,7 @@ function assertError(error, name, statusCode, code) {
 const moved = async (paymentId) =>
   (await local.effects(paymentId)).map(({ action, centAmount, currencyCode }) => [action, centAmount, currencyCode]);
 
-const toRegister = ['authorized, to be reversed', 'reserved characters: ä+%#?&=\'"*'];
+const toRegister = ['authorized, to be reversed', 'reserved characters: ä+&=\'"*'];
 for (const [paymentId, action, effect] of [
   [DEMO_AUTHORIZED, capture(10_000), ['capturePayment', 10_000, 'EUR']],
   [DEMO_CAPTURED, refund(10_000), ['refundPayment', 10_000, 'EUR']],

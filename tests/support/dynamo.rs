@@ -60,6 +60,8 @@ pub enum Fault {
     LostAnswer,
     /// It does not arrive.
     Lost,
+    /// It does not arrive, and nobody says so.
+    Silent,
 }
 
 /// Stands between the SDK and DynamoDB, counts what passes, and loses what it
@@ -113,8 +115,10 @@ impl Shim {
         let target = parts.headers["x-amz-target"].to_str().unwrap();
         self.calls.lock().unwrap().push(target.rsplit('.').next().unwrap().to_owned());
         let fault = self.plan.lock().unwrap().pop_front().unwrap_or(Fault::None);
-        if fault == Fault::Lost {
-            return Err("lost".to_owned());
+        match fault {
+            Fault::Lost => return Err("lost".to_owned()),
+            Fault::Silent => std::future::pending().await,
+            Fault::None | Fault::LostAnswer => {}
         }
         parts.uri = format!("{}{}", self.upstream, parts.uri.path()).parse().unwrap();
         let request = Request::from_parts(parts, Full::from(body));

@@ -110,6 +110,10 @@ pub enum Step {
     Expire,
     /// A reservation of which nothing was sent is fenced off.
     Withdraw(u8),
+    /// An Unknown transaction is sent again.
+    Resume(u8),
+    /// Recovery looked in vain.
+    LookAgain(u8),
 }
 
 pub fn any_action() -> impl Strategy<Value = Action> {
@@ -136,6 +140,7 @@ pub fn any_outcome() -> impl Strategy<Value = Outcome> {
         1 => Just(Outcome::Rejected),
         1 => Just(Outcome::NeverExecuted),
         1 => Just(Outcome::Unknown),
+        1 => Just(Outcome::Disproved),
     ]
 }
 
@@ -146,6 +151,8 @@ pub fn any_step() -> impl Strategy<Value = Step> {
         1 => (0_u8..6, any_outcome()).prop_map(|(key, outcome)| Step::LateEnd(key, outcome)),
         1 => Just(Step::Expire),
         1 => (0_u8..6).prop_map(Step::Withdraw),
+        1 => (0_u8..6).prop_map(Step::Resume),
+        1 => (0_u8..6).prop_map(Step::LookAgain),
     ]
 }
 
@@ -219,10 +226,20 @@ impl Step {
             Self::LateEnd(key, outcome) => {
                 settled(&id(&format!("key-{key}")), &Nonce::new(u128::MAX), *outcome)
             }
+            Self::Resume(key) => {
+                let transaction = id(&format!("key-{key}"));
+                let lease = now.plus_ms(33_000);
+                payment.resume(&transaction, Nonce::new(nonce), now, lease).ok()
+            }
+            Self::LookAgain(key) => {
+                let transaction = id(&format!("key-{key}"));
+                let open = payment.transactions.get(&transaction).filter(|open| open.is_open())?;
+                Some(payment.look_again(&open.id, now, now.plus_ms(90_000)))
+            }
             Self::Expire => payment.expire(now.plus_ms(60_000)),
             Self::Withdraw(key) => {
-                let transaction = id(&format!("key-{key}"));
-                payment.withdraw(&transaction, &Nonce::new(nonce), now).ok()
+                let asked = reservation(&format!("key-{key}"), nonce, capture(1), now);
+                payment.withdraw(&asked, now).ok()
             }
         }
     }

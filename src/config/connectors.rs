@@ -1,0 +1,344 @@
+//! `CONNECTORS`: what the operator says of each connector, and what is known of
+//! the public ones.
+
+use super::Environment;
+use crate::connector::{Authorization, ClientCredentials, ConnectorSettings, Connectors, Platform};
+use crate::payment::ProjectKey;
+use crate::ports::{Absence, Lookup, Policy, Rejections, Resend, Secret};
+use http::Uri;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+impl Environment<'_> {
+    pub(super) fn connectors(&mut self) -> Connectors {
+        let text = self.required("CONNECTORS");
+        if text.is_empty() {
+            return Connectors::new();
+        }
+        let Ok(entries) = serde_json::from_str::<BTreeMap<String, Box<RawValue>>>(&text) else {
+            self.problem("CONNECTORS", "is not a JSON object of connectors");
+            return Connectors::new();
+        };
+        if entries.is_empty() {
+            self.problem("CONNECTORS", "names no connector");
+        }
+        let mut connectors = Connectors::new();
+        for (name, settings) in entries {
+            match connector(&settings) {
+                Ok(settings) => {
+                    connectors.insert(name, settings);
+                }
+                Err(problem) => self.problem(&format!("CONNECTORS.{name}"), problem),
+            }
+        }
+        connectors
+    }
+}
+
+/// One entry of `CONNECTORS`, as the operator writes it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ConnectorEntry {
+    url: String,
+    #[serde(default = "default_timeout_ms")]
+    timeout_ms: u64,
+    #[serde(default)]
+    authorization: AuthorizationEntry,
+    projects: Option<Vec<String>>,
+    profile: Option<Profile>,
+    resend: Option<ResendEntry>,
+    resend_window_ms: Option<u64>,
+    rejected: Option<RejectedEntry>,
+    lookup: Option<LookupEntry>,
+    absence: Option<AbsenceEntry>,
+    platform: Option<PlatformEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct PlatformEntry {
+    url: String,
+    #[serde(default)]
+    authorization: AuthorizationEntry,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(deny_unknown_fields)]
+enum AuthorizationEntry {
+    #[default]
+    None,
+    Forward,
+    ClientCredentials {
+        token_url: String,
+        client_id: String,
+        client_secret: String,
+        scope: Option<String>,
+    },
+}
+
+/// What is known of the public connectors, each of which was read: none of them
+/// sends our key to its PSP, and none records a transaction durably before its
+/// PSP acts.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Profile {
+    Template,
+    Adyen,
+    Stripe,
+    Braintree,
+    Paypal,
+    Giftcard,
+}
+
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+enum ResendEntry {
+    Never,
+    SameKey,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum RejectedEntry {
+    Final,
+    Unproven,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum LookupEntry {
+    None,
+    Payment,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum AbsenceEntry {
+    Unproven,
+    Proof,
+}
+
+/// A connector's own time, where the operator says nothing.
+fn default_timeout_ms() -> u64 {
+    20_000
+}
+
+/// How long a connector honours a key, where the operator says nothing: 20 h,
+/// since the common promise is 24 h.
+const RESEND_WINDOW_MS: u64 = 72_000_000;
+
+fn connector(settings: &RawValue) -> Result<ConnectorSettings, String> {
+    let entry: ConnectorEntry =
+        serde_json::from_str(settings.get()).map_err(|error| format!("cannot be read: {error}"))?;
+    let url = connector_url(&entry.url).map_err(|error| format!("has a url that {error}"))?;
+    if !(100..=300_000).contains(&entry.timeout_ms) {
+        return Err("has a timeoutMs that is not from 100 to 300000".to_owned());
+    }
+    let policy = entry.policy()?;
+    let platform = entry.platform.map(PlatformEntry::read).transpose()?;
+    if (policy.lookup == Lookup::Payment) != platform.is_some() {
+        return Err("needs a platform for lookup: payment, and only for that".to_owned());
+    }
+    let projects = entry.projects.map(|projects| {
+        let parsed = projects.iter().map(|project| {
+            ProjectKey::parse(project)
+                .map_err(|_| format!("has a project {project:?} that cannot be a project key"))
+        });
+        parsed.collect::<Result<Vec<_>, _>>()
+    });
+    Ok(ConnectorSettings {
+        url,
+        timeout_ms: entry.timeout_ms,
+        authorization: entry.authorization.read()?,
+        projects: projects.transpose()?,
+        policy,
+        platform,
+    })
+}
+
+impl ConnectorEntry {
+    /// What the profile says, and over it what the operator says.
+    fn policy(&self) -> Result<Policy, String> {
+        let profile = self.profile.map(Profile::policy).unwrap_or_default();
+        let window_ms = self.resend_window_ms.unwrap_or(RESEND_WINDOW_MS);
+        let policy = Policy {
+            resend: match self.resend {
+                None => profile.resend,
+                Some(ResendEntry::Never) => Resend::Never,
+                Some(ResendEntry::SameKey) => Resend::SameKey { window_ms },
+            },
+            rejected: match self.rejected {
+                None => profile.rejected,
+                Some(RejectedEntry::Final) => Rejections::Final,
+                Some(RejectedEntry::Unproven) => Rejections::Unproven,
+            },
+            lookup: match self.lookup {
+                None if self.platform.is_none() => Lookup::None,
+                None => profile.lookup,
+                Some(LookupEntry::None) => Lookup::None,
+                Some(LookupEntry::Payment) => Lookup::Payment,
+            },
+            absence: match self.absence {
+                None => profile.absence,
+                Some(AbsenceEntry::Unproven) => Absence::Unproven,
+                Some(AbsenceEntry::Proof) => Absence::Proof,
+            },
+        };
+        if self.resend_window_ms.is_some() && policy.resend == Resend::Never {
+            return Err("has a resendWindowMs, but resend: never".to_owned());
+        }
+        if policy.absence == Absence::Proof && policy.lookup == Lookup::None {
+            return Err("has absence: proof, but no lookup".to_owned());
+        }
+        Ok(policy)
+    }
+}
+
+impl Profile {
+    fn policy(self) -> Policy {
+        let lookup = match self {
+            Self::Template | Self::Adyen | Self::Braintree | Self::Paypal => Lookup::Payment,
+            // Stripe's webhooks write cumulative amounts, and a gift card's failed
+            // rollback may be shown as a Success: what is seen may be wrong.
+            Self::Stripe | Self::Giftcard => Lookup::None,
+        };
+        Policy { rejected: Rejections::Unproven, lookup, ..Policy::default() }
+    }
+}
+
+impl PlatformEntry {
+    fn read(self) -> Result<Platform, String> {
+        let url = connector_url(&self.url)
+            .map_err(|error| format!("has a platform with a url that {error}"))?;
+        match self.authorization.read()? {
+            Authorization::Forward => {
+                Err("has a platform with authorization: forward, but recovery has no caller".into())
+            }
+            authorization => Ok(Platform { url, authorization }),
+        }
+    }
+}
+
+impl AuthorizationEntry {
+    fn read(self) -> Result<Authorization, String> {
+        Ok(match self {
+            Self::None => Authorization::None,
+            Self::Forward => Authorization::Forward,
+            Self::ClientCredentials { token_url, client_id, client_secret, scope } => {
+                let token_url = connector_url(&token_url)
+                    .map_err(|error| format!("has a tokenUrl that {error}"))?;
+                let client_secret = Secret::new(client_secret);
+                let credentials = ClientCredentials { token_url, client_id, client_secret, scope };
+                Authorization::ClientCredentials(credentials)
+            }
+        })
+    }
+}
+
+/// Reads the address of a connector: `https`, or plain `http` to a loopback
+/// address; without credentials and without a query.
+pub fn connector_url(text: &str) -> Result<Uri, &'static str> {
+    let url: Uri = text.parse().map_err(|_| "is not a URL")?;
+    let host = url.host().ok_or("has no host")?;
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let is_loopback = address.map_or(host == "localhost", |address| address.is_loopback());
+    match url.scheme_str() {
+        Some("https") => {}
+        Some("http") if is_loopback => {}
+        Some("http") => return Err("is plain http, which only a loopback address may be"),
+        _ => return Err("is neither https nor http"),
+    }
+    if url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err("carries credentials");
+    }
+    if url.query().is_some() || text.contains('#') {
+        return Err("has a query or a fragment");
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(settings: &str) -> Result<ConnectorSettings, String> {
+        connector(&RawValue::from_string(settings.to_owned()).unwrap())
+    }
+
+    #[test]
+    fn a_profile_is_what_is_safe_and_the_operator_may_say_otherwise() {
+        let unproven = Policy { rejected: Rejections::Unproven, ..Policy::default() };
+        let shown = Policy { lookup: Lookup::Payment, ..unproven };
+        let platform = r#""platform":{"url":"https://platform.example"}"#;
+        for (settings, expected) in [
+            (String::new(), Policy::default()),
+            (r#","profile":"stripe""#.to_owned(), unproven),
+            (r#","profile":"giftcard""#.to_owned(), unproven),
+            (r#","profile":"adyen""#.to_owned(), unproven),
+            (format!(r#","profile":"adyen",{platform}"#), shown),
+            (format!(r#","profile":"template",{platform}"#), shown),
+            (format!(r#","profile":"braintree",{platform}"#), shown),
+            (format!(r#","profile":"paypal",{platform}"#), shown),
+            (r#","profile":"paypal","rejected":"final""#.to_owned(), Policy::default()),
+            (
+                format!(r#","lookup":"payment","absence":"proof",{platform}"#),
+                Policy { lookup: Lookup::Payment, absence: Absence::Proof, ..Policy::default() },
+            ),
+            (
+                r#","resend":"sameKey""#.to_owned(),
+                Policy { resend: Resend::SameKey { window_ms: 72_000_000 }, ..Policy::default() },
+            ),
+            (
+                r#","resend":"sameKey","resendWindowMs":60000"#.to_owned(),
+                Policy { resend: Resend::SameKey { window_ms: 60_000 }, ..Policy::default() },
+            ),
+        ] {
+            let settings = format!(r#"{{"url":"https://x"{settings}}}"#);
+            assert_eq!(read(&settings).unwrap().policy, expected, "{settings}");
+        }
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        for (settings, expected) in [
+            (r#""lookup":"payment""#, "needs a platform"),
+            (r#""profile":"stripe","platform":{"url":"https://x"}"#, "needs a platform"),
+            (r#""absence":"proof""#, "absence: proof, but no lookup"),
+            (r#""resendWindowMs":1000"#, "resendWindowMs, but resend: never"),
+            (r#""profile":"unheard-of""#, "unknown variant"),
+            (
+                r#""lookup":"payment","platform":{"url":"https://x","authorization":{"type":"forward"}}"#,
+                "recovery has no caller",
+            ),
+            (
+                r#""authorization":{"type":"clientCredentials","tokenUrl":"http://x","clientId":"a","clientSecret":"b"}"#,
+                "has a tokenUrl that is plain http",
+            ),
+            (r#""authorization":{"type":"clientCredentials"}"#, "missing field"),
+        ] {
+            let error = read(&format!(r#"{{"url":"https://x",{settings}}}"#)).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn plain_http_is_for_loopback_addresses() {
+        for (url, valid) in [
+            ("http://127.0.0.1:8080/base", true),
+            ("http://127.1.2.3", true),
+            ("http://[::1]:80", true),
+            ("http://localhost:1", true),
+            ("https://10.0.0.1", true),
+            ("http://10.0.0.1", false),
+            ("http://localhost.example", false),
+            ("http://127.0.0.1.example", false),
+            ("ftp://127.0.0.1", false),
+            ("/path", false),
+        ] {
+            assert_eq!(connector_url(url).is_ok(), valid, "{url}");
+        }
+    }
+}

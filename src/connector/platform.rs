@@ -1,0 +1,70 @@
+//! What the platform shows of a Payment: `GET {url}/{projectKey}/payments/{id}`.
+
+use super::settings::Platform;
+use super::{address, authorization};
+use crate::http::{parse_time, transaction_kind, transaction_state};
+use crate::money::{Currency, Money};
+use crate::ports::{BoxError, Secret, Seen, Served};
+use http::{Request, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Bytes;
+use serde::Deserialize;
+
+/// A Payment carries all the notes of its connector with it.
+pub(super) const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
+pub(super) fn request(
+    platform: &Platform,
+    served: &Served,
+    bearer: Option<Secret>,
+) -> Result<Request<Full<Bytes>>, BoxError> {
+    let path = format!("{}/payments", served.key.project.as_str());
+    let uri = address(&platform.url, &path, served.key.id.as_str())?;
+    let mut request = Request::get(uri).header(header::ACCEPT, "application/json");
+    if let Some(bearer) = bearer {
+        request = request.header(header::AUTHORIZATION, authorization(&bearer)?);
+    }
+    Ok(request.body(Full::default())?)
+}
+
+/// Reads the transactions. What cannot be read whole proves nothing.
+pub(super) fn transactions(status: StatusCode, body: &[u8]) -> Result<Vec<Seen>, BoxError> {
+    if status != StatusCode::OK {
+        return Err(format!("the platform answered {status}").into());
+    }
+    let payment: PaymentBody = serde_json::from_slice(body)?;
+    payment.transactions.into_iter().map(TransactionBody::seen).collect()
+}
+
+#[derive(Deserialize)]
+struct PaymentBody {
+    transactions: Vec<TransactionBody>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TransactionBody {
+    r#type: String,
+    state: String,
+    amount: AmountBody,
+    timestamp: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AmountBody {
+    cent_amount: u64,
+    currency_code: String,
+}
+
+impl TransactionBody {
+    fn seen(self) -> Result<Seen, BoxError> {
+        let currency = Currency::parse(&self.amount.currency_code).ok_or("no such currency")?;
+        Ok(Seen {
+            kind: transaction_kind(&self.r#type).ok_or("no such type of transaction")?,
+            state: transaction_state(&self.state).ok_or("no such state of a transaction")?,
+            amount: Money::new(self.amount.cent_amount, currency)?,
+            timestamp: parse_time(&self.timestamp).ok_or("no such time")?,
+        })
+    }
+}

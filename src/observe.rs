@@ -1,0 +1,139 @@
+//! What an operator sees: one line for each thing that happened to a
+//! transaction, with fields from a short list (ids, action, amount, states,
+//! durations, attempt), and never a body, a token, a key or a reference.
+
+use crate::payment::{
+    Outcome, Payment, PaymentKey, Reservation, State, Transaction, TransactionId,
+};
+use crate::ports::{BoxError, Call, ConnectorError};
+use std::error::Error;
+
+/// A call to a connector ended.
+pub(crate) fn called(
+    call: &Call,
+    outcome: Outcome,
+    error: Option<&ConnectorError>,
+    duration_ms: u64,
+) {
+    tracing::info!(
+        project = call.served.key.project.as_str(),
+        payment = call.served.key.id.as_str(),
+        transaction = call.transaction.as_str(),
+        action = call.action.name(),
+        amount = call.amount.minor_units(),
+        currency = call.amount.currency().code(),
+        attempt = call.attempt,
+        ?outcome,
+        duration_ms,
+        correlation_id = call.correlation_id,
+        error = error.and_then(Error::source).map(causes),
+        "a call to the connector ended"
+    );
+}
+
+/// A transaction is now in another state, durably.
+pub(crate) fn transition(from: &Payment, to: &Payment, id: &TransactionId) {
+    let state = |payment: &Payment| payment.transactions.get(id).map(|found| found.state);
+    let Some(transaction) = to.transactions.get(id).or_else(|| from.transactions.get(id)) else {
+        return;
+    };
+    let Transaction { amount, kind, .. } = transaction;
+    tracing::info!(
+        project = to.key.project.as_str(),
+        payment = to.key.id.as_str(),
+        transaction = id.as_str(),
+        r#type = ?kind,
+        amount = amount.minor_units(),
+        currency = amount.currency().code(),
+        from = ?state(from),
+        to = ?state(to),
+        "a transaction changed its state"
+    );
+}
+
+/// A write that took over an expired lease, if `next` is that.
+pub(crate) fn lease_ran_out(found: &Payment, next: &Payment) {
+    let held = found.in_flight.as_ref().filter(|_| next.in_flight.is_none());
+    if let Some(slot) = held {
+        tracing::warn!(
+            project = found.key.project.as_str(),
+            payment = found.key.id.as_str(),
+            transaction = slot.transaction.as_str(),
+            attempt = slot.attempt,
+            to = ?State::Unknown,
+            "a lease ran out before its transaction was settled"
+        );
+    }
+}
+
+/// A reservation may have been written, and could not be given back.
+pub(crate) fn not_withdrawn(reservation: &Reservation, error: &BoxError) {
+    tracing::warn!(
+        project = reservation.key.project.as_str(),
+        payment = reservation.key.id.as_str(),
+        transaction = reservation.transaction.as_str(),
+        error = causes(error.as_ref()),
+        "a reservation that may have been written could not be withdrawn"
+    );
+}
+
+/// The one line from which an outcome can be told that could not be written.
+pub(crate) fn unsettled(
+    payment: &Payment,
+    id: &TransactionId,
+    outcome: Outcome,
+    error: &(dyn Error + 'static),
+) {
+    let transaction = payment.transactions.get(id);
+    tracing::error!(
+        project = payment.key.project.as_str(),
+        payment = payment.key.id.as_str(),
+        transaction = id.as_str(),
+        r#type = ?transaction.map(|unsettled| unsettled.kind),
+        amount = transaction.map(|unsettled| unsettled.amount.minor_units()),
+        currency = payment.currency().code(),
+        attempt = payment.in_flight.as_ref().map(|slot| slot.attempt),
+        ?outcome,
+        error = causes(error),
+        "an outcome could not be written; recovery has to find it"
+    );
+}
+
+/// A Payment with something open could not be read or written.
+pub(crate) fn not_recovered(key: &PaymentKey, error: &BoxError) {
+    tracing::error!(
+        project = key.project.as_str(),
+        payment = key.id.as_str(),
+        error = causes(error.as_ref()),
+        "a Payment with an open transaction could not be looked at"
+    );
+}
+
+/// The platform did not tell what became of a transaction.
+pub(crate) fn not_looked_up(key: &PaymentKey, id: &TransactionId, error: &BoxError) {
+    tracing::warn!(
+        project = key.project.as_str(),
+        payment = key.id.as_str(),
+        transaction = id.as_str(),
+        error = causes(error.as_ref()),
+        "the platform could not be asked what became of a transaction"
+    );
+}
+
+/// An error with its causes, the nearest first: the log's own writer would leave
+/// the causes out. Bounded, since nobody knows what they say.
+pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
+    const LENGTH_MAX: usize = 512;
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next.filter(|_| text.len() < LENGTH_MAX) {
+        let said = cause.to_string();
+        // Some repeat what their cause says.
+        if !text.ends_with(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
+        next = cause.source();
+    }
+    text.chars().take(LENGTH_MAX).collect()
+}

@@ -1,0 +1,108 @@
+//! What becomes of an attempt that ended without an outcome: its slot is freed,
+//! it is looked at again later, and sent again only where that cannot move money
+//! twice.
+
+#![warn(clippy::wildcard_enum_match_arm)]
+
+use super::{
+    InFlight, Nonce, Outcome, Payment, Refusal, Reservation, Settlement, State, Timestamp,
+    Transaction, TransactionId,
+};
+use crate::money::MoneyError;
+
+/// How long after it became unclear an open transaction is first looked at.
+pub(super) const FIRST_LOOK_MS: u64 = 60_000;
+
+/// How long after each look in vain the next one is; the last goes on for ever.
+const NEXT_LOOKS_MS: [u64; 4] = [120_000, 300_000, 900_000, 3_600_000];
+
+impl Payment {
+    /// The Payment without this reservation, of which nothing was sent, and fenced
+    /// against a copy of it that is still under way.
+    pub fn withdraw(&self, reservation: &Reservation, at: Timestamp) -> Result<Self, MoneyError> {
+        let Reservation { transaction, nonce, .. } = reservation;
+        if self.is_held_by(nonce)
+            && let Settlement::Changed(next) =
+                self.settle(transaction, nonce, Outcome::NeverExecuted, at)?
+        {
+            return Ok(*next);
+        }
+        let mut next = self.changed(at);
+        next.withdrawn_at = next.withdrawn_at.max(Some(reservation.at));
+        Ok(next)
+    }
+
+    /// The Payment with its slot freed, if the holder's lease has run out: past
+    /// it nothing more can be sent, but something may have been.
+    pub fn expire(&self, now: Timestamp) -> Option<Self> {
+        let slot = self.in_flight.as_ref().filter(|slot| slot.is_expired(now))?;
+        let mut next = self.changed(now);
+        next.in_flight = None;
+        if let Some(transaction) = next.transactions.get_mut(&slot.transaction)
+            && matches!(transaction.state, State::Initial | State::Unknown)
+        {
+            transaction.state = State::Unknown;
+            transaction.pursuit.look_at = Some(now);
+            transaction.pursuit.unclear_since = Some(slot.lease);
+        }
+        Some(next)
+    }
+
+    /// Takes the slot for another attempt at a transaction that is Unknown. Only
+    /// for connectors that honour the transaction's key: anybody else would act
+    /// once more.
+    pub fn resume(
+        &self,
+        id: &TransactionId,
+        nonce: Nonce,
+        at: Timestamp,
+        lease: Timestamp,
+    ) -> Result<Self, Refusal> {
+        match &self.in_flight {
+            Some(slot) if slot.is_expired(at) => return Err(Refusal::LeaseExpired),
+            Some(_) => return Err(Refusal::InFlight),
+            None => {}
+        }
+        let mut next = self.changed(at);
+        let transaction = next.transactions.get_mut(id).ok_or(Refusal::Withdrawn)?;
+        if transaction.state != State::Unknown {
+            return Err(Refusal::Repeated(transaction.state));
+        }
+        transaction.pursuit.resends = transaction.pursuit.resends.saturating_add(1);
+        let attempt = transaction.pursuit.resends.saturating_add(1);
+        next.in_flight = Some(InFlight { transaction: id.clone(), nonce, attempt, lease });
+        Ok(next)
+    }
+
+    /// Notes a look in vain, and when to look next: later each time, and not
+    /// before `earliest`.
+    pub fn look_again(&self, id: &TransactionId, at: Timestamp, earliest: Timestamp) -> Self {
+        let mut next = self.changed(at);
+        if let Some(transaction) = next.transactions.get_mut(id) {
+            let pursuit = &mut transaction.pursuit;
+            let looks = usize::try_from(pursuit.looks).unwrap_or(usize::MAX);
+            let pause_ms = NEXT_LOOKS_MS.get(looks).or(NEXT_LOOKS_MS.last());
+            pursuit.look_at = Some(at.plus_ms(pause_ms.copied().unwrap_or_default()).max(earliest));
+            pursuit.looks = pursuit.looks.saturating_add(1);
+        }
+        next
+    }
+
+    /// The open transactions that recovery should look at by now, oldest first.
+    /// The one in flight is not among them: it has a holder.
+    pub fn due(&self, now: Timestamp) -> Vec<&Transaction> {
+        let held = self.in_flight.as_ref().map(|slot| &slot.transaction);
+        let mut due: Vec<_> = self
+            .open_transactions()
+            .filter(|open| Some(&open.id) != held && self.look_at(open) <= now)
+            .collect();
+        due.sort_by_key(|open| open.timestamp);
+        due
+    }
+
+    pub(super) fn note_unclear(&mut self, id: &TransactionId, at: Timestamp) {
+        if let Some(transaction) = self.transactions.get_mut(id) {
+            transaction.pursuit.unclear_since = Some(at);
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! What to do with what was left open: free the slot of a holder that can no
+//! longer send, then find out what came of each transaction, by the means that
+//! its connector leaves us. Never by a guess, and never by time alone.
+//!
+//! Any number of recoveries may run at once: each write is made over the Payment
+//! that was seen, so whoever comes second changes nothing.
+
+use crate::observe;
+use crate::payment::{
+    Nonce, Outcome, Payment, PaymentKey, Settlement, State, Timestamp, Transaction, TransactionId,
+};
+use crate::ports::{
+    Absence, BoxError, Clock, Connector, Lookup, Policy, Rejections, ReplaceError, Seen, Served,
+    Store, StoreError,
+};
+use crate::service::{CALL_MIN_MS, Invocation, SETTLE_RESERVE_MS, Service, Settled};
+
+/// How long after the last attempt at it an outcome is looked up: a connector
+/// may work for 5 minutes after we gave up.
+pub const SETTLE_WINDOW_MS: u64 = 360_000;
+
+/// By how much the platform's clock may be behind ours.
+const CLOCKS_DIFFER_MS: u64 = 5_000;
+
+/// How many open Payments one run looks at.
+pub const PAYMENTS_MAX: usize = 1_000;
+
+/// What one run found, after what it did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Payments with something open that were looked at.
+    pub payments: u64,
+    /// Transactions that are still open.
+    pub open: u64,
+    /// Those of them whose outcome is Unknown.
+    pub unknown: u64,
+    /// Transactions that are no longer open.
+    pub resolved: u64,
+    /// How long the oldest open transaction has been open.
+    pub oldest_ms: u64,
+    /// Payments that could not be read or written.
+    pub failed: u64,
+    /// Whether the time ran out before all was looked at. The next run goes on.
+    pub is_cut_short: bool,
+}
+
+impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
+    /// One run over what is open, until `deadline`. `nonce` makes a new one for
+    /// each attempt.
+    pub async fn recover(
+        &self,
+        deadline: Timestamp,
+        mut nonce: impl FnMut() -> Nonce + Send,
+    ) -> Result<Report, StoreError> {
+        let mut report = Report::default();
+        for key in self.store.open(PAYMENTS_MAX).await? {
+            if deadline.ms_since(self.clock.now()) < SETTLE_RESERVE_MS.saturating_add(CALL_MIN_MS) {
+                report.is_cut_short = true;
+                break;
+            }
+            match self.visit(&key, deadline, &mut nonce).await {
+                Ok(Some((before, after))) => report.count(&before, &after, self.clock.now()),
+                Ok(None) => {}
+                Err(error) => {
+                    report.failed = report.failed.saturating_add(1);
+                    observe::not_recovered(&key, &error);
+                }
+            }
+        }
+        Ok(report)
+    }
+
+    /// Brings one Payment as far as it goes; answers it as it was and as it is.
+    async fn visit(
+        &self,
+        key: &PaymentKey,
+        deadline: Timestamp,
+        nonce: &mut (impl FnMut() -> Nonce + Send),
+    ) -> Result<Option<(Payment, Payment)>, BoxError> {
+        let Some(before) = self.store.get(key).await? else { return Ok(None) };
+        let mut payment = before.clone();
+        if let Some(next) = payment.expire(self.clock.now()) {
+            observe::lease_ran_out(&payment, &next);
+            payment = self.replaced(&payment, next).await?;
+        }
+        let due = payment.due(self.clock.now());
+        for id in due.into_iter().map(|open| open.id.clone()).collect::<Vec<_>>() {
+            payment = self.pursue(payment, &id, deadline, nonce).await?;
+        }
+        Ok(Some((before, payment)))
+    }
+
+    /// Tries to find out what came of one transaction.
+    async fn pursue(
+        &self,
+        payment: Payment,
+        id: &TransactionId,
+        deadline: Timestamp,
+        nonce: &mut (impl FnMut() -> Nonce + Send),
+    ) -> Result<Payment, BoxError> {
+        let now = self.clock.now();
+        let Some(open) = payment.transactions.get(id) else { return Ok(payment) };
+        let policy = self.connector.policy(&Served::of(&payment));
+        let mut earliest = now;
+        let mut payment = payment.clone();
+        if open.state == State::Unknown && self.may_resend(&payment, id) {
+            payment = self.resend(payment, id, deadline, nonce()).await?;
+        } else if policy.lookup == Lookup::Payment {
+            let window_ends = open.window_ends();
+            if window_ends <= now {
+                payment = self.look_up(payment, id, policy, deadline).await?;
+            }
+            earliest = window_ends;
+        }
+        match payment.transactions.get(id) {
+            Some(open) if open.is_open() && payment.in_flight.is_none() => {
+                let next = payment.look_again(id, self.clock.now(), earliest);
+                self.replaced(&payment, next).await
+            }
+            Some(_) | None => Ok(payment),
+        }
+    }
+
+    /// Sends the transaction once more, with the same key.
+    async fn resend(
+        &self,
+        payment: Payment,
+        id: &TransactionId,
+        deadline: Timestamp,
+        nonce: Nonce,
+    ) -> Result<Payment, BoxError> {
+        let correlation_id = format!("recovery-{id}");
+        let invocation = Invocation { nonce, deadline, correlation_id, bearer: None };
+        let Ok(next) = payment.resume(id, nonce, self.clock.now(), invocation.lease()) else {
+            return Ok(payment);
+        };
+        let held = self.replaced(&payment, next).await?;
+        if !held.is_held_by(&nonce) {
+            return Ok(held);
+        }
+        let key = held.key.clone();
+        match self.attempt(held, id, &invocation).await {
+            Settled::In(_) | Settled::Withdrawn | Settled::Unwritten => {}
+        }
+        Ok(self.store.get(&key).await?.ok_or("the Payment is gone")?)
+    }
+
+    /// Settles the transaction by what the platform shows. What was seen counts
+    /// for the Payment it was compared with, and for no later one.
+    async fn look_up(
+        &self,
+        payment: Payment,
+        id: &TransactionId,
+        policy: Policy,
+        deadline: Timestamp,
+    ) -> Result<Payment, BoxError> {
+        let deadline = deadline.minus_ms(SETTLE_RESERVE_MS);
+        let seen = match self.connector.look_up(&Served::of(&payment), deadline).await {
+            Ok(seen) => seen,
+            Err(error) => {
+                observe::not_looked_up(&payment.key, id, &error);
+                return Ok(payment);
+            }
+        };
+        let Some(outcome) = shown(&payment, id, &seen, policy) else { return Ok(payment) };
+        let nobody = Nonce::new(0);
+        match payment.settle(id, &nobody, outcome, self.clock.now())? {
+            Settlement::Changed(next) => {
+                let replaced = self.replaced(&payment, *next).await?;
+                observe::transition(&payment, &replaced, id);
+                Ok(replaced)
+            }
+            Settlement::Unchanged(_) | Settlement::Gone => Ok(payment),
+        }
+    }
+
+    /// The Payment as it is after trying to write `next` over `from`: `next`, or
+    /// what somebody else wrote first.
+    async fn replaced(&self, from: &Payment, next: Payment) -> Result<Payment, BoxError> {
+        match self.store.replace(from, &next).await {
+            Ok(()) => Ok(next),
+            Err(ReplaceError::Changed(found)) => Ok(*found),
+            Err(error @ (ReplaceError::Gone | ReplaceError::Store(_))) => Err(error.into()),
+        }
+    }
+}
+
+impl Transaction {
+    /// From then on its connector has stopped working on it.
+    fn window_ends(&self) -> Timestamp {
+        let unclear_since = self.pursuit.unclear_since.unwrap_or(self.timestamp);
+        unclear_since.plus_ms(SETTLE_WINDOW_MS)
+    }
+}
+
+/// What the platform's transactions prove of ours; `None` where they prove
+/// nothing.
+///
+/// One there is ours if it has the same type and amount and no other of ours
+/// claims it: those that came to the same end do, and older open ones do.
+fn shown(payment: &Payment, id: &TransactionId, seen: &[Seen], policy: Policy) -> Option<Outcome> {
+    let open = payment.transactions.get(id)?;
+    let alike = |other: &&Transaction| other.kind == open.kind && other.amount == open.amount;
+    let ours: Vec<_> = payment.transactions.values().filter(alike).collect();
+    let theirs = |states: &[State]| {
+        let alike = seen.iter().filter(|seen| {
+            let since = open.timestamp.minus_ms(CLOCKS_DIFFER_MS);
+            seen.kind == open.kind && seen.amount == open.amount && seen.timestamp >= since
+        });
+        alike.filter(|seen| states.contains(&seen.state)).collect::<Vec<_>>()
+    };
+    let older = |other: &&&Transaction| {
+        other.state == State::Unknown && (other.timestamp, &other.id) < (open.timestamp, &open.id)
+    };
+    let count =
+        |states: &[State]| ours.iter().filter(|other| states.contains(&other.state)).count();
+
+    let happened = theirs(&[State::Success, State::Pending]);
+    let claimed = count(&[State::Success]).saturating_add(ours.iter().filter(older).count());
+    let pending = usize::from(open.state == State::Pending);
+    let claimed = claimed.saturating_add(count(&[State::Pending]).saturating_sub(pending));
+    if let Some(ours) = happened.get(claimed) {
+        return match ours.state {
+            State::Success => Some(Outcome::Approved),
+            State::Pending | State::Initial | State::Failure | State::Unknown => {
+                Some(Outcome::Received)
+            }
+        };
+    }
+    let failed = theirs(&[State::Failure]).len() > count(&[State::Failure]);
+    let trusted = policy.rejected == Rejections::Final;
+    let absent = open.state == State::Unknown && policy.absence == Absence::Proof;
+    let begun = theirs(&[State::Initial, State::Unknown]).is_empty();
+    ((failed && trusted) || (absent && begun && !failed)).then_some(Outcome::Disproved)
+}
+
+impl Report {
+    fn count(&mut self, before: &Payment, after: &Payment, now: Timestamp) {
+        self.payments = self.payments.saturating_add(1);
+        for open in after.open_transactions() {
+            self.open = self.open.saturating_add(1);
+            self.oldest_ms = self.oldest_ms.max(now.ms_since(open.timestamp));
+            if open.state == State::Unknown {
+                self.unknown = self.unknown.saturating_add(1);
+            }
+        }
+        let still_open = |open: &&Transaction| {
+            after.transactions.get(&open.id).is_some_and(Transaction::is_open)
+        };
+        let resolved = before.open_transactions().filter(|open| !still_open(open)).count();
+        self.resolved = self.resolved.saturating_add(u64::try_from(resolved).unwrap_or(u64::MAX));
+    }
+}
