@@ -6,17 +6,29 @@ mod connectors;
 pub use connectors::connector_url;
 
 use crate::auth::Auth;
-use crate::connector::Connectors;
-use crate::dynamodb::Connection;
-use crate::http::ResponseForm;
+use crate::clock::SystemClock;
+use crate::connector::{Connectors, HttpConnector};
+use crate::dynamodb::{Connection, DynamoStore};
+use crate::http::{ApiOptions, RepeatDetection, ResponseForm};
 use crate::ports::BoxError;
+use crate::service::Service;
 use aws_sdk_dynamodb::config::Credentials;
 use std::fmt;
 use tracing::level_filters::LevelFilter;
 
-/// What the Lambda is told by its environment.
+/// What the Lambda behind the API is told by its environment.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// What it works with.
+    pub backend: Backend,
+    /// What the operator decides about the API (`AUTH`, `RESPONSE`,
+    /// `REPEAT_DETECTION`).
+    pub api: ApiOptions,
+}
+
+/// What both Lambdas work with.
+#[derive(Clone, Debug)]
+pub struct Backend {
     /// The table of Payments (`PAYMENTS_TABLE`).
     pub table: String,
     /// How DynamoDB is reached (`AWS_REGION`, `AWS_ENDPOINT_URL_DYNAMODB`, and
@@ -24,10 +36,6 @@ pub struct Config {
     pub dynamodb: Connection,
     /// The connectors by payment interface (`CONNECTORS`).
     pub connectors: Connectors,
-    /// How callers are authorized (`AUTH`).
-    pub auth: Auth,
-    /// How answers look (`RESPONSE`).
-    pub response: ResponseForm,
     /// What is logged (`AWS_LAMBDA_LOG_LEVEL`).
     pub log_level: LevelFilter,
 }
@@ -37,17 +45,31 @@ impl Config {
     /// missing.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut environment = Environment { variable: &variable, problems: Vec::new() };
-        let table = environment.required("PAYMENTS_TABLE");
-        let dynamodb = environment.dynamodb();
-        let connectors = environment.connectors();
-        let auth = environment.auth();
-        let response = environment.response();
-        let log_level = environment.log_level();
-        let config = Self { table, dynamodb, connectors, auth, response, log_level };
-        match environment.problems {
-            problems if problems.is_empty() => Ok(config),
-            problems => Err(ConfigError { problems }),
-        }
+        let backend = environment.backend();
+        let api = ApiOptions {
+            auth: environment.auth(),
+            response: environment.response(),
+            repeat_detection: environment.repeat_detection(),
+        };
+        environment.checked(Self { backend, api })
+    }
+}
+
+impl Backend {
+    /// As [`Config::read`], for the scheduled Lambda, which has no callers.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut environment = Environment { variable: &variable, problems: Vec::new() };
+        let backend = environment.backend();
+        environment.checked(backend)
+    }
+
+    /// Everything slow about it. Connects to nobody yet.
+    pub fn service(
+        self,
+    ) -> Result<Service<DynamoStore, HttpConnector<SystemClock>, SystemClock>, BoxError> {
+        let store = DynamoStore::new(self.dynamodb.client(), self.table);
+        let connector = HttpConnector::new(self.connectors, SystemClock)?;
+        Ok(Service::new(store, connector, SystemClock))
     }
 }
 
@@ -71,6 +93,22 @@ impl Environment<'_> {
 
     fn problem(&mut self, name: &str, what: impl fmt::Display) {
         self.problems.push(format!("{name} {what}"));
+    }
+
+    fn checked<T>(self, read: T) -> Result<T, ConfigError> {
+        match self.problems {
+            problems if problems.is_empty() => Ok(read),
+            problems => Err(ConfigError { problems }),
+        }
+    }
+
+    fn backend(&mut self) -> Backend {
+        Backend {
+            table: self.required("PAYMENTS_TABLE"),
+            dynamodb: self.dynamodb(),
+            connectors: self.connectors(),
+            log_level: self.log_level(),
+        }
     }
 
     fn dynamodb(&mut self) -> Connection {
@@ -103,6 +141,13 @@ impl Environment<'_> {
         })
     }
 
+    fn repeat_detection(&mut self) -> RepeatDetection {
+        repeat_detection(self.optional("REPEAT_DETECTION").as_deref()).unwrap_or_else(|problem| {
+            self.problem("REPEAT_DETECTION", problem);
+            RepeatDetection::Key
+        })
+    }
+
     fn log_level(&mut self) -> LevelFilter {
         let Some(level) = self.optional("AWS_LAMBDA_LOG_LEVEL") else { return LevelFilter::INFO };
         match level.to_ascii_uppercase().as_str() {
@@ -129,32 +174,13 @@ pub fn response_form(value: Option<&str>) -> Result<ResponseForm, &'static str> 
     }
 }
 
-/// Writes JSON lines to standard output: those of this service from `level` on,
-/// and of the libraries below only warnings, since they do not know what is
-/// secret here.
-pub fn log_json(level: LevelFilter) -> Result<(), BoxError> {
-    use tracing_subscriber::layer::SubscriberExt;
-    use tracing_subscriber::util::SubscriberInitExt;
-    let lines = tracing_subscriber::fmt::layer()
-        .json()
-        .flatten_event(true)
-        .with_current_span(false)
-        .with_span_list(false);
-    tracing_subscriber::registry().with(targets(level)).with(lines).try_init()?;
-    // What a panic says may hold anything; where it was does not.
-    std::panic::set_hook(Box::new(|panic| {
-        let location = panic.location().map(ToString::to_string);
-        tracing::error!(location, "a panic");
-    }));
-    Ok(())
-}
-
-/// Which lines are written; see [`log_json`].
-pub fn targets(level: LevelFilter) -> tracing_subscriber::filter::Targets {
-    let libraries = level.min(LevelFilter::WARN);
-    tracing_subscriber::filter::Targets::new()
-        .with_default(libraries)
-        .with_target("payment_intents", level)
+/// Reads `REPEAT_DETECTION`.
+pub fn repeat_detection(value: Option<&str>) -> Result<RepeatDetection, &'static str> {
+    match value {
+        None | Some("" | "key") => Ok(RepeatDetection::Key),
+        Some("correlation-id") => Ok(RepeatDetection::CorrelationId),
+        Some(_) => Err("is not one of: key, correlation-id"),
+    }
 }
 
 /// All that is wrong with the environment.
@@ -210,9 +236,10 @@ mod tests {
     #[test]
     fn what_is_not_said_has_a_default() {
         let config = read(&VALID).unwrap();
-        assert_eq!(config.response, ResponseForm::Empty);
-        assert_eq!(config.log_level, LevelFilter::INFO);
-        let connector = &config.connectors["*"];
+        assert_eq!(config.api.response, ResponseForm::Empty);
+        assert_eq!(config.api.repeat_detection, RepeatDetection::Key);
+        assert_eq!(config.backend.log_level, LevelFilter::INFO);
+        let connector = &config.backend.connectors["*"];
         assert_eq!(connector.timeout_ms, 20_000);
         assert_eq!(connector.authorization, Authorization::None);
         assert_eq!(connector.projects, None);
@@ -224,6 +251,7 @@ mod tests {
             ("AUTH", "off", "AUTH is off, which only the local server may be"),
             ("AUTH", "none", "AUTH is not one of: gateway"),
             ("RESPONSE", "full", "RESPONSE is not one of: empty, outcome"),
+            ("REPEAT_DETECTION", "guess", "REPEAT_DETECTION is not one of: key, correlation-id"),
             ("AWS_LAMBDA_LOG_LEVEL", "loud", "AWS_LAMBDA_LOG_LEVEL is not one of: TRACE"),
             ("CONNECTORS", "[]", "CONNECTORS is not a JSON object of connectors"),
             ("CONNECTORS", "{}", "CONNECTORS names no connector"),

@@ -16,6 +16,7 @@ use crate::ports::{Clock, Connector, CreateError, Store, StoreError};
 use crate::service::{Invocation, Request as ServiceRequest, Service};
 #[cfg(feature = "local")]
 use crate::{payment::Registration, ports::BoxError};
+use action::AskedAction;
 use answer::{Answer, Problem};
 use futures_util::FutureExt;
 use headers::Preferences;
@@ -76,18 +77,44 @@ pub enum ResponseForm {
     Outcome,
 }
 
+/// How a repeated request is known that has no `Idempotency-Key`
+/// (`REPEAT_DETECTION`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RepeatDetection {
+    /// Not at all: each is a request of its own.
+    Key,
+    /// By its `X-Correlation-ID`, its Payment and its content: client libraries
+    /// keep all three when they repeat.
+    CorrelationId,
+}
+
+/// What the operator decides about the API.
+#[derive(Clone, Copy, Debug)]
+pub struct ApiOptions {
+    /// How callers are authorized.
+    pub auth: Auth,
+    /// How answers look.
+    pub response: ResponseForm,
+    /// How repeats are known.
+    pub repeat_detection: RepeatDetection,
+}
+
 /// The API over a service.
 #[derive(Debug)]
 pub struct Api<S, C, K> {
     service: Service<S, C, K>,
-    auth: Auth,
-    response: ResponseForm,
+    options: ApiOptions,
 }
 
 impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
     /// Puts the API in front of `service`.
-    pub fn new(service: Service<S, C, K>, auth: Auth, response: ResponseForm) -> Self {
-        Self { service, auth, response }
+    pub fn new(service: Service<S, C, K>, options: ApiOptions) -> Self {
+        Self { service, options }
+    }
+
+    /// The service behind it.
+    pub fn service(&self) -> &Service<S, C, K> {
+        &self.service
     }
 
     /// Answers a request. Never fails and never panics: a bug inside becomes a
@@ -114,7 +141,7 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
 
     async fn routed(&self, request: &Request, correlation_id: &str) -> Result<Answer, Problem> {
         let route = Route::of(&request.method, &request.path, request.stage.as_deref())?;
-        self.auth.authorize(request.scopes.as_ref(), route.scopes(), route.project())?;
+        self.options.auth.authorize(request.scopes.as_ref(), route.scopes(), route.project())?;
         match route {
             Route::Act(key) => self.act(key, request, correlation_id).await,
             Route::Get(key) => self.get(key).await,
@@ -134,7 +161,7 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
         let asked = action::read(body, idempotency_key.as_ref().err())?;
         let transaction = match idempotency_key {
             Ok(Some(idempotency_key)) => idempotency_key.transaction_of(&key),
-            Ok(None) | Err(_) => self.new_transaction(),
+            Ok(None) | Err(_) => self.transaction_without_key(&key, &asked, &request.headers),
         };
         let request = ServiceRequest {
             key: key.clone(),
@@ -149,12 +176,24 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
             },
         };
         let acted = self.service.act(request).await;
-        let form = preferences.form.unwrap_or(self.response);
+        let form = preferences.form.unwrap_or(self.options.response);
         Ok(answer::to_action(acted, form, &key, &transaction).applied(preferences.form))
     }
 
-    fn new_transaction(&self) -> TransactionId {
-        headers::time_ordered(self.service.now(), &ContextV7::new())
+    fn transaction_without_key(
+        &self,
+        key: &PaymentKey,
+        asked: &AskedAction,
+        headers: &HeaderMap,
+    ) -> TransactionId {
+        let repeats = match self.options.repeat_detection {
+            RepeatDetection::Key => None,
+            RepeatDetection::CorrelationId => headers::given_correlation_id(headers),
+        };
+        match repeats {
+            Some(correlation_id) => headers::transaction_of_repeat(key, correlation_id, asked),
+            None => headers::time_ordered(self.service.now(), &ContextV7::new()),
+        }
     }
 
     async fn get(&self, key: PaymentKey) -> Result<Answer, Problem> {

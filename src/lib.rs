@@ -16,7 +16,7 @@
 //! * [`http`]: request → service → response; every error's status in one match.
 //!   [`auth`]: scopes per project.
 //! * [`dynamodb`], [`connector`], [`clock`]: the ports' adapters. [`config`]: the
-//!   environment, read once. `observe`: what an operator sees of it all.
+//!   environment, read once. [`observe`]: what an operator sees of it all.
 //! * `local`: all of it on localhost (feature `local`).
 //!
 //! Arrows point one way: binaries → `http` → `service` → `ports` → `payment` →
@@ -40,7 +40,7 @@ pub mod http;
 #[cfg(feature = "local")]
 pub mod local;
 pub mod money;
-mod observe;
+pub mod observe;
 pub mod payment;
 pub mod ports;
 pub mod recovery;

@@ -10,8 +10,8 @@ use crate::auth::Auth;
 use crate::clock::SystemClock;
 use crate::connector::{Authorization, ConnectorSettings, Connectors, HttpConnector};
 use crate::dynamodb::{self, DynamoStore};
-use crate::http::{Api, ResponseForm, registrations};
-use crate::payment::{Payment, ProjectKey};
+use crate::http::{Api, ApiOptions, RepeatDetection, ResponseForm, registrations};
+use crate::payment::{Nonce, Payment, ProjectKey};
 use crate::ports::{BoxError, Clock, CreateError, Policy};
 use crate::service::Service;
 use http::Uri;
@@ -20,6 +20,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::net::TcpListener;
+use uuid::Uuid;
 
 /// The project of the demo Payments, and of those in a file.
 pub const PROJECT: &str = "demo";
@@ -45,6 +46,8 @@ pub struct Options {
     pub payments: Option<String>,
     /// How answers look.
     pub response: ResponseForm,
+    /// How repeats without a key are known.
+    pub repeat_detection: RepeatDetection,
 }
 
 /// The local API.
@@ -86,7 +89,14 @@ impl Local {
         let service = Service::new(store, connector, SystemClock);
         let drafts = options.payments.as_deref().unwrap_or(DEMO);
         let payments = register(&service, drafts).await?;
-        let api = Arc::new(Api::new(service, Auth::Off, options.response));
+        let api = Arc::new(Api::new(
+            service,
+            ApiOptions {
+                auth: Auth::Off,
+                response: options.response,
+                repeat_detection: options.repeat_detection,
+            },
+        ));
         Ok(Self { listener, api, sandbox, dynamodb_url, connector_url, payments })
     }
 
@@ -115,7 +125,22 @@ impl Local {
 
     /// Answers requests until the process ends.
     pub async fn serve(self) -> Result<(), BoxError> {
+        tokio::spawn(recover(Arc::clone(&self.api)));
         server::serve(self.listener, self.api, self.sandbox).await
+    }
+}
+
+/// What the scheduled Lambda does every minute, more often.
+async fn recover(api: Arc<LocalApi>) {
+    const PAUSE_MS: u64 = 2_000;
+    const RUN_MS: u64 = 60_000;
+    loop {
+        let nonce = || Nonce::new(Uuid::new_v4().as_u128());
+        let deadline = SystemClock.now().plus_ms(RUN_MS);
+        if let Err(error) = api.service().recover(deadline, nonce).await {
+            tracing::warn!(%error, "a run of recovery failed");
+        }
+        SystemClock.sleep_ms(PAUSE_MS).await;
     }
 }
 

@@ -3,12 +3,10 @@
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use payment_intents::clock::SystemClock;
-use payment_intents::config::{Config, log_json};
-use payment_intents::connector::HttpConnector;
-use payment_intents::dynamodb::DynamoStore;
+use payment_intents::config::Config;
 use payment_intents::http::{Api, gateway};
+use payment_intents::observe::log_json;
 use payment_intents::ports::{BoxError, Clock};
-use payment_intents::service::Service;
 use serde_json::value::RawValue;
 use std::convert::Infallible;
 use tracing::level_filters::LevelFilter;
@@ -16,14 +14,11 @@ use tracing::level_filters::LevelFilter;
 /// Everything slow happens here, before the first event.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    #[expect(clippy::disallowed_methods, reason = "only a binary reads the environment")]
     let config = Config::read(|name| std::env::var(name).ok());
-    log_json(config.as_ref().map_or(LevelFilter::INFO, |config| config.log_level))?;
+    log_json(config.as_ref().map_or(LevelFilter::INFO, |config| config.backend.log_level))?;
     let config = config.inspect_err(|error| tracing::error!("{error}"))?;
-    let store = DynamoStore::new(config.dynamodb.client(), config.table);
-    let connector = HttpConnector::new(config.connectors, SystemClock)?;
-    let service = Service::new(store, connector, SystemClock);
-    let api = Api::new(service, config.auth, config.response);
+    let api = Api::new(config.backend.service()?, config.api);
     let api = &api;
     // Boxed, because the compiler gives up on laying out what is nested deeper.
     let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| {

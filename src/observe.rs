@@ -1,11 +1,18 @@
 //! What an operator sees: one line for each thing that happened to a
 //! transaction, with fields from a short list (ids, action, amount, states,
-//! durations, attempt), and never a body, a token, a key or a reference.
+//! durations, attempt), and never a body, a token, a key or a reference; and
+//! metrics, as lines in CloudWatch's embedded format.
+
+mod lines;
+
+pub use lines::{log_json, targets};
 
 use crate::payment::{
-    Outcome, Payment, PaymentKey, Reservation, State, Transaction, TransactionId,
+    Outcome, Payment, PaymentKey, Reservation, State, Timestamp, Transaction, TransactionId,
 };
 use crate::ports::{BoxError, Call, ConnectorError};
+use crate::recovery::Report;
+use serde_json::{Map, Value, json};
 use std::error::Error;
 
 /// A call to a connector ended.
@@ -14,7 +21,9 @@ pub(crate) fn called(
     outcome: Outcome,
     error: Option<&ConnectorError>,
     duration_ms: u64,
+    at: Timestamp,
 ) {
+    measure_call(outcome, duration_ms, at);
     tracing::info!(
         project = call.served.key.project.as_str(),
         payment = call.served.key.id.as_str(),
@@ -29,6 +38,60 @@ pub(crate) fn called(
         error = error.and_then(Error::source).map(causes),
         "a call to the connector ended"
     );
+}
+
+/// How calls end, and how long they take.
+fn measure_call(outcome: Outcome, duration_ms: u64, at: Timestamp) {
+    let outcome = match outcome {
+        Outcome::Approved => "approved",
+        Outcome::Received => "received",
+        Outcome::Rejected | Outcome::Disproved => "rejected",
+        Outcome::NeverExecuted => "neverExecuted",
+        Outcome::Unknown => "unknown",
+    };
+    let metrics = [("ConnectorCalls", "Count", 1), ("ConnectorTime", "Milliseconds", duration_ms)];
+    measure(&metrics, Some(("Outcome", outcome)), at);
+}
+
+/// What a run of recovery found. Written even where it found nothing: silence
+/// means that recovery does not run.
+pub fn recovered(report: &Report, at: Timestamp) {
+    let metrics = [
+        ("OpenTransactions", "Count", report.open),
+        ("UnknownTransactions", "Count", report.unknown),
+        ("OldestOpenTransaction", "Milliseconds", report.oldest_ms),
+        ("OldestUnknownTransaction", "Milliseconds", report.oldest_unknown_ms),
+        ("ResolvedTransactions", "Count", report.resolved),
+        ("UnreadablePayments", "Count", report.failed),
+    ];
+    measure(&metrics, None, at);
+    tracing::info!(
+        payments = report.payments,
+        open = report.open,
+        unknown = report.unknown,
+        resolved = report.resolved,
+        oldest_ms = report.oldest_ms,
+        failed = report.failed,
+        is_cut_short = report.is_cut_short,
+        "recovery looked at what is open"
+    );
+}
+
+/// Writes metrics with their unit, by one dimension or by none.
+fn measure(metrics: &[(&str, &str, u64)], dimension: Option<(&str, &str)>, at: Timestamp) {
+    let named = metrics.iter().map(|(name, unit, _)| json!({"Name": name, "Unit": unit}));
+    let dimensions = dimension.map(|(name, _)| name).into_iter().collect::<Vec<_>>();
+    let directive = json!({
+        "Namespace": "PaymentIntents",
+        "Dimensions": [dimensions],
+        "Metrics": named.collect::<Vec<_>>(),
+    });
+    let mut line = Map::new();
+    line.insert("_aws".into(), json!({"Timestamp": at.ms(), "CloudWatchMetrics": [directive]}));
+    line.extend(dimension.map(|(name, value)| (name.to_owned(), json!(value))));
+    line.extend(metrics.iter().map(|(name, _, value)| ((*name).to_owned(), json!(value))));
+    let line = Value::Object(line);
+    tracing::info!(target: lines::METRICS, %line);
 }
 
 /// A transaction is now in another state, durably.

@@ -14,6 +14,7 @@ use crate::ports::{
     Store, StoreError,
 };
 use crate::service::{CALL_MIN_MS, Invocation, SETTLE_RESERVE_MS, Service, Settled};
+use serde::Serialize;
 
 /// How long after the last attempt at it an outcome is looked up: a connector
 /// may work for 5 minutes after we gave up.
@@ -26,7 +27,8 @@ const CLOCKS_DIFFER_MS: u64 = 5_000;
 pub const PAYMENTS_MAX: usize = 1_000;
 
 /// What one run found, after what it did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Report {
     /// Payments with something open that were looked at.
     pub payments: u64,
@@ -38,6 +40,8 @@ pub struct Report {
     pub resolved: u64,
     /// How long the oldest open transaction has been open.
     pub oldest_ms: u64,
+    /// How long the oldest Unknown one has been.
+    pub oldest_unknown_ms: u64,
     /// Payments that could not be read or written.
     pub failed: u64,
     /// Whether the time ran out before all was looked at. The next run goes on.
@@ -239,8 +243,10 @@ impl Report {
         self.payments = self.payments.saturating_add(1);
         for open in after.open_transactions() {
             self.open = self.open.saturating_add(1);
-            self.oldest_ms = self.oldest_ms.max(now.ms_since(open.timestamp));
+            let age_ms = now.ms_since(open.timestamp);
+            self.oldest_ms = self.oldest_ms.max(age_ms);
             if open.state == State::Unknown {
+                self.oldest_unknown_ms = self.oldest_unknown_ms.max(age_ms);
                 self.unknown = self.unknown.saturating_add(1);
             }
         }

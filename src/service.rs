@@ -307,7 +307,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         };
         let outcome = proven(&answer, call.attempt, self.connector.policy(&call.served));
         let duration_ms = self.clock.now().ms_since(started);
-        observe::called(&call, outcome, answer.as_ref().err(), duration_ms);
+        observe::called(&call, outcome, answer.as_ref().err(), duration_ms, self.clock.now());
         outcome
     }
 

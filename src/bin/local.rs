@@ -1,8 +1,9 @@
 //! `cargo local`: the service on localhost, ready for its first `curl`.
 
 use clap::Parser;
-use payment_intents::config::{connector_url, response_form, targets};
+use payment_intents::config::{connector_url, repeat_detection, response_form};
 use payment_intents::local::{Local, Options, PROJECT};
+use payment_intents::observe::targets;
 use payment_intents::payment::{Payment, State};
 use payment_intents::ports::BoxError;
 use std::fmt::Write as _;
@@ -61,16 +62,18 @@ impl Arguments {
     fn options(self) -> Result<Options, BoxError> {
         let connector = self.connector.as_deref().map(connector_url).transpose();
         let payments = self.payments.map(std::fs::read_to_string).transpose();
-        #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
-        let response = std::env::var("RESPONSE").ok();
+        #[expect(clippy::disallowed_methods, reason = "only a binary reads the environment")]
+        let variable = |name| std::env::var(name).ok();
         Ok(Options {
             port: self.port,
             data: self.data,
             connector: connector.map_err(|error| format!("--connector: the URL {error}"))?,
             connector_timeout_ms: self.connector_timeout_ms,
             payments: payments.map_err(|error| format!("--payments: {error}"))?,
-            response: response_form(response.as_deref())
+            response: response_form(variable("RESPONSE").as_deref())
                 .map_err(|error| format!("RESPONSE {error}"))?,
+            repeat_detection: repeat_detection(variable("REPEAT_DETECTION").as_deref())
+                .map_err(|error| format!("REPEAT_DETECTION {error}"))?,
         })
     }
 }

@@ -1,8 +1,9 @@
 //! What the headers of a request say.
 
 use super::ResponseForm;
+use super::action::AskedAction;
 use super::fields::Invalid;
-use crate::payment::{PaymentKey, Timestamp, TransactionId};
+use crate::payment::{Action, PaymentKey, Timestamp, TransactionId};
 use crate::ports::Secret;
 use http::{HeaderMap, HeaderName, header};
 use sha2::{Digest, Sha256};
@@ -15,11 +16,13 @@ const PREFER: HeaderName = HeaderName::from_static("prefer");
 /// The caller's correlation id, or a new one. One that could not be echoed is
 /// no reason to refuse to move money.
 pub(super) fn correlation_id(headers: &HeaderMap) -> String {
+    given_correlation_id(headers).map_or_else(|| Uuid::new_v4().to_string(), str::to_owned)
+}
+
+/// The caller's own correlation id.
+pub(super) fn given_correlation_id(headers: &HeaderMap) -> Option<&str> {
     let given = headers.get(CORRELATION_ID).and_then(|value| value.to_str().ok());
-    match given.filter(|id| (1..=256).contains(&id.len()) && is_visible(id)) {
-        Some(id) => id.to_owned(),
-        None => Uuid::new_v4().to_string(),
-    }
+    given.filter(|id| (1..=256).contains(&id.len()) && is_visible(id))
 }
 
 /// A missing type is taken as JSON: that is all this API speaks.
@@ -105,19 +108,46 @@ fn unquoted(rest: &str) -> Option<String> {
 
 impl IdempotencyKey {
     /// The transaction that a request with this key becomes: always the same.
-    /// A key cannot contain a line break, so no two triples read alike.
     pub(super) fn transaction_of(&self, payment: &PaymentKey) -> TransactionId {
-        let digest = Sha256::new()
-            .chain_update(payment.project.as_str())
-            .chain_update("\n")
-            .chain_update(payment.id.as_str())
-            .chain_update("\n")
-            .chain_update(&self.0)
-            .finalize();
-        let mut bytes = [0; 16];
-        bytes.iter_mut().zip(digest).for_each(|(to, from)| *to = from);
-        Uuid::new_v8(bytes).into()
+        digested(&[payment.project.as_str(), payment.id.as_str(), &self.0])
     }
+}
+
+/// The transaction of a request without a key, where one with the same
+/// correlation id and content is the same request.
+pub(super) fn transaction_of_repeat(
+    payment: &PaymentKey,
+    correlation_id: &str,
+    asked: &AskedAction,
+) -> TransactionId {
+    let AskedAction { action, merchant_reference } = asked;
+    let amount = match action {
+        Action::Capture { amount } | Action::Refund { amount, .. } => amount.to_string(),
+        Action::Cancel | Action::Reverse => String::new(),
+    };
+    digested(&[
+        payment.project.as_str(),
+        payment.id.as_str(),
+        "correlation-id",
+        correlation_id,
+        action.name(),
+        &amount,
+        action.charge().map_or("", |charge| charge.as_str()),
+        merchant_reference.as_deref().unwrap_or_default(),
+    ])
+}
+
+/// An id that follows from these. None of them contains a line break, so no two
+/// lists read alike.
+fn digested(parts: &[&str]) -> TransactionId {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update(part);
+        digest.update("\n");
+    }
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(digest.finalize()).for_each(|(to, from)| *to = from);
+    Uuid::new_v8(bytes).into()
 }
 
 /// The id of a transaction whose caller gave no key: a UUIDv7. Those made with
