@@ -40,6 +40,7 @@ pub mod http;
 #[cfg(feature = "local")]
 pub mod local;
 pub mod money;
+pub mod mutants;
 pub mod observe;
 pub mod payment;
 pub mod ports;

@@ -27,11 +27,12 @@ pub use settle::{Outcome, Settlement};
 pub use transaction::{Pursuit, State, Transaction, TransactionKind};
 
 use crate::money::{Currency, Money};
+use crate::mutants::Mutant;
 use std::collections::BTreeMap;
 
 /// One Payment with its whole ledger: the unit of consistency, one item in
 /// storage, changed by one conditional write at a time.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Payment {
     /// Where it lives: project and id.
     pub key: PaymentKey,
@@ -60,7 +61,7 @@ pub struct Payment {
 }
 
 /// The slot that lets one action of a Payment go to its connector, and no other.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct InFlight {
     /// The transaction that was reserved.
     pub transaction: TransactionId,
@@ -74,7 +75,7 @@ pub struct InFlight {
 
 /// What a Payment carries besides its ledger. JSON documents are kept as the
 /// text they came in, unread.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Details {
     /// The amount that the Payment intends to receive.
     pub amount_planned: Option<Money>,
@@ -121,13 +122,20 @@ impl Payment {
     /// Whether this very reservation is the one in flight: how a holder knows
     /// its own write again when the answer to it was lost.
     pub fn is_held_by(&self, nonce: &Nonce) -> bool {
-        self.in_flight.as_ref().is_some_and(|slot| slot.nonce == *nonce)
+        let is_mine = |slot: &InFlight| slot.nonce == *nonce || Mutant::EverySlotIsMine.is_on();
+        self.in_flight.as_ref().is_some_and(is_mine) && !Mutant::ForgetOwnNonce.is_on()
     }
 
     /// When recovery should look at what is open, the earliest first; `None`
-    /// where nothing is open.
+    /// where nothing is open. A slot is looked at even where a fact has settled
+    /// its transaction meanwhile: its holder may be gone.
     pub fn recover_at(&self) -> Option<Timestamp> {
-        self.open_transactions().map(|open| self.look_at(open)).min()
+        let listed = |open: &&Transaction| {
+            open.state != State::Unknown || !Mutant::DropIndexKeysEarly.is_on()
+        };
+        let lease = self.in_flight.as_ref().map(|slot| slot.lease);
+        let open = self.open_transactions().filter(listed).map(|open| self.look_at(open));
+        open.chain(lease).min()
     }
 
     /// When recovery should look at this open transaction: not before its holder

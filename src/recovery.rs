@@ -5,6 +5,7 @@
 //! Any number of recoveries may run at once: each write is made over the Payment
 //! that was seen, so whoever comes second changes nothing.
 
+use crate::mutants::Mutant;
 use crate::observe;
 use crate::payment::{
     Nonce, Outcome, Payment, PaymentKey, Settlement, State, Timestamp, Transaction, TransactionId,
@@ -107,10 +108,15 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         let policy = self.connector.policy(&Served::of(&payment));
         let mut earliest = now;
         let mut payment = payment.clone();
-        if open.state == State::Unknown && self.may_resend(&payment, id) {
+        if open.state == State::Unknown && Mutant::ExpireHoldsByTime.is_on() {
+            let settled = payment.settle(id, &Nonce::new(0), Outcome::Disproved, now)?;
+            if let Settlement::Changed(next) = settled {
+                payment = self.replaced(&payment, *next).await?;
+            }
+        } else if open.state == State::Unknown && self.may_resend(&payment, id) {
             payment = self.resend(payment, id, deadline, nonce()).await?;
         } else if policy.lookup == Lookup::Payment {
-            let window_ends = open.window_ends();
+            let window_ends = if Mutant::LookUpAtOnce.is_on() { now } else { open.window_ends() };
             if window_ends <= now {
                 payment = self.look_up(payment, id, policy, deadline).await?;
             }
@@ -223,6 +229,7 @@ fn shown(payment: &Payment, id: &TransactionId, seen: &[Seen], policy: Policy) -
     let claimed = count(&[State::Success]).saturating_add(ours.iter().filter(older).count());
     let pending = usize::from(open.state == State::Pending);
     let claimed = claimed.saturating_add(count(&[State::Pending]).saturating_sub(pending));
+    let claimed = if Mutant::ClaimTwice.is_on() { 0 } else { claimed };
     if let Some(ours) = happened.get(claimed) {
         return match ours.state {
             State::Success => Some(Outcome::Approved),
@@ -232,8 +239,9 @@ fn shown(payment: &Payment, id: &TransactionId, seen: &[Seen], policy: Policy) -
         };
     }
     let failed = theirs(&[State::Failure]).len() > count(&[State::Failure]);
-    let trusted = policy.rejected == Rejections::Final;
-    let absent = open.state == State::Unknown && policy.absence == Absence::Proof;
+    let trusted = policy.rejected == Rejections::Final || Mutant::TrustShownFailures.is_on();
+    let proof = policy.absence == Absence::Proof || Mutant::AbsenceIsProof.is_on();
+    let absent = open.state == State::Unknown && proof;
     let begun = theirs(&[State::Initial, State::Unknown]).is_empty();
     ((failed && trusted) || (absent && begun && !failed)).then_some(Outcome::Disproved)
 }

@@ -4,6 +4,7 @@
 //! durably reserved, and nothing reserved is given back without proof that
 //! nothing was sent, or that the PSP said no.
 
+use crate::mutants::Mutant;
 use crate::observe;
 use crate::payment::{
     Action, Nonce, Outcome, Payment, PaymentKey, Refusal, Reservation, Settlement, State,
@@ -144,7 +145,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         };
         let settled = match payment {
             Reserved::Now(payment) => {
-                self.attempt(*payment, &request.transaction, &request.invocation).await
+                self.attempt(*payment, &reservation.transaction, &request.invocation).await
             }
             Reserved::Before(state) => return Settled::In(state).answer(true),
         };
@@ -154,7 +155,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
     fn reservation(&self, request: &Request) -> Reservation {
         Reservation {
             key: request.key.clone(),
-            transaction: request.transaction.clone(),
+            transaction: repeated_as(request),
             nonce: request.invocation.nonce,
             action: request.action.clone(),
             merchant_reference: request.merchant_reference.clone(),
@@ -174,6 +175,11 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             Err(ReserveError::Store(error)) => return Err(error.into()),
             Err(ReserveError::Refused(payment)) => payment,
         };
+        if Mutant::FailedConditionIsPermission.is_on()
+            && let Ok(next) = (Payment { in_flight: None, ..*found.clone() }).reserve(reservation)
+        {
+            return Ok(Reserved::Now(next.into()));
+        }
         for _ in 0..CONTENTION_MAX {
             let next = match self.reserve_seen(&found, reservation) {
                 Ok(next) => next,
@@ -213,9 +219,10 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
     pub(crate) fn may_resend(&self, payment: &Payment, id: &TransactionId) -> bool {
         let Some(transaction) = payment.transactions.get(id) else { return false };
         match self.connector.policy(&Served::of(payment)).resend {
-            Resend::Never => false,
+            Resend::Never => Mutant::ResendWhateverIsUnclear.is_on(),
             Resend::SameKey { window_ms } => {
                 transaction.timestamp.plus_ms(window_ms) > self.clock.now()
+                    || Mutant::ResendForgottenKeys.is_on()
             }
         }
     }
@@ -239,7 +246,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         let withdrawn = self.in_time(deadline, self.withdraw(reservation)).await;
         if let Err(error) = withdrawn.unwrap_or_else(|| Err(OutOfTime.into())) {
             observe::not_withdrawn(reservation, &error);
-            if self.connector.resends() {
+            if self.connector.resends() && !Mutant::AnswerNothingSentTooSoon.is_on() {
                 return ActError::OutcomeUnknown { replayed: false };
             }
         }
@@ -280,6 +287,9 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
     ) -> Settled {
         let Some(transaction) = payment.transactions.get(id) else { return Settled::Withdrawn };
         let outcome = self.call(&payment, transaction, invocation).await;
+        if Mutant::AnswerBeforeSettle.is_on() && outcome == Outcome::Approved {
+            return Settled::In(State::Success);
+        }
         self.settle(payment, id, invocation, outcome).await
     }
 
@@ -343,6 +353,10 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
                     let state = next.transactions.get(id).map(|settled| settled.state);
                     return state.map_or(Settled::Withdrawn, Settled::In);
                 }
+                Err(ReplaceError::Changed(_)) if Mutant::TakeChangedForDone.is_on() => {
+                    let state = next.transactions.get(id).map(|settled| settled.state);
+                    return state.map_or(Settled::Withdrawn, Settled::In);
+                }
                 Err(ReplaceError::Changed(found)) if has_time => payment = *found,
                 Err(ReplaceError::Store(StoreError::Unavailable(_))) if has_time => {
                     self.clock.sleep_ms(SETTLE_PAUSE_MS).await;
@@ -356,8 +370,20 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
 impl Invocation {
     /// From then on it can no longer send anything.
     pub(crate) fn lease(&self) -> Timestamp {
+        if Mutant::LeaseEndsEarly.is_on() {
+            return self.deadline.minus_ms(20_000);
+        }
         self.deadline.plus_ms(LEASE_MARGIN_MS)
     }
+}
+
+/// The transaction that the request is, whoever sends it how often.
+fn repeated_as(request: &Request) -> TransactionId {
+    if Mutant::NewTransactionPerRepeat.is_on() {
+        let id = format!("{}-{:x}", request.transaction, request.invocation.nonce.bits());
+        return TransactionId::parse(&id).unwrap_or_else(|_| request.transaction.clone());
+    }
+    request.transaction.clone()
 }
 
 /// What an answer proves of the transaction, as far as its connector is trusted.
@@ -365,12 +391,25 @@ fn proven(answer: &Result<Verdict, ConnectorError>, attempt: u32, policy: Policy
     match (answer, policy.rejected) {
         (Ok(Verdict::Approved), _) => Outcome::Approved,
         (Ok(Verdict::Received), _) => Outcome::Received,
-        (Ok(Verdict::Rejected), Rejections::Unproven) => Outcome::Unknown,
+        (Ok(Verdict::Rejected), Rejections::Unproven) if !Mutant::TrustEveryRejection.is_on() => {
+            Outcome::Unknown
+        }
         // Only a connector that honours our key is asked again, and what it
         // answers then is what it recorded for the key.
-        (Ok(Verdict::Rejected), Rejections::Final) if attempt > 1 => Outcome::Disproved,
-        (Ok(Verdict::Rejected), Rejections::Final) => Outcome::Rejected,
+        (Ok(Verdict::Rejected), _) if attempt > 1 => Outcome::Disproved,
+        (Ok(Verdict::Rejected), _) => Outcome::Rejected,
+        (Err(ConnectorError::NeverExecuted(_)), _)
+            if attempt > 1 && Mutant::SecondAttemptProvesTheFirst.is_on() =>
+        {
+            Outcome::Disproved
+        }
         (Err(ConnectorError::NeverExecuted(_)), _) => Outcome::NeverExecuted,
+        (Err(ConnectorError::OutcomeUnknown(_)), _) if Mutant::ReleaseOnTimeout.is_on() => {
+            Outcome::NeverExecuted
+        }
+        (Err(ConnectorError::OutcomeUnknown(_)), _) if Mutant::RejectOnError.is_on() => {
+            Outcome::Rejected
+        }
         (Err(ConnectorError::OutcomeUnknown(_)), _) => Outcome::Unknown,
     }
 }

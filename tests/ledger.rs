@@ -490,7 +490,9 @@ proptest! {
             assert_eq!(after.check(), Ok(()), "{after:?}");
             assert_eq!(after.version, before.version + 1);
             assert_eq!(after.balances.authorized, before.balances.authorized);
-            assert_eq!(after.recover_at().is_some(), after.open_transactions().next().is_some());
+            let is_open =
+                after.open_transactions().next().is_some() || after.in_flight.is_some();
+            assert_eq!(after.recover_at().is_some(), is_open);
             for (id, transaction) in &before.transactions {
                 let later = after.transactions.get(id);
                 assert!(later.is_some() || transaction.state == Initial, "{id} vanished");

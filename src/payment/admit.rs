@@ -10,6 +10,7 @@ use super::{
     TransactionKind,
 };
 use crate::money::{Currency, Money};
+use crate::mutants::Mutant;
 
 /// What a reservation would become: one transaction of this kind and amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +54,8 @@ impl Payment {
         if repeated.is_some_and(|transaction| !reservation.made(transaction)) {
             return Err(Refusal::KeyReused);
         }
-        match (&self.in_flight, repeated) {
+        let in_flight = self.in_flight.as_ref().filter(|_| !Mutant::IgnoreSlot.is_on());
+        match (in_flight, repeated) {
             (Some(slot), Some(known)) if slot.transaction != known.id => {
                 Err(Refusal::Repeated(known.state))
             }
@@ -113,7 +115,9 @@ impl Payment {
         let balances = &self.balances;
         if balances.authorized.is_zero() {
             Err(Refusal::NothingAuthorized)
-        } else if balances.capturable == balances.authorized {
+        } else if balances.capturable == balances.authorized
+            || (Mutant::CancelWhileOpen.is_on() && balances.captured.is_zero())
+        {
             Ok(Admission {
                 kind: TransactionKind::CancelAuthorization,
                 amount: balances.authorized,

@@ -3,7 +3,7 @@ use crate::money::{Currency, Money, MoneyError};
 
 /// Where the authorized money is. What is *available* is stored, so that taking
 /// it is the check; the sums below hold after every write.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Balances {
     /// What the PSP holds for us in all:
     /// `capturable + captured + cancelled +` what open captures and cancels hold.

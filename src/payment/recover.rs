@@ -9,6 +9,7 @@ use super::{
     Transaction, TransactionId,
 };
 use crate::money::MoneyError;
+use crate::mutants::Mutant;
 
 /// How long after it became unclear an open transaction is first looked at.
 pub(super) const FIRST_LOOK_MS: u64 = 60_000;
@@ -28,8 +29,15 @@ impl Payment {
             return Ok(*next);
         }
         let mut next = self.changed(at);
-        next.withdrawn_at = next.withdrawn_at.max(Some(reservation.at));
+        next.fence(reservation.at);
         Ok(next)
+    }
+
+    /// Keeps out what was reserved at `at` or before, and arrives only now.
+    pub(super) fn fence(&mut self, at: Timestamp) {
+        if !Mutant::ForgetFence.is_on() {
+            self.withdrawn_at = self.withdrawn_at.max(Some(at));
+        }
     }
 
     /// The Payment with its slot freed, if the holder's lease has run out: past
@@ -38,6 +46,13 @@ impl Payment {
         let slot = self.in_flight.as_ref().filter(|slot| slot.is_expired(now))?;
         let mut next = self.changed(now);
         next.in_flight = None;
+        if Mutant::ExpireGivesBack.is_on() {
+            let settled = self.settle(&slot.transaction, &slot.nonce, Outcome::Disproved, now);
+            return match settled {
+                Ok(Settlement::Changed(next)) => Some(*next),
+                Ok(Settlement::Unchanged(_) | Settlement::Gone) | Err(_) => None,
+            };
+        }
         if let Some(transaction) = next.transactions.get_mut(&slot.transaction)
             && matches!(transaction.state, State::Initial | State::Unknown)
         {

@@ -7,6 +7,7 @@ use super::{
     Nonce, Payment, Pursuit, State, Timestamp, Transaction, TransactionId, TransactionKind,
 };
 use crate::money::MoneyError;
+use crate::mutants::Mutant;
 
 /// How one attempt at a connector ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,15 +75,14 @@ impl Payment {
     ) -> Result<Settlement, MoneyError> {
         let Some(transaction) = self.transactions.get(id) else { return Ok(Settlement::Gone) };
         let holds_slot = self.is_held_by(nonce);
-        let step = match transaction.state.after(outcome) {
-            step if holds_slot || outcome.is_of_all_attempts() => step,
-            _ => Step::Stay,
-        };
+        let counts = holds_slot || outcome.is_of_all_attempts();
+        let step = if counts { transaction.state.after(outcome) } else { Step::Stay };
+        let step = step.mistaken(outcome, holds_slot);
         if step == Step::Stay && !holds_slot {
             return Ok(Settlement::Unchanged(transaction.state));
         }
         let mut next = self.changed(at);
-        if holds_slot {
+        if holds_slot || Mutant::FreeForeignSlot.is_on() {
             next.in_flight = None;
         }
         match step {
@@ -103,7 +103,7 @@ impl Payment {
             Step::Withdraw => {
                 next.give_back(transaction)?;
                 next.transactions.remove(id);
-                next.withdrawn_at = next.withdrawn_at.max(Some(transaction.timestamp));
+                next.fence(transaction.timestamp);
             }
         }
         Ok(Settlement::Changed(Box::new(next)))
@@ -165,6 +165,29 @@ enum Step {
     Stay,
     To(State),
     Withdraw,
+}
+
+impl Step {
+    /// The step that a mistake would make of this one.
+    fn mistaken(self, outcome: Outcome, holds_slot: bool) -> Self {
+        if Mutant::IgnoreEarlyFacts.is_on() && !holds_slot {
+            return Self::Stay;
+        }
+        match outcome {
+            Outcome::Rejected if self == Self::Stay && Mutant::SettleWithoutState.is_on() => {
+                Self::To(State::Failure)
+            }
+            Outcome::Approved if self == Self::Stay && Mutant::CountFactsTwice.is_on() => {
+                Self::To(State::Success)
+            }
+            Outcome::Approved
+            | Outcome::Received
+            | Outcome::Rejected
+            | Outcome::NeverExecuted
+            | Outcome::Unknown
+            | Outcome::Disproved => self,
+        }
+    }
 }
 
 impl State {

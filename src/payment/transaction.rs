@@ -3,7 +3,7 @@ use super::{Action, TransactionId};
 use crate::money::Money;
 
 /// One ledger entry of a Payment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Transaction {
     /// Unique within the Payment, and the same for every attempt.
     pub id: TransactionId,
@@ -33,7 +33,7 @@ pub struct Transaction {
 
 /// What was done so far to find out what came of an open transaction. Empty
 /// before anything was unclear, and again once the transaction is final.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Pursuit {
     /// How often it was sent again.
     pub resends: u32,

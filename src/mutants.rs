@@ -1,0 +1,124 @@
+//! Realistic mistakes, one at a time, for the simulator: a proof that cannot fail
+//! proves nothing. Without the feature `faults` every one of them is switched off
+//! for good, and the compiler removes it.
+
+/// A mistake that somebody could make in this protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutant {
+    /// A call that timed out is taken for one that never happened.
+    ReleaseOnTimeout,
+    /// An error of the connector is taken for a "no".
+    RejectOnError,
+    /// A condition that failed is no obstacle.
+    FailedConditionIsPermission,
+    /// Whatever is unclear is sent again.
+    ResendWhateverIsUnclear,
+    /// `rejected` is believed of everybody.
+    TrustEveryRejection,
+    /// That the second attempt never left proves that the first did not.
+    SecondAttemptProvesTheFirst,
+    /// The outcome is looked up while the connector may still work.
+    LookUpAtOnce,
+    /// Nobody knows his own write again.
+    ForgetOwnNonce,
+    /// Everybody takes the slot for his own.
+    EverySlotIsMine,
+    /// "No" counts in whatever state the transaction is.
+    SettleWithoutState,
+    /// Each repeat is a transaction of its own.
+    NewTransactionPerRepeat,
+    /// What is Unknown leaves the index.
+    DropIndexKeysEarly,
+    /// The caller is answered before the outcome is written.
+    AnswerBeforeSettle,
+    /// A fact that arrives before the answer is ignored.
+    IgnoreEarlyFacts,
+    /// A fact counts each time that it arrives.
+    CountFactsTwice,
+    /// What was held for too long is given back.
+    ExpireHoldsByTime,
+    /// A cancel does not mind what is open.
+    CancelWhileOpen,
+    /// A repeat is answered without a look at its content.
+    ReplayWithoutContent,
+    /// The slot is free before its holder is done.
+    LeaseEndsEarly,
+    /// A withdrawn reservation may arrive late.
+    ForgetFence,
+    /// "Nothing was sent" is said of what may yet be sent.
+    AnswerNothingSentTooSoon,
+    /// The slot does not keep others out.
+    IgnoreSlot,
+    /// Whoever settles frees the slot.
+    FreeForeignSlot,
+    /// A write that came too late is taken for done.
+    TakeChangedForDone,
+    /// What is not shown never happened, whoever does not show it.
+    AbsenceIsProof,
+    /// One shown transaction settles two of ours.
+    ClaimTwice,
+    /// A shown failure is believed of everybody.
+    TrustShownFailures,
+    /// A lease that runs out gives its hold back.
+    ExpireGivesBack,
+    /// A key is sent again after its connector has forgotten it.
+    ResendForgottenKeys,
+}
+
+impl Mutant {
+    /// All of them.
+    pub const ALL: [Self; 29] = [
+        Self::ReleaseOnTimeout,
+        Self::RejectOnError,
+        Self::FailedConditionIsPermission,
+        Self::ResendWhateverIsUnclear,
+        Self::TrustEveryRejection,
+        Self::SecondAttemptProvesTheFirst,
+        Self::LookUpAtOnce,
+        Self::ForgetOwnNonce,
+        Self::EverySlotIsMine,
+        Self::SettleWithoutState,
+        Self::NewTransactionPerRepeat,
+        Self::DropIndexKeysEarly,
+        Self::AnswerBeforeSettle,
+        Self::IgnoreEarlyFacts,
+        Self::CountFactsTwice,
+        Self::ExpireHoldsByTime,
+        Self::CancelWhileOpen,
+        Self::ReplayWithoutContent,
+        Self::LeaseEndsEarly,
+        Self::ForgetFence,
+        Self::AnswerNothingSentTooSoon,
+        Self::IgnoreSlot,
+        Self::FreeForeignSlot,
+        Self::TakeChangedForDone,
+        Self::AbsenceIsProof,
+        Self::ClaimTwice,
+        Self::TrustShownFailures,
+        Self::ExpireGivesBack,
+        Self::ResendForgottenKeys,
+    ];
+
+    /// Whether this is the mistake that is being made.
+    #[cfg(feature = "faults")]
+    pub(crate) fn is_on(self) -> bool {
+        ACTIVE.get() == Some(self)
+    }
+
+    /// Whether this is the mistake that is being made: never.
+    #[cfg(not(feature = "faults"))]
+    pub(crate) const fn is_on(self) -> bool {
+        false
+    }
+
+    /// Has this thread make the mistake from now on, or none.
+    #[cfg(feature = "faults")]
+    pub fn switch(mutant: Option<Self>) {
+        ACTIVE.set(mutant);
+    }
+}
+
+#[cfg(feature = "faults")]
+thread_local! {
+    static ACTIVE: std::cell::Cell<Option<Mutant>> = const { std::cell::Cell::new(None) };
+}

@@ -1,0 +1,167 @@
+//! The ports of the real code, in the model's hands.
+
+use crate::world::{Answer, Op, World};
+use payment_intents::payment::{Payment, PaymentKey, Reservation, Timestamp};
+use payment_intents::ports::{
+    BoxError, Call, Clock, Connector, ConnectorError, CreateError, Policy, ReplaceError, Resend,
+    ReserveError, Seen, Served, Store, StoreError, Verdict,
+};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+/// Everything that the process number `process` sees of the world.
+#[derive(Clone)]
+pub struct Port {
+    pub world: Arc<Mutex<World>>,
+    pub process: usize,
+}
+
+impl Port {
+    fn world(&self) -> MutexGuard<'_, World> {
+        locked(&self.world)
+    }
+
+    fn ask(&self, op: Op) -> Asked {
+        Asked { port: self.clone(), op: Some(op) }
+    }
+}
+
+pub fn locked(world: &Mutex<World>) -> MutexGuard<'_, World> {
+    world.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A call that waits for the scheduler. Dropped before it was answered, it is
+/// still under way.
+struct Asked {
+    port: Port,
+    op: Option<Op>,
+}
+
+impl Future for Asked {
+    type Output = Answer;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Answer> {
+        let op = self.op.take();
+        let mut world = self.port.world();
+        let process = &mut world.processes[self.port.process];
+        if let Some(op) = op {
+            process.pending = Some(op);
+            return Poll::Pending;
+        }
+        match process.answer.take() {
+            Some(answer) => Poll::Ready(answer),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        let mut world = self.port.world();
+        let process = &mut world.processes[self.port.process];
+        let until = process.deadline;
+        if let Some(op) = process.pending.take() {
+            let until = until.unwrap_or(world.now).plus_ms(crate::world::CONNECTOR_WORKS_MS);
+            world.keep_late(op, until);
+        }
+    }
+}
+
+/// Wakes when the scheduler has moved the clock that far.
+struct Sleeping {
+    port: Port,
+    wake_at: Timestamp,
+}
+
+impl Future for Sleeping {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        let mut world = self.port.world();
+        if world.now >= self.wake_at {
+            return Poll::Ready(());
+        }
+        let process = &mut world.processes[self.port.process];
+        let earlier = process.wake_at.map_or(self.wake_at, |other| other.min(self.wake_at));
+        process.wake_at = Some(earlier);
+        Poll::Pending
+    }
+}
+
+impl Clock for Port {
+    fn now(&self) -> Timestamp {
+        self.world().now
+    }
+
+    fn sleep_ms(&self, ms: u64) -> impl Future<Output = ()> + Send {
+        let wake_at = self.now().plus_ms(ms);
+        Sleeping { port: self.clone(), wake_at }
+    }
+}
+
+fn unavailable() -> StoreError {
+    StoreError::Unavailable("the model says so".into())
+}
+
+impl Store for Port {
+    async fn create(&self, _: &Payment) -> Result<(), CreateError> {
+        Err(CreateError::Exists)
+    }
+
+    async fn get(&self, _: &PaymentKey) -> Result<Option<Payment>, StoreError> {
+        match self.ask(Op::Get).await {
+            Answer::Payment(payment) => Ok(payment),
+            _ => Err(unavailable()),
+        }
+    }
+
+    async fn reserve(&self, reservation: &Reservation) -> Result<Payment, ReserveError> {
+        match self.ask(Op::Reserve(reservation.clone())).await {
+            Answer::Reserved(Ok(payment)) => Ok(payment),
+            Answer::Reserved(Err(found)) => Err(ReserveError::Refused(found.into())),
+            _ => Err(unavailable().into()),
+        }
+    }
+
+    async fn open(&self, _: usize) -> Result<Vec<PaymentKey>, StoreError> {
+        match self.ask(Op::Open).await {
+            Answer::Keys(keys) => Ok(keys),
+            _ => Err(unavailable()),
+        }
+    }
+
+    async fn replace(&self, from: &Payment, to: &Payment) -> Result<(), ReplaceError> {
+        match self.ask(Op::Replace(from.clone().into(), to.clone().into())).await {
+            Answer::Replaced(Ok(())) => Ok(()),
+            Answer::Replaced(Err(found)) => Err(ReplaceError::Changed(found.into())),
+            _ => Err(unavailable().into()),
+        }
+    }
+}
+
+impl Connector for Port {
+    fn resends(&self) -> bool {
+        self.world().tier.policy().resend != Resend::Never
+    }
+
+    fn policy(&self, _: &Served) -> Policy {
+        self.world().tier.policy()
+    }
+
+    async fn look_up(&self, _: &Served, _: Timestamp) -> Result<Vec<Seen>, BoxError> {
+        match self.ask(Op::LookUp).await {
+            Answer::Seen(seen) => Ok(seen),
+            _ => Err("the model says so".into()),
+        }
+    }
+
+    async fn call(&self, call: &Call, _: Timestamp) -> Result<Verdict, ConnectorError> {
+        match self.ask(Op::Call(call.clone().into())).await {
+            Answer::Verdict(verdict) => Ok(verdict),
+            Answer::NeverExecuted => Err(ConnectorError::NeverExecuted("the model says so".into())),
+            _ => Err(ConnectorError::OutcomeUnknown("the model says so".into())),
+        }
+    }
+}
