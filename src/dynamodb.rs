@@ -16,10 +16,10 @@ use crate::ports::{BoxError, CreateError, ReplaceError, ReserveError, Store, Sto
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
-use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
 use aws_sdk_dynamodb::types::{
     AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure as OnConditionFailure,
 };
@@ -32,6 +32,12 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a write may take with all its attempts.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(3);
 const ATTEMPTS_MAX: u32 = 3;
+/// How long to wait before a write is repeated; longer each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// DynamoDB is too busy, and has written nothing.
+const THROTTLED: [&str; 3] =
+    ["ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"];
 
 /// The attributes of one item.
 type Item = HashMap<String, AttributeValue>;
@@ -68,7 +74,7 @@ impl Connection {
             .retry_config(
                 RetryConfig::standard()
                     .with_max_attempts(ATTEMPTS_MAX)
-                    .with_initial_backoff(Duration::from_millis(50)),
+                    .with_initial_backoff(FIRST_PAUSE),
             );
         config.set_endpoint_url(self.endpoint_url);
         aws_sdk_dynamodb::Client::from_conf(config.build())
@@ -134,7 +140,8 @@ impl Store for DynamoStore {
         let expression = reserve::expression(reservation);
         let update =
             expression.apply(self.update(&reservation.key)).return_values(ReturnValue::AllNew);
-        let error = match update.send().await {
+        let (sent, may_arrive) = send_counted(update).await;
+        let error = match sent {
             Ok(output) => {
                 let found = output.attributes.unwrap_or_default();
                 return Ok(item::to_payment(&found, &reservation.key)?);
@@ -144,13 +151,13 @@ impl Store for DynamoStore {
         match failed_condition(&error) {
             Some(None) => Err(ReserveError::NotFound),
             Some(Some(found)) => {
-                let found = item::to_payment(found, &reservation.key)?;
-                // The SDK, or DynamoDB itself, repeated a write whose answer was
-                // lost. This is that write.
+                let found = Box::new(item::to_payment(found, &reservation.key)?);
+                // We, or DynamoDB itself, repeated a write whose answer was lost.
+                // This is that write.
                 if found.is_held_by(&reservation.nonce) {
-                    return Ok(found);
+                    return Ok(*found);
                 }
-                Err(ReserveError::Refused(Box::new(found)))
+                Err(ReserveError::Refused { found, may_arrive })
             }
             None => Err(unavailable(error).into()),
         }
@@ -190,6 +197,34 @@ impl Store for DynamoStore {
             }
             None => Err(unavailable(error).into()),
         }
+    }
+}
+
+/// Sends a write as often as the SDK would, but counts: the flag says whether an
+/// attempt before the last brought no answer, and may yet arrive.
+async fn send_counted(
+    update: UpdateItemFluentBuilder,
+) -> (Result<UpdateItemOutput, SdkError<UpdateItemError>>, bool) {
+    let started = tokio::time::Instant::now();
+    let mut may_arrive = false;
+    let mut attempt = 1;
+    loop {
+        let once = aws_sdk_dynamodb::Config::builder().retry_config(RetryConfig::disabled());
+        let sent = update.clone().customize().config_override(once).send().await;
+        let Err(error) = &sent else { return (sent, may_arrive) };
+        // Only an answer below 500 says that nothing was, or will be, written.
+        let status = error.raw_response().map(|response| response.status());
+        let is_answered = status.is_some_and(|status| !status.is_server_error());
+        let is_transient =
+            !is_answered || error.code().is_some_and(|code| THROTTLED.contains(&code));
+        let pause = FIRST_PAUSE.saturating_mul(attempt);
+        let is_late = started.elapsed().saturating_add(pause) > OPERATION_TIMEOUT;
+        if !is_transient || attempt >= ATTEMPTS_MAX || is_late {
+            return (sent, may_arrive);
+        }
+        may_arrive |= !is_answered;
+        attempt = attempt.saturating_add(1);
+        tokio::time::sleep(pause).await;
     }
 }
 

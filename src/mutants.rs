@@ -45,6 +45,8 @@ pub enum Mutant {
     LeaseEndsEarly,
     /// A withdrawn reservation may arrive late.
     ForgetFence,
+    /// A copy of a refused reservation may arrive late.
+    ForgetCopies,
     /// "Nothing was sent" is said of what may yet be sent.
     AnswerNothingSentTooSoon,
     /// The slot does not keep others out.
@@ -67,7 +69,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::ReleaseOnTimeout,
         Self::RejectOnError,
         Self::FailedConditionIsPermission,
@@ -88,6 +90,7 @@ impl Mutant {
         Self::ReplayWithoutContent,
         Self::LeaseEndsEarly,
         Self::ForgetFence,
+        Self::ForgetCopies,
         Self::AnswerNothingSentTooSoon,
         Self::IgnoreSlot,
         Self::FreeForeignSlot,

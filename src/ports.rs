@@ -266,9 +266,15 @@ pub enum ReserveError {
     /// No such Payment.
     #[error("no such Payment")]
     NotFound,
-    /// The condition said no; this is the Payment that it said no to.
+    /// The condition said no.
     #[error("the condition refused the reservation")]
-    Refused(Box<Payment>),
+    Refused {
+        /// The Payment that it said no to.
+        found: Box<Payment>,
+        /// An earlier copy of this write brought no answer, so it may yet arrive,
+        /// and find the Payment more willing.
+        may_arrive: bool,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

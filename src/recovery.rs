@@ -205,45 +205,58 @@ impl Transaction {
 
 /// What the platform's transactions prove of ours; `None` where they prove
 /// nothing.
-///
-/// One there is ours if it has the same type and amount and no other of ours
-/// claims it: those that came to the same end do, and older open ones do.
 fn shown(payment: &Payment, id: &TransactionId, seen: &[Seen], policy: Policy) -> Option<Outcome> {
     let open = payment.transactions.get(id)?;
-    let alike = |other: &&Transaction| other.kind == open.kind && other.amount == open.amount;
-    let ours: Vec<_> = payment.transactions.values().filter(alike).collect();
-    let theirs = |states: &[State]| {
-        let alike = seen.iter().filter(|seen| {
-            let since = open.timestamp.minus_ms(CLOCKS_DIFFER_MS);
-            seen.kind == open.kind && seen.amount == open.amount && seen.timestamp >= since
-        });
-        alike.filter(|seen| states.contains(&seen.state)).collect::<Vec<_>>()
-    };
-    let older = |other: &&&Transaction| {
-        other.state == State::Unknown && (other.timestamp, &other.id) < (open.timestamp, &open.id)
-    };
-    let count =
-        |states: &[State]| ours.iter().filter(|other| states.contains(&other.state)).count();
-
-    let happened = theirs(&[State::Success, State::Pending]);
-    let claimed = count(&[State::Success]).saturating_add(ours.iter().filter(older).count());
-    let pending = usize::from(open.state == State::Pending);
-    let claimed = claimed.saturating_add(count(&[State::Pending]).saturating_sub(pending));
-    let claimed = if Mutant::ClaimTwice.is_on() { 0 } else { claimed };
-    if let Some(ours) = happened.get(claimed) {
-        return match ours.state {
-            State::Success => Some(Outcome::Approved),
-            State::Pending | State::Initial | State::Failure | State::Unknown => {
-                Some(Outcome::Received)
-            }
-        };
+    let happened = claimed(payment, open, seen, State::Success, &[State::Success, State::Pending]);
+    if let Some(theirs) = happened {
+        let is_done = theirs.state == State::Success;
+        return Some(if is_done { Outcome::Approved } else { Outcome::Received });
     }
-    let failed = theirs(&[State::Failure]).len() > count(&[State::Failure]);
+    let failed = claimed(payment, open, seen, State::Failure, &[State::Failure]).is_some();
     let trusted = policy.rejected == Rejections::Final || Mutant::TrustShownFailures.is_on();
+    let begun = claimed(payment, open, seen, State::Initial, &[State::Initial]).is_some();
     let proof = policy.absence == Absence::Proof || Mutant::AbsenceIsProof.is_on();
-    let absent = open.state == State::Unknown && proof;
-    let begun = theirs(&[State::Initial, State::Unknown]).is_empty();
-    ((failed && trusted) || (absent && begun && !failed)).then_some(Outcome::Disproved)
+    let absent = open.state == State::Unknown && proof && !failed && !begun;
+    ((failed && trusted) || absent).then_some(Outcome::Disproved)
+}
+
+/// The transaction among those shown in one of `states` that is `open`'s.
+///
+/// One is ours if it has the same type and amount. Where several of ours could
+/// claim it, it is that which came to the end `settled` already, or else the
+/// latest that began before it: a connector records what it does when it does it.
+fn claimed<'a>(
+    payment: &Payment,
+    open: &Transaction,
+    seen: &'a [Seen],
+    settled: State,
+    states: &[State],
+) -> Option<&'a Seen> {
+    let mut ours: Vec<_> = payment
+        .transactions
+        .values()
+        .filter(|ours| ours.kind == open.kind && ours.amount == open.amount)
+        .filter(|ours| ours.is_open() || ours.state == settled)
+        .collect();
+    ours.sort_by_key(|ours| (ours.state == settled, ours.timestamp));
+    let mut theirs: Vec<_> = seen
+        .iter()
+        .filter(|theirs| theirs.kind == open.kind && theirs.amount == open.amount)
+        .filter(|theirs| states.contains(&theirs.state))
+        .collect();
+    theirs.sort_by_key(|theirs| theirs.timestamp);
+    for theirs in theirs {
+        let began = |ours: &&Transaction| {
+            ours.timestamp <= theirs.timestamp.plus_ms(CLOCKS_DIFFER_MS)
+                && (!Mutant::ClaimTwice.is_on() || ours.id == open.id)
+        };
+        if let Some(claims) = ours.iter().rposition(began)
+            && ours.remove(claims).id == open.id
+        {
+            return Some(theirs);
+        }
+    }
+    None
 }
 
 impl Report {

@@ -169,12 +169,29 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
     /// sent again, need the Payment that the condition said no to, and one write
     /// more.
     async fn reserve(&self, reservation: &Reservation) -> Result<Reserved, NotReserved> {
-        let mut found = match self.store.reserve(reservation).await {
+        let (found, may_arrive) = match self.store.reserve(reservation).await {
             Ok(payment) => return Ok(Reserved::Now(payment.into())),
             Err(ReserveError::NotFound) => return Err(NotReserved::NotFound),
             Err(ReserveError::Store(error)) => return Err(error.into()),
-            Err(ReserveError::Refused(payment)) => payment,
+            Err(ReserveError::Refused { found, may_arrive }) => (found, may_arrive),
         };
+        let reserved = self.reserve_over(found, reservation).await;
+        if let Err(NotReserved::Refused(_)) = &reserved
+            && may_arrive
+            && !Mutant::ForgetCopies.is_on()
+            && let Err(error) = self.withdraw(reservation).await
+        {
+            return Err(NotReserved::Unavailable(StoreError::Unavailable(error)));
+        }
+        reserved
+    }
+
+    /// The same over the Payment that the condition said no to.
+    async fn reserve_over(
+        &self,
+        mut found: Box<Payment>,
+        reservation: &Reservation,
+    ) -> Result<Reserved, NotReserved> {
         if Mutant::FailedConditionIsPermission.is_on()
             && let Ok(next) = (Payment { in_flight: None, ..*found.clone() }).reserve(reservation)
         {
@@ -329,6 +346,8 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         invocation: &Invocation,
         outcome: Outcome,
     ) -> Settled {
+        let began = |payment: &Payment| payment.transactions.get(id).map(|found| found.timestamp);
+        let reserved_at = began(&payment);
         loop {
             let now = self.clock.now();
             let next = match payment.settle(id, &invocation.nonce, outcome, now) {
@@ -338,6 +357,13 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
                 }
                 Ok(Settlement::Gone) if outcome != Outcome::NeverExecuted => {
                     return unsettled(&payment, id, outcome, &Contradicted);
+                }
+                // Withdrawn before, in a write whose answer was lost, and reserved
+                // anew by somebody with the same key: what came of that is not ours.
+                Ok(Settlement::Unchanged(_))
+                    if outcome == Outcome::NeverExecuted && began(&payment) != reserved_at =>
+                {
+                    return Settled::Withdrawn;
                 }
                 Ok(Settlement::Unchanged(state)) => return Settled::In(state),
                 Ok(Settlement::Gone) => return Settled::Withdrawn,

@@ -106,7 +106,7 @@ fn the_conditions_and_the_rules_agree() {
                 prop_assert_eq!(Ok(&reserved), expected.as_ref());
                 prop_assert_eq!(table.store.get(&payment.key).await.unwrap(), Some(reserved));
             }
-            Err(ReserveError::Refused(found)) => {
+            Err(ReserveError::Refused { found, .. }) => {
                 prop_assert_eq!(&*found, &payment);
                 // A reversal is tried as a cancel only.
                 let as_refund = asked.action == Action::Reverse && expected.is_ok();
@@ -130,7 +130,7 @@ fn a_full_payment_is_refused_by_the_condition_too() {
             let asked = of(&payment, asked);
             match table.store.reserve(&asked).await {
                 Ok(reserved) if n == 0 => payment = settle(&table, &asked, &reserved).await,
-                Err(ReserveError::Refused(found)) if n == 1 => {
+                Err(ReserveError::Refused { found, .. }) if n == 1 => {
                     assert_eq!(found.admit(&asked), Err(Refusal::TooManyTransactions));
                 }
                 other => panic!("{n}: {other:?}"),
@@ -167,7 +167,7 @@ fn of_fifty_reservations_at_once_one_is_made() {
                     made += 1;
                     assert_eq!(reserved.balances.capturable, eur(0));
                 }
-                Err(ReserveError::Refused(found)) => assert!(found.in_flight.is_some()),
+                Err(ReserveError::Refused { found, .. }) => assert!(found.in_flight.is_some()),
                 Err(error) => panic!("{error:?}"),
             }
         }
@@ -194,7 +194,7 @@ fn a_write_that_is_repeated_knows_itself_again() {
             // Another attempt with the same transaction is not that write.
             let other = Reservation { nonce: Nonce::new(8), ..asked };
             let refused = table.store.reserve(&other).await;
-            assert!(matches!(refused, Err(ReserveError::Refused(_))), "{refused:?}");
+            assert!(matches!(refused, Err(ReserveError::Refused { .. })), "{refused:?}");
         }
     });
 }
@@ -214,7 +214,7 @@ fn a_withdrawn_reservation_does_not_come_to_life_again() {
         table.store.replace(&fenced, &twice).await.unwrap();
         for late in [&asked, &later] {
             match table.store.reserve(late).await {
-                Err(ReserveError::Refused(found)) => {
+                Err(ReserveError::Refused { found, .. }) => {
                     assert_eq!(found.admit(late), Err(Refusal::Withdrawn));
                 }
                 other => panic!("{other:?}"),

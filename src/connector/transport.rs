@@ -87,6 +87,7 @@ impl Transport {
         let origin = origin(&uri);
         let mut request = in_origin_form(request).map_err(NotAnswered::NeverSent)?;
         if let Some(mut sender) = self.recent(&origin, now) {
+            in_time(deadline)?;
             match timeout_at(deadline, send(&mut sender, request, bytes_max)).await.map_err(lost)? {
                 Ok(answer) => return Ok(self.keep(origin, sender, answer, now)),
                 Err(NotSent::Lost(error)) => return Err(NotAnswered::Lost(error)),
@@ -96,6 +97,7 @@ impl Transport {
         }
         let connected = timeout_at(deadline, self.connect(&uri)).await;
         let mut sender = connected.map_err(never_sent)?.map_err(NotAnswered::NeverSent)?;
+        in_time(deadline)?;
         match timeout_at(deadline, send(&mut sender, request, bytes_max)).await.map_err(lost)? {
             Ok(answer) => Ok(self.keep(origin, sender, answer, now)),
             Err(NotSent::Lost(error)) => Err(NotAnswered::Lost(error)),
@@ -136,6 +138,14 @@ impl Transport {
         }
         answer
     }
+}
+
+/// A time-out looks at the clock only after it has let its work begin.
+fn in_time(deadline: tokio::time::Instant) -> Result<(), NotAnswered> {
+    if tokio::time::Instant::now() < deadline {
+        return Ok(());
+    }
+    Err(NotAnswered::NeverSent("the time was up before anything was sent".into()))
 }
 
 fn lost(_: Elapsed) -> NotAnswered {

@@ -112,15 +112,17 @@ impl Store for Port {
 
     async fn get(&self, _: &PaymentKey) -> Result<Option<Payment>, StoreError> {
         match self.ask(Op::Get).await {
-            Answer::Payment(payment) => Ok(payment),
+            Answer::Payment(payment) => Ok(payment.map(|payment| *payment)),
             _ => Err(unavailable()),
         }
     }
 
     async fn reserve(&self, reservation: &Reservation) -> Result<Payment, ReserveError> {
         match self.ask(Op::Reserve(reservation.clone())).await {
-            Answer::Reserved(Ok(payment)) => Ok(payment),
-            Answer::Reserved(Err(found)) => Err(ReserveError::Refused(found.into())),
+            Answer::Reserved(Ok(payment), _) => Ok(*payment),
+            Answer::Reserved(Err(found), may_arrive) => {
+                Err(ReserveError::Refused { found, may_arrive })
+            }
             _ => Err(unavailable().into()),
         }
     }
@@ -135,7 +137,7 @@ impl Store for Port {
     async fn replace(&self, from: &Payment, to: &Payment) -> Result<(), ReplaceError> {
         match self.ask(Op::Replace(from.clone().into(), to.clone().into())).await {
             Answer::Replaced(Ok(())) => Ok(()),
-            Answer::Replaced(Err(found)) => Err(ReplaceError::Changed(found.into())),
+            Answer::Replaced(Err(found)) => Err(ReplaceError::Changed(found)),
             _ => Err(unavailable().into()),
         }
     }

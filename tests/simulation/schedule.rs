@@ -4,9 +4,9 @@
 use crate::ports::{Port, locked};
 use crate::world::{Answer, CONNECTOR_WORKS_MS, Decision, Op, Process, Tier, World, key, nonce};
 use payment_intents::payment::{
-    Action, Nonce, Outcome, Refusal, Settlement, State, Timestamp, TransactionId,
+    Action, Nonce, Outcome, Payment, Refusal, Settlement, State, Timestamp, TransactionId,
 };
-use payment_intents::ports::{Clock, ReplaceError, Store, Verdict};
+use payment_intents::ports::{Clock, Lookup, ReplaceError, Store, Verdict};
 use payment_intents::service::{ActError, Done, Invocation, Request, Service};
 use std::collections::hash_map::DefaultHasher;
 use std::future::Future;
@@ -177,6 +177,7 @@ impl Schedule {
             choices.extend(
                 truths
                     .filter(|(_, open)| world.effects_of(&open.id) > 0)
+                    .filter(|(_, open)| self.alike(&world.payment, &open.id).len() == 1)
                     .map(|(index, _)| Choice::Report(index)),
             );
         }
@@ -275,7 +276,10 @@ impl Schedule {
                 self.answer(run, |world, op| {
                     let until = world.now.plus_ms(CONNECTOR_WORKS_MS);
                     world.keep_late(op.clone(), until);
-                    world.execute(op)
+                    match world.execute(op) {
+                        Answer::Reserved(reserved, _) => Answer::Reserved(reserved, true),
+                        other => other,
+                    }
                 });
             }
             Choice::CrashBefore(run) => self.crash(run, false),
@@ -545,13 +549,12 @@ impl Schedule {
         (self.plan.crashes, self.plan.faults, self.plan.jumps) = (0, 0, 0);
         let start = locked(&self.world).now;
         let within_ms = match self.plan.tier {
-            // 33 s of lease and a minute's schedule; twice where a resend was under way.
-            Tier::SameKey => 120_000,
-            Tier::Queryable => 480_000,
+            Tier::SameKey => self.next_look_ms().max(120_000),
+            Tier::Queryable => self.next_look_ms().max(480_000),
             Tier::LateRecorder | Tier::Opaque | Tier::Liar => 0,
         };
         let mut minutes = 0;
-        while self.is_open() && minutes < 12 {
+        while self.is_open() && minutes < 75 && !self.waits_for_a_fact() {
             minutes += 1;
             let then = start.plus_ms(minutes * MINUTE_MS);
             self.pass_until(then);
@@ -567,6 +570,15 @@ impl Schedule {
         self.check_end();
     }
 
+    /// Where recovery has looked in vain before, it looks again later and later;
+    /// until then, a minute's schedule included.
+    fn next_look_ms(&self) -> u64 {
+        let world = locked(&self.world);
+        let looked = world.payment.open_transactions().filter(|open| open.pursuit.looks > 0);
+        let next = looked.map(|open| world.payment.look_at(open).ms_since(world.now)).max();
+        next.map_or(0, |next_ms| next_ms + MINUTE_MS)
+    }
+
     fn is_open(&self) -> bool {
         let world = locked(&self.world);
         world.payment.open_transactions().next().is_some() || world.payment.in_flight.is_some()
@@ -576,8 +588,13 @@ impl Schedule {
     /// somebody who knows.
     fn waits_for_a_fact(&self) -> bool {
         let world = locked(&self.world);
+        if world.payment.in_flight.is_some() {
+            return false;
+        }
+        let resolves_itself = matches!(self.plan.tier, Tier::SameKey | Tier::Queryable);
         world.payment.open_transactions().all(|open| {
-            open.state == State::Pending
+            !resolves_itself && open.state == State::Unknown
+                || open.state == State::Pending
                 || world.now.ms_since(open.timestamp) > crate::world::RESEND_WINDOW_MS
         }) && world.payment.open_transactions().next().is_some()
     }
@@ -616,15 +633,32 @@ impl Schedule {
     fn tell_the_truth(&mut self) {
         let open: Vec<_> = {
             let world = locked(&self.world);
-            let open = world.payment.open_transactions();
-            open.map(|open| (open.id.clone(), world.effects_of(&open.id) > 0)).collect()
+            world.payment.open_transactions().map(|open| open.id.clone()).collect()
         };
-        for (id, happened) in open {
+        for id in open {
+            let happened = {
+                let world = locked(&self.world);
+                let alike = self.alike(&world.payment, &id);
+                moved(&world, &alike) > done(&world.payment, &alike)
+            };
             let outcome = if happened { Outcome::Approved } else { Outcome::Disproved };
             let run = self.runs.len();
             self.report(id, outcome);
             self.finish(run);
         }
+    }
+
+    /// The transactions that nobody can tell from this one. A platform does not
+    /// tell equal ones apart: there, what they moved together counts.
+    fn alike(&self, payment: &Payment, id: &TransactionId) -> Vec<TransactionId> {
+        let Some(one) = payment.transactions.get(id) else { return vec![id.clone()] };
+        let is_looked_up = self.plan.tier.policy().lookup == Lookup::Payment;
+        let alike = payment.transactions.values().filter(|other| {
+            let is_ours = !other.id.as_str().starts_with("past-");
+            let is_equal = other.kind == one.kind && other.amount == one.amount;
+            other.id == one.id || (is_looked_up && is_ours && is_equal)
+        });
+        alike.map(|other| other.id.clone()).collect()
     }
 
     /// At the end everything is final, and the ledger says what the PSP did.
@@ -641,11 +675,11 @@ impl Schedule {
             if transaction.id.as_str().starts_with("past-") {
                 continue;
             }
-            let effects = world.effects_of(&transaction.id);
-            let expected = usize::from(transaction.state == State::Success);
+            let alike = self.alike(&payment, &transaction.id);
+            let (expected, effects) = (done(&payment, &alike), moved(&world, &alike));
             if effects != expected {
                 let what = format!(
-                    "{} is {:?}, and moved money {effects} times",
+                    "{} is {:?}: {expected} should have moved money, {effects} did",
                     transaction.id, transaction.state
                 );
                 world.violated(what);
@@ -667,6 +701,14 @@ impl Schedule {
     }
 }
 
+fn moved(world: &World, alike: &[TransactionId]) -> usize {
+    alike.iter().map(|id| world.effects_of(id)).sum()
+}
+
+fn done(payment: &Payment, alike: &[TransactionId]) -> usize {
+    alike.iter().filter(|id| payment.transactions[*id].state == State::Success).count()
+}
+
 fn failed(op: &Op, call: Answer) -> Answer {
     if matches!(op, Op::Call(_)) { call } else { Answer::Unavailable }
 }
@@ -678,8 +720,10 @@ fn described(answer: &Answer) -> String {
             format!("payment {:?}", payment.as_ref().map(|payment| payment.version))
         }
         Answer::Keys(keys) => format!("{} keys", keys.len()),
-        Answer::Reserved(Ok(payment)) => format!("reserved, version {}", payment.version),
-        Answer::Reserved(Err(payment)) => format!("refused, version {}", payment.version),
+        Answer::Reserved(Ok(payment), _) => format!("reserved, version {}", payment.version),
+        Answer::Reserved(Err(payment), may_arrive) => {
+            format!("refused, version {}, copy under way: {may_arrive}", payment.version)
+        }
         Answer::Replaced(Ok(())) => "replaced".to_owned(),
         Answer::Replaced(Err(payment)) => format!("changed, version {}", payment.version),
         Answer::Verdict(verdict) => format!("{verdict:?}"),

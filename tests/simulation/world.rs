@@ -70,10 +70,11 @@ pub enum Op {
 /// What became of it.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    Payment(Option<Payment>),
+    Payment(Option<Box<Payment>>),
     Keys(Vec<PaymentKey>),
-    Reserved(Result<Payment, Payment>),
-    Replaced(Result<(), Payment>),
+    /// A refused one with the word whether a copy of it may yet arrive.
+    Reserved(Result<Box<Payment>, Box<Payment>>, bool),
+    Replaced(Result<(), Box<Payment>>),
     Verdict(Verdict),
     Seen(Vec<Seen>),
     /// The store did not answer.
@@ -220,11 +221,11 @@ impl World {
     /// Carries out a call to the store or a look-up.
     pub fn execute(&mut self, op: &Op) -> Answer {
         match op {
-            Op::Get => Answer::Payment(Some(self.payment.clone())),
+            Op::Get => Answer::Payment(Some(self.payment.clone().into())),
             Op::Open => Answer::Keys(
                 self.recover_at.is_some().then(|| self.payment.key.clone()).into_iter().collect(),
             ),
-            Op::Reserve(reservation) => Answer::Reserved(self.reserve(reservation)),
+            Op::Reserve(reservation) => Answer::Reserved(self.reserve(reservation), false),
             Op::Replace(from, to) => Answer::Replaced(self.replace(from, to)),
             Op::LookUp => Answer::Seen(self.seen()),
             Op::Call(call) => Answer::Verdict(self.act(call, Decision::Approve)),
@@ -232,7 +233,7 @@ impl World {
     }
 
     /// What the table's condition does: decided unseen, a reversal as a cancel.
-    fn reserve(&mut self, reservation: &Reservation) -> Result<Payment, Payment> {
+    fn reserve(&mut self, reservation: &Reservation) -> Result<Box<Payment>, Box<Payment>> {
         let cancel = Reservation { action: Action::Cancel, ..reservation.clone() };
         let found = &self.payment;
         let admitted = match reservation.action {
@@ -243,20 +244,20 @@ impl World {
             Some(next) => {
                 self.written(next);
                 self.recover_at = Some(reservation.lease);
-                Ok(self.payment.clone())
+                Ok(self.payment.clone().into())
             }
-            None if self.payment.is_held_by(&reservation.nonce) => Ok(self.payment.clone()),
-            None => Err(self.payment.clone()),
+            None if self.payment.is_held_by(&reservation.nonce) => Ok(self.payment.clone().into()),
+            None => Err(self.payment.clone().into()),
         }
     }
 
-    fn replace(&mut self, from: &Payment, to: &Payment) -> Result<(), Payment> {
+    fn replace(&mut self, from: &Payment, to: &Payment) -> Result<(), Box<Payment>> {
         if self.payment.version == from.version {
             self.written(to.clone());
             self.recover_at = to.recover_at();
             return Ok(());
         }
-        if self.payment == *to { Ok(()) } else { Err(self.payment.clone()) }
+        if self.payment == *to { Ok(()) } else { Err(self.payment.clone().into()) }
     }
 
     fn written(&mut self, next: Payment) {
