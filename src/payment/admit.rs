@@ -115,9 +115,12 @@ impl Payment {
         let balances = &self.balances;
         if balances.authorized.is_zero() {
             Err(Refusal::NothingAuthorized)
-        } else if balances.capturable == balances.authorized
-            || (Mutant::CancelWhileOpen.is_on() && balances.captured.is_zero())
-        {
+        } else if Mutant::CancelWhileOpen.is_on() && !balances.capturable.is_zero() {
+            Ok(Admission {
+                kind: TransactionKind::CancelAuthorization,
+                amount: balances.capturable,
+            })
+        } else if balances.capturable == balances.authorized {
             Ok(Admission {
                 kind: TransactionKind::CancelAuthorization,
                 amount: balances.authorized,

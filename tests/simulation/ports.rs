@@ -1,6 +1,6 @@
 //! The ports of the real code, in the model's hands.
 
-use crate::world::{Answer, Op, World};
+use crate::world::{Answer, Op, Process, World};
 use payment_intents::payment::{Payment, PaymentKey, Reservation, Timestamp};
 use payment_intents::ports::{
     BoxError, Call, Clock, Connector, ConnectorError, CreateError, Policy, ReplaceError, Resend,
@@ -48,6 +48,10 @@ impl Future for Asked {
         let process = &mut world.processes[self.port.process];
         if let Some(op) = op {
             process.pending = Some(op);
+            let calls = |process: &&Process| matches!(process.pending, Some(Op::Call(_)));
+            if world.processes.iter().filter(calls).count() > 1 {
+                world.violated("two actions are at the connector at once");
+            }
             return Poll::Pending;
         }
         match process.answer.take() {

@@ -341,7 +341,8 @@ impl World {
         let captured = before + sum(TransactionKind::Charge);
         let cancelled = sum(TransactionKind::CancelAuthorization);
         let refunded = sum(TransactionKind::Refund);
-        if captured + cancelled > 100 {
+        // A cancel voids the authorization whole.
+        if captured + cancelled > 100 || (captured > 0 && cancelled > 0) {
             self.violated("more was captured and cancelled than was authorized");
         }
         if refunded > captured {
