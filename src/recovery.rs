@@ -59,7 +59,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
     ) -> Result<Report, StoreError> {
         let mut report = Report::default();
         for key in self.store.open(PAYMENTS_MAX).await? {
-            if deadline.ms_since(self.clock.now()) < SETTLE_RESERVE_MS.saturating_add(CALL_MIN_MS) {
+            if !self.has_time(deadline) {
                 report.is_cut_short = true;
                 break;
             }
@@ -90,9 +90,19 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         }
         let due = payment.due(self.clock.now());
         for id in due.into_iter().map(|open| open.id.clone()).collect::<Vec<_>>() {
-            payment = self.pursue(payment, &id, deadline, nonce).await?;
+            // Without time for an attempt, what is due stays due.
+            if self.has_time(deadline) {
+                payment = self.pursue(payment, &id, deadline, nonce).await?;
+            }
         }
         Ok(Some((before, payment)))
+    }
+
+    /// Whether there is time for one more call, and to write down what comes of
+    /// it.
+    fn has_time(&self, deadline: Timestamp) -> bool {
+        let needed_ms = SETTLE_RESERVE_MS.saturating_add(CALL_MIN_MS);
+        deadline.ms_since(self.clock.now()) >= needed_ms
     }
 
     /// Tries to find out what came of one transaction.

@@ -2,7 +2,8 @@
 //! really did.
 //!
 //! Like most connectors it knows nothing of repeated requests: whatever arrives
-//! is carried out. That money moves once is up to its caller.
+//! is carried out. That money moves once is up to its caller. One that honours
+//! keys can be had, too.
 
 use super::{bind, server};
 use crate::clock::SystemClock;
@@ -13,13 +14,22 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The sandbox connector.
 #[derive(Clone, Debug)]
 pub struct Sandbox {
     url: Uri,
-    ledger: Arc<Mutex<Vec<Effect>>>,
+    psp: Arc<Mutex<Psp>>,
+}
+
+/// What the PSP behind it remembers.
+#[derive(Debug, Default)]
+struct Psp {
+    ledger: Vec<Effect>,
+    /// The answer on record for each key; `None` where keys mean nothing to it.
+    answers: Option<HashMap<String, &'static str>>,
 }
 
 /// Something that the PSP did.
@@ -72,9 +82,20 @@ enum Behaviour {
 impl Sandbox {
     /// Starts a sandbox that lives as long as the process.
     pub async fn start() -> Result<Self, BoxError> {
+        Self::with(Psp::default()).await
+    }
+
+    /// As [`Sandbox::start`], but whatever comes again with the same
+    /// `Idempotency-Key` has no effect, and is answered what the PSP did or
+    /// refused to do the first time, however that was answered then.
+    pub async fn start_honouring_keys() -> Result<Self, BoxError> {
+        Self::with(Psp { answers: Some(HashMap::new()), ..Psp::default() }).await
+    }
+
+    async fn with(psp: Psp) -> Result<Self, BoxError> {
         let listener = bind().await?;
         let url = format!("http://{}", listener.local_addr()?).parse()?;
-        let sandbox = Self { url, ledger: Arc::default() };
+        let sandbox = Self { url, psp: Arc::new(Mutex::new(psp)) };
         let connector = sandbox.clone();
         tokio::spawn(server::accept(listener, move |request| {
             let connector = connector.clone();
@@ -90,7 +111,11 @@ impl Sandbox {
 
     /// What the PSP really did, in order.
     pub fn ledger(&self) -> Vec<Effect> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.psp().ledger.clone()
+    }
+
+    fn psp(&self) -> MutexGuard<'_, Psp> {
+        self.psp.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An error closes the connection.
@@ -112,9 +137,12 @@ impl Sandbox {
         let Some(action) = actions.into_iter().next() else {
             return answered(StatusCode::BAD_REQUEST, &error("RequiredField"));
         };
-        let (acts, behaviour) = behaviour(action.merchant_reference.as_deref());
-        if acts {
-            self.act(payment_id, action, idempotency_key);
+        let (outcome, behaviour) = behaviour(action.merchant_reference.as_deref());
+        if let Some(outcome) = outcome {
+            let recorded = self.psp().act(payment_id, action, idempotency_key, outcome);
+            if let Some(answer) = recorded {
+                return answered(StatusCode::OK, answer);
+            }
         }
         match behaviour {
             Behaviour::Answer(status, body) => answered(status, body),
@@ -122,38 +150,63 @@ impl Sandbox {
             Behaviour::Drop => Err("the sandbox was told to close the connection".into()),
         }
     }
+}
 
-    fn act(&self, payment_id: String, action: Action, idempotency_key: Option<String>) {
-        let effect = Effect {
-            payment_id,
-            action: action.action,
-            cent_amount: action.amount.cent_amount,
-            currency_code: action.amount.currency_code,
-            idempotency_key,
-            at: format_time(SystemClock.now()),
-        };
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner).push(effect);
+impl Psp {
+    /// Does what is asked, unless it refuses to, or has an answer on record for
+    /// the key: that one, then.
+    fn act(
+        &mut self,
+        payment_id: String,
+        action: Action,
+        idempotency_key: Option<String>,
+        outcome: &'static str,
+    ) -> Option<&'static str> {
+        if let (Some(answers), Some(key)) = (&mut self.answers, &idempotency_key) {
+            if let Some(answer) = answers.get(key) {
+                return Some(answer);
+            }
+            answers.insert(key.clone(), outcome);
+        }
+        if outcome != REJECTED {
+            self.ledger.push(Effect {
+                payment_id,
+                action: action.action,
+                cent_amount: action.amount.cent_amount,
+                currency_code: action.amount.currency_code,
+                idempotency_key,
+                at: format_time(SystemClock.now()),
+            });
+        }
+        None
     }
 }
 
-/// Whether the PSP acts, and what the connector then does.
-fn behaviour(merchant_reference: Option<&str>) -> (bool, Behaviour) {
+const APPROVED: &str = r#"{"outcome":"approved"}"#;
+const RECEIVED: &str = r#"{"outcome":"received"}"#;
+const REJECTED: &str = r#"{"outcome":"rejected"}"#;
+
+/// What the PSP says to it, if it is asked at all, and what the connector then
+/// does.
+fn behaviour(merchant_reference: Option<&str>) -> (Option<&'static str>, Behaviour) {
     let ok = |body| Behaviour::Answer(StatusCode::OK, body);
     match merchant_reference {
-        Some("sandbox:rejected") => (false, ok(r#"{"outcome":"rejected"}"#)),
-        Some("sandbox:received") => (true, ok(r#"{"outcome":"received"}"#)),
-        Some("sandbox:timeout") => (true, Behaviour::Silence),
-        Some("sandbox:drop") => (true, Behaviour::Drop),
-        Some("sandbox:error") => (true, Behaviour::Answer(StatusCode::INTERNAL_SERVER_ERROR, "{}")),
-        Some("sandbox:garbage") => (true, ok("<html>It works!</html>")),
+        Some("sandbox:rejected") => (Some(REJECTED), ok(REJECTED)),
+        Some("sandbox:received") => (Some(RECEIVED), ok(RECEIVED)),
+        Some("sandbox:timeout") => (Some(APPROVED), Behaviour::Silence),
+        Some("sandbox:drop") => (Some(APPROVED), Behaviour::Drop),
+        Some("sandbox:error") => {
+            (Some(APPROVED), Behaviour::Answer(StatusCode::INTERNAL_SERVER_ERROR, "{}"))
+        }
+        Some("sandbox:garbage") => (Some(APPROVED), ok("<html>It works!</html>")),
         Some("sandbox:refuse") => (
-            false,
+            None,
             Behaviour::Answer(
                 StatusCode::BAD_REQUEST,
                 r#"{"statusCode":400,"message":"refused","errors":[{"code":"InvalidField","message":"refused"}]}"#,
             ),
         ),
-        Some(_) | None => (true, ok(r#"{"outcome":"approved"}"#)),
+        Some(_) | None => (Some(APPROVED), ok(APPROVED)),
     }
 }
 

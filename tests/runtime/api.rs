@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use uuid::Uuid;
 
 /// What the function posted: a response, or the report of an error.
@@ -26,17 +26,21 @@ pub struct Invocation {
 pub struct RuntimeApi {
     queue: tokio::sync::Mutex<mpsc::UnboundedReceiver<Invocation>>,
     waiting: Mutex<HashMap<String, oneshot::Sender<Posted>>>,
+    /// Told when the function asks for its next event.
+    pub ready: Notify,
 }
 
 impl RuntimeApi {
     /// Serves what comes out of `queue`, and says where.
-    pub async fn start(queue: mpsc::UnboundedReceiver<Invocation>) -> String {
-        let api = Arc::new(Self { queue: queue.into(), waiting: Mutex::default() });
+    pub async fn start(queue: mpsc::UnboundedReceiver<Invocation>) -> (Arc<Self>, String) {
+        let (waiting, ready) = (Mutex::default(), Notify::new());
+        let api = Arc::new(Self { queue: queue.into(), waiting, ready });
+        let served = Arc::clone(&api);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let api = Arc::clone(&api);
+                let api = Arc::clone(&served);
                 let answer = service_fn(move |request| {
                     let api = Arc::clone(&api);
                     async move { Ok::<_, Infallible>(api.answer(request).await) }
@@ -44,7 +48,7 @@ impl RuntimeApi {
                 tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
             }
         });
-        address
+        (api, address)
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
@@ -67,6 +71,7 @@ impl RuntimeApi {
 
     /// Waits for the next event, for as long as it takes.
     async fn next(&self) -> Response<Full<Bytes>> {
+        self.ready.notify_one();
         let Some(invocation) = self.queue.lock().await.recv().await else {
             return status(StatusCode::GONE);
         };

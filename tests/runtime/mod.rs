@@ -2,14 +2,16 @@
 //! as that function: with the embedded emulator as DynamoDB and the sandbox as
 //! connector.
 //!
-//! The process is started once and never again. An invocation that ends it
-//! fails its test.
+//! The process of a [`Lambda`] is started once and never again: an invocation
+//! that ends it fails its test. A [`function::Function`] may die.
 
+#![allow(dead_code, reason = "each suite uses its part of this")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot start has failed")]
 #![allow(clippy::panic, reason = "that is how a test fails")]
 
 mod api;
 pub mod events;
+pub mod function;
 
 use crate::support::Reply;
 use api::{Invocation, RuntimeApi};
@@ -52,7 +54,8 @@ impl Lambda {
         emulator::ensure_table(&client, "payments").await.unwrap();
         let sandbox = Sandbox::start().await.unwrap();
         let (invocations, queue) = mpsc::unbounded_channel();
-        let process = command(&RuntimeApi::start(queue).await)
+        let (_, runtime_api) = RuntimeApi::start(queue).await;
+        let process = command(env!("CARGO_BIN_EXE_payment-intents"), &runtime_api)
             .envs(environment(&dynamodb.endpoint_url.unwrap(), &sandbox.url().to_string()))
             .envs(variables.iter().copied())
             .stdout(Stdio::null())
@@ -137,14 +140,14 @@ impl Lambda {
 
 /// What becomes of the process when an operator says only this.
 pub async fn ended(variables: &[(&str, &str)]) -> Output {
-    let mut command = command("127.0.0.1:9");
+    let mut command = command(env!("CARGO_BIN_EXE_payment-intents"), "127.0.0.1:9");
     let output = command.envs(variables.iter().copied()).output();
     timeout(PATIENCE, output).await.expect("it ends").unwrap()
 }
 
 /// The binary, knowing nothing but what Lambda tells every function.
-fn command(runtime_api: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_payment-intents"));
+fn command(binary: &str, runtime_api: &str) -> Command {
+    let mut command = Command::new(binary);
     command.env_clear().kill_on_drop(true).env("AWS_LAMBDA_RUNTIME_API", runtime_api).envs([
         ("AWS_LAMBDA_FUNCTION_NAME", "payment-intents"),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),

@@ -64,7 +64,8 @@ struct Ran {
 }
 
 /// Every schedule of `plan`, depth first; equal states are gone on from once.
-pub fn exhaust(plan: &Plan, known: &mut HashSet<u64>, most: usize) -> Result<(), Box<Failure>> {
+/// Says whether that was all, or whether there were more than `most` states.
+pub fn exhaust(plan: &Plan, known: &mut HashSet<u64>, most: usize) -> Result<bool, Box<Failure>> {
     let mut choices: Vec<usize> = Vec::new();
     let limit = known.len().saturating_add(most);
     loop {
@@ -81,8 +82,11 @@ pub fn exhaust(plan: &Plan, known: &mut HashSet<u64>, most: usize) -> Result<(),
                 break;
             }
         }
-        if choices.is_empty() || known.len() >= limit {
-            return Ok(());
+        if choices.is_empty() {
+            return Ok(true);
+        }
+        if known.len() >= limit {
+            return Ok(false);
         }
     }
 }

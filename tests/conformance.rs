@@ -1,0 +1,182 @@
+//! The simulator's model of the store and the real store, driven by the same
+//! random operations, end in the same items and give the same answers: what the
+//! simulator proves over the one holds over the other.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot start has failed; the model is shared with the simulator"
+)]
+
+#[path = "support/dynamo.rs"]
+mod dynamo;
+#[path = "support/payments.rs"]
+mod payments;
+#[path = "simulation/world.rs"]
+mod world;
+
+use dynamo::{Table, table};
+use payment_intents::payment::{Nonce, Payment, Settlement, Timestamp};
+use payment_intents::ports::{ReplaceError, ReserveError, Store};
+use payments::{any_action, any_outcome, id};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use uuid::Uuid;
+use world::{Answer, Op, Tier, World};
+
+/// How many operations a run of the suite compares, at the least.
+const OPERATIONS: u32 = 10_000;
+const LENGTH: u32 = 50;
+
+/// What somebody does to the Payment, perhaps over an old view of it.
+#[derive(Clone, Debug)]
+enum Operation {
+    Reserve(u8, payment_intents::payment::Action),
+    /// The holder of the slot settles, or (`false`) somebody who only knows.
+    Settle(u8, payment_intents::payment::Outcome, bool),
+    Expire,
+    Resume(u8),
+    LookAgain(u8),
+    Withdraw(u8),
+    /// The last write once more, as the network may deliver it.
+    Again,
+}
+
+fn any_operation() -> impl Strategy<Value = Operation> {
+    prop_oneof![
+        6 => (0_u8..6, any_action()).prop_map(|(key, action)| Operation::Reserve(key, action)),
+        6 => (0_u8..6, any_outcome(), any::<bool>())
+            .prop_map(|(key, outcome, holds)| Operation::Settle(key, outcome, holds)),
+        2 => Just(Operation::Expire),
+        1 => (0_u8..6).prop_map(Operation::Resume),
+        1 => (0_u8..6).prop_map(Operation::LookAgain),
+        1 => (0_u8..6).prop_map(Operation::Withdraw),
+        2 => Just(Operation::Again),
+    ]
+}
+
+#[test]
+fn the_model_and_the_real_store_do_the_same() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let table = runtime.block_on(table());
+    let cases = OPERATIONS / LENGTH;
+    let length = usize::try_from(LENGTH).unwrap();
+    let steps = prop::collection::vec((any_operation(), any::<bool>()), length);
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    TestRunner::new(config)
+        .run(&(any::<bool>(), steps), |(captured, steps)| {
+            runtime.block_on(compare(&table, captured, &steps))
+        })
+        .unwrap();
+}
+
+async fn compare(
+    table: &Table,
+    captured: bool,
+    steps: &[(Operation, bool)],
+) -> Result<(), TestCaseError> {
+    let mut model = World::new(Tier::Opaque, captured);
+    model.payment.key.id =
+        payment_intents::payment::PaymentId::parse(&Uuid::new_v4().to_string()).unwrap();
+    table.store.create(&model.payment).await.unwrap();
+    let (mut older, mut last) = (model.payment.clone(), None);
+    for (index, (operation, is_stale)) in steps.iter().enumerate() {
+        model.now = model.now.plus_ms(10_000);
+        let seen = if *is_stale { older.clone() } else { model.payment.clone() };
+        older = model.payment.clone();
+        let op = match operation {
+            Operation::Again => last.clone(),
+            other => asked(other, &seen, model.now, index as u128),
+        };
+        let Some(op) = op else { continue };
+        same_answer(table, &mut model, &op).await?;
+        let stored = table.store.get(&model.payment.key).await.unwrap();
+        prop_assert_eq!(stored.as_ref(), Some(&model.payment), "after {}", op.name());
+        let listed = listed_at(table, &model.payment).await;
+        prop_assert_eq!(listed, model.recover_at, "index after {}", op.name());
+        last = Some(op);
+    }
+    prop_assert_eq!(model.violation, None);
+    Ok(())
+}
+
+/// The call to the store that the operation comes to over what was seen.
+fn asked(operation: &Operation, seen: &Payment, now: Timestamp, nonce: u128) -> Option<Op> {
+    let transaction = |key: &u8| id(&format!("key-{key}"));
+    let next = match operation {
+        Operation::Reserve(key, action) => {
+            let mut asked =
+                payments::reservation(&format!("key-{key}"), nonce, action.clone(), now);
+            asked.key = seen.key.clone();
+            return Some(Op::Reserve(asked));
+        }
+        Operation::Settle(key, outcome, holds) => {
+            let slot = seen.in_flight.as_ref().filter(|_| *holds);
+            let settled = match slot {
+                Some(slot) => seen.settle(&slot.transaction, &slot.nonce, *outcome, now),
+                None => seen.settle(&transaction(key), &Nonce::new(u128::MAX), *outcome, now),
+            };
+            match settled.unwrap() {
+                Settlement::Changed(next) => *next,
+                Settlement::Unchanged(_) | Settlement::Gone => return None,
+            }
+        }
+        Operation::Expire => seen.expire(now.plus_ms(60_000))?,
+        Operation::Resume(key) => {
+            let lease = now.plus_ms(33_000);
+            seen.resume(&transaction(key), Nonce::new(nonce), now, lease).ok()?
+        }
+        Operation::LookAgain(key) => {
+            let open = seen.transactions.get(&transaction(key)).filter(|open| open.is_open())?;
+            seen.look_again(&open.id, now, now)
+        }
+        Operation::Withdraw(key) => {
+            let action = payments::capture(1);
+            let mut asked = payments::reservation(&format!("key-{key}"), nonce, action, now);
+            asked.key = seen.key.clone();
+            seen.withdraw(&asked, now).unwrap()
+        }
+        Operation::Again => return None,
+    };
+    Some(Op::Replace(seen.clone().into(), next.into()))
+}
+
+async fn same_answer(table: &Table, model: &mut World, op: &Op) -> Result<(), TestCaseError> {
+    match (op, model.execute(op)) {
+        (Op::Reserve(asked), Answer::Reserved(expected, _)) => {
+            match (table.store.reserve(asked).await, expected) {
+                (Ok(reserved), Ok(expected)) => prop_assert_eq!(reserved, *expected),
+                (Err(ReserveError::Refused { found, .. }), Err(expected)) => {
+                    prop_assert_eq!(found, expected);
+                }
+                (real, model) => prop_assert!(false, "{real:?} but {model:?}"),
+            }
+        }
+        (Op::Replace(from, to), Answer::Replaced(expected)) => {
+            match (table.store.replace(from, to).await, expected) {
+                (Ok(()), Ok(())) => {}
+                (Err(ReplaceError::Changed(found)), Err(expected)) => {
+                    prop_assert_eq!(found, expected);
+                }
+                (real, model) => prop_assert!(false, "{real:?} but {model:?}"),
+            }
+        }
+        (op, answer) => prop_assert!(false, "{op:?} was answered {answer:?}"),
+    }
+    Ok(())
+}
+
+/// When the item says that recovery should look.
+async fn listed_at(table: &Table, payment: &Payment) -> Option<Timestamp> {
+    use aws_sdk_dynamodb::types::AttributeValue::S;
+    let get = table.client.get_item().table_name(&table.name).consistent_read(true);
+    let get = get.key("pk", S(payment.key.to_string())).key("sk", S("payment".to_owned()));
+    let item = get.send().await.unwrap().item?;
+    let at = item.get("recover_at")?.as_n().unwrap().parse().unwrap();
+    Some(Timestamp::from_ms(at))
+}

@@ -1,0 +1,257 @@
+//! The real thing under `kill -9`: two processes of the Lambda and one of the
+//! recovery on one table, clients that repeat what they may, and two sandbox
+//! PSPs, one of which honours keys. Whatever is killed, nothing is lost, and
+//! nothing happens twice.
+//!
+//! `CRASH_SECONDS=N` is how long processes are killed (30), `CRASH_SEED=N`
+//! repeats the choices of an earlier run, as far as timing lets it.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "that is how a test fails")]
+#![allow(clippy::indexing_slicing, reason = "that is how a test fails")]
+#![allow(clippy::arithmetic_side_effects, reason = "an overflow fails the test, too")]
+#![allow(unreachable_pub, reason = "the modules of a suite are its own")]
+
+#[path = "crash/audit.rs"]
+mod audit;
+#[path = "crash/clients.rs"]
+mod clients;
+#[path = "support/dynamo.rs"]
+mod dynamo;
+#[path = "crash/random.rs"]
+mod random;
+mod runtime;
+mod support;
+
+use audit::Audit;
+use clients::{Clients, Interface};
+use dynamo::{Fault, Shim};
+use payment_intents::clock::SystemClock;
+use payment_intents::dynamodb::DynamoStore;
+use payment_intents::http::registrations;
+use payment_intents::local::emulator;
+use payment_intents::local::sandbox::Sandbox;
+use payment_intents::payment::{Payment, PaymentId, PaymentKey, ProjectKey, State};
+use payment_intents::ports::{Clock, Store};
+use random::Random;
+use runtime::function::Function;
+use serde_json::{Value, json};
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::time::{sleep, timeout};
+
+/// How long an invocation of the Lambda may take. A lease runs 5 s longer.
+const DEADLINE_MS: u64 = 6_000;
+
+/// And one of the recovery, which begins nothing new in its last 5 s.
+const RECOVERY_DEADLINE_MS: u64 = 8_000;
+
+/// How long recovery has, once nobody is killed any more.
+const QUIET: Duration = Duration::from_secs(20);
+
+const PAYMENTS: u64 = 48;
+const CLIENTS: u64 = 6;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_killed_nothing_is_lost_and_nothing_happens_twice() {
+    let killing = Duration::from_secs(variable("CRASH_SECONDS").unwrap_or(30));
+    let seed = variable("CRASH_SEED").unwrap_or_else(|| SystemClock.now().ms());
+    say(&format!("crash: seed {seed}, {} s", killing.as_secs()));
+    let directory = tempfile::tempdir().unwrap();
+    let world = Arc::new(World::start(directory.path(), seed).await);
+    let until = Instant::now() + killing;
+
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|number| {
+            let (world, random) = (Arc::clone(&world), Random::new(seed, number));
+            tokio::spawn(async move { world.clients.work(&world.lambdas, random, until).await })
+        })
+        .collect();
+    let recovery = tokio::spawn(recover(Arc::clone(&world), until));
+    tokio::spawn(lose_answers_of_the_table(Arc::clone(&world), Random::new(seed, 100)));
+    let kills = kill(&world, Random::new(seed, 101), until).await;
+
+    for client in clients {
+        client.await.unwrap();
+    }
+    let recovered = recovery.await.unwrap();
+    let audit = Audit::of(&world).await;
+    let leases = leases_ran_out(directory.path());
+    say(&format!(
+        "crash: {kills} kills, {leases} leases ran out, {recovered} recovered, {} actions, {}",
+        audit.actions,
+        audit.summary()
+    ));
+    if !audit.findings().is_empty() {
+        panic!("{}\nThe logs are in {:?}.", audit.findings(), directory.keep());
+    }
+    let was_cut = leases > 0 || killing < Duration::from_secs(20);
+    assert!(audit.effects > 0 && was_cut, "that was no test");
+}
+
+/// Everything there is.
+struct World {
+    lambdas: [Function; 2],
+    recovery: Function,
+    clients: Clients,
+    honours_keys: Sandbox,
+    knows_no_keys: Sandbox,
+    store: DynamoStore,
+    table: Shim,
+}
+
+impl World {
+    async fn start(directory: &Path, seed: u64) -> Self {
+        let emulator = emulator::start(Some(&directory.join("payments.db"))).await.unwrap();
+        let client = emulator.clone().client();
+        emulator::ensure_table(&client, "payments").await.unwrap();
+        let store = DynamoStore::new(client, "payments".to_owned());
+        let honours_keys = Sandbox::start_honouring_keys().await.unwrap();
+        let knows_no_keys = Sandbox::start().await.unwrap();
+        let table = Shim::start(&emulator.endpoint_url.unwrap()).await;
+        let connectors = json!({
+            Interface::HonoursKeys.name():
+                {"url": honours_keys.url().to_string(), "resend": "sameKey"},
+            Interface::KnowsNoKeys.name():
+                {"url": knows_no_keys.url().to_string(), "resend": "never"},
+        });
+        let environment = [
+            ("PAYMENTS_TABLE", "payments".to_owned()),
+            ("CONNECTORS", connectors.to_string()),
+            ("AUTH", "gateway".to_owned()),
+            ("AWS_ENDPOINT_URL_DYNAMODB", table.url.clone()),
+        ];
+        let lambda = env!("CARGO_BIN_EXE_payment-intents");
+        let recovery = env!("CARGO_BIN_EXE_recovery");
+        let start = |binary, log| Function::start(binary, &environment, directory.join(log));
+        let world = Self {
+            lambdas: [start(lambda, "lambda-1.log").await, start(lambda, "lambda-2.log").await],
+            recovery: start(recovery, "recovery.log").await,
+            clients: Clients::default(),
+            honours_keys,
+            knows_no_keys,
+            store,
+            table,
+        };
+        world.authorize_payments(Random::new(seed, 102)).await;
+        world
+    }
+
+    async fn authorize_payments(&self, mut random: Random) {
+        let now = SystemClock.now();
+        let draft = |number| {
+            let amount =
+                json!({"centAmount": 10_000 + random.below(100_000), "currencyCode": "EUR"});
+            let interface = Interface::of(number).name();
+            json!({
+                "id": payment_id(number),
+                "amountPlanned": amount,
+                "paymentMethodInfo": {"paymentInterface": interface},
+                "transactions": [{"type": "Authorization", "state": "Success", "amount": amount}],
+            })
+        };
+        let drafts = Value::from((0..PAYMENTS).map(draft).collect::<Vec<_>>()).to_string();
+        for registration in registrations(&drafts, &key(0).project, now).unwrap() {
+            let payment = Payment::register(registration, now).unwrap();
+            self.store.create(&payment).await.unwrap();
+        }
+    }
+
+    /// The Payment of that number, as it is now.
+    async fn payment(&self, number: u64) -> Payment {
+        self.store.get(&key(number)).await.unwrap().unwrap()
+    }
+
+    /// Whether recovery still has something to do about it that it can do now.
+    async fn is_unsettled(&self, number: u64) -> bool {
+        let payment = self.payment(number).await;
+        let resolvable = Interface::of(number) == Interface::HonoursKeys;
+        payment.in_flight.is_some()
+            || payment.open_transactions().any(|open| match open.state {
+                State::Initial => true,
+                State::Unknown => resolvable,
+                State::Pending | State::Success | State::Failure => false,
+            })
+    }
+
+    async fn is_settled(&self) -> bool {
+        for number in 0..PAYMENTS {
+            if self.is_unsettled(number).await {
+                return false;
+            }
+        }
+        self.clients.are_all_told()
+    }
+}
+
+fn payment_id(number: u64) -> String {
+    format!("payment-{number}")
+}
+
+fn key(number: u64) -> PaymentKey {
+    PaymentKey {
+        project: ProjectKey::parse("demo").unwrap(),
+        id: PaymentId::parse(&payment_id(number)).unwrap(),
+    }
+}
+
+/// Kills one process after the other, most often soon after an event was handed
+/// to it.
+async fn kill(world: &World, mut random: Random, until: Instant) -> u64 {
+    let victims = [&world.lambdas[0], &world.lambdas[1], &world.recovery];
+    let mut kills = 0;
+    while Instant::now() < until {
+        sleep(Duration::from_millis(random.below(250))).await;
+        let victim = random.one_of(&victims);
+        let _ = timeout(Duration::from_secs(1), victim.handed_out.notified()).await;
+        sleep(Duration::from_millis(random.below(30))).await;
+        victim.crash().await;
+        kills += 1;
+    }
+    kills
+}
+
+/// Runs recovery again and again, until there is nothing more to do for it, or
+/// its time is up. Says how much it found out.
+async fn recover(world: Arc<World>, killed_until: Instant) -> u64 {
+    let mut resolved = 0;
+    while Instant::now() < killed_until || !world.is_settled().await {
+        if let Some(Ok(report)) = world.recovery.invoke(RECOVERY_DEADLINE_MS, "{}".to_owned()).await
+        {
+            let report: Value = serde_json::from_slice(&report).unwrap();
+            resolved += report["resolved"].as_u64().unwrap();
+        }
+        if Instant::now() > killed_until + QUIET {
+            break;
+        }
+        sleep(Duration::from_millis(500)).await;
+    }
+    resolved
+}
+
+/// Now and then a write happens whose answer nobody gets, or does not arrive.
+async fn lose_answers_of_the_table(world: Arc<World>, mut random: Random) {
+    loop {
+        sleep(Duration::from_millis(random.below(200))).await;
+        world.table.plan(&[random.one_of(&[Fault::LostAnswer, Fault::Lost])]);
+    }
+}
+
+/// How often a process was killed between the two writes of a transaction, by
+/// what the others logged of it.
+fn leases_ran_out(directory: &Path) -> usize {
+    let log = |name| std::fs::read_to_string(directory.join(name)).unwrap();
+    let logs = ["lambda-1.log", "lambda-2.log", "recovery.log"].map(log).concat();
+    logs.matches("a lease ran out").count()
+}
+
+fn variable(name: &str) -> Option<u64> {
+    #[allow(clippy::disallowed_methods, reason = "says how long the suite runs")]
+    std::env::var(name).ok().map(|value| value.parse().unwrap())
+}
+
+/// Past the harness, which shows only what a test printed that failed.
+fn say(line: &str) {
+    std::io::stdout().write_all(format!("{line}\n").as_bytes()).unwrap();
+}
