@@ -103,7 +103,8 @@ impl<K: Clock> Connector for HttpConnector<K> {
         match self.transport.exchange(request, time, ANSWER_BYTES_MAX, self.clock.now()).await {
             Ok(answer) => {
                 self.forget_token(&settings.authorization, answer.status).await;
-                answer::verdict(answer.status, &answer.body, settings.policy.rejected)
+                let is_first = call.attempt == 1;
+                answer::verdict(answer.status, &answer.body, settings.policy.rejected, is_first)
             }
             Err(NotAnswered::NeverSent(error)) => Err(ConnectorError::NeverExecuted(error)),
             Err(NotAnswered::Lost(error)) => Err(ConnectorError::OutcomeUnknown(error)),
@@ -111,7 +112,9 @@ impl<K: Clock> Connector for HttpConnector<K> {
     }
 
     async fn look_up(&self, served: &Served, deadline: Timestamp) -> Result<Vec<Seen>, BoxError> {
-        let platform = self.settings(served)?.platform.as_ref().ok_or(Unserved::NoPlatform)?;
+        let settings = self.settings(served)?;
+        let platform = settings.platform.as_ref().ok_or(Unserved::NoPlatform)?;
+        let deadline = deadline.min(self.clock.now().plus_ms(settings.timeout_ms));
         let bearer = self.bearer(&platform.authorization, None, deadline).await?;
         let request = platform::request(platform, served, bearer)?;
         let time = self.time_until(deadline);

@@ -176,7 +176,11 @@ impl Store for DynamoStore {
                 .limit(i32::try_from(most).unwrap_or(i32::MAX));
             let page = query.send().await.map_err(unavailable)?;
             for entry in page.items() {
-                found.push(item::index_entry(entry)?);
+                match item::index_entry(entry) {
+                    Ok(entry) => found.push(entry),
+                    // One that is nobody's must not hide the others.
+                    Err(error) => tracing::error!(%error, "an entry of the recovery index"),
+                }
             }
         }
         found.sort_by_key(|(recover_at, _)| *recover_at);

@@ -166,8 +166,8 @@ pub struct Seen {
     pub state: State,
     /// How much it moves.
     pub amount: Money,
-    /// When it was written there.
-    pub timestamp: Timestamp,
+    /// When it was written there, if that is said: it need not be.
+    pub timestamp: Option<Timestamp>,
 }
 
 /// One request to a connector.

@@ -217,13 +217,20 @@ impl Transaction {
 /// nothing.
 fn shown(payment: &Payment, id: &TransactionId, seen: &[Seen], policy: Policy) -> Option<Outcome> {
     let open = payment.transactions.get(id)?;
+    let alike = |seen: &&Seen| seen.kind == open.kind && seen.amount == open.amount;
+    // Nobody knows whose it is.
+    if seen.iter().filter(alike).any(|seen| seen.timestamp.is_none()) {
+        return None;
+    }
     let happened = claimed(payment, open, seen, State::Success, &[State::Success, State::Pending]);
     if let Some(theirs) = happened {
         let is_done = theirs.state == State::Success;
         return Some(if is_done { Outcome::Approved } else { Outcome::Received });
     }
-    let failed = claimed(payment, open, seen, State::Failure, &[State::Failure]).is_some();
     let trusted = policy.rejected == Rejections::Final || Mutant::TrustShownFailures.is_on();
+    // Where failures are not trusted, none of ours came to one that is shown.
+    let settled = if trusted { State::Failure } else { State::Unknown };
+    let failed = claimed(payment, open, seen, settled, &[State::Failure]).is_some();
     let begun = claimed(payment, open, seen, State::Initial, &[State::Initial]).is_some();
     let proof = policy.absence == Absence::Proof || Mutant::AbsenceIsProof.is_on();
     let absent = open.state == State::Unknown && proof && !failed && !begun;
@@ -255,12 +262,19 @@ fn claimed<'a>(
         .filter(|theirs| states.contains(&theirs.state))
         .collect();
     theirs.sort_by_key(|theirs| theirs.timestamp);
+    // What was registered here happened elsewhere before, whenever that was.
+    let began = |ours: &Transaction, theirs: &Seen| {
+        let since = Some(ours.timestamp.minus_ms(CLOCKS_DIFFER_MS));
+        (ours.timestamp <= payment.created_at || theirs.timestamp >= since)
+            && (!Mutant::ClaimTwice.is_on() || ours.id == open.id)
+    };
+    theirs.retain(|theirs| {
+        let claims = |ours: &&Transaction| ours.state == settled && began(ours, theirs);
+        let claimed = (theirs.state == settled).then(|| ours.iter().rposition(claims)).flatten();
+        claimed.map(|at| ours.remove(at)).is_none()
+    });
     for theirs in theirs {
-        let began = |ours: &&Transaction| {
-            ours.timestamp <= theirs.timestamp.plus_ms(CLOCKS_DIFFER_MS)
-                && (!Mutant::ClaimTwice.is_on() || ours.id == open.id)
-        };
-        if let Some(claims) = ours.iter().rposition(began)
+        if let Some(claims) = ours.iter().rposition(|ours| began(ours, theirs))
             && ours.remove(claims).id == open.id
         {
             return Some(theirs);

@@ -15,11 +15,13 @@ const AFTER_LOOKING: &[&str] = &["InvalidOperation", "ResourceNotFound"];
 
 /// Reads a complete answer. From a connector whose `rejected` is unproven, no
 /// error proves anything either: some pass on as their own what went wrong after
-/// they acted.
+/// they acted. To a later attempt, that the Payment does not allow it may be the
+/// work of the first.
 pub(super) fn verdict(
     status: StatusCode,
     body: &[u8],
     rejected: Rejections,
+    is_first: bool,
 ) -> Result<Verdict, ConnectorError> {
     if status.is_success() {
         return outcome(body).map_err(ConnectorError::OutcomeUnknown);
@@ -36,7 +38,9 @@ pub(super) fn verdict(
         StatusCode::NOT_FOUND if answered.are(&["ResourceNotFound"]) => {
             Err(ConnectorError::NeverExecuted(answered.into()))
         }
-        StatusCode::BAD_REQUEST if answered.are(&["InvalidOperation"]) => Ok(Verdict::Rejected),
+        StatusCode::BAD_REQUEST if is_first && answered.are(&["InvalidOperation"]) => {
+            Ok(Verdict::Rejected)
+        }
         _ => Err(ConnectorError::OutcomeUnknown(answered.into())),
     }
 }
@@ -95,8 +99,9 @@ mod tests {
     use super::*;
 
     /// What an answer counts as, in a word.
-    fn counts(status: u16, body: &str, rejected: Rejections) -> &'static str {
-        match verdict(StatusCode::from_u16(status).unwrap(), body.as_bytes(), rejected) {
+    fn counts(status: u16, body: &str, rejected: Rejections, is_first: bool) -> &'static str {
+        let status = StatusCode::from_u16(status).unwrap();
+        match verdict(status, body.as_bytes(), rejected, is_first) {
             Ok(Verdict::Approved) => "approved",
             Ok(Verdict::Received) => "received",
             Ok(Verdict::Rejected) => "rejected",
@@ -139,10 +144,19 @@ mod tests {
             (500, r#"{"errors":[{"code":"InvalidField"}]}"#, "unknown"),
             (503, "", "unknown"),
         ] {
-            assert_eq!(counts(status, body, Rejections::Final), expected, "{status} {body}");
+            assert_eq!(counts(status, body, Rejections::Final, true), expected, "{status} {body}");
             // Where "no" is unproven, an error is no proof either.
             let unproven = if status < 300 { expected } else { "unknown" };
-            assert_eq!(counts(status, body, Rejections::Unproven), unproven, "{status} {body}");
+            let counted = counts(status, body, Rejections::Unproven, true);
+            assert_eq!(counted, unproven, "{status} {body}");
         }
+    }
+
+    #[test]
+    fn a_later_attempt_may_be_refused_because_of_the_first() {
+        let refused = r#"{"errors":[{"code":"InvalidOperation"}]}"#;
+        assert_eq!(counts(400, refused, Rejections::Final, false), "unknown");
+        let rejected = r#"{"outcome":"rejected"}"#;
+        assert_eq!(counts(200, rejected, Rejections::Final, false), "rejected");
     }
 }

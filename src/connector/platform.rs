@@ -32,7 +32,9 @@ pub(super) fn transactions(status: StatusCode, body: &[u8]) -> Result<Vec<Seen>,
     if status != StatusCode::OK {
         return Err(format!("the platform answered {status}").into());
     }
-    let payment: PaymentBody = serde_json::from_slice(body)?;
+    // What the reader says of it may repeat a part of it.
+    let payment: PaymentBody = serde_json::from_slice(body)
+        .map_err(|_| "the platform answered something else than a Payment")?;
     payment.transactions.into_iter().map(TransactionBody::seen).collect()
 }
 
@@ -47,7 +49,7 @@ struct TransactionBody {
     r#type: String,
     state: String,
     amount: AmountBody,
-    timestamp: String,
+    timestamp: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -64,7 +66,10 @@ impl TransactionBody {
             kind: transaction_kind(&self.r#type).ok_or("no such type of transaction")?,
             state: transaction_state(&self.state).ok_or("no such state of a transaction")?,
             amount: Money::new(self.amount.cent_amount, currency)?,
-            timestamp: parse_time(&self.timestamp).ok_or("no such time")?,
+            timestamp: self
+                .timestamp
+                .map(|time| parse_time(&time).ok_or("no such time"))
+                .transpose()?,
         })
     }
 }

@@ -371,7 +371,7 @@ impl World {
                 kind: shown.kind,
                 state: shown.state,
                 amount: shown.amount,
-                timestamp: shown.at,
+                timestamp: Some(shown.at),
             })
             .collect()
     }

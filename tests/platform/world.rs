@@ -1,0 +1,139 @@
+//! A service over a real table, with everything outside it scripted.
+
+use super::{Outside, Reply, Role, TestClock};
+use crate::dynamo::{Table, table};
+use crate::payments::{at, capture, id, key, registered, reservation};
+use payment_intents::connector::{ConnectorSettings, Connectors, HttpConnector};
+use payment_intents::dynamodb::DynamoStore;
+use payment_intents::payment::{
+    Action, Nonce, Payment, Reservation, State, Timestamp, TransactionKind,
+};
+use payment_intents::ports::{Absence, Clock, Lookup, Policy, Rejections, Resend, Store, Verdict};
+use payment_intents::recovery::Report;
+use payment_intents::service::{ActError, Done, Invocation, Request, Service};
+use std::sync::Arc;
+
+pub const MINUTE: u64 = 60_000;
+pub const AUTHORIZATION: &[(TransactionKind, State, u64)] =
+    &[(TransactionKind::Authorization, State::Success, 100)];
+pub const APPROVED: Done = Done { verdict: Verdict::Approved, replayed: false };
+
+pub const OPAQUE: Policy = Policy {
+    resend: Resend::Never,
+    rejected: Rejections::Final,
+    lookup: Lookup::None,
+    absence: Absence::Unproven,
+};
+pub const LIAR: Policy = Policy { rejected: Rejections::Unproven, ..OPAQUE };
+pub const KEYED: Policy =
+    Policy { resend: Resend::SameKey { window_ms: 1_200 * MINUTE }, ..OPAQUE };
+pub const SHOWS: Policy = Policy { lookup: Lookup::Payment, ..OPAQUE };
+pub const SHOWS_ALL: Policy = Policy { absence: Absence::Proof, ..SHOWS };
+pub const LIAR_SHOWS: Policy = Policy { rejected: Rejections::Unproven, ..SHOWS };
+pub const LIAR_SHOWS_ALL: Policy = Policy { rejected: Rejections::Unproven, ..SHOWS_ALL };
+
+pub type TestService = Service<DynamoStore, HttpConnector<TestClock>, TestClock>;
+
+pub struct World {
+    pub service: Arc<TestService>,
+    pub table: Table,
+    pub clock: TestClock,
+    pub outside: Outside,
+}
+
+impl World {
+    /// With one Payment, `p`, of which 100 are authorized.
+    pub async fn new(policy: Policy) -> Self {
+        Self::with(policy, |_| {}).await
+    }
+
+    pub async fn with(policy: Policy, change: impl FnOnce(&mut ConnectorSettings)) -> Self {
+        let clock = TestClock::at(at(60 * MINUTE));
+        let outside = Outside::start(clock.clone()).await;
+        let mut settings = outside.settings(policy);
+        change(&mut settings);
+        let table = table().await;
+        let connectors = Connectors::from([("*".to_owned(), settings)]);
+        let connector = HttpConnector::new(connectors, clock.clone()).unwrap();
+        let service = Service::new(table.store.clone(), connector, clock.clone()).into();
+        table.store.create(&registered("p", AUTHORIZATION)).await.unwrap();
+        Self { service, table, clock, outside }
+    }
+
+    pub async fn act(&self, transaction: &str, action: Action) -> Result<Done, ActError> {
+        self.act_on("p", transaction, action).await
+    }
+
+    pub async fn act_on(
+        &self,
+        payment: &str,
+        transaction: &str,
+        action: Action,
+    ) -> Result<Done, ActError> {
+        let request = Request {
+            key: key(payment),
+            transaction: id(transaction),
+            action,
+            merchant_reference: None,
+            invocation: Invocation {
+                nonce: nonce(),
+                deadline: self.clock.now().plus_ms(20_000),
+                correlation_id: "test".to_owned(),
+                bearer: None,
+            },
+        };
+        self.service.act(request).await
+    }
+
+    /// An action whose answer is lost.
+    pub async fn lose(&self, transaction: &str, action: Action) {
+        self.outside.next(Role::Connector, Reply::Drop);
+        let acted = self.act(transaction, action).await;
+        assert!(matches!(acted, Err(ActError::OutcomeUnknown { replayed: false })), "{acted:?}");
+    }
+
+    /// An invocation that dies between its two writes. Its lease runs for 33 s.
+    pub async fn crash(&self, payment: &str, transaction: &str, action: Action) {
+        let asked = reservation(transaction, nonce().bits(), action, self.clock.now());
+        self.table.store.reserve(&Reservation { key: key(payment), ..asked }).await.unwrap();
+    }
+
+    /// So many Payments whose invocation died.
+    pub async fn crashes(&self, count: usize) {
+        for n in 0..count {
+            let payment = format!("p{n}");
+            self.table.store.create(&registered(&payment, AUTHORIZATION)).await.unwrap();
+            self.crash(&payment, &format!("t{n}"), capture(60)).await;
+        }
+    }
+
+    pub async fn recover(&self) -> Report {
+        self.recover_within(20_000).await
+    }
+
+    pub async fn recover_within(&self, ms: u64) -> Report {
+        self.service.recover(self.clock.now().plus_ms(ms), nonce).await.unwrap()
+    }
+
+    pub async fn payment(&self) -> Payment {
+        self.table.store.get(&key("p")).await.unwrap().unwrap()
+    }
+
+    pub async fn state(&self, transaction: &str) -> Option<State> {
+        self.payment().await.transactions.get(&id(transaction)).map(|found| found.state)
+    }
+
+    pub async fn look_at(&self) -> Option<Timestamp> {
+        self.payment().await.recover_at()
+    }
+
+    /// The keys that the connector was sent, in order.
+    pub fn sent(&self) -> Vec<String> {
+        let asked = self.outside.asked(Role::Connector);
+        asked.iter().map(|asked| asked.header("idempotency-key").to_owned()).collect()
+    }
+}
+
+pub fn nonce() -> Nonce {
+    Nonce::new(uuid::Uuid::new_v4().as_u128())
+}

@@ -1,0 +1,375 @@
+//! What the platform shows: when it is asked, by whom, and what it proves.
+
+use crate::payments::{at, capture, eur, id, key, registered, reservation};
+use crate::platform::world::{
+    APPROVED, AUTHORIZATION, LIAR_SHOWS, LIAR_SHOWS_ALL, MINUTE, SHOWS, SHOWS_ALL, World,
+};
+use crate::platform::{Outside, Reply, Role, TestClock, shown, token, transaction};
+use futures_util::future::join_all;
+use payment_intents::connector::{Connectors, HttpConnector};
+use payment_intents::payment::{Outcome, Settlement, State, Timestamp, TransactionKind};
+use payment_intents::ports::{BoxError, Clock, Connector, Policy, Seen, Served, Store};
+use serde_json::{Value, json};
+
+fn charge(state: &str, amount: u64, at: Timestamp) -> Value {
+    transaction("Charge", state, (amount, "EUR"), at)
+}
+
+#[tokio::test]
+async fn an_outcome_is_looked_up_six_minutes_after_it_became_unclear_and_not_before() {
+    for crashed in [false, true] {
+        let world = World::new(SHOWS_ALL).await;
+        let mut unclear_since = world.clock.now();
+        if crashed {
+            world.crash("p", "t", capture(60)).await;
+            unclear_since = unclear_since.plus_ms(33_000);
+        } else {
+            world.lose("t", capture(60)).await;
+        }
+        for minute in 1..=5 {
+            world.clock.set(unclear_since.plus_ms(minute * MINUTE));
+            world.recover().await;
+        }
+        world.clock.set(unclear_since.plus_ms(6 * MINUTE - 1));
+        world.recover().await;
+        assert_eq!(world.outside.asked(Role::Platform).len(), 0);
+        assert_eq!(world.state("t").await, Some(State::Unknown));
+        world.clock.advance(1);
+        assert_eq!(world.recover().await.resolved, 1);
+        assert_eq!(world.outside.asked(Role::Platform).len(), 1);
+        assert_eq!(world.state("t").await, Some(State::Failure));
+        assert_eq!(world.payment().await.balances.capturable, eur(100));
+    }
+}
+
+#[tokio::test]
+async fn what_the_platform_shows_settles_what_it_proves_and_nothing_else() {
+    let now = at(60 * MINUTE);
+    let (soon, before) = (now.plus_ms(1_000), now.minus_ms(5_001));
+    let ours = |state| vec![charge(state, 60, soon)];
+    let other = |kind, amount| vec![transaction(kind, "Success", amount, soon)];
+    let mut untimed = ours("Success");
+    untimed[0].as_object_mut().unwrap().remove("timestamp");
+    let rows = [
+        // What is shown; what it proves where absence does not, and where it does.
+        (ours("Success"), State::Success, State::Success),
+        (ours("Pending"), State::Pending, State::Pending),
+        (ours("Initial"), State::Unknown, State::Unknown),
+        (ours("Failure"), State::Failure, State::Failure),
+        (vec![], State::Unknown, State::Failure),
+        (vec![charge("Success", 60, now.minus_ms(5_000))], State::Success, State::Success),
+        (vec![charge("Success", 60, before)], State::Unknown, State::Failure),
+        (vec![charge("Failure", 60, before)], State::Unknown, State::Failure),
+        (untimed, State::Unknown, State::Unknown),
+        ([ours("Failure"), ours("Success")].concat(), State::Success, State::Success),
+        (other("Charge", (59, "EUR")), State::Unknown, State::Failure),
+        (other("Charge", (60, "USD")), State::Unknown, State::Failure),
+        (other("Refund", (60, "EUR")), State::Unknown, State::Failure),
+        (other("Authorization", (60, "EUR")), State::Unknown, State::Failure),
+    ];
+    for (seen, unproven, proven) in rows {
+        let failed = seen == ours("Failure");
+        // A liar's failure is not one.
+        let of_liar = |state| if failed { State::Unknown } else { state };
+        for (policy, expected) in [
+            (SHOWS, unproven),
+            (SHOWS_ALL, proven),
+            (LIAR_SHOWS, of_liar(unproven)),
+            (LIAR_SHOWS_ALL, of_liar(proven)),
+        ] {
+            let world = World::new(policy).await;
+            world.lose("t", capture(60)).await;
+            world.outside.usually(Role::Platform, shown(&seen));
+            world.clock.advance(6 * MINUTE);
+            world.recover().await;
+            assert_eq!(world.state("t").await, Some(expected), "{policy:?}: {seen:?}");
+            let free = if expected == State::Failure { 100 } else { 40 };
+            assert_eq!(world.payment().await.balances.capturable, eur(free), "{seen:?}");
+            assert_eq!(world.sent(), ["t"]);
+        }
+    }
+}
+
+/// What became of a transaction of ours.
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    Approved,
+    Lost,
+    /// Lost, and found not to have happened.
+    Disproved,
+    /// Begun when the others are looked up, and not yet answered.
+    InFlight,
+}
+
+/// So many ms after the beginning, a capture of 30.
+type Ours<'a> = &'a [(u64, Fate)];
+/// What the platform has of them.
+type Theirs<'a> = &'a [(u64, &'a str)];
+
+/// What became of each, where its platform shows this six minutes after the last.
+async fn looked_up(policy: Policy, ours: Ours<'_>, theirs: Theirs<'_>) -> Vec<State> {
+    let world = World::new(policy).await;
+    let began = world.clock.now();
+    for (n, (ms, fate)) in ours.iter().enumerate() {
+        world.clock.set(began.plus_ms(*ms));
+        let transaction = format!("t{n}");
+        match fate {
+            Fate::Approved => {
+                assert_eq!(world.act(&transaction, capture(30)).await.unwrap(), APPROVED);
+            }
+            Fate::Lost => world.lose(&transaction, capture(30)).await,
+            Fate::InFlight => world.crash("p", &transaction, capture(30)).await,
+            Fate::Disproved => {
+                world.lose(&transaction, capture(30)).await;
+                world.clock.advance(6 * MINUTE);
+                world.recover().await;
+                assert_eq!(world.state(&transaction).await, Some(State::Failure));
+            }
+        }
+    }
+    if !matches!(ours.last(), Some((_, Fate::InFlight))) {
+        world.clock.advance(6 * MINUTE);
+    }
+    let theirs = theirs.iter().map(|(ms, state)| charge(state, 30, began.plus_ms(*ms)));
+    world.outside.usually(Role::Platform, shown(&theirs.collect::<Vec<_>>()));
+    world.recover().await;
+    let payment = world.payment().await;
+    (0..ours.len()).map(|n| payment.transactions[&id(&format!("t{n}"))].state).collect()
+}
+
+#[tokio::test]
+async fn what_another_of_ours_claims_is_not_taken_for_the_one_that_is_open() {
+    use Fate::{Approved, Disproved, InFlight, Lost};
+    use State::{Failure, Initial, Pending, Success, Unknown};
+    const SEEN: u64 = 6 * MINUTE;
+    const HOUR: u64 = 60 * MINUTE;
+    let both: Ours<'_> = &[(0, Lost), (MINUTE, Lost)];
+    let at_once: Ours<'_> = &[(0, Approved), (2, Lost)];
+    let soon: Ours<'_> = &[(0, Approved), (9_000, Lost)];
+    let later: Ours<'_> = &[(0, Approved), (HOUR, Lost)];
+    let now_another: Ours<'_> = &[(0, Lost), (SEEN, InFlight)];
+    let rows: &[(Policy, Ours<'_>, Theirs<'_>, [State; 2])] = &[
+        (SHOWS, at_once, &[(0, "Success")], [Success, Unknown]),
+        (SHOWS, at_once, &[(0, "Success"), (2, "Success")], [Success, Success]),
+        (SHOWS_ALL, at_once, &[(0, "Success")], [Success, Failure]),
+        (SHOWS, soon, &[(0, "Success"), (9_000, "Success")], [Success, Success]),
+        (SHOWS_ALL, soon, &[(0, "Success"), (9_000, "Success")], [Success, Success]),
+        (SHOWS_ALL, soon, &[(0, "Success")], [Success, Failure]),
+        (SHOWS, later, &[(0, "Success"), (HOUR, "Success")], [Success, Success]),
+        (SHOWS_ALL, later, &[(0, "Success"), (HOUR, "Success")], [Success, Success]),
+        (SHOWS_ALL, later, &[(0, "Success")], [Success, Failure]),
+        // Of two that are open, it is the one that began before it, and last.
+        (SHOWS, both, &[(1, "Success")], [Success, Unknown]),
+        (SHOWS, both, &[(1, "Pending")], [Pending, Unknown]),
+        (SHOWS, both, &[(MINUTE, "Success")], [Unknown, Success]),
+        (SHOWS, both, &[(1, "Success"), (MINUTE, "Success")], [Success, Success]),
+        (SHOWS_ALL, both, &[(1, "Success")], [Success, Failure]),
+        (SHOWS_ALL, both, &[(MINUTE, "Success")], [Failure, Success]),
+        (SHOWS_ALL, both, &[(1, "Failure"), (MINUTE, "Success")], [Failure, Success]),
+        (SHOWS, &[(0, Lost), (2, Approved)], &[(1, "Pending"), (3, "Success")], [Pending, Success]),
+        // What is shown may be of the one that is at its connector now.
+        (SHOWS, now_another, &[(SEEN, "Success")], [Unknown, Initial]),
+        (SHOWS, now_another, &[(SEEN, "Failure")], [Unknown, Initial]),
+        // One of which nothing is shown does not stand for what a liar shows.
+        (LIAR_SHOWS_ALL, &[(0, Disproved), (HOUR, Lost)], &[(HOUR, "Failure")], [Failure, Unknown]),
+    ];
+    let mut wrong = Vec::new();
+    for (policy, ours, theirs, expected) in rows {
+        let states = looked_up(*policy, ours, theirs).await;
+        if states != expected {
+            let Policy { rejected, absence, .. } = policy;
+            wrong.push(format!(
+                "{ours:?}, {theirs:?}, rejected {rejected:?}, absence {absence:?}: \
+                 {states:?} instead of {expected:?}"
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// A draft need not say when its transactions happened.
+#[tokio::test]
+async fn what_was_registered_without_its_time_does_not_claim_what_came_later() {
+    for policy in [SHOWS_ALL, SHOWS] {
+        let world = World::new(policy).await;
+        let past = [AUTHORIZATION[0], (TransactionKind::Charge, State::Success, 30)];
+        world.table.store.create(&registered("q", &past)).await.unwrap();
+        world.outside.next(Role::Connector, Reply::Drop);
+        world.act_on("q", "t", capture(30)).await.unwrap_err();
+        let theirs = [at(0).minus_ms(60 * MINUTE), world.clock.now()];
+        let theirs = theirs.map(|at| charge("Success", 30, at));
+        world.outside.usually(Role::Platform, shown(&theirs));
+        world.clock.advance(6 * MINUTE);
+        world.recover().await;
+        let payment = world.table.store.get(&key("q")).await.unwrap().unwrap();
+        assert_eq!(payment.transactions[&id("t")].state, State::Success, "{policy:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_seen_does_not_count_where_somebody_wrote_meanwhile() {
+    let world = World::new(SHOWS_ALL).await;
+    world.lose("t", capture(30)).await;
+    world.clock.advance(6 * MINUTE);
+    let (service, now) = (world.table.store.clone(), world.clock.now());
+    // The one that is shown is another's, which is done only now.
+    world.outside.usually(Role::Platform, shown(&[charge("Success", 30, now)]));
+    world.outside.during(async move {
+        let asked = reservation("other", 1, capture(30), now);
+        let held = service.reserve(&asked).await.unwrap();
+        let settled = held.settle(&id("other"), &asked.nonce, Outcome::Approved, now);
+        let Ok(Settlement::Changed(next)) = settled else { unreachable!("{settled:?}") };
+        service.replace(&held, &next).await.unwrap();
+    });
+    assert_eq!(world.recover().await.unknown, 1);
+    assert_eq!(world.state("other").await, Some(State::Success));
+    assert_eq!(world.state("t").await, Some(State::Unknown));
+    assert_eq!(world.payment().await.balances.captured, eur(30));
+}
+
+#[tokio::test]
+async fn a_platform_that_cannot_be_asked_proves_nothing() {
+    let payment = |transactions: Value| {
+        Reply::Says(200, json!({"id": "p", "transactions": transactions}).to_string())
+    };
+    let odd = |name: &str, value: Value| {
+        let mut odd = charge("Failure", 60, at(60 * MINUTE));
+        odd[name] = value;
+        payment(json!([odd]))
+    };
+    let negative = json!({"centAmount": -60, "currencyCode": "EUR"});
+    let fraction = json!({"centAmount": 60.5, "currencyCode": "EUR"});
+    for (role, reply) in [
+        (Role::Platform, Reply::Says(500, "{}".to_owned())),
+        (Role::Platform, Reply::Says(404, "{}".to_owned())),
+        (Role::Platform, Reply::Says(403, r#"{"transactions":[]}"#.to_owned())),
+        (Role::Platform, Reply::Says(204, String::new())),
+        (Role::Platform, Reply::Says(200, "<html>".to_owned())),
+        (Role::Platform, Reply::Says(200, "{}".to_owned())),
+        (Role::Platform, Reply::Says(200, r#"{"transactions":["#.to_owned())),
+        (Role::Platform, payment(Value::Null)),
+        (Role::Platform, payment(json!({}))),
+        (Role::Platform, odd("type", json!("Void"))),
+        (Role::Platform, odd("state", json!("Done"))),
+        (Role::Platform, odd("timestamp", json!("yesterday"))),
+        (Role::Platform, odd("amount", negative)),
+        (Role::Platform, odd("amount", fraction)),
+        (Role::Platform, Reply::Drop),
+        (Role::Platform, Reply::Silence),
+        (Role::Tokens, Reply::Says(401, "{}".to_owned())),
+        (Role::Tokens, Reply::Says(200, "{}".to_owned())),
+    ] {
+        let world = World::new(SHOWS_ALL).await;
+        world.lose("t", capture(60)).await;
+        world.clock.advance(6 * MINUTE);
+        world.outside.next(role, reply.clone());
+        let report = world.recover_within(5_300).await;
+        assert_eq!((report.unknown, report.failed), (1, 0), "{reply:?}");
+        assert_eq!(world.state("t").await, Some(State::Unknown), "{reply:?}");
+        assert_eq!(world.payment().await.balances.capturable, eur(40), "{reply:?}");
+        let asked = world.outside.asked(Role::Platform).len();
+        assert_eq!(asked, usize::from(matches!(role, Role::Platform)), "{reply:?}");
+        // It is asked again.
+        world.clock.advance(2 * MINUTE);
+        assert_eq!(world.recover().await.resolved, 1, "{reply:?}");
+    }
+}
+
+/// The time of an invocation is everybody's, and `timeoutMs` is 500.
+#[tokio::test]
+async fn a_platform_that_is_silent_does_not_use_up_the_time_of_a_run() {
+    let world = World::new(SHOWS_ALL).await;
+    world.crashes(3).await;
+    world.clock.advance(33_000 + 6 * MINUTE);
+    world.outside.next(Role::Platform, Reply::Silence);
+    let run =
+        tokio::time::timeout(std::time::Duration::from_secs(10), world.recover_within(60_000));
+    let report = run.await.map_err(|_| "it waits for the first one until the end");
+    assert_eq!(report.map(|report| (report.unknown, report.resolved)), Ok((1, 2)));
+}
+
+/// commercetools does not require the time of a transaction.
+#[tokio::test]
+async fn another_transaction_without_a_time_does_not_hide_ours() {
+    let world = World::new(SHOWS).await;
+    world.lose("t", capture(60)).await;
+    let mut authorization = transaction("Authorization", "Success", (100, "EUR"), at(0));
+    authorization.as_object_mut().unwrap().remove("timestamp");
+    let ours = charge("Success", 60, world.clock.now());
+    world.outside.usually(Role::Platform, shown(&[authorization, ours]));
+    world.clock.advance(6 * MINUTE);
+    world.recover().await;
+    assert_eq!(world.state("t").await, Some(State::Success));
+}
+
+/// Only what looks things up.
+struct Reader {
+    connector: HttpConnector<TestClock>,
+    clock: TestClock,
+    outside: Outside,
+}
+
+impl Reader {
+    async fn new() -> Self {
+        let clock = TestClock::at(at(0));
+        let outside = Outside::start(clock.clone()).await;
+        let connectors = Connectors::from([("*".to_owned(), outside.settings(SHOWS))]);
+        let connector = HttpConnector::new(connectors, clock.clone()).unwrap();
+        Self { connector, clock, outside }
+    }
+
+    async fn look_up(&self) -> Result<Vec<Seen>, BoxError> {
+        let served = Served { key: key("p"), payment_interface: None };
+        self.connector.look_up(&served, self.clock.now().plus_ms(5_000)).await
+    }
+
+    /// The tokens that the platform was shown, in order.
+    fn presented(&self) -> Vec<String> {
+        let asked = self.outside.asked(Role::Platform);
+        asked.iter().map(|asked| asked.header("authorization").to_owned()).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_fetched_with_client_credentials_and_kept_until_shortly_before_it_expires() {
+    let reader = Reader::new().await;
+    reader.outside.next(Role::Tokens, token(1, 3_600));
+    for (second, expected) in [(0, 1), (1, 1), (3_539, 1), (3_540, 2), (3_541, 2)] {
+        reader.clock.set(at(second * 1_000));
+        reader.look_up().await.unwrap();
+        let presented = reader.presented();
+        assert_eq!(presented.last().unwrap(), &format!("Bearer token-{expected}"), "{second} s");
+        assert_eq!(reader.outside.asked(Role::Tokens).len(), expected, "{second} s");
+    }
+    for asked in reader.outside.asked(Role::Tokens) {
+        // `shop%3A1%20%C3%BC:s%2Fe%2Bc%3Dret`
+        let basic = "Basic c2hvcCUzQTElMjAlQzMlQkM6cyUyRmUlMkJjJTNEcmV0";
+        assert_eq!(asked.header("authorization"), basic);
+        assert_eq!(asked.header("content-type"), "application/x-www-form-urlencoded");
+        assert_eq!(asked.body, "grant_type=client_credentials&scope=view%5Fpayments%3Ademo");
+    }
+}
+
+#[tokio::test]
+async fn callers_at_once_fetch_one_token() {
+    let reader = Reader::new().await;
+    for seen in join_all((0..10).map(|_| reader.look_up())).await {
+        assert_eq!(seen.unwrap(), []);
+    }
+    assert_eq!(reader.outside.asked(Role::Tokens).len(), 1);
+    assert_eq!(reader.presented(), ["Bearer token-1"; 10]);
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_is_not_shown_again() {
+    let reader = Reader::new().await;
+    reader.outside.next(Role::Platform, Reply::Says(401, "{}".to_owned()));
+    reader.look_up().await.unwrap_err();
+    reader.look_up().await.unwrap();
+    assert_eq!(reader.presented(), ["Bearer token-1", "Bearer token-2"]);
+    // Another error says nothing of the token.
+    reader.outside.next(Role::Platform, Reply::Says(403, "{}".to_owned()));
+    reader.look_up().await.unwrap_err();
+    reader.look_up().await.unwrap();
+    assert_eq!(reader.presented()[2..], ["Bearer token-2"; 2]);
+}
