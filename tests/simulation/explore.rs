@@ -110,7 +110,8 @@ impl Random {
     }
 }
 
-/// Chooses the ordinary about half of the time, and writes down what it chose.
+/// Chooses the ordinary, one of the first few, or anything, and writes down what
+/// it chose.
 struct Dice<'a> {
     random: &'a mut Random,
     choices: Vec<usize>,
@@ -118,7 +119,11 @@ struct Dice<'a> {
 
 impl Chooser for Dice<'_> {
     fn choose(&mut self, options: usize) -> usize {
-        let chosen = if self.random.below(2) == 0 { 0 } else { self.random.below(options) };
+        let chosen = match self.random.below(4) {
+            0 => 0,
+            1 | 2 => self.random.below(options.min(4)),
+            _ => self.random.below(options),
+        };
         self.choices.push(chosen);
         chosen
     }

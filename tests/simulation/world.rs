@@ -384,14 +384,6 @@ impl World {
         }
     }
 
-    /// Whether something that may still move money for this transaction is on its
-    /// way.
-    pub fn may_still_act(&self, id: &TransactionId) -> bool {
-        let calls = |op: &Op| matches!(op, Op::Call(call) if call.transaction == *id);
-        self.late.iter().any(|late| calls(&late.op))
-            || self.processes.iter().any(|process| process.pending.as_ref().is_some_and(calls))
-    }
-
     /// Equal where nothing that can happen from here on differs.
     pub fn hash(&self, state: &mut DefaultHasher) {
         (self.tier, self.now, &self.payment, self.recover_at).hash(state);
