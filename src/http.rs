@@ -7,6 +7,7 @@ mod draft;
 mod fields;
 pub mod gateway;
 mod headers;
+mod problem;
 mod representation;
 mod route;
 
@@ -17,10 +18,11 @@ use crate::service::{Invocation, Request as ServiceRequest, Service};
 #[cfg(feature = "local")]
 use crate::{payment::Registration, ports::BoxError};
 use action::AskedAction;
-use answer::{Answer, Problem};
+use answer::Answer;
 use futures_util::FutureExt;
 use headers::Preferences;
 use http::{HeaderMap, Method};
+use problem::Problem;
 #[cfg(feature = "local")]
 pub(crate) use representation::format_time;
 pub(crate) use representation::{parse_time, transaction_kind, transaction_state};

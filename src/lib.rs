@@ -11,7 +11,7 @@
 //! * [`money`]: exact amounts. [`payment`]: the ledger and its rules; pure and
 //!   total, without IO, clock or wire formats.
 //! * [`ports`]: what the service needs of the world. [`service`]: reserve, call,
-//!   settle; the only file that knows the order. [`recovery`]: what to do with
+//!   settle; nothing else knows the order. [`recovery`]: what to do with
 //!   what was left open.
 //! * [`http`]: request → service → response; every error's status in one match.
 //!   [`auth`]: scopes per project.

@@ -1,18 +1,21 @@
-//! One action, in order: reserve, call, settle. The only file that knows it.
+//! One action, in order: reserve, call, settle. Nothing else knows it.
 //!
 //! Whatever happens in between, two things hold: nothing is sent that is not
 //! durably reserved, and nothing reserved is given back without proof that
 //! nothing was sent, or that the PSP said no.
 
+mod attempt;
+
+pub(crate) use attempt::Settled;
+
 use crate::mutants::Mutant;
 use crate::observe;
 use crate::payment::{
-    Action, Nonce, Outcome, Payment, PaymentKey, Refusal, Reservation, Settlement, State,
-    Timestamp, Transaction, TransactionId,
+    Action, Nonce, Payment, PaymentKey, Refusal, Reservation, State, Timestamp, TransactionId,
 };
 use crate::ports::{
-    BoxError, Call, Clock, Connector, ConnectorError, CreateError, Policy, Rejections,
-    ReplaceError, Resend, ReserveError, Secret, Served, Store, StoreError, Verdict,
+    BoxError, Clock, Connector, CreateError, ReplaceError, Resend, ReserveError, Secret, Served,
+    Store, StoreError, Verdict,
 };
 use futures_util::future::{Either, select};
 use std::future::Future;
@@ -293,104 +296,6 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         }
         Err("other writers were always first".into())
     }
-
-    /// Calls the connector for a transaction that holds the slot, and settles
-    /// what comes of it.
-    pub(crate) async fn attempt(
-        &self,
-        payment: Payment,
-        id: &TransactionId,
-        invocation: &Invocation,
-    ) -> Settled {
-        let Some(transaction) = payment.transactions.get(id) else { return Settled::Withdrawn };
-        let outcome = self.call(&payment, transaction, invocation).await;
-        if Mutant::AnswerBeforeSettle.is_on() && outcome == Outcome::Approved {
-            return Settled::In(State::Success);
-        }
-        self.settle(payment, id, invocation, outcome).await
-    }
-
-    /// Calls the connector, if there is time for it, and logs how that ended.
-    async fn call(&self, payment: &Payment, of: &Transaction, invocation: &Invocation) -> Outcome {
-        let deadline = invocation.deadline.minus_ms(SETTLE_RESERVE_MS);
-        let started = self.clock.now();
-        let Some(action) = of.action() else { return Outcome::NeverExecuted };
-        let call = Call {
-            served: Served::of(payment),
-            transaction: of.id.clone(),
-            attempt: payment.in_flight.as_ref().map_or(1, |slot| slot.attempt),
-            action,
-            amount: of.amount,
-            fraction_digits: payment.fraction_digits,
-            merchant_reference: of.merchant_reference.clone(),
-            correlation_id: invocation.correlation_id.clone(),
-            bearer: invocation.bearer.clone(),
-        };
-        let answer = if deadline.ms_since(started) < CALL_MIN_MS {
-            let why = "too little time was left to call the connector";
-            Err(ConnectorError::NeverExecuted(why.into()))
-        } else {
-            self.connector.call(&call, deadline).await
-        };
-        let outcome = proven(&answer, call.attempt, self.connector.policy(&call.served));
-        let duration_ms = self.clock.now().ms_since(started);
-        observe::called(&call, outcome, answer.as_ref().err(), duration_ms, self.clock.now());
-        outcome
-    }
-
-    /// Write 2, tried until it is written or the time is up.
-    async fn settle(
-        &self,
-        mut payment: Payment,
-        id: &TransactionId,
-        invocation: &Invocation,
-        outcome: Outcome,
-    ) -> Settled {
-        let began = |payment: &Payment| payment.transactions.get(id).map(|found| found.timestamp);
-        let reserved_at = began(&payment);
-        loop {
-            let now = self.clock.now();
-            let next = match payment.settle(id, &invocation.nonce, outcome, now) {
-                Ok(Settlement::Changed(next)) => next,
-                Ok(Settlement::Unchanged(State::Failure)) if outcome.is_positive() => {
-                    return unsettled(&payment, id, outcome, &Contradicted);
-                }
-                Ok(Settlement::Gone) if outcome != Outcome::NeverExecuted => {
-                    return unsettled(&payment, id, outcome, &Contradicted);
-                }
-                // Withdrawn before, in a write whose answer was lost, and reserved
-                // anew by somebody with the same key: what came of that is not ours.
-                Ok(Settlement::Unchanged(_))
-                    if outcome == Outcome::NeverExecuted && began(&payment) != reserved_at =>
-                {
-                    return Settled::Withdrawn;
-                }
-                Ok(Settlement::Unchanged(state)) => return Settled::In(state),
-                Ok(Settlement::Gone) => return Settled::Withdrawn,
-                Err(error) => return unsettled(&payment, id, outcome, &error),
-            };
-            let deadline = invocation.deadline;
-            let has_time =
-                now.plus_ms(SETTLE_PAUSE_MS.saturating_add(ANSWER_RESERVE_MS)) < deadline;
-            let replaced = self.in_time(deadline, self.store.replace(&payment, &next)).await;
-            match replaced.unwrap_or_else(|| Err(StoreError::from(OutOfTime).into())) {
-                Ok(()) => {
-                    observe::transition(&payment, &next, id);
-                    let state = next.transactions.get(id).map(|settled| settled.state);
-                    return state.map_or(Settled::Withdrawn, Settled::In);
-                }
-                Err(ReplaceError::Changed(_)) if Mutant::TakeChangedForDone.is_on() => {
-                    let state = next.transactions.get(id).map(|settled| settled.state);
-                    return state.map_or(Settled::Withdrawn, Settled::In);
-                }
-                Err(ReplaceError::Changed(found)) if has_time => payment = *found,
-                Err(ReplaceError::Store(StoreError::Unavailable(_))) if has_time => {
-                    self.clock.sleep_ms(SETTLE_PAUSE_MS).await;
-                }
-                Err(error) => return unsettled(&payment, id, outcome, &error),
-            }
-        }
-    }
 }
 
 impl Invocation {
@@ -412,44 +317,6 @@ fn repeated_as(request: &Request) -> TransactionId {
     request.transaction.clone()
 }
 
-/// What an answer proves of the transaction, as far as its connector is trusted.
-fn proven(answer: &Result<Verdict, ConnectorError>, attempt: u32, policy: Policy) -> Outcome {
-    match (answer, policy.rejected) {
-        (Ok(Verdict::Approved), _) => Outcome::Approved,
-        (Ok(Verdict::Received), _) => Outcome::Received,
-        (Ok(Verdict::Rejected), Rejections::Unproven) if !Mutant::TrustEveryRejection.is_on() => {
-            Outcome::Unknown
-        }
-        // Only a connector that honours our key is asked again, and what it
-        // answers then is what it recorded for the key.
-        (Ok(Verdict::Rejected), _) if attempt > 1 => Outcome::Disproved,
-        (Ok(Verdict::Rejected), _) => Outcome::Rejected,
-        (Err(ConnectorError::NeverExecuted(_)), _)
-            if attempt > 1 && Mutant::SecondAttemptProvesTheFirst.is_on() =>
-        {
-            Outcome::Disproved
-        }
-        (Err(ConnectorError::NeverExecuted(_)), _) => Outcome::NeverExecuted,
-        (Err(ConnectorError::OutcomeUnknown(_)), _) if Mutant::ReleaseOnTimeout.is_on() => {
-            Outcome::NeverExecuted
-        }
-        (Err(ConnectorError::OutcomeUnknown(_)), _) if Mutant::RejectOnError.is_on() => {
-            Outcome::Rejected
-        }
-        (Err(ConnectorError::OutcomeUnknown(_)), _) => Outcome::Unknown,
-    }
-}
-
-fn unsettled(
-    payment: &Payment,
-    id: &TransactionId,
-    outcome: Outcome,
-    error: &(dyn std::error::Error + 'static),
-) -> Settled {
-    observe::unsettled(payment, id, outcome, error);
-    Settled::Unwritten
-}
-
 /// The invocation ends too soon.
 #[derive(Debug, thiserror::Error)]
 #[error("the time of the invocation is up")]
@@ -466,11 +333,6 @@ impl From<OutOfTime> for NotReserved {
         Self::Unavailable(error.into())
     }
 }
-
-/// The connector did what the ledger holds for undone.
-#[derive(Debug, thiserror::Error)]
-#[error("the ledger says the opposite")]
-struct Contradicted;
 
 enum Reserved {
     /// By this request: it is to be sent.
@@ -492,33 +354,5 @@ impl From<StoreError> for NotReserved {
             StoreError::Unavailable(_) => Self::Unavailable(error),
             StoreError::Corrupt(_) => Self::Corrupt(error),
         }
-    }
-}
-
-/// Where a transaction is after an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Settled {
-    /// Durably in this state.
-    In(State),
-    /// Nowhere: nothing was sent, and nothing is held.
-    Withdrawn,
-    /// The outcome could not be written; recovery has to find it.
-    Unwritten,
-}
-
-impl Settled {
-    /// What the ledger says counts, not what the call said: a fact may have come
-    /// first.
-    fn answer(self, replayed: bool) -> Result<Done, ActError> {
-        let verdict = match self {
-            Self::In(State::Success) => Verdict::Approved,
-            Self::In(State::Pending) => Verdict::Received,
-            Self::In(State::Failure) => Verdict::Rejected,
-            Self::In(State::Unknown | State::Initial) | Self::Unwritten => {
-                return Err(ActError::OutcomeUnknown { replayed });
-            }
-            Self::Withdrawn => return Err(ActError::ConnectorFailed),
-        };
-        Ok(Done { verdict, replayed })
     }
 }

@@ -1,7 +1,7 @@
 //! The body of `POST /{projectKey}/payment-intents/{paymentId}`.
 
-use super::answer::Problem;
 use super::fields::{self, Form, Invalid};
+use super::problem::Problem;
 use crate::payment::{Action, TransactionId};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;

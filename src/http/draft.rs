@@ -1,9 +1,9 @@
 //! The body of `POST /{projectKey}/payments`: a PaymentDraft of the platform,
 //! plus an optional `id`, so that a Payment that exists elsewhere keeps its own.
 
-use super::answer::Problem;
 use super::fields::{self, Form};
 use super::headers::time_ordered;
+use super::problem::Problem;
 use super::representation::{STATES, TYPES, parse_time};
 use crate::money::{Currency, Money};
 use crate::payment::{

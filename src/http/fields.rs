@@ -1,7 +1,7 @@
 //! Reading a JSON body field by field, so that each wrong one is named, and all
 //! of them at once. Numbers are never read as anything but integers.
 
-use super::answer::Problem;
+use super::problem::Problem;
 use crate::money::{Currency, Money};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;

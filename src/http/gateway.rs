@@ -5,7 +5,8 @@
 //! must stay raw, and because nothing in them may end the process: a malformed
 //! Host or base64 is a request like any other.
 
-use super::answer::{Answer, Problem};
+use super::answer::Answer;
+use super::problem::Problem;
 use super::{Api, Request, Response, headers};
 use crate::auth::Scopes;
 use crate::payment::Timestamp;

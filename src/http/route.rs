@@ -1,4 +1,4 @@
-use super::answer::Problem;
+use super::problem::Problem;
 use crate::payment::{PaymentId, PaymentKey, ProjectKey};
 use http::Method;
 use percent_encoding::percent_decode_str;

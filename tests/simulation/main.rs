@@ -18,6 +18,7 @@
 
 mod explore;
 mod ports;
+mod quiet;
 mod schedule;
 mod world;
 
