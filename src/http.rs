@@ -23,9 +23,6 @@ use futures_util::FutureExt;
 use headers::Preferences;
 use http::{HeaderMap, Method};
 use problem::Problem;
-#[cfg(feature = "local")]
-pub(crate) use representation::format_time;
-pub(crate) use representation::{parse_time, transaction_kind, transaction_state};
 use route::Route;
 use std::panic::AssertUnwindSafe;
 use uuid::{ContextV7, Uuid};

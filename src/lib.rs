@@ -43,6 +43,7 @@ pub mod money;
 pub mod mutants;
 pub mod observe;
 pub mod payment;
+mod platform;
 pub mod ports;
 pub mod recovery;
 pub mod service;

@@ -2,8 +2,8 @@
 
 use super::settings::Platform;
 use super::{address, authorization};
-use crate::http::{parse_time, transaction_kind, transaction_state};
 use crate::money::{Currency, Money};
+use crate::platform::{parse_time, transaction_kind, transaction_state};
 use crate::ports::{BoxError, Secret, Seen, Served};
 use http::{Request, StatusCode, header};
 use http_body_util::Full;

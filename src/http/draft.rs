@@ -4,12 +4,12 @@
 use super::fields::{self, Form};
 use super::headers::time_ordered;
 use super::problem::Problem;
-use super::representation::{STATES, TYPES, parse_time};
 use crate::money::{Currency, Money};
 use crate::payment::{
     Details, PaymentId, PaymentKey, ProjectKey, Registration, RegistrationTransaction, State,
     Timestamp,
 };
+use crate::platform::{STATES, TYPES, parse_time};
 use uuid::{ContextV7, Uuid};
 
 /// Reads a draft. `now` stands in for times that it does not give.

@@ -7,7 +7,7 @@
 
 use super::{bind, server};
 use crate::clock::SystemClock;
-use crate::http::format_time;
+use crate::platform::format_time;
 use crate::ports::{BoxError, Clock};
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt;

@@ -1,0 +1,50 @@
+//! The arrows between the rooms, as `src/lib.rs` draws them: whoever draws one
+//! against them sees this go red.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot read the sources has failed")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What each room may use of this crate besides itself.
+const ROOMS: [(&str, &[&str]); 13] = [
+    ("money", &[]),
+    ("mutants", &[]),
+    ("payment", &["money", "mutants"]),
+    ("platform", &["payment"]),
+    ("ports", &["money", "payment"]),
+    ("observe", &["payment", "ports", "recovery"]),
+    ("service", &["mutants", "observe", "payment", "ports"]),
+    ("recovery", &["mutants", "observe", "payment", "ports", "service"]),
+    ("auth", &["payment"]),
+    ("clock", &["payment", "ports"]),
+    ("dynamodb", &["money", "payment", "ports"]),
+    ("connector", &["money", "payment", "platform", "ports"]),
+    ("http", &["auth", "money", "observe", "payment", "platform", "ports", "service"]),
+];
+
+#[test]
+fn arrows_point_one_way() {
+    for (room, allowed) in ROOMS {
+        for file in files_of(room) {
+            let text = fs::read_to_string(&file).unwrap();
+            // Tests may look anywhere.
+            let code = text.split("#[cfg(test)]").next().unwrap();
+            for used in code.split("crate::").skip(1) {
+                let name = used.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap();
+                let is_allowed = name.is_empty() || name == room || allowed.contains(&name);
+                assert!(is_allowed, "{} uses {name}", file.display());
+            }
+        }
+    }
+}
+
+/// `room.rs`, and what is below `room/`.
+fn files_of(room: &str) -> Vec<PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = vec![source.join(format!("{room}.rs"))];
+    if let Ok(inside) = fs::read_dir(source.join(room)) {
+        files.extend(inside.map(|entry| entry.unwrap().path()));
+    }
+    files
+}
