@@ -13,6 +13,8 @@ pub enum Mutant {
     FailedConditionIsPermission,
     /// Whatever is unclear is sent again.
     ResendWhateverIsUnclear,
+    /// What somebody else began is sent by us.
+    ResendWhatOthersBegan,
     /// `rejected` is believed of everybody.
     TrustEveryRejection,
     /// That the second attempt never left proves that the first did not.
@@ -47,6 +49,8 @@ pub enum Mutant {
     ForgetFence,
     /// A copy of a refused reservation may arrive late.
     ForgetCopies,
+    /// A reservation that was not answered in time is not withdrawn.
+    ForgetTimedOut,
     /// "Nothing was sent" is said of what may yet be sent.
     AnswerNothingSentTooSoon,
     /// The slot does not keep others out.
@@ -69,11 +73,12 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 32] = [
         Self::ReleaseOnTimeout,
         Self::RejectOnError,
         Self::FailedConditionIsPermission,
         Self::ResendWhateverIsUnclear,
+        Self::ResendWhatOthersBegan,
         Self::TrustEveryRejection,
         Self::SecondAttemptProvesTheFirst,
         Self::LookUpAtOnce,
@@ -91,6 +96,7 @@ impl Mutant {
         Self::LeaseEndsEarly,
         Self::ForgetFence,
         Self::ForgetCopies,
+        Self::ForgetTimedOut,
         Self::AnswerNothingSentTooSoon,
         Self::IgnoreSlot,
         Self::FreeForeignSlot,

@@ -88,8 +88,9 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             observe::lease_ran_out(&payment, &next);
             payment = self.replaced(&payment, next).await?;
         }
+        // The latest first: what is shown is rather its than an older one's.
         let due = payment.due(self.clock.now());
-        for id in due.into_iter().map(|open| open.id.clone()).collect::<Vec<_>>() {
+        for id in due.into_iter().rev().map(|open| open.id.clone()).collect::<Vec<_>>() {
             // Without time for an attempt, what is due stays due.
             if self.has_time(deadline) {
                 payment = self.pursue(payment, &id, deadline, nonce).await?;
@@ -233,7 +234,18 @@ fn shown(payment: &Payment, id: &TransactionId, seen: &[Seen], policy: Policy) -
     let failed = claimed(payment, open, seen, settled, &[State::Failure]).is_some();
     let begun = claimed(payment, open, seen, State::Initial, &[State::Initial]).is_some();
     let proof = policy.absence == Absence::Proof || Mutant::AbsenceIsProof.is_on();
-    let absent = open.state == State::Unknown && proof && !failed && !begun;
+    // One that none of ours accounts for may be this one, by a clock that differs
+    // more than we think.
+    let is_positive = |state: State| matches!(state, State::Success | State::Pending);
+    let theirs = seen.iter().filter(alike).filter(|seen| is_positive(seen.state)).count();
+    let accounted = payment
+        .transactions
+        .values()
+        .filter(|ours| ours.kind == open.kind && ours.amount == open.amount)
+        .filter(|ours| is_positive(ours.state));
+    let is_left_over = theirs > accounted.count();
+    let is_absent = !failed && !begun && !is_left_over;
+    let absent = open.state == State::Unknown && open.was_ours() && proof && is_absent;
     ((failed && trusted) || absent).then_some(Outcome::Disproved)
 }
 

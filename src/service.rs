@@ -235,9 +235,14 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         }
     }
 
-    /// Whether sending this transaction once more cannot move money twice.
+    /// Whether sending this transaction once more cannot move money twice. What
+    /// was registered as begun elsewhere was never sent by us: its connector does
+    /// not know it by our key.
     pub(crate) fn may_resend(&self, payment: &Payment, id: &TransactionId) -> bool {
         let Some(transaction) = payment.transactions.get(id) else { return false };
+        if !transaction.was_ours() && !Mutant::ResendWhatOthersBegan.is_on() {
+            return false;
+        }
         match self.connector.policy(&Served::of(payment)).resend {
             Resend::Never => Mutant::ResendWhateverIsUnclear.is_on(),
             Resend::SameKey { window_ms } => {
@@ -263,6 +268,9 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             NotReserved::Corrupt(error) => return ActError::Corrupt(error),
             NotReserved::Unavailable(error) => error,
         };
+        if Mutant::ForgetTimedOut.is_on() {
+            return ActError::Unavailable(error);
+        }
         let withdrawn = self.in_time(deadline, self.withdraw(reservation)).await;
         if let Err(error) = withdrawn.unwrap_or_else(|| Err(OutOfTime.into())) {
             observe::not_withdrawn(reservation, &error);

@@ -19,7 +19,7 @@ async fn main() -> Result<(), BoxError> {
     let service = backend.inspect_err(|error| tracing::error!("{error}"))?.service()?;
     let service = &service;
     // The schedule has nothing to say but that it is time. A run that fails is an
-    // error of the function, which is alarmed; the next one is a minute away.
+    // error of the function; the next one is a minute away.
     let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| {
         Box::pin(async move {
             let deadline = gateway::deadline(event.context.deadline, SystemClock.now());

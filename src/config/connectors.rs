@@ -138,6 +138,12 @@ fn connector(settings: &RawValue) -> Result<ConnectorSettings, String> {
         return Err("has a timeoutMs that is not from 100 to 300000".to_owned());
     }
     let policy = entry.policy()?;
+    let is_forwarded = matches!(entry.authorization, AuthorizationEntry::Forward);
+    if policy.resend != Resend::Never && is_forwarded {
+        return Err("has resend: sameKey with authorization: forward, but recovery has no caller \
+                    whose token it could forward"
+            .to_owned());
+    }
     let platform = entry.platform.map(PlatformEntry::read).transpose()?;
     if (policy.lookup == Lookup::Payment) != platform.is_some() {
         return Err("needs a platform for lookup: payment, and only for that".to_owned());
@@ -308,6 +314,10 @@ mod tests {
             (r#""profile":"stripe","platform":{"url":"https://x"}"#, "needs a platform"),
             (r#""absence":"proof""#, "absence: proof, but no lookup"),
             (r#""resendWindowMs":1000"#, "resendWindowMs, but resend: never"),
+            (
+                r#""resend":"sameKey","authorization":{"type":"forward"}"#,
+                "sameKey with authorization: forward",
+            ),
             (r#""profile":"unheard-of""#, "unknown variant"),
             (
                 r#""lookup":"payment","platform":{"url":"https://x","authorization":{"type":"forward"}}"#,

@@ -47,6 +47,12 @@ pub struct Pursuit {
 }
 
 impl Transaction {
+    /// Whether we sent it ourselves, as far as it is Unknown: what was registered
+    /// as begun elsewhere has no time from which on it was unclear to us.
+    pub fn was_ours(&self) -> bool {
+        self.pursuit.unclear_since.is_some()
+    }
+
     /// The action that this is the transaction of; `None` for one that no action
     /// makes.
     pub fn action(&self) -> Option<Action> {

@@ -1,7 +1,7 @@
 //! All schedules of a small world, or many of a large one.
 
 use crate::schedule::{Chooser, Client, Plan, Schedule};
-use crate::world::{Tier, eur};
+use crate::world::{Past, Tier, eur};
 use payment_intents::payment::{Action, TransactionId};
 use std::collections::HashSet;
 
@@ -14,6 +14,8 @@ pub struct Failure {
     pub what: String,
     pub plan: Plan,
     pub choices: Vec<usize>,
+    /// After that many steps everybody went quiet.
+    pub steps: usize,
 }
 
 /// Follows choices made before, then takes the ordinary ones; notes how many
@@ -33,12 +35,18 @@ impl Chooser for Replay<'_> {
 
 /// Carries out the schedule that `choices` begin; stops at a state that `known`
 /// has seen, counted from the first step that is new.
-fn run(plan: &Plan, choices: &[usize], known: Option<&mut HashSet<u64>>, trace: bool) -> Ran {
+fn run(
+    plan: &Plan,
+    choices: &[usize],
+    known: Option<&mut HashSet<u64>>,
+    trace: bool,
+    steps: usize,
+) -> Ran {
     let mut schedule = Schedule::new(plan, trace);
     let mut replay = Replay { choices, widths: Vec::new() };
     let mut known = known;
     let mut is_cut = false;
-    for _ in 0..STEPS_MAX {
+    for _ in 0..steps {
         if schedule.violation().is_some() || !schedule.step(&mut replay) {
             break;
         }
@@ -69,11 +77,12 @@ pub fn exhaust(plan: &Plan, known: &mut HashSet<u64>, most: usize) -> Result<boo
     let mut choices: Vec<usize> = Vec::new();
     let limit = known.len().saturating_add(most);
     loop {
-        let ran = run(plan, &choices, Some(known), false);
+        let ran = run(plan, &choices, Some(known), false, STEPS_MAX);
         let taken: Vec<usize> =
             (0..ran.widths.len()).map(|step| choices.get(step).copied().unwrap_or(0)).collect();
         if let Some(what) = ran.violation {
-            return Err(Failure { what, plan: plan.clone(), choices: taken }.into());
+            let (plan, steps) = (plan.clone(), STEPS_MAX);
+            return Err(Failure { what, plan, choices: taken, steps }.into());
         }
         choices = taken;
         while let Some(last) = choices.pop() {
@@ -147,13 +156,18 @@ pub fn random(seed: u64) -> Result<(), Box<Failure>> {
     }
     let choices = dice.choices;
     match schedule.violation() {
-        Some(what) => Err(Failure { what, plan, choices }.into()),
+        Some(what) => Err(Failure { what, plan, choices, steps }.into()),
         None => Ok(()),
     }
 }
 
 fn any_plan(random: &mut Random) -> Plan {
-    let captured = random.below(3) == 0;
+    let past = match random.below(6) {
+        0 | 1 => Past::Captured,
+        2 => Past::BegunElsewhere,
+        _ => Past::Authorized,
+    };
+    let captured = past == Past::Captured;
     let count = 1 + random.below(4);
     let keys = ["k1", "k2"];
     let clients = (0..count).map(|_| {
@@ -175,7 +189,7 @@ fn any_plan(random: &mut Random) -> Plan {
     let (facts, jumps) = (up_to(2), up_to(2));
     Plan {
         tier: Tier::ALL[random.below(Tier::ALL.len())],
-        captured,
+        past,
         clients,
         crashes,
         faults,
@@ -189,7 +203,7 @@ fn any_plan(random: &mut Random) -> Plan {
 impl Failure {
     /// The shortest and most ordinary schedule that goes wrong in the same world.
     pub fn minimised(&self) -> Self {
-        let fails = |choices: &[usize]| run(&self.plan, choices, None, false).violation;
+        let fails = |choices: &[usize]| run(&self.plan, choices, None, false, self.steps).violation;
         let mut best = self.clone();
         let Some(what) = fails(&best.choices) else { return best };
         best.what = what;
@@ -221,6 +235,6 @@ impl Failure {
 
     /// What happened, step by step.
     pub fn trace(&self) -> Vec<String> {
-        run(&self.plan, &self.choices, None, true).trace
+        run(&self.plan, &self.choices, None, true, self.steps).trace
     }
 }

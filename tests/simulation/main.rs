@@ -27,7 +27,7 @@ use payment_intents::mutants::Mutant;
 use payment_intents::payment::Action;
 use schedule::{Client, Plan};
 use std::collections::HashSet;
-use world::{Tier, eur};
+use world::{Past, Tier, eur};
 
 /// A debug build looks at a sample; the figures are for `--release`.
 const IS_SAMPLE: bool = cfg!(debug_assertions);
@@ -47,19 +47,23 @@ fn refund(amount: u64) -> Action {
 /// Small worlds: one to three requests, with each fault and up to two crashes.
 fn small_worlds() -> Vec<Plan> {
     let alone = [
-        (false, capture(60)),
-        (false, Action::Cancel),
-        (false, Action::Reverse),
-        (true, refund(60)),
-        (true, Action::Reverse),
+        (Past::Authorized, capture(60)),
+        (Past::BegunElsewhere, capture(60)),
+        (Past::Authorized, Action::Cancel),
+        (Past::Authorized, Action::Reverse),
+        (Past::Captured, refund(60)),
+        (Past::Captured, Action::Reverse),
     ];
     let together = [
-        (false, vec![client(capture(60), None, 0), client(capture(60), None, 0)]),
-        (false, vec![client(capture(60), Some("k1"), 0), client(capture(60), Some("k1"), 0)]),
-        (false, vec![client(capture(100), None, 0), client(Action::Cancel, None, 0)]),
-        (true, vec![client(refund(60), None, 0), client(Action::Reverse, None, 0)]),
+        (Past::Authorized, vec![client(capture(60), None, 0), client(capture(60), None, 0)]),
         (
-            false,
+            Past::Authorized,
+            vec![client(capture(60), Some("k1"), 0), client(capture(60), Some("k1"), 0)],
+        ),
+        (Past::Authorized, vec![client(capture(100), None, 0), client(Action::Cancel, None, 0)]),
+        (Past::Captured, vec![client(refund(60), None, 0), client(Action::Reverse, None, 0)]),
+        (
+            Past::Authorized,
             vec![
                 client(capture(60), Some("k1"), 0),
                 client(capture(60), Some("k1"), 0),
@@ -71,7 +75,7 @@ fn small_worlds() -> Vec<Plan> {
     for tier in Tier::ALL {
         let quiet = Plan {
             tier,
-            captured: false,
+            past: Past::Authorized,
             clients: Vec::new(),
             crashes: 0,
             faults: 0,
@@ -81,14 +85,14 @@ fn small_worlds() -> Vec<Plan> {
             decisions: true,
         };
         // One request that is repeated, and much that goes wrong.
-        for (captured, action) in alone.clone() {
+        for (past, action) in alone.clone() {
             let clients = vec![client(action, Some("k1"), 1)];
-            let troubled = Plan { captured, clients, crashes: 2, ..quiet.clone() };
+            let troubled = Plan { past, clients, crashes: 2, ..quiet.clone() };
             worlds.push(Plan { faults: 1, recoveries: 1, jumps: 1, ..troubled });
         }
         // Several at once, and one thing or two that go wrong.
-        for (captured, clients) in together.clone() {
-            let several = Plan { captured, clients, ..quiet.clone() };
+        for (past, clients) in together.clone() {
+            let several = Plan { past, clients, ..quiet.clone() };
             worlds.push(Plan { crashes: 2, ..several.clone() });
             worlds.push(Plan { faults: 1, ..several.clone() });
             worlds.push(Plan { crashes: 1, recoveries: 1, jumps: 1, ..several.clone() });

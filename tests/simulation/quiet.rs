@@ -21,6 +21,8 @@ impl Schedule {
         let start = locked(&self.world).now;
         let within_ms = match self.plan.tier {
             Tier::SameKey => self.next_look_ms().max(120_000),
+            // Of two equal ones the older waits until the other is cleared up.
+            Tier::Queryable if self.has_equal_ones() => self.next_look_ms().max(900_000),
             Tier::Queryable => self.next_look_ms().max(480_000),
             Tier::LateRecorder | Tier::Opaque | Tier::Liar => 0,
         };
@@ -50,6 +52,12 @@ impl Schedule {
         next.map_or(0, |next_ms| next_ms + MINUTE_MS)
     }
 
+    fn has_equal_ones(&self) -> bool {
+        let world = locked(&self.world);
+        let mut open = world.payment.open_transactions();
+        open.any(|open| self.alike(&world.payment, &open.id).len() > 1)
+    }
+
     fn is_open(&self) -> bool {
         let world = locked(&self.world);
         world.payment.open_transactions().next().is_some() || world.payment.in_flight.is_some()
@@ -66,7 +74,9 @@ impl Schedule {
         world.payment.open_transactions().all(|open| {
             !resolves_itself && open.state == State::Unknown
                 || open.state == State::Pending
-                || world.now.ms_since(open.timestamp) > crate::world::RESEND_WINDOW_MS
+                || !open.was_ours()
+                || self.plan.tier == Tier::SameKey
+                    && world.now.ms_since(open.timestamp) > crate::world::RESEND_WINDOW_MS
         }) && world.payment.open_transactions().next().is_some()
     }
 

@@ -2,7 +2,9 @@
 //! happens next to which of them.
 
 use crate::ports::{Port, locked};
-use crate::world::{Answer, CONNECTOR_WORKS_MS, Decision, Op, Process, Tier, World, key, nonce};
+use crate::world::{
+    Answer, CONNECTOR_WORKS_MS, Decision, Op, Past, Process, Tier, World, key, nonce,
+};
 use payment_intents::payment::{
     Action, Nonce, Outcome, Refusal, Settlement, State, Timestamp, TransactionId,
 };
@@ -25,7 +27,7 @@ pub const MINUTE_MS: u64 = 60_000;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Plan {
     pub tier: Tier,
-    pub captured: bool,
+    pub past: Past,
     pub clients: Vec<Client>,
     pub crashes: u8,
     pub faults: u8,
@@ -90,6 +92,7 @@ pub enum Choice {
     Recover,
     Report(usize),
     WaitForTimer,
+    TimeOut(usize),
     JumpPastLease,
     JumpPastWindow,
     JumpADay,
@@ -108,7 +111,7 @@ pub struct Schedule {
 
 impl Schedule {
     pub fn new(plan: &Plan, trace: bool) -> Self {
-        let mut world = World::new(plan.tier, plan.captured);
+        let mut world = World::new(plan.tier, plan.past);
         world.trace = trace.then(Vec::new);
         Self {
             plan: plan.clone(),
@@ -206,6 +209,9 @@ impl Schedule {
         }
         if self.plan.faults > 0 {
             choices.push(Choice::FailBefore(run));
+            if world.processes[run].wake_at.is_some() {
+                choices.push(Choice::TimeOut(run));
+            }
             if matches!(op, Op::Reserve(_) | Op::Replace(..) | Op::Call(_)) {
                 choices.push(Choice::LoseAnswer(run));
                 choices.push(Choice::Delay(run));
@@ -317,6 +323,13 @@ impl Schedule {
                     self.pass_until(wake_at);
                 }
             }
+            Choice::TimeOut(run) => {
+                self.plan.faults -= 1;
+                let wake_at = locked(&self.world).processes[run].wake_at;
+                if let Some(wake_at) = wake_at {
+                    self.pass_until(wake_at);
+                }
+            }
             Choice::JumpPastLease => {
                 self.plan.jumps -= 1;
                 let lease = locked(&self.world).payment.in_flight.as_ref().map(|slot| slot.lease);
@@ -391,6 +404,7 @@ impl Schedule {
     /// Lets time pass: whoever is past his deadline is killed, what was too long
     /// under way is lost, and whoever slept wakes.
     pub fn pass_until(&mut self, then: Timestamp) {
+        let then = then.max(locked(&self.world).now);
         locked(&self.world).now = then;
         for run in 0..self.runs.len() {
             let deadline = locked(&self.world).processes[run].deadline;

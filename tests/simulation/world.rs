@@ -95,6 +95,15 @@ pub enum Decision {
     ActAndReject,
 }
 
+/// What happened before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Past {
+    Authorized,
+    Captured,
+    /// Somebody else began to capture a part, and nobody knows what came of it.
+    BegunElsewhere,
+}
+
 /// Money that moved.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Effect {
@@ -162,19 +171,25 @@ fn start() -> Timestamp {
 }
 
 impl World {
-    /// 100 authorized; 100 of them captured before, where `captured` says so.
-    pub fn new(tier: Tier, captured: bool) -> Self {
-        let kinds = [TransactionKind::Authorization, TransactionKind::Charge];
-        let past = kinds.into_iter().take(1 + usize::from(captured)).enumerate();
-        let transactions = past.map(|(index, kind)| RegistrationTransaction {
-            id: TransactionId::parse(&format!("past-{index}")).unwrap(),
-            kind,
-            state: State::Success,
-            amount: eur(100),
-            timestamp: start(),
-            interaction_id: None,
-            interface_id: None,
-        });
+    /// 100 authorized, and what became of them before.
+    pub fn new(tier: Tier, past: Past) -> Self {
+        let begun = match past {
+            Past::Authorized => None,
+            Past::Captured => Some((TransactionKind::Charge, State::Success, 100)),
+            Past::BegunElsewhere => Some((TransactionKind::Charge, State::Initial, 40)),
+        };
+        let authorized = (TransactionKind::Authorization, State::Success, 100);
+        let transactions = [Some(authorized), begun].into_iter().flatten().enumerate();
+        let transactions =
+            transactions.map(|(index, (kind, state, amount))| RegistrationTransaction {
+                id: TransactionId::parse(&format!("past-{index}")).unwrap(),
+                kind,
+                state,
+                amount: eur(amount),
+                timestamp: start(),
+                interaction_id: None,
+                interface_id: None,
+            });
         let registration = Registration {
             key: key(),
             amount_planned: eur(100),
@@ -182,7 +197,8 @@ impl World {
             transactions: transactions.collect(),
             details: Details::default(),
         };
-        let shown = captured.then(|| Shown {
+        let payment = Payment::register(registration, start()).unwrap();
+        let shown = (past == Past::Captured).then(|| Shown {
             kind: TransactionKind::Charge,
             state: State::Success,
             amount: eur(100),
@@ -192,8 +208,8 @@ impl World {
         Self {
             tier,
             now: start().plus_ms(3_600_000),
-            payment: Payment::register(registration, start()).unwrap(),
-            recover_at: None,
+            recover_at: payment.recover_at(),
+            payment,
             effects: Vec::new(),
             answers: BTreeMap::new(),
             shown: shown.into_iter().collect(),
@@ -244,6 +260,7 @@ impl World {
             Some(next) => {
                 self.written(next);
                 self.recover_at = Some(reservation.lease);
+                self.check_index();
                 Ok(self.payment.clone().into())
             }
             None if self.payment.is_held_by(&reservation.nonce) => Ok(self.payment.clone().into()),
@@ -255,9 +272,22 @@ impl World {
         if self.payment.version == from.version {
             self.written(to.clone());
             self.recover_at = to.recover_at();
+            self.check_index();
             return Ok(());
         }
         if self.payment == *to { Ok(()) } else { Err(self.payment.clone().into()) }
+    }
+
+    /// Whatever is open is listed, and will be looked at within the hour.
+    fn check_index(&mut self) {
+        let is_open = self.payment.open_transactions().next().is_some();
+        let is_expected = is_open || self.payment.in_flight.is_some();
+        if self.recover_at.is_some() != is_expected {
+            self.violated("the index does not list what is open, or lists what is not");
+        }
+        if self.recover_at.is_some_and(|at| at.ms_since(self.now) > 3_600_000) {
+            self.violated("something open is not looked at within the hour");
+        }
     }
 
     fn written(&mut self, next: Payment) {
@@ -309,6 +339,9 @@ impl World {
     /// durably reserved and not settled as undone.
     fn moved(&mut self, effect: Effect) {
         let id = effect.transaction.clone();
+        if id.as_str().starts_with("past-") {
+            self.violated(format!("{id} was begun elsewhere, and sent by us"));
+        }
         match self.payment.transactions.get(&id).map(|found| found.state) {
             Some(State::Initial | State::Unknown | State::Pending) => {}
             Some(State::Success) => {}
@@ -332,12 +365,8 @@ impl World {
             let of_kind = self.effects.iter().filter(|effect| effect.kind == kind);
             of_kind.map(|effect| effect.amount.minor_units()).sum::<u64>()
         };
-        let before =
-            if self.payment.transactions.contains_key(&TransactionId::parse("past-1").unwrap()) {
-                100
-            } else {
-                0
-            };
+        let past = self.payment.transactions.get(&TransactionId::parse("past-1").unwrap());
+        let before = past.map_or(0, |past| if past.amount == eur(100) { 100 } else { 0 });
         let captured = before + sum(TransactionKind::Charge);
         let cancelled = sum(TransactionKind::CancelAuthorization);
         let refunded = sum(TransactionKind::Refund);
