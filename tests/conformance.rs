@@ -67,7 +67,7 @@ fn the_model_and_the_real_store_do_the_same() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let table = runtime.block_on(table());
     // Not each of them comes to a call.
-    let cases = OPERATIONS / LENGTH * 2;
+    let cases = OPERATIONS * 5 / 2 / LENGTH;
     let compared = AtomicU32::new(0);
     let length = usize::try_from(LENGTH).unwrap();
     let steps = prop::collection::vec((any_operation(), any::<bool>()), length);
