@@ -160,9 +160,8 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             return Ok(held);
         }
         let key = held.key.clone();
-        match self.attempt(held, id, &invocation).await {
-            Settled::In(_) | Settled::Withdrawn | Settled::Unwritten => {}
-        }
+        // What it came to is in the store, or will be looked for again.
+        let _: Settled = self.attempt(held, id, &invocation).await;
         Ok(self.store.get(&key).await?.ok_or("the Payment is gone")?)
     }
 

@@ -107,7 +107,7 @@ async fn compare(
         same_answer(table, &mut model, &op).await?;
         let stored = table.store.get(&model.payment.key).await.unwrap();
         prop_assert_eq!(stored.as_ref(), Some(&model.payment), "after {}", op.name());
-        let listed = listed_at(table, &model.payment).await;
+        let listed = table.recover_at(&model.payment).await;
         prop_assert_eq!(listed, model.recover_at, "index after {}", op.name());
         last = Some(op);
     }
@@ -179,14 +179,4 @@ async fn same_answer(table: &Table, model: &mut World, op: &Op) -> Result<(), Te
         (op, answer) => prop_assert!(false, "{op:?} was answered {answer:?}"),
     }
     Ok(())
-}
-
-/// When the item says that recovery should look.
-async fn listed_at(table: &Table, payment: &Payment) -> Option<Timestamp> {
-    use aws_sdk_dynamodb::types::AttributeValue::S;
-    let get = table.client.get_item().table_name(&table.name).consistent_read(true);
-    let get = get.key("pk", S(payment.key.to_string())).key("sk", S("payment".to_owned()));
-    let item = get.send().await.unwrap().item?;
-    let at = item.get("recover_at")?.as_n().unwrap().parse().unwrap();
-    Some(Timestamp::from_ms(at))
 }

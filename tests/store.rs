@@ -18,7 +18,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use dynamo::{Table, table};
 use payment_intents::payment::{
     Action, Nonce, Outcome, Payment, PaymentKey, Refusal, Reservation, Settlement, State,
-    Timestamp, TransactionKind,
+    TransactionKind,
 };
 use payment_intents::ports::{CreateError, ReplaceError, ReserveError, Store, StoreError};
 use payments::{
@@ -83,7 +83,7 @@ fn every_change_is_written_whole() {
         for (before, after) in changes {
             table.store.replace(&before, &after).await.unwrap();
             let found = table.store.get(&after.key).await.unwrap();
-            prop_assert_eq!(stored_recover_at(table, &after).await, after.recover_at());
+            prop_assert_eq!(table.recover_at(&after).await, after.recover_at());
             prop_assert_eq!(found, Some(after));
         }
         Ok(())
@@ -315,15 +315,6 @@ fn the_index_lists_what_is_open_and_nothing_else() {
         let first_look = open.transactions[&id("past-1")].timestamp.plus_ms(60_000);
         assert_eq!(listed(&table).await, [(open.key, first_look.ms())]);
     });
-}
-
-/// When the item says that recovery should look.
-async fn stored_recover_at(table: &Table, payment: &Payment) -> Option<Timestamp> {
-    let get = table.client.get_item().table_name(&table.name).consistent_read(true);
-    let get = get.key("pk", AttributeValue::S(format!("demo#{}", payment.key.id.as_str())));
-    let item = get.key("sk", AttributeValue::S("payment".to_owned())).send().await.unwrap().item?;
-    let at = item.get("recover_at")?.as_n().unwrap().parse().unwrap();
-    Some(Timestamp::from_ms(at))
 }
 
 /// Everything in the recovery index, whatever its shard.

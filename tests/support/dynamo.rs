@@ -9,6 +9,7 @@
 )]
 
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::AttributeValue::S;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
@@ -19,6 +20,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use payment_intents::dynamodb::{Connection, DynamoStore, create_table};
 use payment_intents::local::emulator;
+use payment_intents::payment::{Payment, Timestamp};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
@@ -29,6 +31,17 @@ pub struct Table {
     pub store: DynamoStore,
     pub client: Client,
     pub name: String,
+}
+
+impl Table {
+    /// When the item says that recovery should look: what the index is made of.
+    pub async fn recover_at(&self, payment: &Payment) -> Option<Timestamp> {
+        let get = self.client.get_item().table_name(&self.name).consistent_read(true);
+        let get = get.key("pk", S(payment.key.to_string())).key("sk", S("payment".to_owned()));
+        let item = get.send().await.unwrap().item?;
+        let at = item.get("recover_at")?.as_n().unwrap().parse().unwrap();
+        Some(Timestamp::from_ms(at))
+    }
 }
 
 /// Where DynamoDB is.
