@@ -1,16 +1,138 @@
-//! Who may do what: a caller's scopes, and whether one of them names the
-//! project of the path.
+//! Who calls, and what they may do. Whichever way a token is verified, the result
+//! is the same: a caller with scopes, one of which must name the project of the
+//! path.
 
-use crate::payment::ProjectKey;
+mod introspection;
+mod jwt;
+mod signature;
 
-/// How callers are authorized.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Auth {
+use crate::payment::{ProjectKey, Timestamp};
+use crate::ports::{BoxError, Secret};
+use crate::transport::Transport;
+use http::Uri;
+use introspection::Introspection;
+use jwt::Jwt;
+use serde_json::Number;
+use std::time::Duration;
+
+/// How callers are authorized (`AUTH`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuthSettings {
     /// Not at all. Only the local server has this.
     Off,
     /// An authorizer in front of the function verified the token; its claims
     /// come with the event.
     Gateway,
+    /// The token is a JWT (RFC 9068), signed by a key of the issuer's set.
+    Jwt {
+        /// Exactly as in the `iss` claim.
+        issuer: String,
+        /// One of those in the `aud` claim.
+        audience: String,
+        /// Where the issuer's keys are: `https`, or a loopback address.
+        jwks_url: Uri,
+    },
+    /// The token service says what an opaque token grants (RFC 7662).
+    Introspection {
+        /// Where it is asked: `https`, or a loopback address.
+        url: Uri,
+        /// Who we are there.
+        client_id: String,
+        /// And the proof.
+        client_secret: Secret,
+    },
+}
+
+/// Authorizes callers.
+#[derive(Debug)]
+pub struct Auth(Method);
+
+#[derive(Debug)]
+enum Method {
+    Off,
+    Gateway,
+    Jwt(Jwt),
+    Introspection(Introspection),
+}
+
+/// A caller whose token was verified.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Caller {
+    /// Whose token it is, where that is said.
+    pub subject: Option<String>,
+    /// What it grants.
+    pub scopes: Scopes,
+}
+
+/// What a request shows of its caller.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'a> {
+    /// The caller, as an authorizer in front of the function vouches for it.
+    pub verified: Option<&'a Caller>,
+    /// The bearer token.
+    pub bearer: Option<&'a Secret>,
+}
+
+/// No issuer needs more for a token, and no proxy lets more pass.
+const TOKEN_BYTES_MAX: usize = 8 * 1024;
+
+impl Auth {
+    /// Connects to nobody yet.
+    pub fn new(settings: AuthSettings, transport: Transport) -> Self {
+        Self(match settings {
+            AuthSettings::Off => Method::Off,
+            AuthSettings::Gateway => Method::Gateway,
+            AuthSettings::Jwt { issuer, audience, jwks_url } => {
+                Method::Jwt(Jwt::new(&issuer, &audience, jwks_url, transport))
+            }
+            AuthSettings::Introspection { url, client_id, client_secret } => {
+                Method::Introspection(Introspection::new(url, client_id, client_secret, transport))
+            }
+        })
+    }
+
+    /// Fetches what the first request would have to wait for. Where that fails,
+    /// the first request tries again.
+    pub async fn warm_up(&self, now: Timestamp, time: Duration) {
+        if let Method::Jwt(jwt) = &self.0 {
+            jwt.warm_up(now, time).await;
+        }
+    }
+
+    /// Says who calls, if they may do what needs one of the scopes `names` in
+    /// `project`. Takes no longer than `time`.
+    pub async fn authorize(
+        &self,
+        shown: Shown<'_>,
+        names: &'static [&'static str],
+        project: &ProjectKey,
+        now: Timestamp,
+        time: Duration,
+    ) -> Result<Caller, Denied> {
+        let caller = match &self.0 {
+            Method::Off => return Ok(Caller::default()),
+            Method::Gateway => shown.verified.cloned().ok_or(Denied::NoToken)?,
+            Method::Jwt(jwt) => jwt.verify(token(shown)?, now, time).await?,
+            Method::Introspection(service) => service.ask(token(shown)?, now, time).await?,
+        };
+        if caller.scopes.grant_any(names, project) {
+            Ok(caller)
+        } else {
+            Err(Denied::MissingScope(names))
+        }
+    }
+}
+
+/// A token that can be one: `b64token` of RFC 6750, 2.1.
+fn token(shown: Shown<'_>) -> Result<&Secret, Denied> {
+    let token = shown.bearer.ok_or(Denied::NoToken)?;
+    let text = token.reveal().trim_end_matches('=');
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
+    if !text.is_empty() && token.reveal().len() <= TOKEN_BYTES_MAX && text.bytes().all(is_plain) {
+        Ok(token)
+    } else {
+        Err(Denied::InvalidToken("it cannot be a token"))
+    }
 }
 
 /// The scopes that a verified token grants.
@@ -39,33 +161,53 @@ impl Scopes {
     }
 }
 
-impl Auth {
-    /// Says whether a caller with these scopes (`None`: there is no verified
-    /// token) may do what needs one of the scopes `names` in `project`.
-    pub fn authorize(
-        self,
-        scopes: Option<&Scopes>,
-        names: &'static [&'static str],
-        project: &ProjectKey,
-    ) -> Result<(), Denied> {
-        match (self, scopes) {
-            (Self::Off, _) => Ok(()),
-            (Self::Gateway, None) => Err(Denied::NoToken),
-            (Self::Gateway, Some(scopes)) if scopes.grant_any(names, project) => Ok(()),
-            (Self::Gateway, Some(_)) => Err(Denied::MissingScope(names)),
+/// Clocks differ by as much as this between us and whoever made the token.
+const LEEWAY_MS: u64 = 60_000;
+
+/// The time for which a token was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Life {
+    not_before: Option<Timestamp>,
+    expires: Option<Timestamp>,
+}
+
+impl Life {
+    /// Says that it is over or has not begun, beyond what clocks may differ.
+    fn check(self, now: Timestamp) -> Result<(), Denied> {
+        if self.expires.is_some_and(|expires| expires.plus_ms(LEEWAY_MS) < now) {
+            return Err(Denied::InvalidToken("it has expired"));
         }
+        if self.not_before.is_some_and(|begins| now.plus_ms(LEEWAY_MS) < begins) {
+            return Err(Denied::InvalidToken("it is not valid yet"));
+        }
+        Ok(())
     }
 }
 
-/// Why a caller may not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// Reads a date in whole units since 1970, with or without a fraction.
+fn whole(date: &Number) -> Option<u64> {
+    date.as_u64().or_else(|| {
+        let text = date.to_string();
+        let (whole, fraction) = text.split_once('.')?;
+        fraction.bytes().all(|digit| digit.is_ascii_digit()).then(|| whole.parse().ok())?
+    })
+}
+
+/// Why a caller may not. What it says is for the log.
+#[derive(Debug, thiserror::Error)]
 pub enum Denied {
     /// There is no token, or nobody verified it.
     #[error("no verified token")]
     NoToken,
+    /// The token is none, or not for us, or not now.
+    #[error("the token is refused: {0}")]
+    InvalidToken(&'static str),
     /// The token grants none of these for the project.
     #[error("none of the scopes {0:?}")]
     MissingScope(&'static [&'static str]),
+    /// Nobody could be asked about the token.
+    #[error("the token cannot be verified now")]
+    Unavailable(#[source] BoxError),
 }
 
 #[cfg(test)]
@@ -75,20 +217,60 @@ mod tests {
     #[test]
     fn a_scope_counts_for_its_own_project_only() {
         let project = ProjectKey::parse("demo").unwrap();
-        const NAMES: &[&str] = &["manage_payments", "manage_project"];
         for (scopes, expected) in [
-            (Some("manage_payments:demo"), Ok(())),
-            (Some("view_products:demo  manage_project:demo"), Ok(())),
-            (Some("manage_payments:other"), Err(Denied::MissingScope(NAMES))),
-            (Some("manage_payments:demo2"), Err(Denied::MissingScope(NAMES))),
-            (Some("manage_payments"), Err(Denied::MissingScope(NAMES))),
-            (Some("view_payments:demo"), Err(Denied::MissingScope(NAMES))),
-            (Some(""), Err(Denied::MissingScope(NAMES))),
-            (None, Err(Denied::NoToken)),
+            ("manage_payments:demo", true),
+            ("view_products:demo  manage_project:demo", true),
+            ("manage_payments:other", false),
+            ("manage_payments:demo2", false),
+            ("manage_payments:demo:other", false),
+            ("manage_payments:Demo", false),
+            ("manage_payments:", false),
+            ("manage_payments", false),
+            ("view_payments:demo", false),
+            ("", false),
         ] {
-            let scopes = scopes.map(Scopes::parse);
-            let answer = Auth::Gateway.authorize(scopes.as_ref(), NAMES, &project);
+            let scopes = Scopes::parse(scopes);
+            let answer = scopes.grant_any(&["manage_payments", "manage_project"], &project);
             assert_eq!(answer, expected, "{scopes:?}");
+        }
+    }
+
+    #[test]
+    fn a_clock_may_differ_by_a_minute_and_no_more() {
+        let at = |ms| Some(Timestamp::from_ms(ms));
+        let now = Timestamp::from_ms(1_000_000);
+        for (not_before, expires, expected) in [
+            (None, None, true),
+            (None, at(1_000_001), true),
+            (None, at(940_000), true),
+            (None, at(939_999), false),
+            (at(1_060_000), None, true),
+            (at(1_060_001), None, false),
+            (at(0), at(0), false),
+        ] {
+            let life = Life { not_before, expires };
+            assert_eq!(life.check(now).is_ok(), expected, "{life:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_a_token_is_asked_of_nobody() {
+        let long = "a".repeat(TOKEN_BYTES_MAX + 1);
+        for (text, expected) in [
+            ("abc.DEF-_~+/019==", true),
+            (&long[1..], true),
+            (&long, false),
+            ("", false),
+            ("==", false),
+            ("a=b", false),
+            ("a b", false),
+            ("a,b", false),
+            ("a\"b", false),
+            ("ключ", false),
+        ] {
+            let secret = Secret::new(text.to_owned());
+            let answer = token(Shown { verified: None, bearer: Some(&secret) });
+            assert_eq!(answer.is_ok(), expected, "{text}");
         }
     }
 }

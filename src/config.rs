@@ -1,18 +1,23 @@
 //! The environment, read once. Everything that is missing, unknown or
 //! contradictory is named, all of it at once.
 
+mod auth;
 mod connectors;
+mod secrets;
 
-pub use connectors::connector_url;
+pub use connectors::{connector_url, trusted_url};
+pub use secrets::Secrets;
 
-use crate::auth::Auth;
+use crate::auth::AuthSettings;
 use crate::clock::SystemClock;
 use crate::connector::{Connectors, HttpConnector};
 use crate::dynamodb::{Connection, DynamoStore};
 use crate::http::{ApiOptions, RepeatDetection, ResponseForm};
-use crate::ports::BoxError;
+use crate::observe::causes;
 use crate::service::Service;
+use crate::transport::Transport;
 use aws_sdk_dynamodb::config::Credentials;
+use secrets::{SecretVariable, Unread};
 use std::fmt;
 use tracing::level_filters::LevelFilter;
 
@@ -21,7 +26,9 @@ use tracing::level_filters::LevelFilter;
 pub struct Config {
     /// What it works with.
     pub backend: Backend,
-    /// What the operator decides about the API (`AUTH`, `RESPONSE`,
+    /// How callers are authorized (`AUTH`, `AUTH_…`).
+    pub auth: AuthSettings,
+    /// What the operator decides about the answers (`RESPONSE`,
     /// `REPEAT_DETECTION`).
     pub api: ApiOptions,
 }
@@ -42,43 +49,104 @@ pub struct Backend {
 
 impl Config {
     /// Reads the environment through `variable`. An empty variable counts as
-    /// missing.
-    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut environment = Environment { variable: &variable, problems: Vec::new() };
+    /// missing; a secret that is still to come, as if it were there.
+    pub fn read(
+        variable: impl Fn(&str) -> Option<String>,
+        secrets: &Secrets,
+    ) -> Result<Self, ConfigError> {
+        let mut environment = Environment::new(&variable, secrets);
         let backend = environment.backend();
-        let api = ApiOptions {
-            auth: environment.auth(),
-            response: environment.response(),
-            repeat_detection: environment.repeat_detection(),
-        };
-        environment.checked(Self { backend, api })
+        let auth = environment.auth(false);
+        let api = environment.api();
+        environment.checked(Self { backend, auth, api })
     }
 }
 
 impl Backend {
     /// As [`Config::read`], for the scheduled Lambda, which has no callers.
-    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut environment = Environment { variable: &variable, problems: Vec::new() };
+    pub fn read(
+        variable: impl Fn(&str) -> Option<String>,
+        secrets: &Secrets,
+    ) -> Result<Self, ConfigError> {
+        let mut environment = Environment::new(&variable, secrets);
         let backend = environment.backend();
         environment.checked(backend)
     }
 
-    /// Everything slow about it. Connects to nobody yet.
+    /// The service over the real store and the real connectors. Connects to
+    /// nobody yet.
     pub fn service(
         self,
-    ) -> Result<Service<DynamoStore, HttpConnector<SystemClock>, SystemClock>, BoxError> {
+        transport: Transport,
+    ) -> Service<DynamoStore, HttpConnector<SystemClock>, SystemClock> {
         let store = DynamoStore::new(self.dynamodb.client(), self.table);
-        let connector = HttpConnector::new(self.connectors, SystemClock)?;
-        Ok(Service::new(store, connector, SystemClock))
+        let connector = HttpConnector::new(self.connectors, transport, SystemClock);
+        Service::new(store, connector, SystemClock)
+    }
+}
+
+/// What the local server is told by its environment; the rest, by its arguments.
+#[derive(Clone, Debug)]
+pub struct LocalConfig {
+    /// How callers are authorized (`AUTH`, `AUTH_…`); not at all, where nothing is
+    /// said.
+    pub auth: AuthSettings,
+    /// As the Lambda's.
+    pub api: ApiOptions,
+    /// What is logged (`AWS_LAMBDA_LOG_LEVEL`).
+    pub log_level: LevelFilter,
+}
+
+impl LocalConfig {
+    /// As [`Config::read`].
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let secrets = Secrets::default();
+        let mut environment = Environment::new(&variable, &secrets);
+        let auth = environment.auth(true);
+        let api = environment.api();
+        let log_level = environment.log_level();
+        environment.checked(Self { auth, api, log_level })
     }
 }
 
 struct Environment<'a> {
     variable: &'a dyn Fn(&str) -> Option<String>,
+    secrets: &'a Secrets,
     problems: Vec<String>,
 }
 
-impl Environment<'_> {
+impl<'a> Environment<'a> {
+    fn new(variable: &'a dyn Fn(&str) -> Option<String>, secrets: &'a Secrets) -> Self {
+        Self { variable, secrets, problems: Vec::new() }
+    }
+
+    fn is_set(&self, name: &str) -> bool {
+        self.optional(name).is_some()
+    }
+
+    /// A setting that may be kept as a secret. Empty where it is still to come.
+    fn secret(&mut self, name: SecretVariable) -> String {
+        let (plain, arn) = (name.plain(), name.arn());
+        match self.secrets.get(name) {
+            None if self.is_set(arn) => {
+                self.problem(arn, "can be read by a Lambda only");
+                String::new()
+            }
+            None => self.required(plain),
+            Some(_) if self.is_set(plain) => {
+                self.problem(plain, format_args!("and {arn} are both set"));
+                String::new()
+            }
+            Some(Ok(secret)) => secret.reveal().to_owned(),
+            Some(Err(Unread::NotYet)) => String::new(),
+            Some(Err(Unread::Failed(error))) => {
+                let error = causes(error.as_ref());
+                self.problem(arn, format_args!("cannot be read: {error}"));
+                String::new()
+            }
+        }
+    }
+
     fn optional(&self, name: &str) -> Option<String> {
         (self.variable)(name).filter(|value| !value.is_empty())
     }
@@ -125,27 +193,30 @@ impl Environment<'_> {
         }
     }
 
-    fn auth(&mut self) -> Auth {
-        match self.required("AUTH").as_str() {
-            "gateway" | "" => {}
-            "off" => self.problem("AUTH", "is off, which only the local server may be"),
-            _ => self.problem("AUTH", "is not one of: gateway"),
-        }
-        Auth::Gateway
+    fn api(&mut self) -> ApiOptions {
+        ApiOptions { response: self.response(), repeat_detection: self.repeat_detection() }
     }
 
     fn response(&mut self) -> ResponseForm {
-        response_form(self.optional("RESPONSE").as_deref()).unwrap_or_else(|problem| {
-            self.problem("RESPONSE", problem);
-            ResponseForm::Empty
-        })
+        match self.optional("RESPONSE").as_deref() {
+            None | Some("empty") => ResponseForm::Empty,
+            Some("outcome") => ResponseForm::Outcome,
+            Some(_) => {
+                self.problem("RESPONSE", "is not one of: empty, outcome");
+                ResponseForm::Empty
+            }
+        }
     }
 
     fn repeat_detection(&mut self) -> RepeatDetection {
-        repeat_detection(self.optional("REPEAT_DETECTION").as_deref()).unwrap_or_else(|problem| {
-            self.problem("REPEAT_DETECTION", problem);
-            RepeatDetection::Key
-        })
+        match self.optional("REPEAT_DETECTION").as_deref() {
+            None | Some("key") => RepeatDetection::Key,
+            Some("correlation-id") => RepeatDetection::CorrelationId,
+            Some(_) => {
+                self.problem("REPEAT_DETECTION", "is not one of: key, correlation-id");
+                RepeatDetection::Key
+            }
+        }
     }
 
     fn log_level(&mut self) -> LevelFilter {
@@ -165,26 +236,8 @@ impl Environment<'_> {
     }
 }
 
-/// Reads `RESPONSE`.
-pub fn response_form(value: Option<&str>) -> Result<ResponseForm, &'static str> {
-    match value {
-        None | Some("" | "empty") => Ok(ResponseForm::Empty),
-        Some("outcome") => Ok(ResponseForm::Outcome),
-        Some(_) => Err("is not one of: empty, outcome"),
-    }
-}
-
-/// Reads `REPEAT_DETECTION`.
-pub fn repeat_detection(value: Option<&str>) -> Result<RepeatDetection, &'static str> {
-    match value {
-        None | Some("" | "key") => Ok(RepeatDetection::Key),
-        Some("correlation-id") => Ok(RepeatDetection::CorrelationId),
-        Some(_) => Err("is not one of: key, correlation-id"),
-    }
-}
-
 /// All that is wrong with the environment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ConfigError {
     problems: Vec<String>,
 }
@@ -192,6 +245,13 @@ pub struct ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "invalid configuration: {}", self.problems.join("; "))
+    }
+}
+
+/// A `main` that ends with it prints this.
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -203,10 +263,11 @@ mod tests {
     use crate::connector::Authorization;
 
     fn read(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        Config::read(|name| {
+        let variable = |name: &str| {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
-        })
+        };
+        Config::read(variable, &Secrets::default())
     }
 
     const VALID: [(&str, &str); 6] = [
@@ -249,7 +310,7 @@ mod tests {
     fn a_wrong_value_is_named_with_its_place() {
         for (name, value, expected) in [
             ("AUTH", "off", "AUTH is off, which only the local server may be"),
-            ("AUTH", "none", "AUTH is not one of: gateway"),
+            ("AUTH", "none", "AUTH is not one of: gateway, jwt, introspection"),
             ("RESPONSE", "full", "RESPONSE is not one of: empty, outcome"),
             ("REPEAT_DETECTION", "guess", "REPEAT_DETECTION is not one of: key, correlation-id"),
             ("AWS_LAMBDA_LOG_LEVEL", "loud", "AWS_LAMBDA_LOG_LEVEL is not one of: TRACE"),

@@ -5,7 +5,6 @@ mod answer;
 mod platform;
 mod settings;
 mod token;
-mod transport;
 
 pub use settings::{Authorization, ClientCredentials, ConnectorSettings, Connectors, Platform};
 
@@ -14,6 +13,7 @@ use crate::payment::Timestamp;
 use crate::ports::{
     BoxError, Call, Clock, Connector, ConnectorError, Policy, Resend, Secret, Seen, Served, Verdict,
 };
+use crate::transport::{NotAnswered, Transport};
 use http::{HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -21,7 +21,6 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use std::time::Duration;
 use token::Tokens;
-use transport::{NotAnswered, Transport};
 
 /// No connector has more to say than this.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -36,9 +35,9 @@ pub struct HttpConnector<K> {
 }
 
 impl<K: Clock> HttpConnector<K> {
-    /// Reads the system's certificate roots; connects to nobody yet.
-    pub fn new(connectors: Connectors, clock: K) -> Result<Self, BoxError> {
-        Ok(Self { connectors, transport: Transport::new()?, tokens: Tokens::default(), clock })
+    /// Connects to nobody yet.
+    pub fn new(connectors: Connectors, transport: Transport, clock: K) -> Self {
+        Self { connectors, transport, tokens: Tokens::default(), clock }
     }
 
     fn settings(&self, served: &Served) -> Result<&ConnectorSettings, Unserved> {
@@ -74,11 +73,16 @@ impl<K: Clock> HttpConnector<K> {
     }
 
     /// A token that was refused is not shown again.
-    async fn forget_token(&self, authorization: &Authorization, status: StatusCode) {
-        if let Authorization::ClientCredentials(credentials) = authorization
+    async fn forget_token(
+        &self,
+        authorization: &Authorization,
+        shown: Option<&Secret>,
+        status: StatusCode,
+    ) {
+        if let (Authorization::ClientCredentials(credentials), Some(shown)) = (authorization, shown)
             && status == StatusCode::UNAUTHORIZED
         {
-            self.tokens.forget(credentials).await;
+            self.tokens.forget(credentials, shown).await;
         }
     }
 }
@@ -98,11 +102,13 @@ impl<K: Clock> Connector for HttpConnector<K> {
         let deadline = deadline.min(own);
         let bearer = self.bearer(&settings.authorization, call.bearer.as_ref(), deadline).await;
         let bearer = bearer.map_err(ConnectorError::NeverExecuted)?;
-        let request = request(settings, call, bearer).map_err(ConnectorError::NeverExecuted)?;
+        let request = request(settings, call, bearer.as_ref());
+        let request = request.map_err(ConnectorError::NeverExecuted)?;
         let time = self.time_until(deadline);
         match self.transport.exchange(request, time, ANSWER_BYTES_MAX, self.clock.now()).await {
             Ok(answer) => {
-                self.forget_token(&settings.authorization, answer.status).await;
+                let authorization = &settings.authorization;
+                self.forget_token(authorization, bearer.as_ref(), answer.status).await;
                 let is_first = call.attempt == 1;
                 answer::verdict(answer.status, &answer.body, settings.policy.rejected, is_first)
             }
@@ -116,14 +122,14 @@ impl<K: Clock> Connector for HttpConnector<K> {
         let platform = settings.platform.as_ref().ok_or(Unserved::NoPlatform)?;
         let deadline = deadline.min(self.clock.now().plus_ms(settings.timeout_ms));
         let bearer = self.bearer(&platform.authorization, None, deadline).await?;
-        let request = platform::request(platform, served, bearer)?;
+        let request = platform::request(platform, served, bearer.as_ref())?;
         let time = self.time_until(deadline);
         let exchanged = self
             .transport
             .exchange(request, time, platform::ANSWER_BYTES_MAX, self.clock.now())
             .await;
         let answer = exchanged.map_err(NotAnswered::into_cause)?;
-        self.forget_token(&platform.authorization, answer.status).await;
+        self.forget_token(&platform.authorization, bearer.as_ref(), answer.status).await;
         platform::transactions(answer.status, &answer.body)
     }
 }
@@ -162,7 +168,7 @@ fn authorization(bearer: &Secret) -> Result<HeaderValue, BoxError> {
 fn request(
     settings: &ConnectorSettings,
     call: &Call,
-    bearer: Option<Secret>,
+    bearer: Option<&Secret>,
 ) -> Result<Request<Full<Bytes>>, BoxError> {
     let id = call.served.key.id.as_str();
     let body = serde_json::to_vec(&Body { actions: [ActionBody::of(call)] })?;
@@ -172,7 +178,7 @@ fn request(
         .header("idempotency-key", call.transaction.as_str())
         .header("x-correlation-id", &call.correlation_id);
     if let Some(bearer) = bearer {
-        request = request.header(header::AUTHORIZATION, authorization(&bearer)?);
+        request = request.header(header::AUTHORIZATION, authorization(bearer)?);
     }
     Ok(request.body(Full::from(body))?)
 }

@@ -11,9 +11,9 @@ mod problem;
 mod representation;
 mod route;
 
-use crate::auth::{Auth, Scopes};
+use crate::auth::{Auth, Caller, Shown};
 use crate::payment::{Nonce, Payment, PaymentKey, ProjectKey, Timestamp, TransactionId};
-use crate::ports::{Clock, Connector, CreateError, Store, StoreError};
+use crate::ports::{Clock, Connector, CreateError, Secret, Store, StoreError};
 use crate::service::{Invocation, Request as ServiceRequest, Service};
 #[cfg(feature = "local")]
 use crate::{payment::Registration, ports::BoxError};
@@ -25,6 +25,7 @@ use http::{HeaderMap, Method};
 use problem::Problem;
 use route::Route;
 use std::panic::AssertUnwindSafe;
+use std::time::Duration;
 use uuid::{ContextV7, Uuid};
 
 /// The longest body that is read.
@@ -43,8 +44,8 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The body; `None` where what came in could not be decoded.
     pub body: Option<Vec<u8>>,
-    /// What the verified token of the caller grants, if there is one.
-    pub scopes: Option<Scopes>,
+    /// The caller, if an authorizer in front vouches for one.
+    pub caller: Option<Caller>,
     /// When this invocation ends, finished or not.
     pub deadline: Timestamp,
 }
@@ -87,11 +88,9 @@ pub enum RepeatDetection {
     CorrelationId,
 }
 
-/// What the operator decides about the API.
+/// What the operator decides about the answers.
 #[derive(Clone, Copy, Debug)]
 pub struct ApiOptions {
-    /// How callers are authorized.
-    pub auth: Auth,
     /// How answers look.
     pub response: ResponseForm,
     /// How repeats are known.
@@ -102,13 +101,21 @@ pub struct ApiOptions {
 #[derive(Debug)]
 pub struct Api<S, C, K> {
     service: Service<S, C, K>,
+    auth: Auth,
     options: ApiOptions,
 }
 
 impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
     /// Puts the API in front of `service`.
-    pub fn new(service: Service<S, C, K>, options: ApiOptions) -> Self {
-        Self { service, options }
+    pub fn new(service: Service<S, C, K>, auth: Auth, options: ApiOptions) -> Self {
+        Self { service, auth, options }
+    }
+
+    /// Does before the first request what that would have to wait for, as far as
+    /// it can be done in time.
+    pub async fn warm_up(&self) {
+        const TIME: Duration = Duration::from_secs(1);
+        self.auth.warm_up(self.service.now(), TIME).await;
     }
 
     /// The service behind it.
@@ -140,18 +147,32 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
 
     async fn routed(&self, request: &Request, correlation_id: &str) -> Result<Answer, Problem> {
         let route = Route::of(&request.method, &request.path, request.stage.as_deref())?;
-        self.options.auth.authorize(request.scopes.as_ref(), route.scopes(), route.project())?;
+        let bearer = headers::bearer(&request.headers)?;
+        self.authorize(&route, request, bearer.as_ref()).await?;
         match route {
-            Route::Act(key) => self.act(key, request, correlation_id).await,
+            Route::Act(key) => self.act(key, request, bearer, correlation_id).await,
             Route::Get(key) => self.get(key).await,
             Route::Create(project) => self.create(project, request).await,
         }
+    }
+
+    async fn authorize(
+        &self,
+        route: &Route,
+        request: &Request,
+        bearer: Option<&Secret>,
+    ) -> Result<Caller, Problem> {
+        let now = self.service.now();
+        let time = Duration::from_millis(request.deadline.ms_since(now));
+        let shown = Shown { verified: request.caller.as_ref(), bearer };
+        Ok(self.auth.authorize(shown, route.scopes(), route.project(), now, time).await?)
     }
 
     async fn act(
         &self,
         key: PaymentKey,
         request: &Request,
+        bearer: Option<Secret>,
         correlation_id: &str,
     ) -> Result<Answer, Problem> {
         let body = json_body(request)?;
@@ -171,7 +192,7 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
                 nonce: Nonce::new(Uuid::new_v4().as_u128()),
                 deadline: request.deadline,
                 correlation_id: correlation_id.to_owned(),
-                bearer: headers::bearer(&request.headers),
+                bearer,
             },
         };
         let acted = self.service.act(request).await;

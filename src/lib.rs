@@ -14,9 +14,10 @@
 //!   settle; nothing else knows the order. [`recovery`]: what to do with
 //!   what was left open.
 //! * [`http`]: request → service → response; every error's status in one match.
-//!   [`auth`]: scopes per project.
-//! * [`dynamodb`], [`connector`], [`clock`]: the ports' adapters. [`config`]: the
-//!   environment, read once. [`observe`]: what an operator sees of it all.
+//!   [`auth`]: who calls, and with which scopes for the project.
+//! * [`dynamodb`], [`connector`], [`clock`]: the ports' adapters. [`transport`]: one
+//!   HTTP exchange. [`config`]: the environment, read once. [`observe`]: what an
+//!   operator sees of it all.
 //! * `local`: all of it on localhost (feature `local`).
 //!
 //! Arrows point one way: binaries → `http` → `service` → `ports` → `payment` →
@@ -47,3 +48,4 @@ mod platform;
 pub mod ports;
 pub mod recovery;
 pub mod service;
+pub mod transport;

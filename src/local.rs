@@ -6,14 +6,15 @@ pub mod emulator;
 pub mod sandbox;
 mod server;
 
-use crate::auth::Auth;
+use crate::auth::{Auth, AuthSettings};
 use crate::clock::SystemClock;
 use crate::connector::{Authorization, ConnectorSettings, Connectors, HttpConnector};
 use crate::dynamodb::{self, DynamoStore};
-use crate::http::{Api, ApiOptions, RepeatDetection, ResponseForm, registrations};
+use crate::http::{Api, ApiOptions, registrations};
 use crate::payment::{Nonce, Payment, ProjectKey};
 use crate::ports::{BoxError, Clock, CreateError, Policy};
 use crate::service::Service;
+use crate::transport::Transport;
 use http::Uri;
 use sandbox::Sandbox;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -44,10 +45,10 @@ pub struct Options {
     pub connector_timeout_ms: u64,
     /// A JSON array of PaymentDrafts, in place of the demo Payments.
     pub payments: Option<String>,
-    /// How answers look.
-    pub response: ResponseForm,
-    /// How repeats without a key are known.
-    pub repeat_detection: RepeatDetection,
+    /// How callers are authorized.
+    pub auth: AuthSettings,
+    /// How answers look, and how repeats are known.
+    pub api: ApiOptions,
 }
 
 /// The local API.
@@ -58,6 +59,7 @@ type LocalApi = Api<DynamoStore, HttpConnector<SystemClock>, SystemClock>;
 pub struct Local {
     listener: TcpListener,
     api: Arc<LocalApi>,
+    is_open: bool,
     sandbox: Sandbox,
     dynamodb_url: String,
     connector_url: Uri,
@@ -85,24 +87,26 @@ impl Local {
             platform: None,
         };
         let connectors = Connectors::from([("*".to_owned(), settings)]);
-        let connector = HttpConnector::new(connectors, SystemClock)?;
+        let transport = Transport::new()?;
+        let connector = HttpConnector::new(connectors, transport.clone(), SystemClock);
         let service = Service::new(store, connector, SystemClock);
         let drafts = options.payments.as_deref().unwrap_or(DEMO);
         let payments = register(&service, drafts).await?;
-        let api = Arc::new(Api::new(
-            service,
-            ApiOptions {
-                auth: Auth::Off,
-                response: options.response,
-                repeat_detection: options.repeat_detection,
-            },
-        ));
-        Ok(Self { listener, api, sandbox, dynamodb_url, connector_url, payments })
+        let is_open = options.auth == AuthSettings::Off;
+        let api = Api::new(service, Auth::new(options.auth, transport), options.api);
+        api.warm_up().await;
+        let api = Arc::new(api);
+        Ok(Self { listener, api, is_open, sandbox, dynamodb_url, connector_url, payments })
     }
 
     /// Where it listens.
     pub fn address(&self) -> Result<SocketAddr, BoxError> {
         Ok(self.listener.local_addr()?)
+    }
+
+    /// Whether authorization is off.
+    pub fn is_open(&self) -> bool {
+        self.is_open
     }
 
     /// What the Lambda needs in its environment to work on the same Payments with

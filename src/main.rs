@@ -2,29 +2,49 @@
 //! to the API.
 
 use lambda_runtime::{LambdaEvent, service_fn};
+use payment_intents::auth::Auth;
 use payment_intents::clock::SystemClock;
-use payment_intents::config::Config;
+use payment_intents::config::{Config, Secrets};
 use payment_intents::http::{Api, gateway};
 use payment_intents::observe::log_json;
 use payment_intents::ports::{BoxError, Clock};
+use payment_intents::transport::Transport;
 use serde_json::value::RawValue;
 use std::convert::Infallible;
+use tokio::sync::OnceCell;
 use tracing::level_filters::LevelFilter;
 
-/// Everything slow happens here, before the first event.
+/// Everything slow happens here, before the first event, but for what only then
+/// can be read.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
     #[expect(clippy::disallowed_methods, reason = "only a binary reads the environment")]
-    let config = Config::read(|name| std::env::var(name).ok());
+    let variable = |name: &str| std::env::var(name).ok();
+    let transport = &Transport::new()?;
+    let secrets = Secrets::at_start(variable, transport).await;
+    let config = Config::read(variable, &secrets);
     log_json(config.as_ref().map_or(LevelFilter::INFO, |config| config.backend.log_level))?;
     let config = config.inspect_err(|error| tracing::error!("{error}"))?;
-    let api = Api::new(config.backend.service()?, config.api);
-    let api = &api;
+    let api = async |config: Config| {
+        let auth = Auth::new(config.auth, transport.clone());
+        let api = Api::new(config.backend.service(transport.clone()), auth, config.api);
+        api.warm_up().await;
+        api
+    };
+    let ready = if secrets.are_to_come() { None } else { Some(api(config).await) };
+    let (ready, api) = (&OnceCell::new_with(ready), &api);
     // Boxed, because the compiler gives up on laying out what is nested deeper.
     let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| {
         Box::pin(async move {
             let deadline = gateway::deadline(event.context.deadline, SystemClock.now());
-            Ok::<_, Infallible>(gateway::handle(api, event.payload.get(), deadline).await)
+            let started = ready.get_or_try_init(async || {
+                let secrets = Secrets::with_event(variable, transport).await;
+                Ok::<_, BoxError>(api(Config::read(variable, &secrets)?).await)
+            });
+            Ok::<_, Infallible>(match started.await {
+                Ok(api) => gateway::handle(api, event.payload.get(), deadline).await,
+                Err(error) => gateway::not_started(error),
+            })
         })
     });
     lambda_runtime::run(handler).await

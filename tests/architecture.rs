@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may use of this crate besides itself.
-const ROOMS: [(&str, &[&str]); 13] = [
+const ROOMS: [(&str, &[&str]); 14] = [
     ("money", &[]),
     ("mutants", &[]),
     ("payment", &["money", "mutants"]),
@@ -16,10 +16,11 @@ const ROOMS: [(&str, &[&str]); 13] = [
     ("observe", &["payment", "ports", "recovery"]),
     ("service", &["mutants", "observe", "payment", "ports"]),
     ("recovery", &["mutants", "observe", "payment", "ports", "service"]),
-    ("auth", &["payment"]),
+    ("transport", &["payment", "ports"]),
+    ("auth", &["payment", "ports", "transport"]),
     ("clock", &["payment", "ports"]),
     ("dynamodb", &["money", "payment", "ports"]),
-    ("connector", &["money", "payment", "platform", "ports"]),
+    ("connector", &["money", "payment", "platform", "ports", "transport"]),
     ("http", &["auth", "money", "observe", "payment", "platform", "ports", "service"]),
 ];
 

@@ -18,6 +18,7 @@ use payment_intents::payment::Action;
 use payment_intents::ports::{
     Call, Clock, Connector, ConnectorError, Policy, Secret, Served, Verdict,
 };
+use payment_intents::transport::Transport;
 use payments::{capture, eur, id, key, money, refund, refund_of};
 use psp::{Psp, Script, Step, answer, chunk, say};
 use serde_json::json;
@@ -45,7 +46,7 @@ fn connector(urls: Vec<String>, authorization: Authorization) -> HttpConnector<S
         platform: None,
     });
     let named = (0..).map(|number: usize| number.to_string()).zip(settings).collect();
-    HttpConnector::new(named, SystemClock).unwrap()
+    HttpConnector::new(named, Transport::new().unwrap(), SystemClock)
 }
 
 fn served(payment: &str, number: usize) -> Served {

@@ -19,6 +19,7 @@ use payment_intents::payment::{
 };
 use payment_intents::ports::{Clock, Policy, Store, Verdict};
 use payment_intents::service::{ActError, Done, Invocation, Request, Service};
+use payment_intents::transport::Transport;
 use payments::{capture, eur, id, key, refund, registered};
 
 const AUTHORIZED: &[(TransactionKind, State, u64)] = &[(Authorized, State::Success, 100)];
@@ -50,7 +51,7 @@ impl World {
         let upstream = connection().await;
         let shim = Shim::start(upstream.endpoint_url.as_deref().unwrap()).await;
         let table = table_at(Connection::to_emulator(shim.url.clone())).await;
-        let connector = HttpConnector::new(connectors, SystemClock).unwrap();
+        let connector = HttpConnector::new(connectors, Transport::new().unwrap(), SystemClock);
         let service = Service::new(table.store.clone(), connector, SystemClock);
         table.store.create(&registered("p", past)).await.unwrap();
         shim.calls();

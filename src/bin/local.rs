@@ -1,7 +1,7 @@
 //! `cargo local`: the service on localhost, ready for its first `curl`.
 
 use clap::Parser;
-use payment_intents::config::{connector_url, repeat_detection, response_form};
+use payment_intents::config::{LocalConfig, connector_url};
 use payment_intents::local::{Local, Options, PROJECT};
 use payment_intents::observe::targets;
 use payment_intents::payment::{Payment, State};
@@ -42,13 +42,15 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
     let arguments = Arguments::parse();
+    #[expect(clippy::disallowed_methods, reason = "only a binary reads the environment")]
+    let config = LocalConfig::read(|name| std::env::var(name).ok())?;
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).compact();
     tracing_subscriber::registry()
         // To the emulator, a condition that says no is an error worth a warning.
-        .with(targets(LevelFilter::INFO).with_target("dynoxide", LevelFilter::ERROR))
+        .with(targets(config.log_level).with_target("dynoxide", LevelFilter::ERROR))
         .with(lines)
         .try_init()?;
-    let local = Local::start(arguments.options()?).await?;
+    let local = Local::start(arguments.options(config)?).await?;
     let mut out = std::io::stdout();
     out.write_all(welcome(&local)?.as_bytes())?;
     out.flush()?;
@@ -59,21 +61,17 @@ async fn main() -> Result<(), BoxError> {
 }
 
 impl Arguments {
-    fn options(self) -> Result<Options, BoxError> {
+    fn options(self, config: LocalConfig) -> Result<Options, BoxError> {
         let connector = self.connector.as_deref().map(connector_url).transpose();
         let payments = self.payments.map(std::fs::read_to_string).transpose();
-        #[expect(clippy::disallowed_methods, reason = "only a binary reads the environment")]
-        let variable = |name| std::env::var(name).ok();
         Ok(Options {
             port: self.port,
             data: self.data,
             connector: connector.map_err(|error| format!("--connector: the URL {error}"))?,
             connector_timeout_ms: self.connector_timeout_ms,
             payments: payments.map_err(|error| format!("--payments: {error}"))?,
-            response: response_form(variable("RESPONSE").as_deref())
-                .map_err(|error| format!("RESPONSE {error}"))?,
-            repeat_detection: repeat_detection(variable("REPEAT_DETECTION").as_deref())
-                .map_err(|error| format!("REPEAT_DETECTION {error}"))?,
+            auth: config.auth,
+            api: config.api,
         })
     }
 }
@@ -82,7 +80,11 @@ fn welcome(local: &Local) -> Result<String, BoxError> {
     let url = format!("http://{}", local.address()?);
     let mut text = String::new();
     writeln!(text, "listening on {url}")?;
-    writeln!(text, "authorization is off: this is for localhost alone\n")?;
+    let auth = match local.is_open() {
+        true => "authorization is off: this is for localhost alone",
+        false => "authorization is on, as AUTH says: send `Authorization: Bearer` with a token",
+    };
+    writeln!(text, "{auth}\n")?;
     writeln!(text, "Payments of project {PROJECT} (amounts in minor units):")?;
     for payment in local.payments() {
         writeln!(text, "  {}  {}", payment.key.id.as_str(), summary(payment))?;

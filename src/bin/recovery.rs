@@ -2,29 +2,39 @@
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use payment_intents::clock::SystemClock;
-use payment_intents::config::Backend;
+use payment_intents::config::{Backend, Secrets};
 use payment_intents::http::gateway;
 use payment_intents::observe::{log_json, recovered};
 use payment_intents::payment::Nonce;
 use payment_intents::ports::{BoxError, Clock};
+use payment_intents::transport::Transport;
 use serde_json::value::RawValue;
+use tokio::sync::OnceCell;
 use tracing::level_filters::LevelFilter;
 use uuid::Uuid;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
     #[expect(clippy::disallowed_methods, reason = "only a binary reads the environment")]
-    let backend = Backend::read(|name| std::env::var(name).ok());
+    let variable = |name: &str| std::env::var(name).ok();
+    let transport = &Transport::new()?;
+    let secrets = Secrets::at_start(variable, transport).await;
+    let backend = Backend::read(variable, &secrets);
     log_json(backend.as_ref().map_or(LevelFilter::INFO, |backend| backend.log_level))?;
-    let service = backend.inspect_err(|error| tracing::error!("{error}"))?.service()?;
-    let service = &service;
+    let backend = backend.inspect_err(|error| tracing::error!("{error}"))?;
+    let ready = (!secrets.are_to_come()).then(|| backend.service(transport.clone()));
+    let ready = &OnceCell::new_with(ready);
     // The schedule has nothing to say but that it is time. A run that fails is an
     // error of the function; the next one is a minute away.
     let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| {
         Box::pin(async move {
             let deadline = gateway::deadline(event.context.deadline, SystemClock.now());
+            let started = ready.get_or_try_init(async || {
+                let secrets = Secrets::with_event(variable, transport).await;
+                Ok::<_, BoxError>(Backend::read(variable, &secrets)?.service(transport.clone()))
+            });
             let nonce = || Nonce::new(Uuid::new_v4().as_u128());
-            let report = service.recover(deadline, nonce).await?;
+            let report = started.await?.recover(deadline, nonce).await?;
             recovered(&report, SystemClock.now());
             Ok::<_, BoxError>(report)
         })

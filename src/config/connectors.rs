@@ -2,6 +2,7 @@
 //! the public ones.
 
 use super::Environment;
+use super::secrets::SecretVariable;
 use crate::connector::{Authorization, ClientCredentials, ConnectorSettings, Connectors, Platform};
 use crate::payment::ProjectKey;
 use crate::ports::{Absence, Lookup, Policy, Rejections, Resend, Secret};
@@ -13,7 +14,7 @@ use std::net::IpAddr;
 
 impl Environment<'_> {
     pub(super) fn connectors(&mut self) -> Connectors {
-        let text = self.required("CONNECTORS");
+        let text = self.secret(SecretVariable::Connectors);
         if text.is_empty() {
             return Connectors::new();
         }
@@ -234,7 +235,7 @@ impl AuthorizationEntry {
             Self::None => Authorization::None,
             Self::Forward => Authorization::Forward,
             Self::ClientCredentials { token_url, client_id, client_secret, scope } => {
-                let token_url = connector_url(&token_url)
+                let token_url = trusted_url(&token_url)
                     .map_err(|error| format!("has a tokenUrl that {error}"))?;
                 let client_secret = Secret::new(client_secret);
                 let credentials = ClientCredentials { token_url, client_id, client_secret, scope };
@@ -244,9 +245,19 @@ impl AuthorizationEntry {
     }
 }
 
-/// Reads the address of a connector: `https`, or plain `http` to a loopback
-/// address; without credentials and without a query.
+/// Reads the address of a connector: as [`trusted_url`], and without a query,
+/// since a path is put behind it.
 pub fn connector_url(text: &str) -> Result<Uri, &'static str> {
+    let url = trusted_url(text)?;
+    if url.query().is_some() {
+        return Err("has a query");
+    }
+    Ok(url)
+}
+
+/// Reads an address that we call: `https`, or plain `http` to a loopback address;
+/// without credentials.
+pub fn trusted_url(text: &str) -> Result<Uri, &'static str> {
     let url: Uri = text.parse().map_err(|_| "is not a URL")?;
     let host = url.host().ok_or("has no host")?;
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
@@ -260,8 +271,8 @@ pub fn connector_url(text: &str) -> Result<Uri, &'static str> {
     if url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
         return Err("carries credentials");
     }
-    if url.query().is_some() || text.contains('#') {
-        return Err("has a query or a fragment");
+    if text.contains('#') {
+        return Err("has a fragment");
     }
     Ok(url)
 }

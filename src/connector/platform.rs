@@ -16,13 +16,13 @@ pub(super) const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 pub(super) fn request(
     platform: &Platform,
     served: &Served,
-    bearer: Option<Secret>,
+    bearer: Option<&Secret>,
 ) -> Result<Request<Full<Bytes>>, BoxError> {
     let path = format!("{}/payments", served.key.project.as_str());
     let uri = address(&platform.url, &path, served.key.id.as_str())?;
     let mut request = Request::get(uri).header(header::ACCEPT, "application/json");
     if let Some(bearer) = bearer {
-        request = request.header(header::AUTHORIZATION, authorization(&bearer)?);
+        request = request.header(header::AUTHORIZATION, authorization(bearer)?);
     }
     Ok(request.body(Full::default())?)
 }

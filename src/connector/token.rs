@@ -2,17 +2,12 @@
 //! they expire, and fetched by one caller at a time.
 
 use super::settings::ClientCredentials;
-use super::transport::{NotAnswered, Transport};
 use crate::payment::Timestamp;
 use crate::ports::{BoxError, Secret};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use http::{HeaderValue, Request, header};
-use http_body_util::Full;
-use hyper::body::Bytes;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use crate::transport::{NotAnswered, Transport, form};
 use serde::Deserialize;
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Mutex;
 
@@ -24,10 +19,11 @@ const DEFAULT_LIFE_S: u64 = 300;
 
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// The tokens at hand, by token endpoint, client and scope.
+/// The tokens at hand, by token endpoint, client and scope. Each has a lock of
+/// its own: one slow token service delays nobody else.
 #[derive(Debug, Default)]
 pub(super) struct Tokens {
-    kept: Mutex<HashMap<String, Token>>,
+    kept: SyncMutex<HashMap<String, Arc<Mutex<Option<Token>>>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -45,26 +41,31 @@ impl Tokens {
         now: Timestamp,
         time: Duration,
     ) -> Result<Secret, BoxError> {
+        let place = self.place(credentials);
         // Held while a token is fetched: whoever else wants it waits for it.
-        let mut kept = self.kept.lock().await;
-        if let Some(token) = kept.get(&name(credentials)).filter(|token| now < token.renew_at) {
+        let mut kept = tokio::time::timeout(time, place.lock()).await?;
+        if let Some(token) = kept.as_ref().filter(|token| now < token.renew_at) {
             return Ok(token.bearer.clone());
         }
         let token = fetch(transport, credentials, now, time).await?;
-        let bearer = token.bearer.clone();
-        kept.insert(name(credentials), token);
-        Ok(bearer)
+        Ok(kept.insert(token).bearer.clone())
     }
 
-    /// Drops a token that was refused.
-    pub(super) async fn forget(&self, credentials: &ClientCredentials) {
-        self.kept.lock().await.remove(&name(credentials));
+    /// Drops a token that was refused, unless it was replaced meanwhile.
+    pub(super) async fn forget(&self, credentials: &ClientCredentials, refused: &Secret) {
+        let place = self.place(credentials);
+        let mut kept = place.lock().await;
+        if kept.as_ref().is_some_and(|token| token.bearer == *refused) {
+            *kept = None;
+        }
     }
-}
 
-fn name(credentials: &ClientCredentials) -> String {
-    let ClientCredentials { token_url, client_id, scope, .. } = credentials;
-    format!("{token_url}\n{client_id}\n{}", scope.as_deref().unwrap_or_default())
+    fn place(&self, credentials: &ClientCredentials) -> Arc<Mutex<Option<Token>>> {
+        let ClientCredentials { token_url, client_id, scope, .. } = credentials;
+        let name = format!("{token_url}\n{client_id}\n{}", scope.as_deref().unwrap_or_default());
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(kept.entry(name).or_default())
+    }
 }
 
 async fn fetch(
@@ -73,7 +74,11 @@ async fn fetch(
     now: Timestamp,
     time: Duration,
 ) -> Result<Token, BoxError> {
-    let exchanged = transport.exchange(request(credentials)?, time, ANSWER_BYTES_MAX, now).await;
+    let ClientCredentials { token_url, client_id, client_secret, scope } = credentials;
+    let scope = scope.as_deref().map(|scope| ("scope", scope));
+    let fields = [("grant_type", "client_credentials")].into_iter().chain(scope);
+    let request = form(token_url, client_id, client_secret, &fields.collect::<Vec<_>>())?;
+    let exchanged = transport.exchange(request, time, ANSWER_BYTES_MAX, now).await;
     let answer = exchanged.map_err(NotAnswered::into_cause)?;
     if !answer.status.is_success() {
         return Err(format!("the token service answered {}", answer.status).into());
@@ -90,23 +95,4 @@ async fn fetch(
 struct Granted {
     access_token: String,
     expires_in: Option<u64>,
-}
-
-/// The credentials go into the header, form-encoded as RFC 6749, 2.3.1 wants it.
-fn request(credentials: &ClientCredentials) -> Result<Request<Full<Bytes>>, BoxError> {
-    let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
-    let ClientCredentials { token_url, client_id, client_secret, scope } = credentials;
-    let basic = format!("{}:{}", encoded(client_id), encoded(client_secret.reveal()));
-    let mut basic = HeaderValue::try_from(format!("Basic {}", BASE64.encode(basic)))?;
-    basic.set_sensitive(true);
-    let mut form = "grant_type=client_credentials".to_owned();
-    if let Some(scope) = scope {
-        form.push_str("&scope=");
-        form.extend(encoded(scope));
-    }
-    let request = Request::post(token_url)
-        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-        .header(header::ACCEPT, "application/json")
-        .header(header::AUTHORIZATION, basic);
-    Ok(request.body(Full::from(form))?)
 }

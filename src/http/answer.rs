@@ -182,17 +182,15 @@ impl Answer {
         self
     }
 
-    /// One line for each failure that is ours or the connector's; what callers
-    /// do wrong is theirs to know.
+    /// One line for each failure that is ours or the connector's, and for each
+    /// caller that was turned away; what else callers do wrong is theirs to know.
     pub(super) fn log(&self, correlation_id: &str) {
+        let (status, code) = (self.status.as_u16(), self.code);
+        let error = self.cause.as_ref().map(|cause| causes(cause.as_ref()));
         if self.status.is_server_error() {
-            tracing::error!(
-                correlation_id,
-                status = self.status.as_u16(),
-                code = self.code,
-                error = self.cause.as_ref().map(|cause| causes(cause.as_ref())),
-                "a request failed"
-            );
+            tracing::error!(correlation_id, status, code, error, "a request failed");
+        } else if matches!(self.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            tracing::info!(correlation_id, status, code, error, "a caller was turned away");
         }
     }
 

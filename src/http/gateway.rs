@@ -8,9 +8,9 @@
 use super::answer::Answer;
 use super::problem::Problem;
 use super::{Api, Request, Response, headers};
-use crate::auth::Scopes;
+use crate::auth::{Caller, Scopes};
 use crate::payment::Timestamp;
-use crate::ports::{Clock, Connector, Store};
+use crate::ports::{BoxError, Clock, Connector, Store};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -86,6 +86,15 @@ pub async fn handle<S: Store, C: Connector, K: Clock>(
     .into()
 }
 
+/// Answers any event while the function has not got all of its settings: nothing
+/// was sent, and the next event may fare better.
+pub fn not_started(error: BoxError) -> ResponseDocument {
+    let correlation_id = headers::correlation_id(&HeaderMap::new());
+    let answer = Answer::from(Problem::unavailable().because(error));
+    answer.log(&correlation_id);
+    answer.into_response(&correlation_id).into()
+}
+
 /// Reads a document of either kind.
 fn request(document: &str, deadline: Timestamp) -> Result<Request, NotARequest> {
     let document: Document = serde_json::from_str(document)?;
@@ -104,7 +113,7 @@ fn request(document: &str, deadline: Timestamp) -> Result<Request, NotARequest> 
         } else {
             Some(body.into_bytes())
         },
-        scopes: scopes(&document.request_context.authorizer),
+        caller: caller(&document.request_context.authorizer),
         deadline,
     })
 }
@@ -147,16 +156,25 @@ fn header_map(
         .collect()
 }
 
-/// The scopes that the authorizer in front vouches for: the claims of an HTTP
-/// API's JWT authorizer, or the context of a Lambda authorizer of either kind.
-/// Without authorizer data there are none at all.
-fn scopes(authorizer: &Value) -> Option<Scopes> {
-    let places = ["/jwt/claims/scope", "/lambda/scope", "/claims/scope", "/scope"];
-    let found = places.iter().filter_map(|place| authorizer.pointer(place));
-    found.filter_map(Value::as_str).map(Scopes::parse).reduce(Scopes::and).or_else(|| {
-        let verified = authorizer.as_object().is_some_and(|authorizer| !authorizer.is_empty());
-        verified.then(Scopes::default)
+/// The caller that the authorizer in front vouches for: by the claims of an HTTP
+/// API's JWT authorizer, or by the context of a Lambda authorizer of either kind.
+/// Without authorizer data there is none at all.
+fn caller(authorizer: &Value) -> Option<Caller> {
+    let is_there = authorizer.as_object().is_some_and(|authorizer| !authorizer.is_empty());
+    let places = ["/jwt/claims", "/lambda", "/claims", ""];
+    let claims = || places.iter().filter_map(|place| authorizer.pointer(place));
+    let text = |name| claims().filter_map(move |claims| claims.get(name)?.as_str());
+    let scopes = text("scope").chain(text("scp")).map(|list| Scopes::parse(unlisted(list)));
+    let mut subjects = ["sub", "client_id", "principalId"].into_iter().flat_map(text);
+    is_there.then(|| Caller {
+        subject: subjects.next().map(str::to_owned),
+        scopes: scopes.reduce(Scopes::and).unwrap_or_default(),
     })
+}
+
+/// An HTTP API writes a claim that is a list as `[a b]`.
+fn unlisted(claim: &str) -> &str {
+    claim.strip_prefix('[').and_then(|claim| claim.strip_suffix(']')).unwrap_or(claim)
 }
 
 /// Why a document is not a request.

@@ -3,6 +3,7 @@
 use super::ResponseForm;
 use super::action::AskedAction;
 use super::fields::Invalid;
+use crate::auth::Denied;
 use crate::payment::{Action, PaymentKey, Timestamp, TransactionId};
 use crate::ports::Secret;
 use http::{HeaderMap, HeaderName, header};
@@ -36,11 +37,16 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
             && suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case("+json")))
 }
 
-/// The caller's token, for connectors that want it forwarded.
-pub(super) fn bearer(headers: &HeaderMap) -> Option<Secret> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| Secret::new(token.trim().to_owned()))
+/// The caller's token. Of two, nobody knows which is meant.
+pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<Secret>, Denied> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(Denied::InvalidToken("there are two of them"));
+    }
+    let shown = value.to_str().ok().and_then(|value| value.split_once(' '));
+    let token = shown.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    Ok(token.map(|(_, token)| Secret::new(token.trim().to_owned())))
 }
 
 /// What the caller prefers (RFC 7240).

@@ -174,6 +174,16 @@ impl Problem {
             .field("resourceTypeId", "transaction")
     }
 
+    fn about_access(
+        status: StatusCode,
+        code: &'static str,
+        message: impl Into<String>,
+        challenge: &str,
+    ) -> Self {
+        let problem = Self::new(status, code, message).header(header::WWW_AUTHENTICATE, challenge);
+        Self { is_about_access: true, ..problem }
+    }
+
     /// Never with `currentVersion`: clients repeat blindly when they see it.
     pub(super) fn in_flight(key: &PaymentKey) -> Self {
         let message = "Another action on this Payment is in flight. Nothing was sent.";
@@ -185,26 +195,33 @@ impl Problem {
 
 impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
-        let (status, code, message) = match denied {
-            Denied::NoToken => (
+        match &denied {
+            // RFC 6750, 3.1: who shows no token is not told of an error.
+            Denied::NoToken => Self::about_access(
                 StatusCode::UNAUTHORIZED,
                 "access_denied",
                 "An access token is required: get one from the token service and send it \
-                 as `Authorization: Bearer`."
-                    .to_owned(),
+                 as `Authorization: Bearer`.",
+                "Bearer realm=\"payment-intents\"",
             ),
-            Denied::MissingScope(names) => (
+            Denied::InvalidToken(_) => Self::about_access(
+                StatusCode::UNAUTHORIZED,
+                "invalid_token",
+                "The access token is invalid or has expired: get a new one from the token service.",
+                "Bearer realm=\"payment-intents\", error=\"invalid_token\"",
+            ),
+            Denied::MissingScope(names) => Self::about_access(
                 StatusCode::FORBIDDEN,
                 "insufficient_scope",
                 format!(
                     "Insufficient scope. One of the following is missing: {}.",
                     names.join(", ")
                 ),
+                "Bearer realm=\"payment-intents\", error=\"insufficient_scope\"",
             ),
-        };
-        let challenge = format!("Bearer realm=\"payment-intents\", error=\"{code}\"");
-        let problem = Self::new(status, code, message);
-        Self { is_about_access: true, ..problem.header(header::WWW_AUTHENTICATE, challenge) }
+            Denied::Unavailable(_) => Self::unavailable(),
+        }
+        .because(denied)
     }
 }
 

@@ -71,7 +71,7 @@ async fn api_request(request: Request<Incoming>) -> ApiRequest {
         stage: None,
         headers: parts.headers,
         body: read(body).await,
-        scopes: None,
+        caller: None,
         deadline,
     }
 }

@@ -11,6 +11,7 @@ use payment_intents::payment::{
 use payment_intents::ports::{Absence, Clock, Lookup, Policy, Rejections, Resend, Store, Verdict};
 use payment_intents::recovery::Report;
 use payment_intents::service::{ActError, Done, Invocation, Request, Service};
+use payment_intents::transport::Transport;
 use std::sync::Arc;
 
 pub const MINUTE: u64 = 60_000;
@@ -54,7 +55,7 @@ impl World {
         change(&mut settings);
         let table = table().await;
         let connectors = Connectors::from([("*".to_owned(), settings)]);
-        let connector = HttpConnector::new(connectors, clock.clone()).unwrap();
+        let connector = HttpConnector::new(connectors, Transport::new().unwrap(), clock.clone());
         let service = Service::new(table.store.clone(), connector, clock.clone()).into();
         table.store.create(&registered("p", AUTHORIZATION)).await.unwrap();
         Self { service, table, clock, outside }

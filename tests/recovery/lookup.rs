@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use payment_intents::connector::{Connectors, HttpConnector};
 use payment_intents::payment::{Outcome, Settlement, State, Timestamp, TransactionKind};
 use payment_intents::ports::{BoxError, Clock, Connector, Policy, Seen, Served, Store};
+use payment_intents::transport::Transport;
 use serde_json::{Value, json};
 
 fn charge(state: &str, amount: u64, at: Timestamp) -> Value {
@@ -316,7 +317,7 @@ impl Reader {
         let clock = TestClock::at(at(0));
         let outside = Outside::start(clock.clone()).await;
         let connectors = Connectors::from([("*".to_owned(), outside.settings(SHOWS))]);
-        let connector = HttpConnector::new(connectors, clock.clone()).unwrap();
+        let connector = HttpConnector::new(connectors, Transport::new().unwrap(), clock.clone());
         Self { connector, clock, outside }
     }
 

@@ -5,15 +5,18 @@
 //! sent. What follows runs on one connection that nobody else uses meanwhile.
 
 use crate::payment::Timestamp;
-use crate::ports::BoxError;
+use crate::ports::{BoxError, Secret};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use http::{HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector as TcpConnector;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout_at;
@@ -25,14 +28,14 @@ const IDLE_MAX: Duration = Duration::from_secs(3);
 
 /// A complete answer.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) body: Bytes,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Bytes,
 }
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(super) enum NotAnswered {
+pub(crate) enum NotAnswered {
     /// Not a byte of the request was sent.
     NeverSent(BoxError),
     /// Some of it may have been.
@@ -41,18 +44,19 @@ pub(super) enum NotAnswered {
 
 impl NotAnswered {
     /// Why, where it makes no difference whether anything was sent.
-    pub(super) fn into_cause(self) -> BoxError {
+    pub(crate) fn into_cause(self) -> BoxError {
         match self {
             Self::NeverSent(error) | Self::Lost(error) => error,
         }
     }
 }
 
-/// Connects, and keeps one idle connection per connector.
-#[derive(Debug)]
-pub(super) struct Transport {
+/// Connects, and keeps one idle connection per server. It verifies certificates
+/// by the system's roots, and follows no redirect. Its clones share all that.
+#[derive(Clone, Debug)]
+pub struct Transport {
     connector: HttpsConnector<TcpConnector>,
-    idle: Mutex<HashMap<String, Idle>>,
+    idle: Arc<Mutex<HashMap<String, Idle>>>,
 }
 
 #[derive(Debug)]
@@ -63,18 +67,19 @@ struct Idle {
 }
 
 impl Transport {
-    pub(super) fn new() -> Result<Self, BoxError> {
+    /// Reads the system's certificate roots; connects to nobody yet.
+    pub fn new() -> Result<Self, BoxError> {
         let connector = HttpsConnectorBuilder::new()
             .with_native_roots()?
             .https_or_http()
             .enable_http1()
             .build();
-        Ok(Self { connector, idle: Mutex::default() })
+        Ok(Self { connector, idle: Arc::default() })
     }
 
     /// Sends `request` once, and reads the whole answer within `time`, if it has
     /// no more than `bytes_max`.
-    pub(super) async fn exchange(
+    pub(crate) async fn exchange(
         &self,
         request: Request<Full<Bytes>>,
         time: Duration,
@@ -188,12 +193,32 @@ fn origin(uri: &Uri) -> String {
     format!("{}://{authority}", uri.scheme_str().unwrap_or("https"))
 }
 
-/// What goes on the wire: the path alone, and whom it is for.
+/// A form for a token service (RFC 6749, RFC 7662), from a client that proves
+/// who it is in the header, form-encoded as RFC 6749, 2.3.1 wants it.
+pub(crate) fn form(
+    url: &Uri,
+    client_id: &str,
+    client_secret: &Secret,
+    fields: &[(&str, &str)],
+) -> Result<Request<Full<Bytes>>, BoxError> {
+    let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+    let basic = format!("{}:{}", encoded(client_id), encoded(client_secret.reveal()));
+    let mut basic = HeaderValue::try_from(format!("Basic {}", BASE64.encode(basic)))?;
+    basic.set_sensitive(true);
+    let fields = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value)));
+    let request = Request::post(url)
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .header(header::ACCEPT, "application/json")
+        .header(header::AUTHORIZATION, basic);
+    Ok(request.body(Full::from(fields.collect::<Vec<_>>().join("&")))?)
+}
+
+/// What goes on the wire: the path and the query, and whom it is for.
 fn in_origin_form(mut request: Request<Full<Bytes>>) -> Result<Request<Full<Bytes>>, BoxError> {
     let uri = request.uri();
-    let host = uri.authority().ok_or("the connector's URL has no host")?.as_str();
+    let host = uri.authority().ok_or("the URL has no host")?.as_str();
     let host = HeaderValue::try_from(host)?;
-    let path = uri.path().parse()?;
+    let path = uri.path_and_query().map_or("/", |path| path.as_str()).parse()?;
     request.headers_mut().insert(header::HOST, host);
     *request.uri_mut() = path;
     Ok(request)

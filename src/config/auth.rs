@@ -1,0 +1,74 @@
+//! `AUTH` and what belongs to it.
+
+use super::Environment;
+use super::secrets::SecretVariable;
+use crate::auth::AuthSettings;
+use crate::ports::Secret;
+use http::Uri;
+
+/// Which variables each mode needs. What a mode does not need must not be set:
+/// whoever sets it believes that it does something.
+const VARIABLES: [(&str, &[&str]); 7] = [
+    ("AUTH_ISSUER", &["jwt"]),
+    ("AUTH_AUDIENCE", &["jwt"]),
+    ("AUTH_JWKS_URL", &["jwt"]),
+    ("AUTH_INTROSPECTION_URL", &["introspection"]),
+    ("AUTH_CLIENT_ID", &["introspection"]),
+    ("AUTH_CLIENT_SECRET", &["introspection"]),
+    ("AUTH_CLIENT_SECRET_ARN", &["introspection"]),
+];
+
+impl Environment<'_> {
+    /// Reads how callers are authorized; `off` only where `may_be_off`.
+    pub(super) fn auth(&mut self, may_be_off: bool) -> AuthSettings {
+        let mode = match self.optional("AUTH") {
+            None if may_be_off => "off".to_owned(),
+            Some(mode) => mode,
+            None => self.required("AUTH"),
+        };
+        for (name, modes) in VARIABLES {
+            if !mode.is_empty() && !modes.contains(&mode.as_str()) && self.is_set(name) {
+                self.problem(name, format_args!("has no meaning with AUTH={mode}"));
+            }
+        }
+        match mode.as_str() {
+            "jwt" => AuthSettings::Jwt {
+                issuer: self.required("AUTH_ISSUER"),
+                audience: self.required("AUTH_AUDIENCE"),
+                jwks_url: self.url("AUTH_JWKS_URL"),
+            },
+            "introspection" => AuthSettings::Introspection {
+                url: self.url("AUTH_INTROSPECTION_URL"),
+                client_id: self.required("AUTH_CLIENT_ID"),
+                client_secret: Secret::new(self.secret(SecretVariable::AuthClientSecret)),
+            },
+            "gateway" if !may_be_off => AuthSettings::Gateway,
+            "gateway" => {
+                self.problem("AUTH", "is gateway, but there is no gateway in front");
+                AuthSettings::Off
+            }
+            "off" if may_be_off => AuthSettings::Off,
+            "off" => {
+                self.problem("AUTH", "is off, which only the local server may be");
+                AuthSettings::Gateway
+            }
+            "" => AuthSettings::Gateway,
+            _ => {
+                self.problem("AUTH", "is not one of: gateway, jwt, introspection");
+                AuthSettings::Gateway
+            }
+        }
+    }
+
+    /// A missing URL is named; what stands in for it is never used.
+    fn url(&mut self, name: &str) -> Uri {
+        let text = self.required(name);
+        if text.is_empty() {
+            return Uri::default();
+        }
+        super::trusted_url(&text).unwrap_or_else(|error| {
+            self.problem(name, error);
+            Uri::default()
+        })
+    }
+}

@@ -1,0 +1,151 @@
+//! Settings that are kept in Secrets Manager, and read through the AWS Parameters
+//! and Secrets extension, which answers on localhost inside the function's own
+//! environment.
+
+use crate::clock::SystemClock;
+use crate::ports::{BoxError, Clock, Secret};
+use crate::transport::{NotAnswered, Transport};
+use http::{HeaderValue, Request, StatusCode};
+use http_body_util::Full;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// A setting that may be a secret: in its own variable, or named by another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum SecretVariable {
+    Connectors,
+    AuthClientSecret,
+}
+
+impl SecretVariable {
+    /// The variable that holds the setting itself.
+    pub(super) fn plain(self) -> &'static str {
+        match self {
+            Self::Connectors => "CONNECTORS",
+            Self::AuthClientSecret => "AUTH_CLIENT_SECRET",
+        }
+    }
+
+    /// The variable that names the secret.
+    pub(super) fn arn(self) -> &'static str {
+        match self {
+            Self::Connectors => "CONNECTORS_SECRET_ARN",
+            Self::AuthClientSecret => "AUTH_CLIENT_SECRET_ARN",
+        }
+    }
+}
+
+/// What came of asking for the secrets that the environment names.
+#[derive(Debug, Default)]
+pub struct Secrets {
+    read: HashMap<SecretVariable, Result<Secret, Unread>>,
+}
+
+/// Why there is no secret.
+#[derive(Debug)]
+pub(super) enum Unread {
+    /// The extension serves nobody yet.
+    NotYet,
+    /// It said no, or nothing that can be understood.
+    Failed(BoxError),
+}
+
+const ANSWER_BYTES_MAX: usize = 128 * 1024;
+const TRY_TIME: Duration = Duration::from_secs(2);
+const PAUSE_MS: u64 = 50;
+
+impl Secrets {
+    /// Reads the secrets that the environment names, if it names any. Before the
+    /// first event that may be too early: see [`Self::are_to_come`].
+    pub async fn at_start(
+        variable: impl Fn(&str) -> Option<String>,
+        transport: &Transport,
+    ) -> Self {
+        Self::read(variable, transport, 0).await
+    }
+
+    /// Reads them when an event is there, and is patient with the extension.
+    pub async fn with_event(
+        variable: impl Fn(&str) -> Option<String>,
+        transport: &Transport,
+    ) -> Self {
+        const PATIENCE_MS: u64 = 3_000;
+        Self::read(variable, transport, PATIENCE_MS).await
+    }
+
+    async fn read(
+        variable: impl Fn(&str) -> Option<String>,
+        transport: &Transport,
+        patience_ms: u64,
+    ) -> Self {
+        let until = SystemClock.now().plus_ms(patience_ms);
+        let mut read = HashMap::new();
+        for name in [SecretVariable::Connectors, SecretVariable::AuthClientSecret] {
+            let Some(arn) = variable(name.arn()).filter(|arn| !arn.is_empty()) else { continue };
+            let mut found = fetch(&variable, transport, &arn).await;
+            while matches!(found, Err(Unread::NotYet)) && SystemClock.now() < until {
+                SystemClock.sleep_ms(PAUSE_MS).await;
+                found = fetch(&variable, transport, &arn).await;
+            }
+            read.insert(name, found);
+        }
+        Self { read }
+    }
+
+    /// Whether some of them can only be read when the first event is there.
+    pub fn are_to_come(&self) -> bool {
+        self.read.values().any(|found| matches!(found, Err(Unread::NotYet)))
+    }
+
+    pub(super) fn get(&self, name: SecretVariable) -> Option<&Result<Secret, Unread>> {
+        self.read.get(&name)
+    }
+}
+
+async fn fetch(
+    variable: &impl Fn(&str) -> Option<String>,
+    transport: &Transport,
+    arn: &str,
+) -> Result<Secret, Unread> {
+    let request = request(variable, arn).map_err(Unread::Failed)?;
+    let now = SystemClock.now();
+    let exchanged = transport.exchange(request, TRY_TIME, ANSWER_BYTES_MAX, now).await;
+    let answer = exchanged.map_err(|error| Unread::Failed(NotAnswered::into_cause(error)))?;
+    if answer.status == StatusCode::BAD_REQUEST && answer.body.starts_with(b"not ready") {
+        return Err(Unread::NotYet);
+    }
+    if !answer.status.is_success() {
+        let error = format!("the extension answered {}", answer.status);
+        return Err(Unread::Failed(error.into()));
+    }
+    // What the reader says of it may repeat a part of it.
+    let read: Result<SecretValue, _> = serde_json::from_slice(&answer.body);
+    let value =
+        read.map_err(|_| Unread::Failed("the extension answered no SecretString".into()))?;
+    Ok(Secret::new(value.secret_string))
+}
+
+#[derive(Deserialize)]
+struct SecretValue {
+    #[serde(rename = "SecretString")]
+    secret_string: String,
+}
+
+/// The extension wants the function's own session token as a proof that it is the
+/// function that asks.
+fn request(
+    variable: &impl Fn(&str) -> Option<String>,
+    arn: &str,
+) -> Result<Request<Full<hyper::body::Bytes>>, BoxError> {
+    let port = variable("PARAMETERS_SECRETS_EXTENSION_HTTP_PORT");
+    let port: u16 = port.as_deref().unwrap_or("2773").parse()?;
+    let arn = utf8_percent_encode(arn, NON_ALPHANUMERIC);
+    let uri = format!("http://localhost:{port}/secretsmanager/get?secretId={arn}");
+    let token = variable("AWS_SESSION_TOKEN").unwrap_or_default();
+    let mut token = HeaderValue::try_from(token)?;
+    token.set_sensitive(true);
+    let request = Request::get(uri).header("x-aws-parameters-secrets-token", token);
+    Ok(request.body(Full::default())?)
+}
