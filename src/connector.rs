@@ -13,11 +13,11 @@ use crate::payment::Timestamp;
 use crate::ports::{
     BoxError, Call, Clock, Connector, ConnectorError, Policy, Resend, Secret, Seen, Served, Verdict,
 };
-use crate::transport::{NotAnswered, Transport};
+use crate::transport::{NotAnswered, Transport, UNRESERVED};
 use http::{HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Full;
 use hyper::body::Bytes;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use serde::Serialize;
 use std::time::Duration;
 use token::Tokens;
@@ -149,12 +149,10 @@ enum Unserved {
     NoPlatform,
 }
 
-/// Everything but what RFC 3986 leaves unreserved: a Payment id is one segment.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// The address of something under `base`, whose last segment is `id`.
+/// The address of something under `base`, whose last segment is `id`, whatever
+/// that contains.
 fn address(base: &Uri, path: &str, id: &str) -> Result<Uri, BoxError> {
-    let (base, id) = (base.to_string(), utf8_percent_encode(id, SEGMENT));
+    let (base, id) = (base.to_string(), utf8_percent_encode(id, UNRESERVED));
     Ok(format!("{}/{path}/{id}", base.trim_end_matches('/')).parse()?)
 }
 

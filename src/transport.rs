@@ -14,7 +14,7 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector as TcpConnector;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -193,6 +193,11 @@ fn origin(uri: &Uri) -> String {
     format!("{}://{authority}", uri.scheme_str().unwrap_or("https"))
 }
 
+/// Everything but what RFC 3986 leaves unreserved. Many token services take
+/// credentials as they are, so nothing is encoded that need not be.
+pub(crate) const UNRESERVED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 /// A form for a token service (RFC 6749, RFC 7662), from a client that proves
 /// who it is in the header, form-encoded as RFC 6749, 2.3.1 wants it.
 pub(crate) fn form(
@@ -201,7 +206,7 @@ pub(crate) fn form(
     client_secret: &Secret,
     fields: &[(&str, &str)],
 ) -> Result<Request<Full<Bytes>>, BoxError> {
-    let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+    let encoded = |text| utf8_percent_encode(text, UNRESERVED);
     let basic = format!("{}:{}", encoded(client_id), encoded(client_secret.reveal()));
     let mut basic = HeaderValue::try_from(format!("Basic {}", BASE64.encode(basic)))?;
     basic.set_sensitive(true);

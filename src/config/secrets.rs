@@ -4,10 +4,10 @@
 
 use crate::clock::SystemClock;
 use crate::ports::{BoxError, Clock, Secret};
-use crate::transport::{NotAnswered, Transport};
+use crate::transport::{NotAnswered, Transport, UNRESERVED};
 use http::{HeaderValue, Request, StatusCode};
 use http_body_util::Full;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -141,7 +141,7 @@ fn request(
 ) -> Result<Request<Full<hyper::body::Bytes>>, BoxError> {
     let port = variable("PARAMETERS_SECRETS_EXTENSION_HTTP_PORT");
     let port: u16 = port.as_deref().unwrap_or("2773").parse()?;
-    let arn = utf8_percent_encode(arn, NON_ALPHANUMERIC);
+    let arn = utf8_percent_encode(arn, UNRESERVED);
     let uri = format!("http://localhost:{port}/secretsmanager/get?secretId={arn}");
     let token = variable("AWS_SESSION_TOKEN").unwrap_or_default();
     let mut token = HeaderValue::try_from(token)?;

@@ -4,11 +4,11 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { createApiBuilderFromCtpClient } from '@commercetools/checkout-sdk';
 import { ClientBuilder } from '@commercetools/ts-client';
 
 import { startLocal } from './local.js';
 import { proxyThatKeepsTheFirstAnswer } from './proxy.js';
+import { assertError, capture, checkoutWith, eur, failure } from './sdk.js';
 
 const DEMO_AUTHORIZED = '11111111-1111-4111-8111-111111111111';
 const DEMO_CAPTURED = '22222222-2222-4222-8222-222222222222';
@@ -20,52 +20,12 @@ before(async () => {
 });
 after(() => local?.stop());
 
-const eur = (centAmount) => ({ centAmount, currencyCode: 'EUR' });
-const capture = (centAmount, merchantReference) =>
-  ({ action: 'capturePayment', amount: eur(centAmount), merchantReference });
 const refund = (centAmount, transactionId) => ({ action: 'refundPayment', amount: eur(centAmount), transactionId });
 const cancel = { action: 'cancelPayment' };
 const reverse = { action: 'reversePayment' };
 
-/** The SDK with everything switched on that makes it repeat a request by itself. */
-function checkout(http = {}) {
-  const attempts = [];
-  const client = new ClientBuilder()
-    .withExistingTokenFlow('Bearer of-nobody', {})
-    .withCorrelationIdMiddleware()
-    .withConcurrentModificationMiddleware()
-    .withHttpMiddleware({
-      host: local.url,
-      enableRetry: true,
-      httpClient(url, options) {
-        attempts.push(options.headers);
-        return fetch(url, options);
-      },
-      ...http,
-    })
-    .build();
-  const intents = createApiBuilderFromCtpClient(client).withProjectKey({ projectKey: 'demo' }).paymentIntents();
-  const post = (paymentId, body, headers) => intents.withPaymentId({ paymentId }).post({ body, headers }).execute();
-  return { attempts, post, act: (paymentId, action, headers) => post(paymentId, { actions: [action] }, headers) };
-}
-
-/** The error of a request that must fail. After a broken connection the SDK rejects with `{ body, error }`. */
-const failure = (execution) =>
-  execution.then(
-    (answer) => assert.fail(`answered ${answer.statusCode} ${JSON.stringify(answer.body)}`),
-    (reason) => (reason instanceof Error ? reason : reason.error),
-  );
-
-/** The class, status and code of an error, read in all the places where the SDK keeps them. */
-function assertError(error, name, statusCode, code) {
-  assert.deepEqual(
-    { name: error.name, statusCode: error.statusCode, code: error.code },
-    { name, statusCode, code: code ?? error.body?.errors?.[0].code },
-    error.message,
-  );
-  assert.equal(error.body.statusCode, statusCode);
-  assert.equal(error.body.message, error.body.errors[0].message);
-}
+const checkout = (http) =>
+  checkoutWith(new ClientBuilder().withExistingTokenFlow('Bearer of-nobody', {}), { host: local.url, ...http });
 
 const moved = async (paymentId) =>
   (await local.effects(paymentId)).map(({ action, centAmount, currencyCode }) => [action, centAmount, currencyCode]);

@@ -7,11 +7,15 @@ import { createInterface } from 'node:readline';
 
 const START_TIMEOUT_MS = 30_000;
 
-/** Starts the server on a free port and waits until it listens. It never outlives this process. */
-export async function startLocal({ connectorTimeoutMs }) {
+/**
+ * Starts the server on a free port, with `environment` beside our own, and waits until it listens. It never outlives
+ * this process. `authorization` is the header with which Payments are registered, where the server wants one.
+ */
+export async function startLocal({ connectorTimeoutMs, environment, authorization }) {
   const binary = process.env.PAYMENT_INTENTS_LOCAL;
   assert.ok(binary, 'PAYMENT_INTENTS_LOCAL must name the built `local` binary');
   const server = spawn(binary, ['--port', '0', '--connector-timeout-ms', String(connectorTimeoutMs)], {
+    env: { ...process.env, ...environment },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   process.on('exit', () => server.kill('SIGKILL'));
@@ -41,7 +45,7 @@ export async function startLocal({ connectorTimeoutMs }) {
       const draft = { id, amountPlanned: amount, transactions: [{ type: 'Authorization', amount, state: 'Success' }] };
       const answer = await fetch(`${url}/demo/payments`, {
         method: 'POST',
-        headers: { 'Content-Type': 'application/json' },
+        headers: { 'Content-Type': 'application/json', ...(authorization && { Authorization: authorization }) },
         body: JSON.stringify(draft),
       });
       const payment = await answer.json();

@@ -1,0 +1,148 @@
+// A token service: it issues opaque tokens (RFC 6749, 4.4), says what they grant (RFC 7662), and remembers who asked.
+
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+
+// As long as the platform's tokens live. The SDK takes a token for expired five minutes before it is.
+const LIFETIME_MS = 172_800_000;
+
+// The ids and secrets of API clients have such characters in them.
+const INTROSPECTOR = { clientId: 'payment-intents_1', clientSecret: 'a-Secret_of-its.own~' };
+
+/** How `exp` may be written: RFC 7662 has seconds, the platform milliseconds. */
+export const IN_SECONDS = (ms) => Math.floor(ms / 1_000);
+export const IN_MILLISECONDS = (ms) => ms;
+
+/** Starts a token service on a free port of 127.0.0.1. Whatever it still holds open ends with `stop`. */
+export async function startTokenService() {
+  const clients = new Map();
+  const tokens = new Map();
+  const introspectionsOfUnknown = [];
+
+  const server = createServer(async (request, response) => {
+    const answer = (status, body) => {
+      response.writeHead(status, { 'Content-Type': 'application/json' });
+      response.end(typeof body === 'string' ? body : JSON.stringify(body));
+    };
+    const form = await formOf(request);
+    const { clientId, clientSecret } = basicOf(request);
+    if (request.method !== 'POST' || form === undefined) return answer(400, refusal(400, 'invalid_request'));
+
+    if (request.url === '/oauth/token') {
+      const client = clients.get(clientId);
+      if (client?.clientSecret !== clientSecret) return answer(401, refusal(401, 'invalid_client'));
+      if (form.grant_type !== 'client_credentials') return answer(400, refusal(400, 'unsupported_grant_type'));
+      const scope = form.scope ?? client.scopes.join(' ');
+      if (!scope.split(' ').every((one) => client.scopes.includes(one))) {
+        return answer(400, refusal(400, 'invalid_scope'));
+      }
+      client.tokenRequests.push({ form, headers: request.headers });
+      const token = client.issue(scope);
+      return answer(200, { access_token: token, token_type: 'Bearer', expires_in: LIFETIME_MS / 1_000, scope });
+    }
+
+    if (request.url === '/oauth/introspect') {
+      if (clientId !== INTROSPECTOR.clientId || clientSecret !== INTROSPECTOR.clientSecret) {
+        return answer(401, refusal(401, 'invalid_client'));
+      }
+      const known = tokens.get(form.token);
+      if (!known) {
+        introspectionsOfUnknown.push(form);
+        return answer(200, { active: false });
+      }
+      const { client, ...granted } = known;
+      client.introspections.push(form);
+      if (client.inPlaceOfAnswer) return client.inPlaceOfAnswer(answer, response);
+      return answer(200, client.says(granted));
+    }
+
+    return answer(404, refusal(404, 'not_found'));
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const url = `http://127.0.0.1:${server.address().port}`;
+
+  return {
+    url,
+
+    /** What the service needs in its environment to ask here. */
+    environment: {
+      AUTH: 'introspection',
+      AUTH_INTROSPECTION_URL: `${url}/oauth/introspect`,
+      AUTH_CLIENT_ID: INTROSPECTOR.clientId,
+      AUTH_CLIENT_SECRET: INTROSPECTOR.clientSecret,
+    },
+
+    /** Introspections of tokens that nobody issued here. */
+    introspectionsOfUnknown,
+
+    /**
+     * An API client with its own credentials, so that no test sees another's requests. `lifetimeMs` is how long its
+     * tokens really live, whatever they are said to; `exp` how that is written, or null where it is not said.
+     * `inPlaceOfAnswer(answer, response)` is done where its tokens are introspected.
+     */
+    client({ scopes, lifetimeMs = LIFETIME_MS, exp = IN_MILLISECONDS, inPlaceOfAnswer }) {
+      const client = {
+        clientId: randomUUID(),
+        clientSecret: `${randomUUID()}_~`,
+        scopes,
+        inPlaceOfAnswer,
+        /** Its tokens, in order. */
+        tokens: [],
+        /** Its requests to the token endpoint that were granted. */
+        tokenRequests: [],
+        /** The forms with which its tokens were introspected. */
+        introspections: [],
+
+        /** A token that it got earlier. */
+        issue(scope = scopes.join(' ')) {
+          const token = `${randomUUID()}-._~+/==`;
+          tokens.set(token, { client, scope, ends: Date.now() + lifetimeMs, isRevoked: false });
+          client.tokens.push(token);
+          return token;
+        },
+
+        revoke(token) {
+          tokens.get(token).isRevoked = true;
+        },
+
+        /** All that is said of a token that is over is that it is. */
+        says({ scope, ends, isRevoked }) {
+          if (isRevoked || Date.now() >= ends) return { active: false };
+          return { active: true, scope, client_id: client.clientId, exp: exp?.(ends) };
+        },
+      };
+      clients.set(client.clientId, client);
+      return client;
+    },
+
+    async stop() {
+      if (!server.listening) return;
+      server.close();
+      server.closeAllConnections();
+      await once(server, 'close');
+    },
+  };
+}
+
+/** The fields of a form; nothing where the body is none. */
+async function formOf(request) {
+  let body = '';
+  for await (const chunk of request.setEncoding('utf8')) body += chunk;
+  if (request.headers['content-type']?.split(';')[0] !== 'application/x-www-form-urlencoded') return undefined;
+  return Object.fromEntries(new URLSearchParams(body));
+}
+
+/** The credentials in the header. They may be form-encoded (RFC 6749, 2.3.1); the SDK sends them as they are. */
+function basicOf(request) {
+  const [scheme, credentials = ''] = (request.headers.authorization ?? '').split(' ');
+  if (scheme !== 'Basic') return {};
+  const [clientId, clientSecret = ''] = Buffer.from(credentials, 'base64').toString().split(':');
+  return { clientId: decodeURIComponent(clientId), clientSecret: decodeURIComponent(clientSecret) };
+}
+
+/** An error as the platform's token service words it. */
+function refusal(statusCode, error) {
+  const message = `The token service says ${error}.`;
+  return { statusCode, message, errors: [{ code: error, message }], error, error_description: message };
+}
