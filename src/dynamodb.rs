@@ -6,13 +6,16 @@
 
 mod changes;
 mod item;
+mod keys;
 mod reserve;
 mod table;
 
 pub use table::create_table;
 
-use crate::payment::{Payment, PaymentKey, Reservation};
-use crate::ports::{BoxError, CreateError, ReplaceError, ReserveError, Store, StoreError};
+use crate::payment::{Payment, PaymentKey, ProjectKey, Reservation, Timestamp};
+use crate::ports::{
+    BoxError, ClaimError, CreateError, ReplaceError, ReserveError, Store, StoreError,
+};
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
@@ -132,6 +135,19 @@ impl Store for DynamoStore {
             .consistent_read(true);
         let found = get.send().await.map_err(unavailable)?.item;
         found.map(|found| item::to_payment(&found, key)).transpose()
+    }
+
+    async fn find(&self, project: &ProjectKey, key: &str) -> Result<Option<Payment>, StoreError> {
+        self.find_payment(project, key).await
+    }
+
+    async fn claim(
+        &self,
+        payment: &PaymentKey,
+        key: &str,
+        at: Timestamp,
+    ) -> Result<(), ClaimError> {
+        self.claim_key(payment, key, at).await
     }
 
     /// Any number of requests may want this money; the condition lets one of

@@ -10,11 +10,12 @@ mod headers;
 mod problem;
 mod representation;
 mod route;
+mod update;
 
 use crate::auth::{Auth, Caller, Shown};
 use crate::payment::{Nonce, Payment, PaymentKey, ProjectKey, Timestamp, TransactionId};
 use crate::ports::{Clock, Connector, CreateError, Secret, Store, StoreError};
-use crate::service::{Invocation, Request as ServiceRequest, Service};
+use crate::service::{Change, Invocation, Request as ServiceRequest, Service};
 #[cfg(feature = "local")]
 use crate::{payment::Registration, ports::BoxError};
 use action::AskedAction;
@@ -28,8 +29,12 @@ use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 use uuid::{ContextV7, Uuid};
 
-/// The longest body that is read.
-pub const BODY_BYTES_MAX: usize = 16 * 1024;
+/// The longest body of an action that is read.
+pub const ACTION_BYTES_MAX: usize = 16 * 1024;
+
+/// The longest body that is read at all: connectors note down whole messages of
+/// their PSP.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// A request, wherever it came in. It has no `Debug`: it carries secrets.
 #[derive(Clone)]
@@ -148,11 +153,13 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
     async fn routed(&self, request: &Request, correlation_id: &str) -> Result<Answer, Problem> {
         let route = Route::of(&request.method, &request.path, request.stage.as_deref())?;
         let bearer = headers::bearer(&request.headers)?;
-        self.authorize(&route, request, bearer.as_ref()).await?;
+        let caller = self.authorize(&route, request, bearer.as_ref()).await?;
         match route {
             Route::Act(key) => self.act(key, request, bearer, correlation_id).await,
             Route::Get(key) => self.get(key).await,
+            Route::Find(project, key) => self.find(project, &key).await,
             Route::Create(project) => self.create(project, request).await,
+            Route::Update(key) => self.update(key, request, caller).await,
         }
     }
 
@@ -175,7 +182,7 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
         bearer: Option<Secret>,
         correlation_id: &str,
     ) -> Result<Answer, Problem> {
-        let body = json_body(request)?;
+        let body = json_body(request, ACTION_BYTES_MAX)?;
         let preferences = Preferences::read(&request.headers);
         let idempotency_key = headers::idempotency_key(&request.headers);
         let asked = action::read(body, idempotency_key.as_ref().err())?;
@@ -217,39 +224,64 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
     }
 
     async fn get(&self, key: PaymentKey) -> Result<Answer, Problem> {
-        match self.service.get(&key).await {
-            Ok(Some(payment)) => Ok(Answer::payment(http::StatusCode::OK, &payment)),
-            Ok(None) => Err(Problem::not_found(&key)),
-            Err(error @ StoreError::Unavailable(_)) => Err(Problem::unavailable().because(error)),
-            Err(error @ StoreError::Corrupt(_)) => Err(Problem::broken().because(error)),
+        match self.service.get(&key).await.map_err(of_store)? {
+            Some(payment) => Ok(Answer::payment(http::StatusCode::OK, &payment)),
+            None => Err(Problem::not_found(&key)),
+        }
+    }
+
+    async fn find(&self, project: ProjectKey, key: &str) -> Result<Answer, Problem> {
+        match self.service.find(&project, key).await.map_err(of_store)? {
+            Some(payment) => Ok(Answer::payment(http::StatusCode::OK, &payment)),
+            None => Err(Problem::no_such_key(key)),
         }
     }
 
     async fn create(&self, project: ProjectKey, request: &Request) -> Result<Answer, Problem> {
         let now = self.service.now();
-        let registration = draft::read(json_body(request)?, project, now)?;
-        let id = registration.key.id.clone();
+        let registration = draft::read(json_body(request, BODY_BYTES_MAX)?, project, now)?;
         let payment = Payment::register(registration, now).map_err(Problem::from)?;
         match self.service.create(&payment).await {
             Ok(()) => Ok(Answer::payment(http::StatusCode::CREATED, &payment)),
-            Err(CreateError::Exists) => Err(Problem::duplicate_id(&id)),
-            Err(CreateError::Store(error @ StoreError::Unavailable(_))) => {
-                Err(Problem::unavailable().because(error))
+            Err(CreateError::Exists) => Err(Problem::duplicate_id(&payment.key.id)),
+            Err(CreateError::KeyTaken) => {
+                Err(Problem::duplicate_key(payment.details.key.as_deref().unwrap_or_default()))
             }
-            Err(CreateError::Store(error @ StoreError::Corrupt(_))) => {
-                Err(Problem::broken().because(error))
-            }
+            Err(CreateError::Store(error)) => Err(of_store(error)),
+        }
+    }
+
+    async fn update(
+        &self,
+        key: PaymentKey,
+        request: &Request,
+        caller: Caller,
+    ) -> Result<Answer, Problem> {
+        let body = json_body(request, BODY_BYTES_MAX)?;
+        let update::AskedUpdate { version, updates } = update::read(body, self.service.now())?;
+        let change = Change { key: key.clone(), version, updates, by: caller.subject };
+        match self.service.update(change).await {
+            Ok(payment) => Ok(Answer::payment(http::StatusCode::OK, &payment)),
+            Err(error) => Err(answer::to_update(error, &key, version)),
         }
     }
 }
 
+/// The store failed; it holds no action up.
+fn of_store(error: StoreError) -> Problem {
+    match error {
+        StoreError::Unavailable(_) => Problem::unavailable().because(error),
+        StoreError::Corrupt(_) => Problem::broken().because(error),
+    }
+}
+
 /// Size, then type, then whether it is text at all.
-fn json_body(request: &Request) -> Result<&str, Problem> {
+fn json_body(request: &Request, bytes_max: usize) -> Result<&str, Problem> {
     let Some(body) = &request.body else {
         return Err(Problem::invalid_json("the body is not valid base64"));
     };
-    if body.len() > BODY_BYTES_MAX {
-        return Err(Problem::too_large());
+    if body.len() > bytes_max {
+        return Err(Problem::too_large(bytes_max));
     }
     if !headers::is_json(&request.headers) {
         return Err(Problem::unsupported_media_type());

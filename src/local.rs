@@ -161,7 +161,9 @@ async fn register(
             Ok(()) => payments.push(payment),
             // Kept from an earlier run, with all that has happened to it.
             Err(CreateError::Exists) => payments.extend(service.get(&payment.key).await?),
-            Err(error @ CreateError::Store(_)) => return Err(error.into()),
+            Err(error @ (CreateError::KeyTaken | CreateError::Store(_))) => {
+                return Err(error.into());
+            }
         }
     }
     Ok(payments)

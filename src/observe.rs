@@ -114,6 +114,38 @@ pub(crate) fn transition(from: &Payment, to: &Payment, id: &TransactionId) {
     );
 }
 
+/// Facts and other changes were written.
+pub(crate) fn updated(from: &Payment, to: &Payment, at: Timestamp) {
+    for (id, after) in &to.transactions {
+        if from.transactions.get(id).map(|before| before.state) != Some(after.state) {
+            transition(from, to, id);
+        }
+    }
+    discrepant(from, to, at);
+}
+
+/// Facts and balances, or facts and answers, do not agree: somebody has to look.
+pub(crate) fn discrepant(from: &Payment, to: &Payment, at: Timestamp) {
+    let is_new = |found: &&Transaction| {
+        !from.transactions.get(&found.id).is_some_and(Transaction::is_discrepant)
+    };
+    for found in to.discrepancies().filter(is_new) {
+        measure(&[("Discrepancies", "Count", 1)], None, at);
+        tracing::error!(
+            project = to.key.project.as_str(),
+            payment = to.key.id.as_str(),
+            transaction = found.id.as_str(),
+            r#type = ?found.kind,
+            amount = found.amount.minor_units(),
+            currency = found.amount.currency().code(),
+            state = ?found.state,
+            unbooked = ?found.unbooked,
+            is_disputed = found.is_disputed,
+            "a transaction is not what the ledger can say of it"
+        );
+    }
+}
+
 /// A write that took over an expired lease, if `next` is that.
 pub(crate) fn lease_ran_out(found: &Payment, next: &Payment) {
     let held = found.in_flight.as_ref().filter(|_| next.in_flight.is_none());

@@ -7,24 +7,30 @@
 //! (what a caller asks), [`Payment::admit`] (may it be reserved, and if not,
 //! exactly why), [`Payment::settle`] (what an outcome does),
 //! [`Payment::expire`] and [`Payment::resume`] (what is left of an attempt that
-//! ended without one), and [`Payment::register`] (how a Payment begins).
+//! ended without one), [`Payment::update`] (what others say of it), and
+//! [`Payment::register`] (how a Payment begins).
 
 mod action;
 mod admit;
 mod balances;
+mod facts;
 mod ids;
 mod recover;
 mod register;
 mod settle;
 mod transaction;
+mod update;
 
 pub use action::{Action, Reservation};
 pub use admit::{Admission, Refusal};
 pub use balances::{Balances, Inconsistent};
+pub use facts::{Fact, Reporter};
 pub use ids::{InvalidId, Nonce, PaymentId, PaymentKey, ProjectKey, Timestamp, TransactionId};
+pub use recover::SETTLE_WINDOW_MS;
 pub use register::{Registration, RegistrationRefusal, RegistrationTransaction};
 pub use settle::{Outcome, Settlement};
-pub use transaction::{Pursuit, State, Transaction, TransactionKind};
+pub use transaction::{Pursuit, Reported, State, Transaction, TransactionKind};
+pub use update::{Update, UpdateRefusal};
 
 use crate::money::{Currency, Money};
 use crate::mutants::Mutant;
@@ -97,6 +103,10 @@ pub struct Details {
     pub customer: Option<String>,
     /// Identifies an anonymous session.
     pub anonymous_id: Option<String>,
+    /// The order that it pays for: a JSON reference.
+    pub order: Option<String>,
+    /// The cart that it pays for: a JSON reference.
+    pub cart: Option<String>,
     /// Custom fields: a JSON object.
     pub custom: Option<String>,
     /// What connectors noted: JSON objects.

@@ -3,7 +3,8 @@
 
 use crate::money::Money;
 use crate::payment::{
-    Action, Payment, PaymentKey, Reservation, State, Timestamp, TransactionId, TransactionKind,
+    Action, Payment, PaymentKey, ProjectKey, Reservation, State, Timestamp, TransactionId,
+    TransactionKind,
 };
 use std::future::Future;
 
@@ -20,6 +21,23 @@ pub trait Store: Send + Sync {
         &self,
         key: &PaymentKey,
     ) -> impl Future<Output = Result<Option<Payment>, StoreError>> + Send;
+
+    /// Reads the Payment of `project` that has this key, consistently.
+    fn find(
+        &self,
+        project: &ProjectKey,
+        key: &str,
+    ) -> impl Future<Output = Result<Option<Payment>, StoreError>> + Send;
+
+    /// Makes sure that no other Payment of its project has this key or gets it,
+    /// before the Payment is written with it. Where it never is, the key is free
+    /// again after a minute.
+    fn claim(
+        &self,
+        payment: &PaymentKey,
+        key: &str,
+        at: Timestamp,
+    ) -> impl Future<Output = Result<(), ClaimError>> + Send;
 
     /// Reserves unseen, in one write and without a read: succeeds exactly where
     /// [`Payment::admit`] would say yes to it, except that a reversal is only
@@ -249,12 +267,26 @@ pub enum StoreError {
     Corrupt(#[source] BoxError),
 }
 
+/// Why a Payment does not get a key.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimError {
+    /// Another one has it, or is about to.
+    #[error("another Payment has this key")]
+    Taken,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// Why a Payment was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
     /// Another one has its key.
     #[error("a Payment with this id exists")]
     Exists,
+    /// Another one of the project has its own key.
+    #[error("another Payment has this key")]
+    KeyTaken,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -5,6 +5,8 @@
 //! Any number of recoveries may run at once: each write is made over the Payment
 //! that was seen, so whoever comes second changes nothing.
 
+pub use crate::payment::SETTLE_WINDOW_MS;
+
 use crate::mutants::Mutant;
 use crate::observe;
 use crate::payment::{
@@ -16,10 +18,6 @@ use crate::ports::{
 };
 use crate::service::{CALL_MIN_MS, Invocation, SETTLE_RESERVE_MS, Service, Settled};
 use serde::Serialize;
-
-/// How long after the last attempt at it an outcome is looked up: a connector
-/// may work for 5 minutes after we gave up.
-pub const SETTLE_WINDOW_MS: u64 = 360_000;
 
 /// By how much the platform's clock may be behind ours.
 const CLOCKS_DIFFER_MS: u64 = 5_000;
@@ -202,14 +200,6 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             Err(ReplaceError::Changed(found)) => Ok(*found),
             Err(error @ (ReplaceError::Gone | ReplaceError::Store(_))) => Err(error.into()),
         }
-    }
-}
-
-impl Transaction {
-    /// From then on its connector has stopped working on it.
-    fn window_ends(&self) -> Timestamp {
-        let unclear_since = self.pursuit.unclear_since.unwrap_or(self.timestamp);
-        unclear_since.plus_ms(SETTLE_WINDOW_MS)
     }
 }
 

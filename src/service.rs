@@ -5,17 +5,20 @@
 //! nothing was sent, or that the PSP said no.
 
 mod attempt;
+mod update;
 
 pub(crate) use attempt::Settled;
+pub use update::{Change, UpdateError};
 
 use crate::mutants::Mutant;
 use crate::observe;
 use crate::payment::{
-    Action, Nonce, Payment, PaymentKey, Refusal, Reservation, State, Timestamp, TransactionId,
+    Action, Nonce, Payment, PaymentKey, ProjectKey, Refusal, Reservation, State, Timestamp,
+    TransactionId,
 };
 use crate::ports::{
-    BoxError, Clock, Connector, CreateError, ReplaceError, Resend, ReserveError, Secret, Served,
-    Store, StoreError, Verdict,
+    BoxError, Clock, Connector, ReplaceError, Resend, ReserveError, Secret, Served, Store,
+    StoreError, Verdict,
 };
 use futures_util::future::{Either, select};
 use std::future::Future;
@@ -128,9 +131,13 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         self.store.get(key).await
     }
 
-    /// Writes a new Payment.
-    pub async fn create(&self, payment: &Payment) -> Result<(), CreateError> {
-        self.store.create(payment).await
+    /// Reads the Payment of `project` that has this key.
+    pub async fn find(
+        &self,
+        project: &ProjectKey,
+        key: &str,
+    ) -> Result<Option<Payment>, StoreError> {
+        self.store.find(project, key).await
     }
 
     /// Carries out one action: exactly once, whatever repeats or races.

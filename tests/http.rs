@@ -302,7 +302,8 @@ async fn a_known_path_with_another_method_says_which_it_answers() {
     for (method, path, allow) in [
         ("GET", format!("/demo/payment-intents/{AUTHORIZED}"), "POST"),
         ("DELETE", format!("/demo/payment-intents/{AUTHORIZED}"), "POST"),
-        ("PUT", format!("/demo/payments/{AUTHORIZED}"), "GET"),
+        ("PUT", format!("/demo/payments/{AUTHORIZED}"), "GET, POST"),
+        ("POST", "/demo/payments/key=order-1".to_owned(), "GET"),
         ("GET", "/demo/payments".to_owned(), "POST"),
     ] {
         let reply = server.send(method, &path, &[], "").await;

@@ -5,7 +5,7 @@ use super::Item;
 use crate::money::{Currency, Money};
 use crate::payment::{
     Balances, Details, InFlight, Nonce, Payment, PaymentId, PaymentKey, ProjectKey, Pursuit,
-    Reservation, State, Timestamp, Transaction, TransactionId, TransactionKind,
+    Reported, Reservation, State, Timestamp, Transaction, TransactionId, TransactionKind,
 };
 use crate::ports::StoreError;
 use aws_sdk_dynamodb::primitives::Blob;
@@ -37,6 +37,11 @@ impl Tag {
     pub(super) const MERCHANT_REFERENCE: &str = "m";
     pub(super) const INTERACTION_ID: &str = "i";
     pub(super) const INTERFACE_ID: &str = "f";
+    pub(super) const HAPPENED_AT: &str = "h";
+    pub(super) const UNBOOKED: &str = "x";
+    pub(super) const DISPUTED: &str = "d";
+    pub(super) const REPORTED_BY: &str = "b";
+    pub(super) const REPORTED_AT: &str = "e";
     pub(super) const RESENDS: &str = "n";
     pub(super) const UNCLEAR_SINCE: &str = "u";
     pub(super) const LOOKS: &str = "o";
@@ -65,6 +70,16 @@ pub(super) fn index_entry(entry: &Item) -> Result<(u64, PaymentKey), StoreError>
         let project = ProjectKey::parse(project).map_err(|_| invalid())?;
         let id = PaymentId::parse(id).map_err(|_| invalid())?;
         Ok((Reader(entry).number("recover_at")?, PaymentKey { project, id }))
+    };
+    read().map_err(|error: Unreadable| StoreError::Corrupt(error.into()))
+}
+
+/// Which Payment a key names, and since when.
+pub(super) fn claim(claim: &Item) -> Result<(PaymentId, Timestamp), StoreError> {
+    let read = || {
+        let id = PaymentId::parse(Reader(claim).text("payment_id")?);
+        let id = id.map_err(|_| Unreadable::Invalid("payment_id"))?;
+        Ok((id, Reader(claim).timestamp("claimed_at")?))
     };
     read().map_err(|error: Unreadable| StoreError::Corrupt(error.into()))
 }
@@ -160,6 +175,13 @@ pub(super) fn from_transaction(transaction: &Transaction) -> Item {
     item.put(Tag::MERCHANT_REFERENCE, transaction.merchant_reference.as_deref().map(text));
     item.put(Tag::INTERACTION_ID, transaction.interaction_id.as_deref().map(text));
     item.put(Tag::INTERFACE_ID, transaction.interface_id.as_deref().map(text));
+    item.put(Tag::HAPPENED_AT, transaction.happened_at.map(|at| number(at.ms())));
+    item.put(Tag::UNBOOKED, transaction.unbooked.map(|state| text(state_code(state))));
+    item.put(Tag::DISPUTED, flag(transaction.is_disputed));
+    if let Some(Reported { by, at }) = &transaction.reported {
+        item.put(Tag::REPORTED_BY, by.as_deref().map(text));
+        item.put(Tag::REPORTED_AT, Some(number(at.ms())));
+    }
     let Pursuit { resends, unclear_since, looks, look_at } = transaction.pursuit;
     item.put(Tag::RESENDS, (resends > 0).then(|| number(resends.into())));
     item.put(Tag::UNCLEAR_SINCE, unclear_since.map(|at| number(at.ms())));
@@ -216,7 +238,7 @@ fn flag(set: bool) -> Option<AttributeValue> {
 
 impl Details {
     /// The optional texts by the name of their attribute.
-    fn texts(&self) -> [(&'static str, &Option<String>); 10] {
+    fn texts(&self) -> [(&'static str, &Option<String>); 12] {
         [
             ("key", &self.key),
             ("interface_id", &self.interface_id),
@@ -227,6 +249,8 @@ impl Details {
             ("status_text", &self.status_text),
             ("customer", &self.customer),
             ("anonymous_id", &self.anonymous_id),
+            ("order", &self.order),
+            ("cart", &self.cart),
             ("custom", &self.custom),
         ]
     }
@@ -303,6 +327,10 @@ impl<'a> Reader<'a> {
             merchant_reference: self.optional_text(Tag::MERCHANT_REFERENCE)?,
             interaction_id: self.optional_text(Tag::INTERACTION_ID)?,
             interface_id: self.optional_text(Tag::INTERFACE_ID)?,
+            happened_at: self.optional_timestamp(Tag::HAPPENED_AT)?,
+            unbooked: self.optional_text(Tag::UNBOOKED)?.map(|code| state(&code)).transpose()?,
+            is_disputed: self.0.contains_key(Tag::DISPUTED),
+            reported: self.reported()?,
             pursuit: Pursuit {
                 resends: self.small_number(Tag::RESENDS)?.unwrap_or(0),
                 unclear_since: self.optional_timestamp(Tag::UNCLEAR_SINCE)?,
@@ -310,6 +338,11 @@ impl<'a> Reader<'a> {
                 look_at: self.optional_timestamp(Tag::LOOK_AT)?,
             },
         })
+    }
+
+    fn reported(&self) -> Result<Option<Reported>, Unreadable> {
+        let Some(at) = self.optional_timestamp(Tag::REPORTED_AT)? else { return Ok(None) };
+        Ok(Some(Reported { by: self.optional_text(Tag::REPORTED_BY)?, at }))
     }
 
     fn slot(&self) -> Result<InFlight, Unreadable> {
@@ -334,6 +367,8 @@ impl<'a> Reader<'a> {
             status_text: self.optional_text("status_text")?,
             customer: self.optional_text("customer")?,
             anonymous_id: self.optional_text("anonymous_id")?,
+            order: self.optional_text("order")?,
+            cart: self.optional_text("cart")?,
             custom: self.optional_text("custom")?,
             interface_interactions: self.texts("notes")?,
         })

@@ -7,9 +7,9 @@ use super::problem::Problem;
 use super::representation::Representation;
 use super::{Response, ResponseForm};
 use crate::observe::causes;
-use crate::payment::{Payment, PaymentKey, Refusal, TransactionId};
+use crate::payment::{Payment, PaymentKey, Refusal, TransactionId, UpdateRefusal};
 use crate::ports::{BoxError, Verdict};
-use crate::service::{ActError, Done};
+use crate::service::{ActError, Done, UpdateError};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 const TRANSACTION_ID: HeaderName = HeaderName::from_static("x-transaction-id");
@@ -141,6 +141,30 @@ fn refused(refusal: Refusal, key: &PaymentKey) -> Problem {
         }
         Refusal::Withdrawn => Problem::unavailable(),
         Refusal::Repeated(_) | Refusal::Inconsistent => Problem::broken(),
+    }
+}
+
+/// Why a Payment was not changed.
+pub(super) fn to_update(error: UpdateError, key: &PaymentKey, expected: u64) -> Problem {
+    match error {
+        UpdateError::NotFound => Problem::not_found(key),
+        UpdateError::Stale { current } => Problem::stale(key, expected, current),
+        UpdateError::KeyTaken(taken) => Problem::duplicate_key(&taken),
+        UpdateError::Store(error) => super::of_store(error),
+        UpdateError::Refused(refusal) => match refusal {
+            UpdateRefusal::NoSuchTransaction(_)
+            | UpdateRefusal::AlreadySet(_)
+            | UpdateRefusal::OtherCurrency { .. } => {
+                Problem::invalid_operation(format!("The Payment cannot be changed: {refusal}."))
+            }
+            UpdateRefusal::TooManyTransactions => {
+                Problem::limit_exceeded("transaction", "transactions", Payment::FACTS_MAX)
+            }
+            UpdateRefusal::TooManyNotes => {
+                let limit = Payment::NOTES_BYTES_MAX;
+                Problem::limit_exceeded("interfaceInteraction", "bytes of interactions", limit)
+            }
+        },
     }
 }
 

@@ -6,10 +6,8 @@ use super::headers::time_ordered;
 use super::problem::Problem;
 use crate::money::{Currency, Money};
 use crate::payment::{
-    Details, PaymentId, PaymentKey, ProjectKey, Registration, RegistrationTransaction, State,
-    Timestamp,
+    Details, PaymentId, PaymentKey, ProjectKey, Registration, RegistrationTransaction, Timestamp,
 };
-use crate::platform::{STATES, TYPES, parse_time};
 use uuid::{ContextV7, Uuid};
 
 /// Reads a draft. `now` stands in for times that it does not give.
@@ -58,10 +56,12 @@ impl Form<'_, '_> {
 
     fn details(&mut self) -> Details {
         let mut details = Details {
-            key: self.name("key"),
+            key: self.payment_key("key"),
             interface_id: self.name("interfaceId"),
             customer: self.document("customer"),
             anonymous_id: self.name("anonymousId"),
+            order: self.document("order"),
+            cart: self.document("cart"),
             custom: self.document("custom"),
             interface_interactions: self.documents("interfaceInteractions"),
             ..Details::default()
@@ -78,32 +78,16 @@ impl Form<'_, '_> {
         details
     }
 
-    fn transaction(
-        mut self,
-        now: Timestamp,
-        context: &ContextV7,
-    ) -> Option<RegistrationTransaction> {
-        self.required("type");
-        let kind = self.one_of("type", &TYPES);
-        let state = match self.raw("state") {
-            Some(_) => self.one_of("state", &STATES),
-            None => Some(State::Initial),
-        };
-        let amount = self.amount("amount", 1);
-        let timestamp = match self.raw("timestamp") {
-            Some(_) => self.read("timestamp", parse_time),
-            None => Some(now),
-        };
-        let interaction_id = self.name("interactionId");
-        let interface_id = self.name("interfaceId");
+    fn transaction(self, now: Timestamp, context: &ContextV7) -> Option<RegistrationTransaction> {
+        let fact = self.fact()?;
         Some(RegistrationTransaction {
             id: time_ordered(now, context),
-            kind: kind?,
-            state: state?,
-            amount: amount?,
-            timestamp: timestamp?,
-            interaction_id,
-            interface_id,
+            kind: fact.kind,
+            state: fact.state,
+            amount: fact.amount,
+            timestamp: fact.timestamp.unwrap_or(now),
+            interaction_id: fact.interaction_id,
+            interface_id: fact.interface_id,
         })
     }
 }

@@ -83,6 +83,30 @@ impl<'a> Form<'a, '_> {
         Form { prefix: self.prefix.clone(), fields, errors: self.errors }
     }
 
+    /// An object that is known already, as the field `name`.
+    pub(super) fn nested<'s>(
+        &'s mut self,
+        name: &str,
+        fields: BTreeMap<String, &'a RawValue>,
+    ) -> Form<'a, 's> {
+        Form { prefix: format!("{}.", self.field(name)), fields, errors: self.errors }
+    }
+
+    /// An integer that is not negative.
+    pub(super) fn integer(&mut self, name: &str) -> Option<u64> {
+        let value = self.raw(name)?;
+        let integer = value.get().parse().ok();
+        if integer.is_none() {
+            self.invalid(name, value, Vec::new());
+        }
+        integer
+    }
+
+    /// A key that a caller gives to a Payment, as the platform takes them.
+    pub(super) fn payment_key(&mut self, name: &str) -> Option<String> {
+        self.text_that(name, is_payment_key)
+    }
+
     /// Notes that a field has a value that it cannot have.
     pub(super) fn invalid(&mut self, name: &str, value: &RawValue, allowed: Vec<&'static str>) {
         let value = short(value);
@@ -212,6 +236,12 @@ impl<'a> Form<'a, '_> {
     fn field(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
+}
+
+/// 2 to 256 of `A-Z a-z 0-9 _ -`.
+pub(super) fn is_payment_key(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    (2..=256).contains(&text.len()) && text.bytes().all(allowed)
 }
 
 fn is_object(value: &RawValue) -> bool {

@@ -116,8 +116,8 @@ impl Problem {
             .header(header::ALLOW, allow)
     }
 
-    pub(super) fn too_large() -> Self {
-        let message = format!("The body is longer than {} bytes.", super::BODY_BYTES_MAX);
+    pub(super) fn too_large(bytes_max: usize) -> Self {
+        let message = format!("The body is longer than {bytes_max} bytes.");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "ContentTooLarge", message)
     }
 
@@ -162,16 +162,53 @@ impl Problem {
             .field("duplicateValue", id.as_str())
     }
 
+    pub(super) fn duplicate_key(key: &str) -> Self {
+        let message = format!("A duplicate value {key} exists for field key.");
+        Self::new(StatusCode::BAD_REQUEST, "DuplicateField", message)
+            .field("field", "key")
+            .field("duplicateValue", key)
+    }
+
+    /// No Payment of the project has this key.
+    pub(super) fn no_such_key(key: &str) -> Self {
+        let message = format!("The Resource with key {key} was not found.");
+        Self::new(StatusCode::NOT_FOUND, "ResourceNotFound", message)
+            .field("resourceIdentifier", "key")
+            .field("resourceId", key)
+    }
+
+    /// `action` is what was asked, as it was written.
+    pub(super) fn unknown_update(action: &str) -> Self {
+        let shown: String = action.chars().take(256).collect();
+        let message = format!("The update action {shown} is not supported.");
+        Self::new(StatusCode::BAD_REQUEST, "InvalidInput", message)
+    }
+
+    /// With `currentVersion`, so that clients repeat: nothing was written.
+    pub(super) fn stale(key: &PaymentKey, expected: u64, current: u64) -> Self {
+        let id = key.id.as_str();
+        let message = format!(
+            "Object {id} has a different version than expected. \
+             Expected: {expected} - Actual: {current}."
+        );
+        Self::new(StatusCode::CONFLICT, "ConcurrentModification", message)
+            .field("currentVersion", current)
+            .field("expectedVersion", expected)
+    }
+
     pub(super) fn invalid_operation(message: String) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "InvalidOperation", message)
     }
 
     pub(super) fn too_many_transactions() -> Self {
-        let limit = Payment::TRANSACTIONS_MAX;
-        let message = format!("A Payment cannot have more than {limit} transactions.");
+        Self::limit_exceeded("transaction", "transactions", Payment::TRANSACTIONS_MAX)
+    }
+
+    pub(super) fn limit_exceeded(kind: &'static str, counted: &str, limit: usize) -> Self {
+        let message = format!("A Payment cannot have more than {limit} {counted}.");
         Self::new(StatusCode::BAD_REQUEST, "MaxResourceLimitExceeded", message)
             .field("limit", limit)
-            .field("resourceTypeId", "transaction")
+            .field("resourceTypeId", kind)
     }
 
     fn about_access(

@@ -1,7 +1,7 @@
 //! A Payment as the platform represents it, so that its SDKs read it.
 
 use crate::money::Money;
-use crate::payment::{Payment, Transaction};
+use crate::payment::{Payment, Reported, State, Transaction};
 use crate::platform::{format_time, state_name, type_name};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -28,6 +28,9 @@ pub(super) struct Representation<'a> {
     interface_interactions: Vec<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     custom: Option<&'a RawValue>,
+    /// Not the platform's: facts, balances and answers do not agree.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    discrepancy: bool,
 }
 
 #[derive(Serialize)]
@@ -71,6 +74,16 @@ struct TransactionBody<'a> {
     interaction_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     interface_id: Option<&'a str>,
+    /// Not the platform's: who last said how far it is, and when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reported: Option<ReportedBody<'a>>,
+}
+
+#[derive(Serialize)]
+struct ReportedBody<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<&'a str>,
+    at: String,
 }
 
 impl<'a> Representation<'a> {
@@ -108,6 +121,7 @@ impl<'a> Representation<'a> {
                 .filter_map(|note| document(Some(note)))
                 .collect(),
             custom: document(details.custom.as_deref()),
+            discrepancy: payment.discrepancies().next().is_some(),
         }
     }
 }
@@ -125,15 +139,38 @@ impl Amount {
 
 impl<'a> TransactionBody<'a> {
     fn of(transaction: &'a Transaction, fraction_digits: u8) -> Self {
+        let state = transaction.unbooked.unwrap_or(transaction.state);
+        let (interaction_id, interface_id) = shown_ids(transaction, state);
         Self {
             id: transaction.id.as_str(),
-            timestamp: format_time(transaction.timestamp),
+            timestamp: format_time(transaction.happened_at.unwrap_or(transaction.timestamp)),
             r#type: type_name(transaction.kind),
             amount: Amount::of(transaction.amount, fraction_digits),
-            state: state_name(transaction.state),
-            interaction_id: transaction.interaction_id.as_deref(),
-            interface_id: transaction.interface_id.as_deref(),
+            state: state_name(state),
+            interaction_id,
+            interface_id,
+            reported: transaction.reported.as_ref().map(|Reported { by, at }| ReportedBody {
+                by: by.as_deref(),
+                at: format_time(*at),
+            }),
         }
+    }
+}
+
+/// What has only begun goes by our own id until its PSP and its connector call it
+/// something: the library inside the public connectors takes an Initial
+/// transaction that lacks one of these ids for any of its amount, and gives up
+/// where two could be meant. So it reports what it did as a transaction to be
+/// added, and here it is known which one that is.
+fn shown_ids(transaction: &Transaction, state: State) -> (Option<&str>, Option<&str>) {
+    let (interaction, interface) =
+        (transaction.interaction_id.as_deref(), transaction.interface_id.as_deref());
+    match state {
+        State::Initial | State::Unknown => {
+            let own = transaction.id.as_str();
+            (Some(interaction.unwrap_or(own)), Some(interface.unwrap_or(own)))
+        }
+        State::Pending | State::Success | State::Failure => (interaction, interface),
     }
 }
 

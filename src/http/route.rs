@@ -1,3 +1,4 @@
+use super::fields::is_payment_key;
 use super::problem::Problem;
 use crate::payment::{PaymentId, PaymentKey, ProjectKey};
 use http::Method;
@@ -11,14 +12,19 @@ pub(super) enum Route {
     Act(PaymentKey),
     /// `GET /{projectKey}/payments/{paymentId}`
     Get(PaymentKey),
+    /// `GET /{projectKey}/payments/key={key}`
+    Find(ProjectKey, String),
     /// `POST /{projectKey}/payments`
     Create(ProjectKey),
+    /// `POST /{projectKey}/payments/{paymentId}`
+    Update(PaymentKey),
 }
 
 /// A path that exists, whatever the method.
 enum Place {
     PaymentIntent(PaymentKey),
     Payment(PaymentKey),
+    PaymentByKey(ProjectKey, String),
     Payments(ProjectKey),
 }
 
@@ -28,19 +34,22 @@ impl Route {
         match (place, method) {
             (Place::PaymentIntent(key), &Method::POST) => Ok(Self::Act(key)),
             (Place::Payment(key), &Method::GET) => Ok(Self::Get(key)),
+            (Place::Payment(key), &Method::POST) => Ok(Self::Update(key)),
+            (Place::PaymentByKey(project, key), &Method::GET) => Ok(Self::Find(project, key)),
             (Place::Payments(project), &Method::POST) => Ok(Self::Create(project)),
             (Place::PaymentIntent(_) | Place::Payments(_), _) => {
                 Err(Problem::method_not_allowed("POST"))
             }
-            (Place::Payment(_), _) => Err(Problem::method_not_allowed("GET")),
+            (Place::Payment(_), _) => Err(Problem::method_not_allowed("GET, POST")),
+            (Place::PaymentByKey(..), _) => Err(Problem::method_not_allowed("GET")),
         }
     }
 
     /// The project that the caller must hold a scope for.
     pub(super) fn project(&self) -> &ProjectKey {
         match self {
-            Self::Act(key) | Self::Get(key) => &key.project,
-            Self::Create(project) => project,
+            Self::Act(key) | Self::Get(key) | Self::Update(key) => &key.project,
+            Self::Find(project, _) | Self::Create(project) => project,
         }
     }
 
@@ -48,8 +57,10 @@ impl Route {
     pub(super) fn scopes(&self) -> &'static [&'static str] {
         match self {
             Self::Act(_) => &["manage_checkout_payment_intents", "manage_project"],
-            Self::Get(_) => &["view_payments", "manage_payments", "manage_project"],
-            Self::Create(_) => &["manage_payments", "manage_project"],
+            Self::Get(_) | Self::Find(..) => {
+                &["view_payments", "manage_payments", "manage_project"]
+            }
+            Self::Create(_) | Self::Update(_) => &["manage_payments", "manage_project"],
         }
     }
 }
@@ -73,8 +84,14 @@ impl Place {
         if segments.next().is_some() {
             return None;
         }
+        let id = id.map(decoded);
+        if let ("payments", Some(Some(id))) = (collection, &id)
+            && let Some(key) = id.strip_prefix(PaymentId::KEY_PREFIX)
+        {
+            return is_payment_key(key).then(|| Self::PaymentByKey(project, key.to_owned()));
+        }
         let id = match id {
-            Some(id) => Some(PaymentId::parse(&decoded(id)?).ok()?),
+            Some(id) => Some(PaymentId::parse(&id?).ok()?),
             None => None,
         };
         match (collection, id) {

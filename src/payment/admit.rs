@@ -57,11 +57,11 @@ impl Payment {
         let in_flight = self.in_flight.as_ref().filter(|_| !Mutant::IgnoreSlot.is_on());
         match (in_flight, repeated) {
             (Some(slot), Some(known)) if slot.transaction != known.id => {
-                Err(Refusal::Repeated(known.state))
+                Err(Refusal::Repeated(known.standing()))
             }
             (Some(slot), _) if slot.is_expired(reservation.at) => Err(Refusal::LeaseExpired),
             (Some(_), _) => Err(Refusal::InFlight),
-            (None, Some(known)) => Err(Refusal::Repeated(known.state)),
+            (None, Some(known)) => Err(Refusal::Repeated(known.standing())),
             (None, None) if self.withdrawn_at.is_some_and(|at| at >= reservation.at) => {
                 Err(Refusal::Withdrawn)
             }
@@ -199,6 +199,10 @@ impl Transaction {
             merchant_reference: reservation.merchant_reference.clone(),
             interaction_id: None,
             interface_id: None,
+            happened_at: None,
+            unbooked: None,
+            is_disputed: false,
+            reported: None,
             pursuit: Pursuit::default(),
         }
     }

@@ -27,16 +27,22 @@ impl ProjectKey {
 /// The id of a Payment within its project: 1 to 256 characters, and not a dot
 /// segment. None of them is a control character or structures a path (`/ \\ % ?
 /// #`): gateways differ in whether they hand over a path decoded, so an id that
-/// reads differently when it is decoded twice could name another Payment.
+/// reads differently when it is decoded twice could name another Payment. What
+/// begins with `key=` names a Payment by its key, and is no id.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PaymentId(String);
 
 impl PaymentId {
+    /// How a path names a Payment by its key.
+    pub const KEY_PREFIX: &str = "key=";
+
     /// Reads a Payment id.
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
         let length = text.chars().count();
         let foreign = |c: char| c.is_control() || matches!(c, '/' | '\\' | '%' | '?' | '#');
-        if (1..=256).contains(&length) && !text.contains(foreign) && text != "." && text != ".." {
+        let is_key = text.starts_with(Self::KEY_PREFIX);
+        let is_segment = !text.contains(foreign) && text != "." && text != "..";
+        if (1..=256).contains(&length) && is_segment && !is_key {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidId)
@@ -183,6 +189,7 @@ mod tests {
             ("a+b c&d=e", true),
             ("a#b", false),
             ("a?b", false),
+            ("key=a", false),
             ("a%20b", false),
             ("ü", true),
             (&"ü".repeat(256), true),

@@ -14,6 +14,10 @@ use crate::mutants::Mutant;
 /// How long after it became unclear an open transaction is first looked at.
 pub(super) const FIRST_LOOK_MS: u64 = 60_000;
 
+/// How long after the last attempt at it a connector has stopped working on a
+/// transaction: it may work for 5 minutes after we gave up.
+pub const SETTLE_WINDOW_MS: u64 = 360_000;
+
 /// How long after each look in vain the next one is; the last goes on for ever.
 const NEXT_LOOKS_MS: [u64; 4] = [120_000, 300_000, 900_000, 3_600_000];
 
@@ -81,7 +85,7 @@ impl Payment {
         let mut next = self.changed(at);
         let transaction = next.transactions.get_mut(id).ok_or(Refusal::Withdrawn)?;
         if transaction.state != State::Unknown {
-            return Err(Refusal::Repeated(transaction.state));
+            return Err(Refusal::Repeated(transaction.standing()));
         }
         transaction.pursuit.resends = transaction.pursuit.resends.saturating_add(1);
         let attempt = transaction.pursuit.resends.saturating_add(1);
@@ -119,5 +123,13 @@ impl Payment {
         if let Some(transaction) = self.transactions.get_mut(id) {
             transaction.pursuit.unclear_since = Some(at);
         }
+    }
+}
+
+impl Transaction {
+    /// From then on its connector has stopped working on it.
+    pub(crate) fn window_ends(&self) -> Timestamp {
+        let unclear_since = self.pursuit.unclear_since.unwrap_or(self.timestamp);
+        unclear_since.plus_ms(SETTLE_WINDOW_MS)
     }
 }

@@ -61,7 +61,8 @@ impl Payment {
         for transaction in &transactions {
             amount_planned.take(Money::zero(transaction.amount.currency()))?;
         }
-        let balances = Balances::of(amount_planned.currency(), &transactions)?;
+        let past = transactions.iter().map(|past| (past.kind, past.state, past.amount));
+        let balances = Balances::of(amount_planned.currency(), past)?;
         details.amount_planned = Some(amount_planned);
         let transactions: BTreeMap<_, _> = transactions
             .into_iter()
@@ -85,14 +86,15 @@ impl Payment {
 }
 
 impl Balances {
-    fn of(
+    /// Where the money is after these transactions, if there was enough of it.
+    pub(super) fn of(
         currency: Currency,
-        past: &[RegistrationTransaction],
+        past: impl Iterator<Item = (TransactionKind, State, Money)> + Clone,
     ) -> Result<Self, RegistrationRefusal> {
         let sum = |kind: TransactionKind, counts: fn(State) -> bool| {
-            past.iter()
-                .filter(|transaction| transaction.kind == kind && counts(transaction.state))
-                .try_fold(Money::zero(currency), |sum, transaction| sum.give(transaction.amount))
+            past.clone()
+                .filter(|(done, state, _)| *done == kind && counts(*state))
+                .try_fold(Money::zero(currency), |sum, (_, _, amount)| sum.give(amount))
         };
         let done = |state| state == State::Success;
         let captured = sum(TransactionKind::Charge, done)?;
@@ -103,8 +105,7 @@ impl Balances {
             sum(TransactionKind::Refund, done)?.give(sum(TransactionKind::Chargeback, done)?)?;
         let refunding = sum(TransactionKind::Refund, State::is_open)?;
 
-        let is_sale =
-            !past.iter().any(|transaction| transaction.kind == TransactionKind::Authorization);
+        let is_sale = !past.clone().any(|(kind, _, _)| kind == TransactionKind::Authorization);
         let authorized = if is_sale {
             captured.give(capturing)?
         } else {
@@ -146,6 +147,10 @@ impl RegistrationTransaction {
             merchant_reference: None,
             interaction_id: self.interaction_id,
             interface_id: self.interface_id,
+            happened_at: None,
+            unbooked: None,
+            is_disputed: false,
+            reported: None,
             pursuit: Pursuit::default(),
         }
     }

@@ -78,6 +78,9 @@ impl Payment {
         let counts = holds_slot || outcome.is_of_all_attempts();
         let step = if counts { transaction.state.after(outcome) } else { Step::Stay };
         let step = step.mistaken(outcome, holds_slot);
+        if step == Step::Dispute {
+            return Ok(self.disputed(transaction, holds_slot, at));
+        }
         if step == Step::Stay && !holds_slot {
             return Ok(Settlement::Unchanged(transaction.state));
         }
@@ -87,7 +90,7 @@ impl Payment {
         }
         match step {
             Step::Stay if outcome == Outcome::Unknown => next.note_unclear(id, at),
-            Step::Stay => {}
+            Step::Stay | Step::Dispute => {}
             Step::To(State::Success) => next.keep(id)?,
             Step::To(State::Failure) => {
                 next.give_back(transaction)?;
@@ -107,6 +110,20 @@ impl Payment {
             }
         }
         Ok(Settlement::Changed(Box::new(next)))
+    }
+
+    /// The answer is the opposite of what was final before.
+    fn disputed(&self, transaction: &Transaction, holds_slot: bool, at: Timestamp) -> Settlement {
+        let mut next = self.changed(at);
+        let is_news = next.dispute(&transaction.id);
+        if holds_slot {
+            next.in_flight = None;
+        }
+        if is_news || holds_slot {
+            Settlement::Changed(Box::new(next))
+        } else {
+            Settlement::Unchanged(transaction.state)
+        }
     }
 
     fn set_state(&mut self, id: &TransactionId, state: State, pursuit: Pursuit) {
@@ -165,6 +182,8 @@ enum Step {
     Stay,
     To(State),
     Withdraw,
+    /// It is final, and this is the opposite.
+    Dispute,
 }
 
 impl Step {
@@ -211,15 +230,16 @@ impl State {
                 Self::Pending | Self::Unknown,
                 Outcome::Rejected | Outcome::NeverExecuted | Outcome::Unknown,
             ) => Step::Stay,
-            // Final. Only facts contradict what is final.
+            // Final by a fact, or by an earlier answer to the same key.
+            (Self::Failure, Outcome::Approved | Outcome::Received) => Step::Dispute,
+            (Self::Success, Outcome::Rejected | Outcome::Disproved) => Step::Dispute,
             (
-                Self::Success | Self::Failure,
-                Outcome::Approved
-                | Outcome::Received
-                | Outcome::Rejected
-                | Outcome::NeverExecuted
-                | Outcome::Unknown
-                | Outcome::Disproved,
+                Self::Success,
+                Outcome::Approved | Outcome::Received | Outcome::NeverExecuted | Outcome::Unknown,
+            )
+            | (
+                Self::Failure,
+                Outcome::Rejected | Outcome::NeverExecuted | Outcome::Unknown | Outcome::Disproved,
             ) => Step::Stay,
         }
     }

@@ -13,7 +13,7 @@ pub struct Transaction {
     pub state: State,
     /// How much it moves. Never changes.
     pub amount: Money,
-    /// When it was reserved, or when the PSP says that it happened.
+    /// When it was reserved; where it was not, when it happened.
     pub timestamp: Timestamp,
     /// The caller asked to reverse, and this is what it came to.
     pub reverses: bool,
@@ -27,8 +27,25 @@ pub struct Transaction {
     pub interaction_id: Option<String>,
     /// The connector's id of this transaction.
     pub interface_id: Option<String>,
+    /// When it happened, where somebody says otherwise.
+    pub happened_at: Option<Timestamp>,
+    /// How far it is by the facts, where the balances do not allow it (yet).
+    pub unbooked: Option<State>,
+    /// Its connector's answer contradicts a fact.
+    pub is_disputed: bool,
+    /// Who last said how far it is, if it was a fact.
+    pub reported: Option<Reported>,
     /// How far we are in finding out what came of it.
     pub pursuit: Pursuit,
+}
+
+/// Whose word a state is, and since when.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Reported {
+    /// The caller, where callers have a name.
+    pub by: Option<String>,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// What was done so far to find out what came of an open transaction. Empty

@@ -71,9 +71,6 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             let now = self.clock.now();
             let next = match payment.settle(id, &invocation.nonce, outcome, now) {
                 Ok(Settlement::Changed(next)) => next,
-                Ok(Settlement::Unchanged(State::Failure)) if outcome.is_positive() => {
-                    return unsettled(&payment, id, outcome, &Contradicted);
-                }
                 Ok(Settlement::Gone) if outcome != Outcome::NeverExecuted => {
                     return unsettled(&payment, id, outcome, &Contradicted);
                 }
@@ -84,7 +81,10 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
                 {
                     return Settled::Withdrawn;
                 }
-                Ok(Settlement::Unchanged(state)) => return Settled::In(state),
+                Ok(Settlement::Unchanged(_)) => {
+                    let standing = payment.transactions.get(id).map(Transaction::standing);
+                    return standing.map_or(Settled::Withdrawn, Settled::In);
+                }
                 Ok(Settlement::Gone) => return Settled::Withdrawn,
                 Err(error) => return unsettled(&payment, id, outcome, &error),
             };
@@ -95,11 +95,12 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             match replaced.unwrap_or_else(|| Err(StoreError::from(OutOfTime).into())) {
                 Ok(()) => {
                     observe::transition(&payment, &next, id);
-                    let state = next.transactions.get(id).map(|settled| settled.state);
+                    observe::discrepant(&payment, &next, now);
+                    let state = next.transactions.get(id).map(Transaction::standing);
                     return state.map_or(Settled::Withdrawn, Settled::In);
                 }
                 Err(ReplaceError::Changed(_)) if Mutant::TakeChangedForDone.is_on() => {
-                    let state = next.transactions.get(id).map(|settled| settled.state);
+                    let state = next.transactions.get(id).map(Transaction::standing);
                     return state.map_or(Settled::Withdrawn, Settled::In);
                 }
                 Err(ReplaceError::Changed(found)) if has_time => payment = *found,

@@ -9,12 +9,15 @@ const START_TIMEOUT_MS = 30_000;
 
 /**
  * Starts the server on a free port, with `environment` beside our own, and waits until it listens. It never outlives
- * this process. `authorization` is the header with which Payments are registered, where the server wants one.
+ * this process. `connector` is the address of one to use in place of the sandbox; `authorization`, the header with
+ * which Payments are registered, where the server wants one.
  */
-export async function startLocal({ connectorTimeoutMs, environment, authorization }) {
+export async function startLocal({ connectorTimeoutMs, connector, environment, authorization }) {
   const binary = process.env.PAYMENT_INTENTS_LOCAL;
   assert.ok(binary, 'PAYMENT_INTENTS_LOCAL must name the built `local` binary');
-  const server = spawn(binary, ['--port', '0', '--connector-timeout-ms', String(connectorTimeoutMs)], {
+  const options = ['--port', '0', '--connector-timeout-ms', String(connectorTimeoutMs)];
+  if (connector) options.push('--connector', connector);
+  const server = spawn(binary, options, {
     env: { ...process.env, ...environment },
     stdio: ['ignore', 'pipe', 'inherit'],
   });

@@ -1,10 +1,10 @@
 //! The ports of the real code, in the model's hands.
 
 use crate::world::{Answer, Op, Process, World};
-use payment_intents::payment::{Payment, PaymentKey, Reservation, Timestamp};
+use payment_intents::payment::{Payment, PaymentKey, ProjectKey, Reservation, Timestamp};
 use payment_intents::ports::{
-    BoxError, Call, Clock, Connector, ConnectorError, CreateError, Policy, ReplaceError, Resend,
-    ReserveError, Seen, Served, Store, StoreError, Verdict,
+    BoxError, Call, ClaimError, Clock, Connector, ConnectorError, CreateError, Policy,
+    ReplaceError, Resend, ReserveError, Seen, Served, Store, StoreError, Verdict,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -119,6 +119,14 @@ impl Store for Port {
             Answer::Payment(payment) => Ok(payment.map(|payment| *payment)),
             _ => Err(unavailable()),
         }
+    }
+
+    async fn find(&self, _: &ProjectKey, _: &str) -> Result<Option<Payment>, StoreError> {
+        Err(unavailable())
+    }
+
+    async fn claim(&self, _: &PaymentKey, _: &str, _: Timestamp) -> Result<(), ClaimError> {
+        Ok(())
     }
 
     async fn reserve(&self, reservation: &Reservation) -> Result<Payment, ReserveError> {

@@ -274,6 +274,8 @@ pub fn any_details() -> impl Strategy<Value = Details> {
                 status_text: status,
                 customer: name,
                 anonymous_id,
+                order: custom.clone(),
+                cart: None,
                 custom,
                 interface_interactions: note.into_iter().collect(),
             }

@@ -1,0 +1,103 @@
+//! The keys that callers give to Payments, unique in their project: one small item
+//! each, that names the Payment. It counts only while that Payment has the key, so
+//! that no write ever spans two items.
+
+use super::{DynamoStore, Item, item, unavailable};
+use crate::payment::{Payment, PaymentId, PaymentKey, ProjectKey, Timestamp};
+use crate::ports::{ClaimError, Store, StoreError};
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure as OnConditionFailure;
+
+/// Longer than any invocation: whoever claimed a key that long ago and has not
+/// written it will not do so any more.
+const CLAIM_LIFE_MS: u64 = 60_000;
+
+/// Who names the Payment, and since when.
+struct Claim {
+    id: PaymentId,
+    at: Timestamp,
+}
+
+/// No Payment id has a `#`, so this is no Payment's.
+fn primary_key(project: &ProjectKey, key: &str) -> Item {
+    let pk = format!("{}##{key}", project.as_str());
+    Item::from([("pk".to_owned(), item::text(&pk)), ("sk".to_owned(), item::text("key"))])
+}
+
+impl DynamoStore {
+    pub(super) async fn find_payment(
+        &self,
+        project: &ProjectKey,
+        key: &str,
+    ) -> Result<Option<Payment>, StoreError> {
+        let get = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(primary_key(project, key)))
+            .consistent_read(true);
+        let Some(found) = get.send().await.map_err(unavailable)?.item else { return Ok(None) };
+        let id = item::claim(&found)?.0;
+        let payment = self.get(&PaymentKey { project: project.clone(), id }).await?;
+        Ok(payment.filter(|payment| payment.details.key.as_deref() == Some(key)))
+    }
+
+    pub(super) async fn claim_key(
+        &self,
+        payment: &PaymentKey,
+        key: &str,
+        at: Timestamp,
+    ) -> Result<(), ClaimError> {
+        let Some(held) = self.put_claim(payment, key, at, None).await? else { return Ok(()) };
+        if at.ms_since(held.at) < CLAIM_LIFE_MS {
+            return Err(ClaimError::Taken);
+        }
+        if self.find_payment(&payment.project, key).await?.is_some() {
+            return Err(ClaimError::Taken);
+        }
+        // Whoever comes second finds that it is not the claim that was looked at.
+        match self.put_claim(payment, key, at, Some(held)).await? {
+            None => Ok(()),
+            Some(_) => Err(ClaimError::Taken),
+        }
+    }
+
+    /// Writes a claim over nobody's, one's own, or `over`; answers the one that is
+    /// in the way.
+    async fn put_claim(
+        &self,
+        payment: &PaymentKey,
+        key: &str,
+        at: Timestamp,
+        over: Option<Claim>,
+    ) -> Result<Option<Claim>, StoreError> {
+        let mut claim = primary_key(&payment.project, key);
+        claim.insert("payment_id".to_owned(), item::text(payment.id.as_str()));
+        claim.insert("claimed_at".to_owned(), item::number(at.ms()));
+        let mut put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(claim))
+            .expression_attribute_values(":own", item::text(payment.id.as_str()))
+            .return_values_on_condition_check_failure(OnConditionFailure::AllOld);
+        put = match over {
+            None => put.condition_expression("attribute_not_exists(pk) OR payment_id = :own"),
+            Some(held) => put
+                .condition_expression(
+                    "payment_id = :own OR (payment_id = :held AND claimed_at = :since)",
+                )
+                .expression_attribute_values(":held", item::text(held.id.as_str()))
+                .expression_attribute_values(":since", item::number(held.at.ms())),
+        };
+        let Err(error) = put.send().await else { return Ok(None) };
+        match error.as_service_error() {
+            Some(PutItemError::ConditionalCheckFailedException(failed)) => {
+                let held = failed.item().cloned().unwrap_or_default();
+                let (id, at) = item::claim(&held)?;
+                Ok(Some(Claim { id, at }))
+            }
+            _ => Err(unavailable(error)),
+        }
+    }
+}

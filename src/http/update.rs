@@ -1,0 +1,173 @@
+//! The body of `POST /{projectKey}/payments/{paymentId}`: the version that the
+//! caller saw, and update actions of the platform.
+
+use super::fields::{self, Form};
+use super::headers::time_ordered;
+use super::problem::Problem;
+use crate::payment::{Fact, State, Timestamp, TransactionId, Update};
+use crate::platform::{STATES, TYPES, parse_time};
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
+use uuid::ContextV7;
+
+/// No more than the platform takes.
+const ACTIONS_MAX: usize = 500;
+
+/// What the caller saw, and what to change.
+#[derive(Debug)]
+pub(super) struct AskedUpdate {
+    pub(super) version: u64,
+    pub(super) updates: Vec<Update>,
+}
+
+#[derive(Clone, Copy)]
+enum Name {
+    AddTransaction,
+    ChangeTransactionState,
+    ChangeTransactionInteractionId,
+    ChangeTransactionTimestamp,
+    SetTransactionInterfaceId,
+    SetInterfaceId,
+    AddInterfaceInteraction,
+    SetStatusInterfaceCode,
+    SetStatusInterfaceText,
+    SetMethodInfoMethod,
+    SetMethodInfoName,
+    SetMethodInfoInterface,
+    SetKey,
+}
+
+const NAMES: [(&str, Name); 13] = [
+    ("addTransaction", Name::AddTransaction),
+    ("changeTransactionState", Name::ChangeTransactionState),
+    ("changeTransactionInteractionId", Name::ChangeTransactionInteractionId),
+    ("changeTransactionTimestamp", Name::ChangeTransactionTimestamp),
+    ("setTransactionInterfaceId", Name::SetTransactionInterfaceId),
+    ("setInterfaceId", Name::SetInterfaceId),
+    ("addInterfaceInteraction", Name::AddInterfaceInteraction),
+    ("setStatusInterfaceCode", Name::SetStatusInterfaceCode),
+    ("setStatusInterfaceText", Name::SetStatusInterfaceText),
+    ("setMethodInfoMethod", Name::SetMethodInfoMethod),
+    ("setMethodInfoName", Name::SetMethodInfoName),
+    ("setMethodInfoInterface", Name::SetMethodInfoInterface),
+    ("setKey", Name::SetKey),
+];
+
+/// Reads an update. `now` goes into the ids of new transactions.
+pub(super) fn read(body: &str, now: Timestamp) -> Result<AskedUpdate, Problem> {
+    let mut errors = Vec::new();
+    let asked = fields::form(body, &mut errors)?.update(now)?;
+    match asked {
+        Some(asked) if errors.is_empty() => Ok(asked),
+        Some(_) | None => Err(Problem::invalid_fields(&errors)),
+    }
+}
+
+impl<'a> Form<'a, '_> {
+    fn update(mut self, now: Timestamp) -> Result<Option<AskedUpdate>, Problem> {
+        let version = self.required("version").and_then(|_| self.integer("version"));
+        let Some(actions) = self.required("actions") else { return Ok(None) };
+        let elements: Vec<BTreeMap<String, &'a RawValue>> = serde_json::from_str(actions.get())
+            .map_err(|_| Problem::invalid_json("actions is not an array of objects"))?;
+        if elements.len() > ACTIONS_MAX {
+            return Err(Problem::invalid_json("actions has more than 500 elements"));
+        }
+        let context = ContextV7::new();
+        let mut updates = Vec::new();
+        for (index, fields) in elements.into_iter().enumerate() {
+            let mut form = self.nested(&format!("actions[{index}]"), fields);
+            let Some(action) = form.required("action") else { continue };
+            let name = serde_json::from_str::<String>(action.get()).unwrap_or_default();
+            let Some((_, name)) = NAMES.iter().find(|(known, _)| *known == name) else {
+                return Err(Problem::unknown_update(action.get()));
+            };
+            updates.extend(form.update_action(*name, now, &context));
+        }
+        Ok(version.map(|version| AskedUpdate { version, updates }))
+    }
+
+    fn update_action(&mut self, name: Name, now: Timestamp, context: &ContextV7) -> Option<Update> {
+        Some(match name {
+            Name::AddTransaction => {
+                self.required("transaction")?;
+                let fact = self.object("transaction")?.fact()?;
+                Update::AddTransaction { id: time_ordered(now, context), fact }
+            }
+            Name::ChangeTransactionState => {
+                let (id, _) = (self.transaction_id(), self.required("state")?);
+                Update::ChangeTransactionState { state: self.one_of("state", &STATES)?, id: id? }
+            }
+            Name::ChangeTransactionInteractionId => {
+                let (id, _) = (self.transaction_id(), self.required("interactionId")?);
+                let interaction_id = self.name("interactionId")?;
+                Update::ChangeTransactionInteractionId { id: id?, interaction_id }
+            }
+            Name::ChangeTransactionTimestamp => {
+                let (id, _) = (self.transaction_id(), self.required("timestamp")?);
+                let timestamp = self.read("timestamp", parse_time)?;
+                Update::ChangeTransactionTimestamp { id: id?, timestamp }
+            }
+            Name::SetTransactionInterfaceId => Update::SetTransactionInterfaceId {
+                id: self.transaction_id()?,
+                interface_id: self.name("interfaceId"),
+            },
+            Name::SetInterfaceId => {
+                self.required("interfaceId")?;
+                Update::SetInterfaceId(Some(self.name("interfaceId")?))
+            }
+            Name::AddInterfaceInteraction => Update::AddInterfaceInteraction(self.custom_fields()?),
+            Name::SetStatusInterfaceCode => {
+                Update::SetStatusInterfaceCode(self.name("interfaceCode"))
+            }
+            Name::SetStatusInterfaceText => {
+                self.required("interfaceText")?;
+                Update::SetStatusInterfaceText(Some(self.text("interfaceText")?))
+            }
+            Name::SetMethodInfoMethod => Update::SetMethodInfoMethod(self.name("method")),
+            Name::SetMethodInfoName => Update::SetMethodInfoName(self.document("name")),
+            Name::SetMethodInfoInterface => {
+                self.required("interface")?;
+                Update::SetMethodInfoInterface(self.name("interface")?)
+            }
+            Name::SetKey => Update::SetKey(self.payment_key("key")),
+        })
+    }
+
+    fn transaction_id(&mut self) -> Option<TransactionId> {
+        self.required("transactionId")?;
+        self.read("transactionId", |id| TransactionId::parse(id).ok())
+    }
+
+    /// The platform keeps `type` and `fields` of an interaction, side by side.
+    fn custom_fields(&mut self) -> Option<String> {
+        self.required("type")?;
+        let kind = self.document("type")?;
+        let fields = self.document("fields").unwrap_or_else(|| "{}".to_owned());
+        Some(format!(r#"{{"type":{kind},"fields":{fields}}}"#))
+    }
+
+    /// A TransactionDraft of the platform.
+    pub(super) fn fact(mut self) -> Option<Fact> {
+        self.required("type");
+        let kind = self.one_of("type", &TYPES);
+        let state = match self.raw("state") {
+            Some(_) => self.one_of("state", &STATES),
+            None => Some(State::Initial),
+        };
+        let amount = self.amount("amount", 1);
+        let timestamp = match self.raw("timestamp") {
+            Some(_) => self.read("timestamp", parse_time).map(Some),
+            None => Some(None),
+        };
+        let interaction_id = self.name("interactionId");
+        let interface_id = self.name("interfaceId");
+        Some(Fact {
+            kind: kind?,
+            state: state?,
+            amount: amount?,
+            timestamp: timestamp?,
+            interaction_id,
+            interface_id,
+        })
+    }
+}

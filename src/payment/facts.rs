@@ -1,0 +1,299 @@
+//! Facts: what somebody who can know says that happened. A fact that concerns a
+//! transaction of ours *is* that transaction, in whatever order the answer of its
+//! connector, the fact and recovery come. What nobody asked for moves the balances
+//! all the same; where they do not allow it, it is kept until they do.
+
+#![warn(clippy::wildcard_enum_match_arm)]
+
+use super::recover::FIRST_LOOK_MS;
+use super::{
+    Balances, Inconsistent, Payment, Pursuit, Reported, State, Timestamp, Transaction,
+    TransactionId, TransactionKind, UpdateRefusal,
+};
+use crate::money::Money;
+use std::collections::BTreeMap;
+
+/// By how much a PSP's clock may differ from ours, or its message be older than
+/// what it is about.
+const CLOCKS_DIFFER_MS: u64 = 60_000;
+
+/// A transaction, as somebody else saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fact {
+    /// What it does.
+    pub kind: TransactionKind,
+    /// How far it is.
+    pub state: State,
+    /// How much it moves: at least one minor unit.
+    pub amount: Money,
+    /// When, where that is said.
+    pub timestamp: Option<Timestamp>,
+    /// The PSP's id of it.
+    pub interaction_id: Option<String>,
+    /// The connector's id of it.
+    pub interface_id: Option<String>,
+}
+
+/// Who says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reporter {
+    /// By which name, where callers have one.
+    pub by: Option<String>,
+    /// When.
+    pub at: Timestamp,
+    /// Whether the connector's word counts that nothing moved: what it reports
+    /// while it is called is worth what its answer is worth.
+    pub is_trusted: bool,
+}
+
+impl Payment {
+    /// The transactions that facts and balances, or facts and answers, do not
+    /// agree about: somebody has to look.
+    pub fn discrepancies(&self) -> impl Iterator<Item = &Transaction> {
+        self.transactions.values().filter(|transaction| transaction.is_discrepant())
+    }
+
+    /// Takes up a fact. Says whether it changed anything.
+    pub(super) fn learn(
+        &mut self,
+        new: &TransactionId,
+        fact: &Fact,
+        reporter: &Reporter,
+    ) -> Result<bool, UpdateRefusal> {
+        let (expected, found) = (self.currency(), fact.amount.currency());
+        if found != expected {
+            return Err(UpdateRefusal::OtherCurrency { expected, found });
+        }
+        let Some(id) = self.meant(fact) else {
+            self.add(new, fact, reporter)?;
+            return Ok(true);
+        };
+        let is_named = self.name(&id, fact);
+        Ok(self.hear(&id, fact.state, reporter) || is_named)
+    }
+
+    /// The transaction that the fact is about: the one with its id; else one that
+    /// has none yet, rather one that began before it happened, rather the one in
+    /// flight (its connector is at work on just that), rather an open one, rather
+    /// one that is as far as the fact says, and of these the oldest.
+    fn meant(&self, fact: &Fact) -> Option<TransactionId> {
+        let alike = || {
+            self.transactions.values().filter(|ours| {
+                let is_cancel = ours.kind == TransactionKind::CancelAuthorization && ours.is_open();
+                // Connectors report a cancel with the planned amount. There is never
+                // more than one open, and it releases whatever is held.
+                ours.kind == fact.kind && (ours.amount == fact.amount || is_cancel)
+            })
+        };
+        let same_id = |ours: &&Transaction| ours.interaction_id == fact.interaction_id;
+        let known = alike().filter(|ours| ours.interaction_id.is_some()).find(same_id);
+        let nameless = alike().filter(|ours| ours.interaction_id.is_none());
+        let meant = known.or_else(|| nameless.min_by_key(|ours| self.distance(ours, fact)));
+        meant.map(|ours| ours.id.clone())
+    }
+
+    /// How far a transaction is from being the one that the fact is about.
+    fn distance(&self, ours: &Transaction, fact: &Fact) -> (bool, u8, Timestamp) {
+        let happened = fact.timestamp.map(|at| at.plus_ms(CLOCKS_DIFFER_MS));
+        let begins_later = happened.is_some_and(|happened| happened < ours.timestamp);
+        let is_in_flight = self.in_flight.as_ref().is_some_and(|slot| slot.transaction == ours.id);
+        let rank = match ours.unbooked.unwrap_or(ours.state) {
+            state if state.is_open() => u8::from(!is_in_flight),
+            state if state == fact.state => 2,
+            _ => 3,
+        };
+        (begins_later, rank, ours.timestamp)
+    }
+
+    /// Notes what the fact calls the transaction.
+    fn name(&mut self, id: &TransactionId, fact: &Fact) -> bool {
+        let Some(ours) = self.transactions.get_mut(id) else { return false };
+        let before = ours.clone();
+        ours.interaction_id = ours.interaction_id.take().or_else(|| fact.interaction_id.clone());
+        ours.interface_id = ours.interface_id.take().or_else(|| fact.interface_id.clone());
+        *ours != before
+    }
+
+    /// What nobody here asked for.
+    fn add(
+        &mut self,
+        id: &TransactionId,
+        fact: &Fact,
+        reporter: &Reporter,
+    ) -> Result<(), UpdateRefusal> {
+        if self.transactions.len() >= Self::FACTS_MAX {
+            return Err(UpdateRefusal::TooManyTransactions);
+        }
+        // As one that moved nothing, until it is booked.
+        let added = Transaction {
+            id: id.clone(),
+            kind: fact.kind,
+            state: State::Failure,
+            amount: fact.amount,
+            timestamp: fact.timestamp.unwrap_or(reporter.at),
+            reverses: false,
+            charge: None,
+            refundable: None,
+            merchant_reference: None,
+            interaction_id: fact.interaction_id.clone(),
+            interface_id: fact.interface_id.clone(),
+            happened_at: None,
+            unbooked: None,
+            is_disputed: false,
+            reported: Some(reporter.signature()),
+            pursuit: Pursuit::default(),
+        };
+        self.transactions.insert(id.clone(), added);
+        // Somebody else may be at the PSP with one that has only begun.
+        let state = if fact.state == State::Initial { State::Unknown } else { fact.state };
+        self.book(id, state, reporter.at);
+        self.book_waiting(reporter.at);
+        Ok(())
+    }
+
+    /// Hears that a transaction is that far. Says whether it changed anything.
+    pub(super) fn hear(&mut self, id: &TransactionId, state: State, reporter: &Reporter) -> bool {
+        let Some(ours) = self.transactions.get_mut(id) else { return false };
+        let before = ours.clone();
+        let is_in_flight = self.in_flight.as_ref().is_some_and(|slot| slot.transaction == *id);
+        let to = if ours.believes(state, is_in_flight, reporter) {
+            ours.state.on_hearing(state)
+        } else {
+            ours.state
+        };
+        if to == state && !state.is_open() {
+            ours.unbooked = None;
+            ours.is_disputed = false;
+        }
+        let from = ours.state;
+        if to != from {
+            self.book(id, to, reporter.at);
+        }
+        let Some(ours) = self.transactions.get_mut(id) else { return false };
+        let is_effective = *ours != before;
+        if is_effective {
+            ours.reported = Some(reporter.signature());
+            self.book_waiting(reporter.at);
+        }
+        is_effective
+    }
+
+    /// An answer of the connector that contradicts what was final before. The fact
+    /// stands, whichever came first, and somebody has to look. Says whether that is
+    /// news.
+    pub(super) fn dispute(&mut self, id: &TransactionId) -> bool {
+        let Some(ours) = self.transactions.get_mut(id) else { return false };
+        !std::mem::replace(&mut ours.is_disputed, true)
+    }
+
+    /// Books a transaction in this state, or notes that the balances do not allow
+    /// it.
+    fn book(&mut self, id: &TransactionId, state: State, at: Timestamp) {
+        let mut next = self.clone();
+        if let Some(ours) = next.transactions.get_mut(id) {
+            ours.state = state;
+            ours.unbooked = None;
+            ours.pursuit = match state {
+                State::Success | State::Failure => Pursuit::default(),
+                State::Initial | State::Pending | State::Unknown => {
+                    Pursuit { look_at: Some(at.plus_ms(FIRST_LOOK_MS)), ..ours.pursuit }
+                }
+            };
+        }
+        if next.rebook().is_ok() {
+            *self = next;
+        } else if let Some(ours) = self.transactions.get_mut(id) {
+            ours.unbooked = Some(state);
+        }
+    }
+
+    /// Books what the balances did not allow when it was reported, and now do.
+    fn book_waiting(&mut self, at: Timestamp) {
+        // Each booking may allow another.
+        for _ in 0..self.transactions.len() {
+            let waiting = self.transactions.values().filter_map(|waiting| {
+                waiting.unbooked.map(|state| (waiting.timestamp, waiting.id.clone(), state))
+            });
+            let mut waiting: Vec<_> = waiting.collect();
+            waiting.sort();
+            let count = waiting.len();
+            for (_, id, state) in waiting {
+                self.book(&id, state, at);
+            }
+            let left = self.transactions.values().filter(|waiting| waiting.unbooked.is_some());
+            if left.count() == count {
+                return;
+            }
+        }
+    }
+
+    /// The balances, and what is left of each Charge, from the transactions.
+    fn rebook(&mut self) -> Result<(), Inconsistent> {
+        let booked = self.transactions.values();
+        let booked = booked.map(|booked| (booked.kind, booked.state, booked.amount));
+        self.balances = Balances::of(self.currency(), booked)
+            .map_err(|_| Inconsistent::Sum("facts and balances"))?;
+        let mut taken: BTreeMap<TransactionId, Money> = BTreeMap::new();
+        for refund in self.transactions.values() {
+            let named = refund.charge.as_ref().filter(|_| refund.state != State::Failure);
+            if let Some(charge) = named {
+                let sum = taken.get(charge).copied().unwrap_or(Money::zero(self.currency()));
+                taken.insert(charge.clone(), sum.give(refund.amount)?);
+            }
+        }
+        for ours in self.transactions.values_mut() {
+            let is_captured = ours.kind == TransactionKind::Charge && ours.state == State::Success;
+            let taken = taken.get(&ours.id);
+            ours.refundable = match (is_captured, taken) {
+                (true, Some(taken)) => Some(ours.amount.take(*taken)?),
+                (true, None) => Some(ours.amount),
+                (false, Some(_)) => return Err(Inconsistent::Sum("refunds of a Charge")),
+                (false, None) => None,
+            };
+        }
+        self.check()
+    }
+}
+
+impl Reporter {
+    fn signature(&self) -> Reported {
+        Reported { by: self.by.clone(), at: self.at }
+    }
+}
+
+impl Transaction {
+    /// Whether facts and balances, or facts and answers, do not agree about it.
+    pub fn is_discrepant(&self) -> bool {
+        self.unbooked.is_some() || self.is_disputed
+    }
+
+    /// Where it stands, for whoever asks what became of it: what nobody can be
+    /// sure of is Unknown.
+    pub fn standing(&self) -> State {
+        let is_doubtful = self.is_disputed && self.state == State::Failure;
+        if self.unbooked.is_some() || is_doubtful { State::Unknown } else { self.state }
+    }
+
+    /// That nothing happened is believed of nobody whose word is not trusted,
+    /// while it may still be the word of the connector that is at work.
+    fn believes(&self, state: State, is_in_flight: bool, reporter: &Reporter) -> bool {
+        let is_unclear = matches!(self.state, State::Initial | State::Unknown);
+        let is_its_own_word = is_in_flight || reporter.at < self.window_ends();
+        let is_doubtful = self.is_open() && is_unclear && is_its_own_word;
+        state != State::Failure || reporter.is_trusted || !is_doubtful
+    }
+}
+
+impl State {
+    /// The state machine of facts: what is final can be contradicted, and what is
+    /// old news changes nothing.
+    fn on_hearing(self, heard: Self) -> Self {
+        match (self, heard) {
+            (_, Self::Initial | Self::Unknown) => self,
+            (Self::Initial | Self::Unknown, Self::Pending) => Self::Pending,
+            (Self::Pending | Self::Success | Self::Failure, Self::Pending) => self,
+            (_, Self::Success) => Self::Success,
+            (_, Self::Failure) => Self::Failure,
+        }
+    }
+}

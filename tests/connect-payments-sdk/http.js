@@ -1,0 +1,31 @@
+// A small HTTP server, as the connector, the token service and the proxy each need one.
+
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+
+/** Serves on a free port of 127.0.0.1 until `stop`. `answer` gets the request, the response and the whole body. */
+export async function serve(answer) {
+  const server = createServer(async (request, response) => {
+    const chunks = [];
+    try {
+      for await (const chunk of request) chunks.push(chunk);
+      await answer(request, response, Buffer.concat(chunks).toString());
+    } catch (error) {
+      // A caller must not wait for an answer that never comes, nor be told that all is well.
+      if (!response.headersSent) send(response, 500, { code: 'General', message: String(error), statusCode: 500 });
+    }
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  return {
+    url: `http://127.0.0.1:${server.address().port}`,
+    stop() {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}
+
+export function send(response, status, body) {
+  response.writeHead(status, { 'Content-Type': 'application/json' });
+  response.end(JSON.stringify(body));
+}
