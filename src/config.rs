@@ -9,9 +9,10 @@ pub use connectors::{connector_url, trusted_url};
 pub use secrets::Secrets;
 
 use crate::auth::AuthSettings;
+use crate::aws::Connection;
 use crate::clock::SystemClock;
 use crate::connector::{Connectors, HttpConnector};
-use crate::dynamodb::{Connection, DynamoStore};
+use crate::dynamodb::DynamoStore;
 use crate::http::{ApiOptions, RepeatDetection, ResponseForm};
 use crate::observe::causes;
 use crate::service::Service;
@@ -82,6 +83,32 @@ impl Backend {
         let store = DynamoStore::new(self.dynamodb.client(), self.table);
         let connector = HttpConnector::new(self.connectors, transport, SystemClock);
         Service::new(store, connector, SystemClock)
+    }
+}
+
+/// What the Lambda behind the stream is told by its environment.
+#[derive(Clone, Debug)]
+pub struct Outbox {
+    /// The event bus (`EVENT_BUS_NAME`).
+    pub bus: String,
+    /// How EventBridge is reached (`AWS_REGION`, `AWS_ENDPOINT_URL_EVENTBRIDGE`,
+    /// and the credentials that Lambda puts there).
+    pub eventbridge: Connection,
+    /// What is logged (`AWS_LAMBDA_LOG_LEVEL`).
+    pub log_level: LevelFilter,
+}
+
+impl Outbox {
+    /// As [`Config::read`].
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let secrets = Secrets::default();
+        let mut environment = Environment::new(&variable, &secrets);
+        let outbox = Self {
+            bus: environment.required("EVENT_BUS_NAME"),
+            eventbridge: environment.connection("AWS_ENDPOINT_URL_EVENTBRIDGE"),
+            log_level: environment.log_level(),
+        };
+        environment.checked(outbox)
     }
 }
 
@@ -173,16 +200,16 @@ impl<'a> Environment<'a> {
     fn backend(&mut self) -> Backend {
         Backend {
             table: self.required("PAYMENTS_TABLE"),
-            dynamodb: self.dynamodb(),
+            dynamodb: self.connection("AWS_ENDPOINT_URL_DYNAMODB"),
             connectors: self.connectors(),
             log_level: self.log_level(),
         }
     }
 
-    fn dynamodb(&mut self) -> Connection {
+    fn connection(&mut self, endpoint_url: &str) -> Connection {
         Connection {
             region: self.required("AWS_REGION"),
-            endpoint_url: self.optional("AWS_ENDPOINT_URL_DYNAMODB"),
+            endpoint_url: self.optional(endpoint_url),
             credentials: Credentials::new(
                 self.required("AWS_ACCESS_KEY_ID"),
                 self.required("AWS_SECRET_ACCESS_KEY"),

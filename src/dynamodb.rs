@@ -10,6 +10,7 @@ mod keys;
 mod reserve;
 mod table;
 
+pub use crate::aws::Connection;
 pub use table::create_table;
 
 use crate::payment::{Payment, PaymentKey, ProjectKey, Reservation, Timestamp};
@@ -17,8 +18,6 @@ use crate::ports::{
     BoxError, ClaimError, CreateError, ReplaceError, ReserveError, Store, StoreError,
 };
 use aws_sdk_dynamodb::config::retry::RetryConfig;
-use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
@@ -26,7 +25,6 @@ use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput
 use aws_sdk_dynamodb::types::{
     AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure as OnConditionFailure,
 };
-use aws_smithy_http_client::{Builder as HttpClientBuilder, tls};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -43,45 +41,19 @@ const THROTTLED: [&str; 3] =
     ["ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"];
 
 /// The attributes of one item.
-type Item = HashMap<String, AttributeValue>;
-
-/// How DynamoDB is reached.
-#[derive(Clone, Debug)]
-pub struct Connection {
-    /// The AWS region.
-    pub region: String,
-    /// Another address than the region's own: an emulator, a VPC endpoint.
-    pub endpoint_url: Option<String>,
-    /// Signs the requests. Never printed.
-    pub credentials: Credentials,
-}
+pub(crate) type Item = HashMap<String, AttributeValue>;
 
 impl Connection {
     /// A client with the time-outs and retries that the service counts on. It
     /// connects when it is first used.
     pub fn client(self) -> aws_sdk_dynamodb::Client {
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(ATTEMPT_TIMEOUT)
-            .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-            .operation_timeout(OPERATION_TIMEOUT)
-            .build();
-        let http_client = HttpClientBuilder::new()
-            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-            .build_https();
-        let mut config = aws_sdk_dynamodb::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(self.region))
-            .credentials_provider(self.credentials)
-            .http_client(http_client)
-            .timeout_config(timeouts)
-            .retry_config(
-                RetryConfig::standard()
-                    .with_max_attempts(ATTEMPTS_MAX)
-                    .with_initial_backoff(FIRST_PAUSE),
-            );
-        config.set_endpoint_url(self.endpoint_url);
-        aws_sdk_dynamodb::Client::from_conf(config.build())
+        aws_sdk_dynamodb::Client::new(&self.sdk_config(ATTEMPT_TIMEOUT, OPERATION_TIMEOUT))
     }
+}
+
+/// Reads a Payment off an item that somebody else got from the table.
+pub(crate) fn stored_payment(item: &Item) -> Result<Payment, StoreError> {
+    item::to_payment(item, &item::payment_key(item)?)
 }
 
 /// A table of Payments.

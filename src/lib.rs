@@ -18,6 +18,8 @@
 //! * [`dynamodb`], [`connector`], [`clock`]: the ports' adapters. [`transport`]: one
 //!   HTTP exchange. [`config`]: the environment, read once. [`observe`]: what an
 //!   operator sees of it all.
+//! * [`events`]: what the outside hears, from the table's stream. [`aws`]: how AWS
+//!   is reached.
 //! * `local`: all of it on localhost (feature `local`).
 //!
 //! Arrows point one way: binaries → `http` → `service` → `ports` → `payment` →
@@ -33,10 +35,13 @@
 //! * There is no read on the way of an action, no scan, and no delete.
 
 pub mod auth;
+pub mod aws;
 pub mod clock;
 pub mod config;
 pub mod connector;
+mod digest;
 pub mod dynamodb;
+pub mod events;
 pub mod http;
 #[cfg(feature = "local")]
 pub mod local;

@@ -7,9 +7,10 @@ pub mod sandbox;
 mod server;
 
 use crate::auth::{Auth, AuthSettings};
+use crate::aws::Connection;
 use crate::clock::SystemClock;
 use crate::connector::{Authorization, ConnectorSettings, Connectors, HttpConnector};
-use crate::dynamodb::{self, DynamoStore};
+use crate::dynamodb::DynamoStore;
 use crate::http::{Api, ApiOptions, registrations};
 use crate::payment::{Nonce, Payment, ProjectKey};
 use crate::ports::{BoxError, Clock, CreateError, Policy};
@@ -174,7 +175,7 @@ async fn bind() -> Result<TcpListener, BoxError> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?)
 }
 
-impl dynamodb::Connection {
+impl Connection {
     /// To an emulator, which believes any credentials.
     pub fn to_emulator(endpoint_url: String) -> Self {
         Self {

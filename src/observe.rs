@@ -215,6 +215,28 @@ pub(crate) fn not_looked_up(key: &PaymentKey, id: &TransactionId, error: &BoxErr
     );
 }
 
+/// An event was sent.
+pub(crate) fn published(key: &PaymentKey, r#type: &str, id: &str) {
+    tracing::info!(
+        project = key.project.as_str(),
+        payment = key.id.as_str(),
+        event = id,
+        r#type,
+        "an event was sent"
+    );
+}
+
+/// An event was not sent. It will come again.
+pub(crate) fn not_published(error: &BoxError) {
+    tracing::error!(error = causes(error.as_ref()), "an event could not be sent");
+}
+
+/// A record of the table's stream does not tell what happened.
+pub(crate) fn unreadable_record(sequence: &str, error: &BoxError) {
+    let error = causes(error.as_ref());
+    tracing::error!(sequence, error, "a record of the stream cannot be read");
+}
+
 /// An error with its causes, the nearest first: the log's own writer would leave
 /// the causes out. Bounded, since nobody knows what they say.
 pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {

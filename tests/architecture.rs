@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may use of this crate besides itself.
-const ROOMS: [(&str, &[&str]); 14] = [
+const ROOMS: [(&str, &[&str]); 17] = [
     ("money", &[]),
     ("mutants", &[]),
     ("payment", &["money", "mutants"]),
@@ -19,9 +19,12 @@ const ROOMS: [(&str, &[&str]); 14] = [
     ("transport", &["payment", "ports"]),
     ("auth", &["payment", "ports", "transport"]),
     ("clock", &["payment", "ports"]),
-    ("dynamodb", &["money", "payment", "ports"]),
+    ("aws", &[]),
+    ("digest", &[]),
+    ("dynamodb", &["aws", "money", "payment", "ports"]),
     ("connector", &["money", "payment", "platform", "ports", "transport"]),
-    ("http", &["auth", "money", "observe", "payment", "platform", "ports", "service"]),
+    ("events", &["aws", "digest", "dynamodb", "observe", "payment", "platform", "ports"]),
+    ("http", &["auth", "digest", "money", "observe", "payment", "platform", "ports", "service"]),
 ];
 
 #[test]

@@ -64,12 +64,18 @@ pub(super) fn shard(key: &PaymentKey) -> AttributeValue {
 
 /// Whose entry of the recovery index it is, and when to look.
 pub(super) fn index_entry(entry: &Item) -> Result<(u64, PaymentKey), StoreError> {
+    let recover_at = Reader(entry).number("recover_at");
+    Ok((recover_at.map_err(|error| StoreError::Corrupt(error.into()))?, payment_key(entry)?))
+}
+
+/// Whose item it is.
+pub(super) fn payment_key(item: &Item) -> Result<PaymentKey, StoreError> {
     let read = || {
         let invalid = || Unreadable::Invalid("pk");
-        let (project, id) = Reader(entry).text("pk")?.split_once('#').ok_or_else(invalid)?;
+        let (project, id) = Reader(item).text("pk")?.split_once('#').ok_or_else(invalid)?;
         let project = ProjectKey::parse(project).map_err(|_| invalid())?;
         let id = PaymentId::parse(id).map_err(|_| invalid())?;
-        Ok((Reader(entry).number("recover_at")?, PaymentKey { project, id }))
+        Ok(PaymentKey { project, id })
     };
     read().map_err(|error: Unreadable| StoreError::Corrupt(error.into()))
 }

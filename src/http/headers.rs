@@ -4,10 +4,10 @@ use super::ResponseForm;
 use super::action::AskedAction;
 use super::fields::Invalid;
 use crate::auth::Denied;
+use crate::digest::id_of;
 use crate::payment::{Action, PaymentKey, Timestamp, TransactionId};
 use crate::ports::Secret;
 use http::{HeaderMap, HeaderName, header};
-use sha2::{Digest, Sha256};
 use uuid::{ContextV7, Uuid};
 
 pub(super) const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correlation-id");
@@ -115,7 +115,7 @@ fn unquoted(rest: &str) -> Option<String> {
 impl IdempotencyKey {
     /// The transaction that a request with this key becomes: always the same.
     pub(super) fn transaction_of(&self, payment: &PaymentKey) -> TransactionId {
-        digested(&[payment.project.as_str(), payment.id.as_str(), &self.0])
+        id_of(&[payment.project.as_str(), payment.id.as_str(), &self.0]).into()
     }
 }
 
@@ -131,7 +131,7 @@ pub(super) fn transaction_of_repeat(
         Action::Capture { amount } | Action::Refund { amount, .. } => amount.to_string(),
         Action::Cancel | Action::Reverse => String::new(),
     };
-    digested(&[
+    id_of(&[
         payment.project.as_str(),
         payment.id.as_str(),
         "correlation-id",
@@ -141,19 +141,7 @@ pub(super) fn transaction_of_repeat(
         action.charge().map_or("", |charge| charge.as_str()),
         merchant_reference.as_deref().unwrap_or_default(),
     ])
-}
-
-/// An id that follows from these. None of them contains a line break, so no two
-/// lists read alike.
-fn digested(parts: &[&str]) -> TransactionId {
-    let mut digest = Sha256::new();
-    for part in parts {
-        digest.update(part);
-        digest.update("\n");
-    }
-    let mut bytes = [0; 16];
-    bytes.iter_mut().zip(digest.finalize()).for_each(|(to, from)| *to = from);
-    Uuid::new_v8(bytes).into()
+    .into()
 }
 
 /// The id of a transaction whose caller gave no key: a UUIDv7. Those made with

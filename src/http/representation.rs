@@ -139,7 +139,7 @@ impl Amount {
 
 impl<'a> TransactionBody<'a> {
     fn of(transaction: &'a Transaction, fraction_digits: u8) -> Self {
-        let state = transaction.unbooked.unwrap_or(transaction.state);
+        let state = transaction.shown();
         let (interaction_id, interface_id) = shown_ids(transaction, state);
         Self {
             id: transaction.id.as_str(),

@@ -21,7 +21,7 @@ pub(super) struct AskedUpdate {
 }
 
 #[derive(Clone, Copy)]
-enum Name {
+enum Asked {
     AddTransaction,
     ChangeTransactionState,
     ChangeTransactionInteractionId,
@@ -37,20 +37,20 @@ enum Name {
     SetKey,
 }
 
-const NAMES: [(&str, Name); 13] = [
-    ("addTransaction", Name::AddTransaction),
-    ("changeTransactionState", Name::ChangeTransactionState),
-    ("changeTransactionInteractionId", Name::ChangeTransactionInteractionId),
-    ("changeTransactionTimestamp", Name::ChangeTransactionTimestamp),
-    ("setTransactionInterfaceId", Name::SetTransactionInterfaceId),
-    ("setInterfaceId", Name::SetInterfaceId),
-    ("addInterfaceInteraction", Name::AddInterfaceInteraction),
-    ("setStatusInterfaceCode", Name::SetStatusInterfaceCode),
-    ("setStatusInterfaceText", Name::SetStatusInterfaceText),
-    ("setMethodInfoMethod", Name::SetMethodInfoMethod),
-    ("setMethodInfoName", Name::SetMethodInfoName),
-    ("setMethodInfoInterface", Name::SetMethodInfoInterface),
-    ("setKey", Name::SetKey),
+const NAMES: [(&str, Asked); 13] = [
+    ("addTransaction", Asked::AddTransaction),
+    ("changeTransactionState", Asked::ChangeTransactionState),
+    ("changeTransactionInteractionId", Asked::ChangeTransactionInteractionId),
+    ("changeTransactionTimestamp", Asked::ChangeTransactionTimestamp),
+    ("setTransactionInterfaceId", Asked::SetTransactionInterfaceId),
+    ("setInterfaceId", Asked::SetInterfaceId),
+    ("addInterfaceInteraction", Asked::AddInterfaceInteraction),
+    ("setStatusInterfaceCode", Asked::SetStatusInterfaceCode),
+    ("setStatusInterfaceText", Asked::SetStatusInterfaceText),
+    ("setMethodInfoMethod", Asked::SetMethodInfoMethod),
+    ("setMethodInfoName", Asked::SetMethodInfoName),
+    ("setMethodInfoInterface", Asked::SetMethodInfoInterface),
+    ("setKey", Asked::SetKey),
 ];
 
 /// Reads an update. `now` goes into the ids of new transactions.
@@ -86,50 +86,57 @@ impl<'a> Form<'a, '_> {
         Ok(version.map(|version| AskedUpdate { version, updates }))
     }
 
-    fn update_action(&mut self, name: Name, now: Timestamp, context: &ContextV7) -> Option<Update> {
+    fn update_action(
+        &mut self,
+        name: Asked,
+        now: Timestamp,
+        context: &ContextV7,
+    ) -> Option<Update> {
         Some(match name {
-            Name::AddTransaction => {
+            Asked::AddTransaction => {
                 self.required("transaction")?;
                 let fact = self.object("transaction")?.fact()?;
                 Update::AddTransaction { id: time_ordered(now, context), fact }
             }
-            Name::ChangeTransactionState => {
+            Asked::ChangeTransactionState => {
                 let (id, _) = (self.transaction_id(), self.required("state")?);
                 Update::ChangeTransactionState { state: self.one_of("state", &STATES)?, id: id? }
             }
-            Name::ChangeTransactionInteractionId => {
+            Asked::ChangeTransactionInteractionId => {
                 let (id, _) = (self.transaction_id(), self.required("interactionId")?);
                 let interaction_id = self.name("interactionId")?;
                 Update::ChangeTransactionInteractionId { id: id?, interaction_id }
             }
-            Name::ChangeTransactionTimestamp => {
+            Asked::ChangeTransactionTimestamp => {
                 let (id, _) = (self.transaction_id(), self.required("timestamp")?);
                 let timestamp = self.read("timestamp", parse_time)?;
                 Update::ChangeTransactionTimestamp { id: id?, timestamp }
             }
-            Name::SetTransactionInterfaceId => Update::SetTransactionInterfaceId {
+            Asked::SetTransactionInterfaceId => Update::SetTransactionInterfaceId {
                 id: self.transaction_id()?,
                 interface_id: self.name("interfaceId"),
             },
-            Name::SetInterfaceId => {
+            Asked::SetInterfaceId => {
                 self.required("interfaceId")?;
                 Update::SetInterfaceId(Some(self.name("interfaceId")?))
             }
-            Name::AddInterfaceInteraction => Update::AddInterfaceInteraction(self.custom_fields()?),
-            Name::SetStatusInterfaceCode => {
+            Asked::AddInterfaceInteraction => {
+                Update::AddInterfaceInteraction(self.custom_fields()?)
+            }
+            Asked::SetStatusInterfaceCode => {
                 Update::SetStatusInterfaceCode(self.name("interfaceCode"))
             }
-            Name::SetStatusInterfaceText => {
+            Asked::SetStatusInterfaceText => {
                 self.required("interfaceText")?;
                 Update::SetStatusInterfaceText(Some(self.text("interfaceText")?))
             }
-            Name::SetMethodInfoMethod => Update::SetMethodInfoMethod(self.name("method")),
-            Name::SetMethodInfoName => Update::SetMethodInfoName(self.document("name")),
-            Name::SetMethodInfoInterface => {
+            Asked::SetMethodInfoMethod => Update::SetMethodInfoMethod(self.name("method")),
+            Asked::SetMethodInfoName => Update::SetMethodInfoName(self.document("name")),
+            Asked::SetMethodInfoInterface => {
                 self.required("interface")?;
                 Update::SetMethodInfoInterface(self.name("interface")?)
             }
-            Name::SetKey => Update::SetKey(self.payment_key("key")),
+            Asked::SetKey => Update::SetKey(self.payment_key("key")),
         })
     }
 

@@ -97,7 +97,7 @@ impl Payment {
         let happened = fact.timestamp.map(|at| at.plus_ms(CLOCKS_DIFFER_MS));
         let begins_later = happened.is_some_and(|happened| happened < ours.timestamp);
         let is_in_flight = self.in_flight.as_ref().is_some_and(|slot| slot.transaction == ours.id);
-        let rank = match ours.unbooked.unwrap_or(ours.state) {
+        let rank = match ours.shown() {
             state if state.is_open() => u8::from(!is_in_flight),
             state if state == fact.state => 2,
             _ => 3,
@@ -265,6 +265,11 @@ impl Transaction {
     /// Whether facts and balances, or facts and answers, do not agree about it.
     pub fn is_discrepant(&self) -> bool {
         self.unbooked.is_some() || self.is_disputed
+    }
+
+    /// How far it is, by whatever was heard last.
+    pub fn shown(&self) -> State {
+        self.unbooked.unwrap_or(self.state)
     }
 
     /// Where it stands, for whoever asks what became of it: what nobody can be

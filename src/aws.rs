@@ -1,0 +1,50 @@
+//! How AWS is reached: one region, one set of credentials, one way to speak TLS.
+
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
+use aws_smithy_http_client::{Builder as HttpClientBuilder, tls};
+use aws_types::SdkConfig;
+use std::time::Duration;
+
+const ATTEMPTS_MAX: u32 = 3;
+/// How long to wait before a request is repeated; longer each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// How one service of AWS is reached.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// The AWS region.
+    pub region: String,
+    /// Another address than the region's own: an emulator, a VPC endpoint.
+    pub endpoint_url: Option<String>,
+    /// Signs the requests. Never printed.
+    pub credentials: Credentials,
+}
+
+impl Connection {
+    /// What a client needs, with this much time for one attempt and for all of
+    /// them. It connects when it is first used.
+    pub(crate) fn sdk_config(self, attempt: Duration, operation: Duration) -> SdkConfig {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(attempt)
+            .operation_attempt_timeout(attempt)
+            .operation_timeout(operation)
+            .build();
+        let http_client = HttpClientBuilder::new()
+            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+            .build_https();
+        let retries = RetryConfig::standard()
+            .with_max_attempts(ATTEMPTS_MAX)
+            .with_initial_backoff(FIRST_PAUSE);
+        let mut config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(self.region))
+            .credentials_provider(SharedCredentialsProvider::new(self.credentials))
+            .http_client(http_client)
+            .timeout_config(timeouts)
+            .retry_config(retries);
+        config.set_endpoint_url(self.endpoint_url);
+        config.build()
+    }
+}

@@ -1,0 +1,28 @@
+//! The Lambda behind the table's stream: tells the outside what happened.
+
+use lambda_runtime::{LambdaEvent, service_fn};
+use payment_intents::clock::SystemClock;
+use payment_intents::config::Outbox;
+use payment_intents::events::{EventBus, deliver};
+use payment_intents::http::gateway;
+use payment_intents::observe::log_json;
+use payment_intents::ports::{BoxError, Clock};
+use serde_json::value::RawValue;
+use tracing::level_filters::LevelFilter;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), BoxError> {
+    #[expect(clippy::disallowed_methods, reason = "only a binary reads the environment")]
+    let outbox = Outbox::read(|name| std::env::var(name).ok());
+    log_json(outbox.as_ref().map_or(LevelFilter::INFO, |outbox| outbox.log_level))?;
+    let outbox = outbox.inspect_err(|error| tracing::error!("{error}"))?;
+    let bus = &EventBus::new(outbox.eventbridge, outbox.bus);
+    // What is no batch of stream records is an error of the function.
+    let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| {
+        Box::pin(async move {
+            let deadline = gateway::deadline(event.context.deadline, SystemClock.now());
+            deliver(event.payload.get(), bus, &SystemClock, deadline).await
+        })
+    });
+    lambda_runtime::run(handler).await
+}
