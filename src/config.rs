@@ -14,7 +14,7 @@ use crate::clock::SystemClock;
 use crate::connector::{Connectors, HttpConnector};
 use crate::dynamodb::DynamoStore;
 use crate::http::{ApiOptions, RepeatDetection, ResponseForm};
-use crate::observe::causes;
+use crate::observe::{Logging, causes};
 use crate::service::Service;
 use crate::transport::Transport;
 use aws_sdk_dynamodb::config::Credentials;
@@ -44,8 +44,8 @@ pub struct Backend {
     pub dynamodb: Connection,
     /// The connectors by payment interface (`CONNECTORS`).
     pub connectors: Connectors,
-    /// What is logged (`AWS_LAMBDA_LOG_LEVEL`).
-    pub log_level: LevelFilter,
+    /// What is logged (`AWS_LAMBDA_LOG_LEVEL`, `STACK_NAME`).
+    pub logging: Logging,
 }
 
 impl Config {
@@ -94,8 +94,8 @@ pub struct Outbox {
     /// How EventBridge is reached (`AWS_REGION`, `AWS_ENDPOINT_URL_EVENTBRIDGE`,
     /// and the credentials that Lambda puts there).
     pub eventbridge: Connection,
-    /// What is logged (`AWS_LAMBDA_LOG_LEVEL`).
-    pub log_level: LevelFilter,
+    /// What is logged (`AWS_LAMBDA_LOG_LEVEL`, `STACK_NAME`).
+    pub logging: Logging,
 }
 
 impl Outbox {
@@ -106,7 +106,7 @@ impl Outbox {
         let outbox = Self {
             bus: environment.required("EVENT_BUS_NAME"),
             eventbridge: environment.connection("AWS_ENDPOINT_URL_EVENTBRIDGE"),
-            log_level: environment.log_level(),
+            logging: environment.logging(),
         };
         environment.checked(outbox)
     }
@@ -165,7 +165,7 @@ impl<'a> Environment<'a> {
                 String::new()
             }
             Some(Ok(secret)) => secret.reveal().to_owned(),
-            Some(Err(Unread::NotYet)) => String::new(),
+            Some(Err(Unread::NotYet(_))) => String::new(),
             Some(Err(Unread::Failed(error))) => {
                 let error = causes(error.as_ref());
                 self.problem(arn, format_args!("cannot be read: {error}"));
@@ -202,7 +202,7 @@ impl<'a> Environment<'a> {
             table: self.required("PAYMENTS_TABLE"),
             dynamodb: self.connection("AWS_ENDPOINT_URL_DYNAMODB"),
             connectors: self.connectors(),
-            log_level: self.log_level(),
+            logging: self.logging(),
         }
     }
 
@@ -244,6 +244,10 @@ impl<'a> Environment<'a> {
                 RepeatDetection::Key
             }
         }
+    }
+
+    fn logging(&mut self) -> Logging {
+        Logging { level: self.log_level(), stack: self.optional("STACK_NAME") }
     }
 
     fn log_level(&mut self) -> LevelFilter {
@@ -326,7 +330,7 @@ mod tests {
         let config = read(&VALID).unwrap();
         assert_eq!(config.api.response, ResponseForm::Empty);
         assert_eq!(config.api.repeat_detection, RepeatDetection::Key);
-        assert_eq!(config.backend.log_level, LevelFilter::INFO);
+        assert_eq!(config.backend.logging.level, LevelFilter::INFO);
         let connector = &config.backend.connectors["*"];
         assert_eq!(connector.timeout_ms, 20_000);
         assert_eq!(connector.authorization, Authorization::None);

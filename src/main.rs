@@ -6,13 +6,12 @@ use payment_intents::auth::Auth;
 use payment_intents::clock::SystemClock;
 use payment_intents::config::{Config, Secrets};
 use payment_intents::http::{Api, gateway};
-use payment_intents::observe::log_json;
+use payment_intents::observe::{log_json, started};
 use payment_intents::ports::{BoxError, Clock};
 use payment_intents::transport::Transport;
 use serde_json::value::RawValue;
 use std::convert::Infallible;
 use tokio::sync::OnceCell;
-use tracing::level_filters::LevelFilter;
 
 /// Everything slow happens here, before the first event, but for what only then
 /// can be read.
@@ -23,7 +22,7 @@ async fn main() -> Result<(), BoxError> {
     let transport = &Transport::new()?;
     let secrets = Secrets::at_start(variable, transport).await;
     let config = Config::read(variable, &secrets);
-    log_json(config.as_ref().map_or(LevelFilter::INFO, |config| config.backend.log_level))?;
+    log_json(config.as_ref().map(|config| config.backend.logging.clone()).unwrap_or_default())?;
     let config = config.inspect_err(|error| tracing::error!("{error}"))?;
     let api = async |config: Config| {
         let auth = Auth::new(config.auth, transport.clone());
@@ -31,17 +30,18 @@ async fn main() -> Result<(), BoxError> {
         api.warm_up().await;
         api
     };
+    started(SystemClock.now());
     let ready = if secrets.are_to_come() { None } else { Some(api(config).await) };
     let (ready, api) = (&OnceCell::new_with(ready), &api);
     // Boxed, because the compiler gives up on laying out what is nested deeper.
     let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| {
         Box::pin(async move {
             let deadline = gateway::deadline(event.context.deadline, SystemClock.now());
-            let started = ready.get_or_try_init(async || {
+            let api = ready.get_or_try_init(async || {
                 let secrets = Secrets::with_event(variable, transport).await;
                 Ok::<_, BoxError>(api(Config::read(variable, &secrets)?).await)
             });
-            Ok::<_, Infallible>(match started.await {
+            Ok::<_, Infallible>(match api.await {
                 Ok(api) => gateway::handle(api, event.payload.get(), deadline).await,
                 Err(error) => gateway::not_started(error),
             })

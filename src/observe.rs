@@ -5,13 +5,15 @@
 
 mod lines;
 
-pub use lines::{log_json, targets};
+pub use lines::{Logging, log_json, targets};
 
 use crate::payment::{
-    Outcome, Payment, PaymentKey, Reservation, State, Timestamp, Transaction, TransactionId,
+    Outcome, Payment, PaymentKey, Refusal, Reservation, State, Timestamp, Transaction,
+    TransactionId,
 };
-use crate::ports::{BoxError, Call, ConnectorError};
+use crate::ports::{BoxError, Call, ConnectorError, Verdict};
 use crate::recovery::Report;
+use crate::service::{ActError, Done};
 use serde_json::{Map, Value, json};
 use std::error::Error;
 
@@ -50,7 +52,46 @@ fn measure_call(outcome: Outcome, duration_ms: u64, at: Timestamp) {
         Outcome::Unknown => "unknown",
     };
     let metrics = [("ConnectorCalls", "Count", 1), ("ConnectorTime", "Milliseconds", duration_ms)];
-    measure(&metrics, Some(("Outcome", outcome)), at);
+    let all = [("ConnectorTime", "Milliseconds", duration_ms)];
+    measure_by(&all, Some((outcome, &metrics)), at);
+}
+
+/// How long an action took, in all and for its two writes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    pub(crate) reserve_ms: u64,
+    /// `None` where there was nothing to settle.
+    pub(crate) settle_ms: Option<u64>,
+    pub(crate) total_ms: u64,
+}
+
+/// An action was answered.
+pub(crate) fn acted(acted: &Result<Done, ActError>, times: Times, at: Timestamp) {
+    let outcome = match acted {
+        Ok(Done { replayed: true, .. }) => "repeated",
+        Ok(Done { verdict: Verdict::Approved, .. }) => "approved",
+        Ok(Done { verdict: Verdict::Received, .. }) => "received",
+        Ok(Done { verdict: Verdict::Rejected, .. }) => "rejected",
+        Err(ActError::Refused(_) | ActError::NotFound) => "refused",
+        Err(ActError::OutcomeUnknown { .. }) => "unknown",
+        Err(ActError::ConnectorFailed | ActError::Unavailable(_) | ActError::Corrupt(_)) => {
+            "failed"
+        }
+    };
+    let in_the_way =
+        matches!(acted, Err(ActError::Refused(Refusal::InFlight | Refusal::LeaseExpired)));
+    let mut all = vec![
+        ("ActionTime", "Milliseconds", times.total_ms),
+        ("ReserveTime", "Milliseconds", times.reserve_ms),
+        ("Conflicts", "Count", u64::from(in_the_way)),
+    ];
+    all.extend(times.settle_ms.map(|settle_ms| ("SettleTime", "Milliseconds", settle_ms)));
+    measure_by(&all, Some((outcome, &[("Actions", "Count", 1)])), at);
+}
+
+/// A process is ready for its first event.
+pub fn started(at: Timestamp) {
+    measure(&[("ColdStarts", "Count", 1)], at);
 }
 
 /// What a run of recovery found. Written even where it found nothing: silence
@@ -64,7 +105,7 @@ pub fn recovered(report: &Report, at: Timestamp) {
         ("ResolvedTransactions", "Count", report.resolved),
         ("UnreadablePayments", "Count", report.failed),
     ];
-    measure(&metrics, None, at);
+    measure(&metrics, at);
     tracing::info!(
         payments = report.payments,
         open = report.open,
@@ -77,19 +118,34 @@ pub fn recovered(report: &Report, at: Timestamp) {
     );
 }
 
-/// Writes metrics with their unit, by one dimension or by none.
-fn measure(metrics: &[(&str, &str, u64)], dimension: Option<(&str, &str)>, at: Timestamp) {
-    let named = metrics.iter().map(|(name, unit, _)| json!({"Name": name, "Unit": unit}));
-    let dimensions = dimension.map(|(name, _)| name).into_iter().collect::<Vec<_>>();
-    let directive = json!({
-        "Namespace": "PaymentIntents",
-        "Dimensions": [dimensions],
-        "Metrics": named.collect::<Vec<_>>(),
-    });
+/// A metric, its unit and its value.
+type Metric<'a> = (&'a str, &'a str, u64);
+
+/// Writes metrics of this stack.
+fn measure(metrics: &[Metric<'_>], at: Timestamp) {
+    measure_by(metrics, None, at);
+}
+
+/// Writes metrics of this stack, and others of it by their outcome, as one line.
+fn measure_by(all: &[Metric<'_>], by_outcome: Option<(&str, &[Metric<'_>])>, at: Timestamp) {
+    let stack = lines::stack();
+    let directive = |dimensions: &[&str], metrics: &[Metric<'_>]| {
+        let dimensions: Vec<_> = stack.map(|_| "Stack").iter().chain(dimensions).copied().collect();
+        let metrics = metrics.iter().map(|(name, unit, _)| json!({"Name": name, "Unit": unit}));
+        json!({
+            "Namespace": "PaymentIntents",
+            "Dimensions": [dimensions],
+            "Metrics": metrics.collect::<Vec<_>>(),
+        })
+    };
+    let mut directives = vec![directive(&[], all)];
+    directives.extend(by_outcome.map(|(_, metrics)| directive(&["Outcome"], metrics)));
     let mut line = Map::new();
-    line.insert("_aws".into(), json!({"Timestamp": at.ms(), "CloudWatchMetrics": [directive]}));
-    line.extend(dimension.map(|(name, value)| (name.to_owned(), json!(value))));
-    line.extend(metrics.iter().map(|(name, _, value)| ((*name).to_owned(), json!(value))));
+    line.insert("_aws".into(), json!({"Timestamp": at.ms(), "CloudWatchMetrics": directives}));
+    line.extend(stack.map(|stack| ("Stack".to_owned(), json!(stack))));
+    line.extend(by_outcome.map(|(outcome, _)| ("Outcome".to_owned(), json!(outcome))));
+    let metrics = all.iter().chain(by_outcome.map_or(&[][..], |(_, metrics)| metrics));
+    line.extend(metrics.map(|(name, _, value)| ((*name).to_owned(), json!(value))));
     let line = Value::Object(line);
     tracing::info!(target: lines::METRICS, %line);
 }
@@ -130,7 +186,7 @@ pub(crate) fn discrepant(from: &Payment, to: &Payment, at: Timestamp) {
         !from.transactions.get(&found.id).is_some_and(Transaction::is_discrepant)
     };
     for found in to.discrepancies().filter(is_new) {
-        measure(&[("Discrepancies", "Count", 1)], None, at);
+        measure(&[("Discrepancies", "Count", 1)], at);
         tracing::error!(
             project = to.key.project.as_str(),
             payment = to.key.id.as_str(),

@@ -11,7 +11,7 @@ pub(crate) use attempt::Settled;
 pub use update::{Change, UpdateError};
 
 use crate::mutants::Mutant;
-use crate::observe;
+use crate::observe::{self, Times};
 use crate::payment::{
     Action, Nonce, Payment, PaymentKey, ProjectKey, Refusal, Reservation, State, Timestamp,
     TransactionId,
@@ -142,6 +142,16 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
 
     /// Carries out one action: exactly once, whatever repeats or races.
     pub async fn act(&self, request: Request) -> Result<Done, ActError> {
+        let started = self.clock.now();
+        let mut times = Times { reserve_ms: 0, settle_ms: None, total_ms: 0 };
+        let acted = self.act_timed(request, &mut times).await;
+        let now = self.clock.now();
+        times.total_ms = now.ms_since(started);
+        observe::acted(&acted, times, now);
+        acted
+    }
+
+    async fn act_timed(&self, request: Request, times: &mut Times) -> Result<Done, ActError> {
         let reservation = self.reservation(&request);
         let deadline = request.invocation.deadline;
         let last_call = deadline.minus_ms(SETTLE_RESERVE_MS);
@@ -149,16 +159,20 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             return Err(ActError::Unavailable(OutOfTime.into()));
         }
         let reserved = self.in_time(last_call, self.reserve(&reservation)).await;
+        times.reserve_ms = self.clock.now().ms_since(reservation.at);
         let payment = match reserved.unwrap_or_else(|| Err(OutOfTime.into())) {
             Ok(payment) => payment,
             Err(why) => return Err(self.not_reserved(&reservation, deadline, why).await),
         };
-        let settled = match payment {
-            Reserved::Now(payment) => {
-                self.attempt(*payment, &reservation.transaction, &request.invocation).await
-            }
+        let payment = match payment {
+            Reserved::Now(payment) => *payment,
             Reserved::Before(state) => return Settled::In(state).answer(true),
         };
+        let id = &reservation.transaction;
+        let called = self.called(payment, id, &request.invocation).await;
+        let answered = self.clock.now();
+        let settled = self.settle_called(called, id, &request.invocation).await;
+        times.settle_ms = Some(self.clock.now().ms_since(answered));
         settled.answer(false)
     }
 

@@ -13,7 +13,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
     ("payment", &["money", "mutants"]),
     ("platform", &["payment"]),
     ("ports", &["money", "payment"]),
-    ("observe", &["payment", "ports", "recovery"]),
+    ("observe", &["payment", "ports", "recovery", "service"]),
     ("service", &["mutants", "observe", "payment", "ports"]),
     ("recovery", &["mutants", "observe", "payment", "ports", "service"]),
     ("transport", &["payment", "ports"]),

@@ -8,13 +8,12 @@ use payment_intents::http::gateway;
 use payment_intents::observe::log_json;
 use payment_intents::ports::{BoxError, Clock};
 use serde_json::value::RawValue;
-use tracing::level_filters::LevelFilter;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
     #[expect(clippy::disallowed_methods, reason = "only a binary reads the environment")]
     let outbox = Outbox::read(|name| std::env::var(name).ok());
-    log_json(outbox.as_ref().map_or(LevelFilter::INFO, |outbox| outbox.log_level))?;
+    log_json(outbox.as_ref().map(|outbox| outbox.logging.clone()).unwrap_or_default())?;
     let outbox = outbox.inspect_err(|error| tracing::error!("{error}"))?;
     let bus = &EventBus::new(outbox.eventbridge, outbox.bus);
     // What is no batch of stream records is an error of the function.

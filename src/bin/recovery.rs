@@ -10,7 +10,6 @@ use payment_intents::ports::{BoxError, Clock};
 use payment_intents::transport::Transport;
 use serde_json::value::RawValue;
 use tokio::sync::OnceCell;
-use tracing::level_filters::LevelFilter;
 use uuid::Uuid;
 
 #[tokio::main(flavor = "current_thread")]
@@ -20,7 +19,7 @@ async fn main() -> Result<(), BoxError> {
     let transport = &Transport::new()?;
     let secrets = Secrets::at_start(variable, transport).await;
     let backend = Backend::read(variable, &secrets);
-    log_json(backend.as_ref().map_or(LevelFilter::INFO, |backend| backend.log_level))?;
+    log_json(backend.as_ref().map(|backend| backend.logging.clone()).unwrap_or_default())?;
     let backend = backend.inspect_err(|error| tracing::error!("{error}"))?;
     let ready = (!secrets.are_to_come()).then(|| backend.service(transport.clone()));
     let ready = &OnceCell::new_with(ready);

@@ -3,8 +3,9 @@
 //! environment.
 
 use crate::clock::SystemClock;
+use crate::observe::causes;
 use crate::ports::{BoxError, Clock, Secret};
-use crate::transport::{NotAnswered, Transport, UNRESERVED};
+use crate::transport::{Transport, UNRESERVED};
 use http::{HeaderValue, Request, StatusCode};
 use http_body_util::Full;
 use percent_encoding::utf8_percent_encode;
@@ -46,8 +47,9 @@ pub struct Secrets {
 /// Why there is no secret.
 #[derive(Debug)]
 pub(super) enum Unread {
-    /// The extension serves nobody yet.
-    NotYet,
+    /// The extension serves nobody yet, or cannot be reached: before the first
+    /// event that is no wonder.
+    NotYet(String),
     /// It said no, or nothing that can be understood.
     Failed(BoxError),
 }
@@ -72,7 +74,13 @@ impl Secrets {
         transport: &Transport,
     ) -> Self {
         const PATIENCE_MS: u64 = 3_000;
-        Self::read(variable, transport, PATIENCE_MS).await
+        let mut secrets = Self::read(variable, transport, PATIENCE_MS).await;
+        for found in secrets.read.values_mut() {
+            if let Err(Unread::NotYet(error)) = found {
+                *found = Err(Unread::Failed(std::mem::take(error).into()));
+            }
+        }
+        secrets
     }
 
     async fn read(
@@ -85,7 +93,7 @@ impl Secrets {
         for name in [SecretVariable::Connectors, SecretVariable::AuthClientSecret] {
             let Some(arn) = variable(name.arn()).filter(|arn| !arn.is_empty()) else { continue };
             let mut found = fetch(&variable, transport, &arn).await;
-            while matches!(found, Err(Unread::NotYet)) && SystemClock.now() < until {
+            while matches!(found, Err(Unread::NotYet(_))) && SystemClock.now() < until {
                 SystemClock.sleep_ms(PAUSE_MS).await;
                 found = fetch(&variable, transport, &arn).await;
             }
@@ -96,7 +104,7 @@ impl Secrets {
 
     /// Whether some of them can only be read when the first event is there.
     pub fn are_to_come(&self) -> bool {
-        self.read.values().any(|found| matches!(found, Err(Unread::NotYet)))
+        self.read.values().any(|found| matches!(found, Err(Unread::NotYet(_))))
     }
 
     pub(super) fn get(&self, name: SecretVariable) -> Option<&Result<Secret, Unread>> {
@@ -112,9 +120,9 @@ async fn fetch(
     let request = request(variable, arn).map_err(Unread::Failed)?;
     let now = SystemClock.now();
     let exchanged = transport.exchange(request, TRY_TIME, ANSWER_BYTES_MAX, now).await;
-    let answer = exchanged.map_err(|error| Unread::Failed(NotAnswered::into_cause(error)))?;
+    let answer = exchanged.map_err(|error| Unread::NotYet(causes(error.into_cause().as_ref())))?;
     if answer.status == StatusCode::BAD_REQUEST && answer.body.starts_with(b"not ready") {
-        return Err(Unread::NotYet);
+        return Err(Unread::NotYet("the extension is not ready".to_owned()));
     }
     if !answer.status.is_success() {
         let error = format!("the extension answered {}", answer.status);

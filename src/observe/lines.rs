@@ -3,6 +3,7 @@
 use crate::ports::BoxError;
 use std::fmt::Debug;
 use std::io::Write;
+use std::sync::OnceLock;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
@@ -14,10 +15,37 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// Events with this target are metrics, and their field `line` is the line.
 pub(super) const METRICS: &str = "payment_intents::metrics";
 
-/// Writes JSON lines to standard output: those of this service from `level` on,
+/// Of which stack the metrics are.
+static STACK: OnceLock<String> = OnceLock::new();
+
+pub(super) fn stack() -> Option<&'static str> {
+    STACK.get().map(String::as_str)
+}
+
+/// What is logged, and in whose name.
+#[derive(Clone, Debug)]
+pub struct Logging {
+    /// The least severe level of our own lines (`AWS_LAMBDA_LOG_LEVEL`).
+    pub level: LevelFilter,
+    /// Tells the metrics of one stack from those of another (`STACK_NAME`).
+    pub stack: Option<String>,
+}
+
+impl Default for Logging {
+    fn default() -> Self {
+        Self { level: LevelFilter::INFO, stack: None }
+    }
+}
+
+/// Writes JSON lines to standard output: those of this service from the level on,
 /// its metrics at any level, and of the libraries below only warnings, since
 /// they do not know what is secret here.
-pub fn log_json(level: LevelFilter) -> Result<(), BoxError> {
+pub fn log_json(logging: Logging) -> Result<(), BoxError> {
+    let Logging { level, stack } = logging;
+    if let Some(stack) = stack {
+        // Set before, it is the same.
+        let _ = STACK.set(stack);
+    }
     let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)

@@ -21,8 +21,33 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         id: &TransactionId,
         invocation: &Invocation,
     ) -> Settled {
-        let Some(transaction) = payment.transactions.get(id) else { return Settled::Withdrawn };
-        let outcome = self.call(&payment, transaction, invocation).await;
+        let called = self.called(payment, id, invocation).await;
+        self.settle_called(called, id, invocation).await
+    }
+
+    /// Calls the connector for a transaction that holds the slot.
+    pub(super) async fn called(
+        &self,
+        payment: Payment,
+        id: &TransactionId,
+        invocation: &Invocation,
+    ) -> Called {
+        let outcome = match payment.transactions.get(id) {
+            Some(transaction) => Some(self.call(&payment, transaction, invocation).await),
+            None => None,
+        };
+        Called { payment, outcome }
+    }
+
+    /// Settles what came of a call.
+    pub(super) async fn settle_called(
+        &self,
+        called: Called,
+        id: &TransactionId,
+        invocation: &Invocation,
+    ) -> Settled {
+        let Called { payment, outcome } = called;
+        let Some(outcome) = outcome else { return Settled::Withdrawn };
         if Mutant::AnswerBeforeSettle.is_on() && outcome == Outcome::Approved {
             return Settled::In(State::Success);
         }
@@ -111,6 +136,13 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             }
         }
     }
+}
+
+/// A Payment whose connector was called.
+pub(super) struct Called {
+    payment: Payment,
+    /// `None` where the transaction is not there.
+    outcome: Option<Outcome>,
 }
 
 /// Where a transaction is after an attempt.
