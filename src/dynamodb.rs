@@ -6,7 +6,7 @@
 
 mod changes;
 mod item;
-mod keys;
+mod names;
 mod reserve;
 mod table;
 
@@ -15,7 +15,7 @@ pub use table::create_table;
 
 use crate::payment::{Payment, PaymentKey, ProjectKey, Reservation, Timestamp};
 use crate::ports::{
-    BoxError, ClaimError, CreateError, ReplaceError, ReserveError, Store, StoreError,
+    BoxError, ClaimError, CreateError, Name, ReplaceError, ReserveError, Store, StoreError,
 };
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
@@ -109,17 +109,17 @@ impl Store for DynamoStore {
         found.map(|found| item::to_payment(&found, key)).transpose()
     }
 
-    async fn find(&self, project: &ProjectKey, key: &str) -> Result<Option<Payment>, StoreError> {
-        self.find_payment(project, key).await
+    async fn find(&self, project: &ProjectKey, name: &Name) -> Result<Option<Payment>, StoreError> {
+        self.find_payment(project, name).await
     }
 
     async fn claim(
         &self,
         payment: &PaymentKey,
-        key: &str,
+        name: &Name,
         at: Timestamp,
     ) -> Result<(), ClaimError> {
-        self.claim_key(payment, key, at).await
+        self.claim_name(payment, name, at).await
     }
 
     /// Any number of requests may want this money; the condition lets one of

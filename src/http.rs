@@ -8,13 +8,14 @@ mod fields;
 pub mod gateway;
 mod headers;
 mod problem;
+mod query;
 mod representation;
 mod route;
 mod update;
 
 use crate::auth::{Auth, Caller, Shown};
 use crate::payment::{Nonce, Payment, PaymentKey, ProjectKey, Timestamp, TransactionId};
-use crate::ports::{Clock, Connector, CreateError, Secret, Store, StoreError};
+use crate::ports::{Clock, Connector, CreateError, Name, Secret, Store, StoreError};
 use crate::service::{Change, Invocation, Request as ServiceRequest, Service};
 #[cfg(feature = "local")]
 use crate::{payment::Registration, ports::BoxError};
@@ -43,6 +44,8 @@ pub struct Request {
     pub method: Method,
     /// The path as it was sent: percent-encoded, perhaps with a stage in front.
     pub path: String,
+    /// The query, percent-encoded, without its `?`.
+    pub query: String,
     /// The API Gateway stage; `None` where it is never part of the path.
     pub stage: Option<String>,
     /// The headers.
@@ -158,6 +161,7 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
             Route::Act(key) => self.act(key, request, bearer, correlation_id).await,
             Route::Get(key) => self.get(key).await,
             Route::Find(project, key) => self.find(project, &key).await,
+            Route::Query(project) => self.query(project, request).await,
             Route::Create(project) => self.create(project, request).await,
             Route::Update(key) => self.update(key, request, caller).await,
         }
@@ -231,10 +235,17 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
     }
 
     async fn find(&self, project: ProjectKey, key: &str) -> Result<Answer, Problem> {
-        match self.service.find(&project, key).await.map_err(of_store)? {
+        let name = Name::Key(key.to_owned());
+        match self.service.find(&project, &name).await.map_err(of_store)? {
             Some(payment) => Ok(Answer::payment(http::StatusCode::OK, &payment)),
             None => Err(Problem::no_such_key(key)),
         }
+    }
+
+    async fn query(&self, project: ProjectKey, request: &Request) -> Result<Answer, Problem> {
+        let name = query::read(&request.query)?;
+        let found = self.service.find(&project, &name).await.map_err(of_store)?;
+        Ok(Answer::page(found.as_ref()))
     }
 
     async fn create(&self, project: ProjectKey, request: &Request) -> Result<Answer, Problem> {

@@ -131,7 +131,7 @@ impl Local {
     /// Answers requests until the process ends.
     pub async fn serve(self) -> Result<(), BoxError> {
         tokio::spawn(recover(Arc::clone(&self.api)));
-        server::serve(self.listener, self.api, self.sandbox).await
+        server::serve(self.listener, self.api, self.sandbox, self.is_open).await
     }
 }
 

@@ -22,20 +22,20 @@ pub trait Store: Send + Sync {
         key: &PaymentKey,
     ) -> impl Future<Output = Result<Option<Payment>, StoreError>> + Send;
 
-    /// Reads the Payment of `project` that has this key, consistently.
+    /// Reads the Payment of `project` that has this name, consistently.
     fn find(
         &self,
         project: &ProjectKey,
-        key: &str,
+        name: &Name,
     ) -> impl Future<Output = Result<Option<Payment>, StoreError>> + Send;
 
-    /// Makes sure that no other Payment of its project has this key or gets it,
-    /// before the Payment is written with it. Where it never is, the key is free
+    /// Makes sure that no other Payment of its project has this name or gets it,
+    /// before the Payment is written with it. Where it never is, the name is free
     /// again after a minute.
     fn claim(
         &self,
         payment: &PaymentKey,
-        key: &str,
+        name: &Name,
         at: Timestamp,
     ) -> impl Future<Output = Result<(), ClaimError>> + Send;
 
@@ -267,11 +267,30 @@ pub enum StoreError {
     Corrupt(#[source] BoxError),
 }
 
-/// Why a Payment does not get a key.
+/// What a Payment can be found by besides its id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// The key that a caller gave it.
+    Key(String),
+    /// The PSP's id of it.
+    InterfaceId(String),
+}
+
+impl Name {
+    /// Whether it is this Payment's.
+    pub fn is_of(&self, payment: &Payment) -> bool {
+        match self {
+            Self::Key(key) => payment.details.key.as_ref() == Some(key),
+            Self::InterfaceId(id) => payment.details.interface_id.as_ref() == Some(id),
+        }
+    }
+}
+
+/// Why a Payment does not get a name.
 #[derive(Debug, thiserror::Error)]
 pub enum ClaimError {
     /// Another one has it, or is about to.
-    #[error("another Payment has this key")]
+    #[error("another Payment has this name")]
     Taken,
     /// The store failed.
     #[error(transparent)]

@@ -17,7 +17,7 @@ use crate::payment::{
     TransactionId,
 };
 use crate::ports::{
-    BoxError, Clock, Connector, ReplaceError, Resend, ReserveError, Secret, Served, Store,
+    BoxError, Clock, Connector, Name, ReplaceError, Resend, ReserveError, Secret, Served, Store,
     StoreError, Verdict,
 };
 use futures_util::future::{Either, select};
@@ -131,13 +131,13 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         self.store.get(key).await
     }
 
-    /// Reads the Payment of `project` that has this key.
+    /// Reads the Payment of `project` that has this name.
     pub async fn find(
         &self,
         project: &ProjectKey,
-        key: &str,
+        name: &Name,
     ) -> Result<Option<Payment>, StoreError> {
-        self.store.find(project, key).await
+        self.store.find(project, name).await
     }
 
     /// Carries out one action: exactly once, whatever repeats or races.

@@ -24,7 +24,20 @@ const ROOMS: [(&str, &[&str]); 17] = [
     ("dynamodb", &["aws", "money", "payment", "ports"]),
     ("connector", &["money", "payment", "platform", "ports", "transport"]),
     ("events", &["aws", "digest", "dynamodb", "observe", "payment", "platform", "ports"]),
-    ("http", &["auth", "digest", "money", "observe", "payment", "platform", "ports", "service"]),
+    (
+        "http",
+        &[
+            "auth",
+            "digest",
+            "money",
+            "observe",
+            "payment",
+            "platform",
+            "ports",
+            "service",
+            "transport",
+        ],
+    ),
 ];
 
 #[test]

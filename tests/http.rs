@@ -304,7 +304,7 @@ async fn a_known_path_with_another_method_says_which_it_answers() {
         ("DELETE", format!("/demo/payment-intents/{AUTHORIZED}"), "POST"),
         ("PUT", format!("/demo/payments/{AUTHORIZED}"), "GET, POST"),
         ("POST", "/demo/payments/key=order-1".to_owned(), "GET"),
-        ("GET", "/demo/payments".to_owned(), "POST"),
+        ("DELETE", "/demo/payments".to_owned(), "GET, POST"),
     ] {
         let reply = server.send(method, &path, &[], "").await;
         assert_eq!(reply.outcome(), (405, "MethodNotAllowed"), "{method} {path}");
@@ -480,4 +480,24 @@ async fn payments_of_a_file_take_the_place_of_the_demo_ones() {
     let captured = server.act("mine", amount("capturePayment", 500, "CHF"), &[]).await;
     assert_eq!(captured.status, 200);
     assert_eq!(server.get(&format!("/demo/payments/{AUTHORIZED}")).await.status, 404);
+}
+
+/// For a connector under development that is pointed at this server.
+#[tokio::test]
+async fn while_authorization_is_off_anybody_gets_a_token() {
+    let server = Server::start().await;
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let granted = server.send("POST", "/oauth/token", &form, "grant_type=client_credentials").await;
+    assert_eq!(granted.status, 200);
+    assert_eq!(granted.body["token_type"], "Bearer");
+    let token = format!("token={}", granted.body["access_token"].as_str().unwrap());
+    let introspected = server.send("POST", "/oauth/introspect", &form, token).await;
+    assert_eq!(introspected.body["active"], true);
+    assert_eq!(introspected.body["scope"], granted.body["scope"]);
+    let jwks = ("AUTH_JWKS_URL", "http://127.0.0.1:9/keys");
+    let jwt = [("AUTH", "jwt"), ("AUTH_ISSUER", "i"), ("AUTH_AUDIENCE", "a"), jwks];
+    let closed = Server::with(&[], &jwt).await;
+    for path in ["/oauth/token", "/oauth/introspect"] {
+        assert_eq!(closed.send("POST", path, &form, "").await.status, 404, "{path}");
+    }
 }

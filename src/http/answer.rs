@@ -4,7 +4,7 @@
 
 use super::headers::CORRELATION_ID;
 use super::problem::Problem;
-use super::representation::Representation;
+use super::representation::{Page, Representation};
 use super::{Response, ResponseForm};
 use crate::observe::causes;
 use crate::payment::{Payment, PaymentKey, Refusal, TransactionId, UpdateRefusal};
@@ -183,6 +183,14 @@ impl Answer {
     pub(super) fn payment(status: StatusCode, payment: &Payment) -> Self {
         match serde_json::to_string(&Representation::of(payment)) {
             Ok(body) => Self { status, ..Self::ok(&body) },
+            Err(error) => Problem::broken().because(error).into(),
+        }
+    }
+
+    /// The one page that a query has, as the platform represents it.
+    pub(super) fn page(found: Option<&Payment>) -> Self {
+        match serde_json::to_string(&Page::of(found)) {
+            Ok(body) => Self::ok(&body),
             Err(error) => Problem::broken().because(error).into(),
         }
     }

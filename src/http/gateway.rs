@@ -11,9 +11,11 @@ use super::{Api, Request, Response, headers};
 use crate::auth::{Caller, Scopes};
 use crate::payment::Timestamp;
 use crate::ports::{BoxError, Clock, Connector, Store};
+use crate::transport::UNRESERVED;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use percent_encoding::utf8_percent_encode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -23,6 +25,9 @@ use std::collections::BTreeMap;
 #[serde(rename_all = "camelCase")]
 struct Document {
     raw_path: Option<String>,
+    raw_query_string: Option<String>,
+    #[serde(default)]
+    query_string_parameters: Option<BTreeMap<String, String>>,
     path: Option<String>,
     http_method: Option<String>,
     #[serde(default)]
@@ -106,6 +111,9 @@ fn request(document: &str, deadline: Timestamp) -> Result<Request, NotARequest> 
     Ok(Request {
         method: method.ok_or(NotARequest::NoMethod)?,
         path: path.ok_or(NotARequest::NoPath)?,
+        query: document
+            .raw_query_string
+            .unwrap_or_else(|| encoded(document.query_string_parameters.unwrap_or_default())),
         stage,
         headers: header_map(document.headers, document.multi_value_headers),
         body: if document.is_base64_encoded {
@@ -130,6 +138,14 @@ impl From<Response> for ResponseDocument {
             is_base64_encoded: false,
         }
     }
+}
+
+/// A REST API hands over the parameters of a query decoded.
+fn encoded(parameters: BTreeMap<String, String>) -> String {
+    let encoded = |text| utf8_percent_encode(text, UNRESERVED).to_string();
+    let pairs =
+        parameters.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value)));
+    pairs.collect::<Vec<_>>().join("&")
 }
 
 /// Repeated headers survive where the kind of API tells of them. A name that

@@ -184,6 +184,16 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "InvalidInput", message)
     }
 
+    /// Only one predicate is understood; any other would find nothing, or all.
+    pub(super) fn unknown_predicate(predicate: &str) -> Self {
+        let shown: String = predicate.chars().take(256).collect();
+        let message = format!(
+            "Malformed parameter: where: {shown:?} is not supported; \
+             Payments are found by interfaceId=\"…\"."
+        );
+        Self::new(StatusCode::BAD_REQUEST, "InvalidInput", message)
+    }
+
     /// With `currentVersion`, so that clients repeat: nothing was written.
     pub(super) fn stale(key: &PaymentKey, expected: u64, current: u64) -> Self {
         let id = key.id.as_str();

@@ -86,6 +86,24 @@ struct ReportedBody<'a> {
     at: String,
 }
 
+/// A page of a query's results.
+#[derive(Serialize)]
+pub(super) struct Page<'a> {
+    limit: usize,
+    offset: usize,
+    count: usize,
+    total: usize,
+    results: Vec<Representation<'a>>,
+}
+
+impl<'a> Page<'a> {
+    pub(super) fn of(found: Option<&'a Payment>) -> Self {
+        let results: Vec<_> = found.into_iter().map(Representation::of).collect();
+        // As many as the platform has on a page.
+        Self { limit: 20, offset: 0, count: results.len(), total: results.len(), results }
+    }
+}
+
 impl<'a> Representation<'a> {
     pub(super) fn of(payment: &'a Payment) -> Self {
         let details = &payment.details;

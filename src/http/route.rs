@@ -14,6 +14,8 @@ pub(super) enum Route {
     Get(PaymentKey),
     /// `GET /{projectKey}/payments/key={key}`
     Find(ProjectKey, String),
+    /// `GET /{projectKey}/payments`
+    Query(ProjectKey),
     /// `POST /{projectKey}/payments`
     Create(ProjectKey),
     /// `POST /{projectKey}/payments/{paymentId}`
@@ -36,11 +38,12 @@ impl Route {
             (Place::Payment(key), &Method::GET) => Ok(Self::Get(key)),
             (Place::Payment(key), &Method::POST) => Ok(Self::Update(key)),
             (Place::PaymentByKey(project, key), &Method::GET) => Ok(Self::Find(project, key)),
+            (Place::Payments(project), &Method::GET) => Ok(Self::Query(project)),
             (Place::Payments(project), &Method::POST) => Ok(Self::Create(project)),
-            (Place::PaymentIntent(_) | Place::Payments(_), _) => {
-                Err(Problem::method_not_allowed("POST"))
+            (Place::PaymentIntent(_), _) => Err(Problem::method_not_allowed("POST")),
+            (Place::Payment(_) | Place::Payments(_), _) => {
+                Err(Problem::method_not_allowed("GET, POST"))
             }
-            (Place::Payment(_), _) => Err(Problem::method_not_allowed("GET, POST")),
             (Place::PaymentByKey(..), _) => Err(Problem::method_not_allowed("GET")),
         }
     }
@@ -49,7 +52,7 @@ impl Route {
     pub(super) fn project(&self) -> &ProjectKey {
         match self {
             Self::Act(key) | Self::Get(key) | Self::Update(key) => &key.project,
-            Self::Find(project, _) | Self::Create(project) => project,
+            Self::Find(project, _) | Self::Query(project) | Self::Create(project) => project,
         }
     }
 
@@ -57,7 +60,7 @@ impl Route {
     pub(super) fn scopes(&self) -> &'static [&'static str] {
         match self {
             Self::Act(_) => &["manage_checkout_payment_intents", "manage_project"],
-            Self::Get(_) | Self::Find(..) => {
+            Self::Get(_) | Self::Find(..) | Self::Query(_) => {
                 &["view_payments", "manage_payments", "manage_project"]
             }
             Self::Create(_) | Self::Update(_) => &["manage_payments", "manage_project"],

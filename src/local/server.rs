@@ -1,6 +1,6 @@
 //! HTTP in front of the API, as API Gateway would be.
 
-use super::{LocalApi, Sandbox};
+use super::{LocalApi, PROJECT, Sandbox};
 use crate::clock::SystemClock;
 use crate::http::{BODY_BYTES_MAX, Request as ApiRequest};
 use crate::ports::{BoxError, Clock};
@@ -10,9 +10,11 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::{Value, json};
 use std::future::Future;
 use std::sync::Arc;
 use tokio::net::TcpListener;
+use uuid::Uuid;
 
 /// How long the deployed function may run.
 const INVOCATION_MS: u64 = 28_000;
@@ -22,15 +24,22 @@ pub(super) async fn serve(
     listener: TcpListener,
     api: Arc<LocalApi>,
     sandbox: Sandbox,
+    is_open: bool,
 ) -> Result<(), BoxError> {
     accept(listener, move |request| {
         let (api, sandbox) = (Arc::clone(&api), sandbox.clone());
         async move {
-            if request.method() == Method::GET && request.uri().path() == "/sandbox/ledger" {
-                let ledger = serde_json::to_string(&sandbox.ledger())?;
+            let aside = match (request.method(), request.uri().path()) {
+                (&Method::GET, "/sandbox/ledger") => Some(json!(sandbox.ledger())),
+                (&Method::POST, "/oauth/token") if is_open => Some(token()),
+                (&Method::POST, "/oauth/introspect") if is_open => Some(introspected()),
+                _ => None,
+            };
+            if let Some(body) = aside {
                 return Ok(Response::builder()
                     .header("content-type", "application/json")
-                    .body(ledger)?);
+                    .header("cache-control", "no-store")
+                    .body(body.to_string())?);
             }
             let request = api_request(request).await;
             // As in a Lambda, a caller that hangs up does not stop the work.
@@ -39,6 +48,31 @@ pub(super) async fn serve(
     })
     .await;
     Ok(())
+}
+
+/// How long a token lives that is good for nothing anyway, as the platform's do.
+const TOKEN_LIFE_S: u64 = 172_800;
+
+/// A token for anybody who asks: while authorization is off, a connector under
+/// development gets along without a token service of its own.
+fn token() -> Value {
+    json!({
+        "access_token": Uuid::new_v4().simple().to_string(),
+        "token_type": "Bearer",
+        "expires_in": TOKEN_LIFE_S,
+        "scope": format!("manage_project:{PROJECT}"),
+    })
+}
+
+/// Whatever the token, it is good for the demo project.
+fn introspected() -> Value {
+    let expires = SystemClock.now().plus_ms(TOKEN_LIFE_S.saturating_mul(1_000)).ms() / 1_000;
+    json!({
+        "active": true,
+        "scope": format!("manage_project:{PROJECT}"),
+        "client_id": "local",
+        "exp": expires,
+    })
 }
 
 /// Answers each request on each connection with `answer`; an error closes the
@@ -68,6 +102,7 @@ async fn api_request(request: Request<Incoming>) -> ApiRequest {
     ApiRequest {
         method: parts.method,
         path: parts.uri.path().to_owned(),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
         stage: None,
         headers: parts.headers,
         body: read(body).await,

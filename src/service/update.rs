@@ -4,7 +4,8 @@ use super::Service;
 use crate::observe;
 use crate::payment::{Payment, PaymentKey, Reporter, Timestamp, Update, UpdateRefusal};
 use crate::ports::{
-    ClaimError, Clock, Connector, CreateError, Rejections, ReplaceError, Served, Store, StoreError,
+    ClaimError, Clock, Connector, CreateError, Name, Rejections, ReplaceError, Served, Store,
+    StoreError,
 };
 
 /// Changes to a Payment: all of them or none.
@@ -46,14 +47,11 @@ pub enum UpdateError {
 impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
     /// Writes a new Payment.
     pub async fn create(&self, payment: &Payment) -> Result<(), CreateError> {
-        if let Some(key) = &payment.details.key {
-            match self.store.claim(&payment.key, key, payment.created_at).await {
-                Ok(()) => {}
-                Err(ClaimError::Taken) => return Err(CreateError::KeyTaken),
-                Err(ClaimError::Store(error)) => return Err(error.into()),
-            }
+        match self.claim(None, payment, payment.created_at).await {
+            Ok(()) => self.store.create(payment).await,
+            Err(ClaimError::Taken) => Err(CreateError::KeyTaken),
+            Err(ClaimError::Store(error)) => Err(error.into()),
         }
-        self.store.create(payment).await
     }
 
     /// Changes a Payment, and answers it as it is then. A change that changes
@@ -72,20 +70,17 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         if next == found {
             return Ok(found);
         }
-        let (old, new) = (found.details.key.as_deref(), next.details.key.as_deref());
-        if let Some(key) = new.filter(|_| new != old) {
-            match self.store.claim(&next.key, key, reporter.at).await {
-                Ok(()) => {}
-                Err(ClaimError::Taken) => return Err(UpdateError::KeyTaken(key.to_owned())),
-                Err(ClaimError::Store(error)) => return Err(error.into()),
+        match self.claim(Some(&found), &next, reporter.at).await {
+            Ok(()) => {}
+            Err(ClaimError::Taken) => {
+                return Err(UpdateError::KeyTaken(next.details.key.unwrap_or_default()));
             }
+            Err(ClaimError::Store(error)) => return Err(error.into()),
         }
         match self.store.replace(&found, &next).await {
             Ok(()) => {
                 observe::updated(&found, &next, reporter.at);
-                if let Some(key) = old.filter(|_| new != old) {
-                    self.release(&next.key, key).await;
-                }
+                self.release(&found, &next).await;
                 Ok(next)
             }
             Err(ReplaceError::Changed(now)) => Err(UpdateError::Stale { current: now.version }),
@@ -94,12 +89,40 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         }
     }
 
-    /// Lets others have a key at once that this Payment has no more: as if it had
+    /// Claims the names that `to` has and `from` had not.
+    async fn claim(
+        &self,
+        from: Option<&Payment>,
+        to: &Payment,
+        at: Timestamp,
+    ) -> Result<(), ClaimError> {
+        let is_new = |name: &Name| !from.is_some_and(|from| name.is_of(from));
+        for name in names(to).filter(is_new) {
+            match (self.store.claim(&to.key, &name, at).await, name) {
+                (Err(ClaimError::Taken), Name::InterfaceId(_)) => {
+                    // A PSP may call two by one id; the first is the one that is found.
+                }
+                (claimed, _) => claimed?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets others have at once what this Payment is called no more: as if it had
     /// been claimed long ago. Where that fails, they have it after a while.
-    async fn release(&self, payment: &PaymentKey, key: &str) {
+    async fn release(&self, from: &Payment, to: &Payment) {
         let long_ago = Timestamp::from_ms(0);
-        if let Err(error) = self.store.claim(payment, key, long_ago).await {
-            tracing::warn!(%error, "a key that is no longer used could not be released");
+        for name in names(from).filter(|name| !name.is_of(to)) {
+            if let Err(error) = self.store.claim(&to.key, &name, long_ago).await {
+                tracing::warn!(%error, "a name that is no longer used could not be released");
+            }
         }
     }
+}
+
+/// What a Payment can be found by.
+fn names(payment: &Payment) -> impl Iterator<Item = Name> {
+    let key = payment.details.key.clone().map(Name::Key);
+    let interface_id = payment.details.interface_id.clone().map(Name::InterfaceId);
+    key.into_iter().chain(interface_id)
 }

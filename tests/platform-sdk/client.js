@@ -32,6 +32,9 @@ export function paymentsOf(host, { projectKey = 'demo', repeatsConflicts = false
     sent,
     create: (draft) => payments.post({ body: draft }).execute().then(payment),
     byId: (ID) => payments.withId({ ID }).get().execute().then(payment),
+    byInterfaceId: (interfaceId) =>
+      payments.get({ queryArgs: { where: `interfaceId="${interfaceId}"` } }).execute().then(payment),
+    where: (where) => payments.get({ queryArgs: { where } }).execute().then(payment),
     byKey: (key) => payments.withKey({ key }).get().execute().then(payment),
     update: ({ id, version }, ...actions) =>
       payments.withId({ ID: id }).post({ body: { version, actions } }).execute().then(payment),

@@ -101,6 +101,26 @@ test('a key can be moved: what had it is no longer found by it, and what has it 
   assert.deepEqual(await payments.byKey(key), moved);
 });
 
+test("a Payment is found by its PSP's id, from its creation or from when that is set", async () => {
+  const payments = paymentsOf(local.url);
+  const [early, late] = [`psp-${randomUUID()}`, `psp ${randomUUID()}/1`];
+  const created = await payments.create(authorized({ interfaceId: early }));
+  const nameless = await payments.create(authorized());
+  assert.deepEqual((await payments.byInterfaceId(late)).results, []);
+  const named = await payments.update(nameless, { action: 'setInterfaceId', interfaceId: late });
+
+  for (const [id, payment] of [[early, created], [late, named]]) {
+    const page = await payments.byInterfaceId(id);
+    assert.deepEqual(page, { limit: 20, offset: 0, count: 1, total: 1, results: [payment] });
+  }
+  assert.deepEqual((await paymentsOf(local.url, { projectKey: 'acme' }).byInterfaceId(early)).results, []);
+});
+
+test('any other predicate is refused, since it would find nothing, or all', async () => {
+  const error = await failure(paymentsOf(local.url).where('key="a" or key="b"'));
+  assertError(error, 'BadRequest', 400, 'InvalidInput', {});
+});
+
 test('an unknown id and an unknown key are a NotFound', async () => {
   const payments = paymentsOf(local.url);
 

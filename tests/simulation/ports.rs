@@ -3,7 +3,7 @@
 use crate::world::{Answer, Op, Process, World};
 use payment_intents::payment::{Payment, PaymentKey, ProjectKey, Reservation, Timestamp};
 use payment_intents::ports::{
-    BoxError, Call, ClaimError, Clock, Connector, ConnectorError, CreateError, Policy,
+    BoxError, Call, ClaimError, Clock, Connector, ConnectorError, CreateError, Name, Policy,
     ReplaceError, Resend, ReserveError, Seen, Served, Store, StoreError, Verdict,
 };
 use std::future::Future;
@@ -121,11 +121,11 @@ impl Store for Port {
         }
     }
 
-    async fn find(&self, _: &ProjectKey, _: &str) -> Result<Option<Payment>, StoreError> {
+    async fn find(&self, _: &ProjectKey, _: &Name) -> Result<Option<Payment>, StoreError> {
         Err(unavailable())
     }
 
-    async fn claim(&self, _: &PaymentKey, _: &str, _: Timestamp) -> Result<(), ClaimError> {
+    async fn claim(&self, _: &PaymentKey, _: &Name, _: Timestamp) -> Result<(), ClaimError> {
         Ok(())
     }
 

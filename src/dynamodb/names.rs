@@ -1,14 +1,14 @@
-//! The keys that callers give to Payments, unique in their project: one small item
-//! each, that names the Payment. It counts only while that Payment has the key, so
-//! that no write ever spans two items.
+//! What Payments are found by besides their ids: one small item for each name. It
+//! counts only while the Payment that it points to has the name, so that no write
+//! ever spans two items.
 
 use super::{DynamoStore, Item, item, unavailable};
 use crate::payment::{Payment, PaymentId, PaymentKey, ProjectKey, Timestamp};
-use crate::ports::{ClaimError, Store, StoreError};
+use crate::ports::{ClaimError, Name, Store, StoreError};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure as OnConditionFailure;
 
-/// Longer than any invocation: whoever claimed a key that long ago and has not
+/// Longer than any invocation: whoever claimed a name that long ago and has not
 /// written it will not do so any more.
 const CLAIM_LIFE_MS: u64 = 60_000;
 
@@ -19,44 +19,48 @@ struct Claim {
 }
 
 /// No Payment id has a `#`, so this is no Payment's.
-fn primary_key(project: &ProjectKey, key: &str) -> Item {
-    let pk = format!("{}##{key}", project.as_str());
-    Item::from([("pk".to_owned(), item::text(&pk)), ("sk".to_owned(), item::text("key"))])
+fn primary_key(project: &ProjectKey, name: &Name) -> Item {
+    let (kind, name) = match name {
+        Name::Key(key) => ("key", key),
+        Name::InterfaceId(id) => ("interfaceId", id),
+    };
+    let pk = format!("{}##{name}", project.as_str());
+    Item::from([("pk".to_owned(), item::text(&pk)), ("sk".to_owned(), item::text(kind))])
 }
 
 impl DynamoStore {
     pub(super) async fn find_payment(
         &self,
         project: &ProjectKey,
-        key: &str,
+        name: &Name,
     ) -> Result<Option<Payment>, StoreError> {
         let get = self
             .client
             .get_item()
             .table_name(&self.table)
-            .set_key(Some(primary_key(project, key)))
+            .set_key(Some(primary_key(project, name)))
             .consistent_read(true);
         let Some(found) = get.send().await.map_err(unavailable)?.item else { return Ok(None) };
         let id = item::claim(&found)?.0;
         let payment = self.get(&PaymentKey { project: project.clone(), id }).await?;
-        Ok(payment.filter(|payment| payment.details.key.as_deref() == Some(key)))
+        Ok(payment.filter(|payment| name.is_of(payment)))
     }
 
-    pub(super) async fn claim_key(
+    pub(super) async fn claim_name(
         &self,
         payment: &PaymentKey,
-        key: &str,
+        name: &Name,
         at: Timestamp,
     ) -> Result<(), ClaimError> {
-        let Some(held) = self.put_claim(payment, key, at, None).await? else { return Ok(()) };
+        let Some(held) = self.put_claim(payment, name, at, None).await? else { return Ok(()) };
         if at.ms_since(held.at) < CLAIM_LIFE_MS {
             return Err(ClaimError::Taken);
         }
-        if self.find_payment(&payment.project, key).await?.is_some() {
+        if self.find_payment(&payment.project, name).await?.is_some() {
             return Err(ClaimError::Taken);
         }
         // Whoever comes second finds that it is not the claim that was looked at.
-        match self.put_claim(payment, key, at, Some(held)).await? {
+        match self.put_claim(payment, name, at, Some(held)).await? {
             None => Ok(()),
             Some(_) => Err(ClaimError::Taken),
         }
@@ -67,11 +71,11 @@ impl DynamoStore {
     async fn put_claim(
         &self,
         payment: &PaymentKey,
-        key: &str,
+        name: &Name,
         at: Timestamp,
         over: Option<Claim>,
     ) -> Result<Option<Claim>, StoreError> {
-        let mut claim = primary_key(&payment.project, key);
+        let mut claim = primary_key(&payment.project, name);
         claim.insert("payment_id".to_owned(), item::text(payment.id.as_str()));
         claim.insert("claimed_at".to_owned(), item::number(at.ms()));
         let mut put = self
