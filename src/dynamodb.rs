@@ -51,6 +51,11 @@ impl Connection {
     }
 }
 
+/// Whether these are the keys of a Payment's item: others share the table.
+pub(crate) fn is_payment(keys: &Item) -> bool {
+    keys.get("sk") == Some(&item::text(item::SORT_KEY))
+}
+
 /// Reads a Payment off an item that somebody else got from the table.
 pub(crate) fn stored_payment(item: &Item) -> Result<Payment, StoreError> {
     item::to_payment(item, &item::payment_key(item)?)

@@ -9,6 +9,7 @@ mod bus;
 mod record;
 
 pub use bus::EventBus;
+pub use record::{Change, change};
 
 use crate::digest::id_of;
 use crate::observe;
@@ -18,7 +19,8 @@ use crate::ports::{BoxError, Clock};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// What is kept of an invocation's time for saying how far it came.
+/// What is kept of an invocation's time for one more call, and for saying how far
+/// it came.
 const RESERVE_MS: u64 = 8_000;
 
 /// An event as the platform shapes it.
@@ -158,8 +160,9 @@ pub async fn deliver(
     let mut waiting: Vec<Outgoing> = Vec::new();
     for record in batch.records {
         let sequence = record::sequence(record)?;
-        let change = match record::change(record) {
-            Ok(change) => change,
+        let change = match change(record) {
+            Ok(Some(change)) => change,
+            Ok(None) => continue,
             Err(error) => {
                 observe::unreadable_record(&sequence, &error);
                 return Ok(send(bus, waiting).await.unwrap_or_else(|| Delivered::until(sequence)));
@@ -171,12 +174,12 @@ pub async fn deliver(
             // order of a Payment's, no call has two of them.
             let is_alone = waiting.iter().all(|other| other.payment != payment);
             if !is_alone || waiting.len() >= bus::CALL_MAX {
-                if clock.now().plus_ms(RESERVE_MS) > deadline {
-                    let first = waiting.into_iter().next().map(|first| first.sequence);
-                    return Ok(Delivered::until(first.unwrap_or(sequence)));
-                }
                 if let Some(failed) = send(bus, std::mem::take(&mut waiting)).await {
                     return Ok(failed);
+                }
+                // Asked after a call, and not before: each invocation gets somewhere.
+                if clock.now().plus_ms(RESERVE_MS) > deadline {
+                    return Ok(Delivered::until(sequence));
                 }
             }
             waiting.push(Outgoing { sequence: sequence.clone(), payment, event });
@@ -193,14 +196,14 @@ async fn send(bus: &EventBus, outgoing: Vec<Outgoing>) -> Option<Delivered> {
     let events: Vec<_> = outgoing.iter().map(|outgoing| &outgoing.event).collect();
     let failed = bus.put(&events).await;
     for (index, Outgoing { payment, event, .. }) in outgoing.iter().enumerate() {
-        if failed.as_ref().is_none_or(|failed| failed.first != index) {
+        if failed.as_ref().is_none_or(|failed| failed.arrived.get(index) == Some(&true)) {
             observe::published(payment, event.r#type, &event.id);
         }
     }
     let failed = failed?;
     observe::not_published(&failed.error);
-    let first = outgoing.get(failed.first).or(outgoing.first());
-    first.map(|first| Delivered::until(first.sequence.clone()))
+    let first = outgoing.iter().zip(failed.arrived).find(|(_, arrived)| !arrived);
+    first.map(|(first, _)| Delivered::until(first.sequence.clone()))
 }
 
 impl Delivered {

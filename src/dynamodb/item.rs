@@ -21,7 +21,7 @@ pub(super) const CANCELLING: &str = "cancelling";
 pub(super) const FORMAT: u64 = 1;
 
 /// The sort key of a Payment's item.
-const SORT_KEY: &str = "payment";
+pub(super) const SORT_KEY: &str = "payment";
 
 /// The names inside a transaction.
 pub(super) struct Tag;

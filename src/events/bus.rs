@@ -22,9 +22,11 @@ pub struct EventBus {
     name: String,
 }
 
-/// The first event of a call that did not arrive; those behind it may have.
+/// Not all events of a call arrived, as far as we were told.
 pub(super) struct NotSent {
-    pub(super) first: usize,
+    /// Of each event, whether it did.
+    pub(super) arrived: Vec<bool>,
+    /// Why the first did not that did not.
     pub(super) error: BoxError,
 }
 
@@ -37,23 +39,23 @@ impl EventBus {
 
     /// Sends up to [`CALL_MAX`] events. `None` says that all of them arrived.
     pub(super) async fn put(&self, events: &[&Event]) -> Option<NotSent> {
-        let mut put = self.client.put_events();
-        for (index, event) in events.iter().enumerate() {
-            match self.entry(event) {
-                Ok(entry) => put = put.entries(entry),
-                Err(error) => return Some(NotSent { first: index, error }),
-            }
-        }
-        let answer = match put.send().await {
+        let none = |error| Some(NotSent { arrived: vec![false; events.len()], error });
+        let entries = events.iter().map(|event| self.entry(event)).collect::<Result<_, _>>();
+        let entries = match entries {
+            Ok(entries) => entries,
+            Err(error) => return none(error),
+        };
+        let answer = match self.client.put_events().set_entries(Some(entries)).send().await {
             Ok(answer) => answer,
-            Err(error) => return Some(NotSent { first: 0, error: error.into() }),
+            Err(error) => return none(error.into()),
         };
         let results = answer.entries();
-        let first = results.iter().position(|result| result.event_id().is_none());
-        let missing = (results.len() < events.len()).then_some(results.len());
-        let first = first.or(missing)?;
+        let arrived =
+            |index: usize| results.get(index).is_some_and(|result| result.event_id().is_some());
+        let arrived: Vec<_> = (0..events.len()).map(arrived).collect();
+        let first = arrived.iter().position(|arrived| !arrived)?;
         let code = results.get(first).and_then(|result| result.error_code()).unwrap_or("no result");
-        Some(NotSent { first, error: format!("EventBridge refused an event: {code}").into() })
+        Some(NotSent { arrived, error: format!("EventBridge refused an event: {code}").into() })
     }
 
     fn entry(&self, event: &Event) -> Result<PutEventsRequestEntry, BoxError> {

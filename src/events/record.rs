@@ -13,14 +13,32 @@ use serde_json::value::RawValue;
 use std::collections::HashMap;
 
 /// A Payment before and after a write.
-pub(super) struct Change {
-    pub(super) before: Option<Payment>,
-    pub(super) after: Payment,
+#[derive(Debug)]
+pub struct Change {
+    /// As it was; `None` where this write registered it.
+    pub before: Option<Payment>,
+    /// As it is then.
+    pub after: Payment,
 }
 
 #[derive(Deserialize)]
 struct Record<T> {
     dynamodb: T,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Named<T> {
+    event_name: EventName,
+    dynamodb: T,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum EventName {
+    Insert,
+    Modify,
+    Remove,
 }
 
 #[derive(Deserialize)]
@@ -31,9 +49,15 @@ struct Place {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
+struct Keys {
+    keys: HashMap<String, Attribute>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 struct Images {
     old_image: Option<HashMap<String, Attribute>>,
-    new_image: HashMap<String, Attribute>,
+    new_image: Option<HashMap<String, Attribute>>,
 }
 
 /// Where in the stream the record is.
@@ -41,16 +65,31 @@ pub(super) fn sequence(record: &RawValue) -> Result<String, BoxError> {
     Ok(serde_json::from_str::<Record<Place>>(record.get())?.dynamodb.sequence_number)
 }
 
-/// What it says.
-pub(super) fn change(record: &RawValue) -> Result<Change, BoxError> {
+/// What it says of a Payment; `None` where it is about another item, or about a
+/// Payment that is no more.
+pub fn change(record: &RawValue) -> Result<Option<Change>, BoxError> {
+    let Named { event_name, dynamodb } = serde_json::from_str::<Named<Keys>>(record.get())?;
+    if !dynamodb::is_payment(&item(dynamodb.keys)?) {
+        return Ok(None);
+    }
     let images = serde_json::from_str::<Record<Images>>(record.get())?.dynamodb;
-    let before = images.old_image.map(payment).transpose()?;
-    Ok(Change { before, after: payment(images.new_image)? })
+    let before = match (event_name, images.old_image) {
+        (EventName::Remove, _) => return Ok(None),
+        (EventName::Insert, _) => None,
+        (EventName::Modify, Some(image)) => Some(payment(image)?),
+        // Without it, nobody could tell what changed.
+        (EventName::Modify, None) => return Err("the record has no old image".into()),
+    };
+    let after = payment(images.new_image.ok_or("the record has no new image")?)?;
+    Ok(Some(Change { before, after }))
 }
 
 fn payment(image: HashMap<String, Attribute>) -> Result<Payment, BoxError> {
-    let item = image.into_iter().map(|(name, value)| Ok((name, value.read()?)));
-    Ok(dynamodb::stored_payment(&item.collect::<Result<Item, BoxError>>()?)?)
+    Ok(dynamodb::stored_payment(&item(image)?)?)
+}
+
+fn item(image: HashMap<String, Attribute>) -> Result<Item, BoxError> {
+    image.into_iter().map(|(name, value)| Ok((name, value.read()?))).collect()
 }
 
 /// A value in DynamoDB's JSON, as far as a Payment has such values.
@@ -72,10 +111,7 @@ impl Attribute {
             Self::N(number) => AttributeValue::N(number),
             Self::B(bytes) => AttributeValue::B(Blob::new(BASE64.decode(bytes)?)),
             Self::Bool(flag) => AttributeValue::Bool(flag),
-            Self::M(map) => {
-                let read = map.into_iter().map(|(name, value)| Ok((name, value.read()?)));
-                AttributeValue::M(read.collect::<Result<_, BoxError>>()?)
-            }
+            Self::M(map) => AttributeValue::M(item(map)?),
             Self::L(list) => {
                 let read = list.into_iter().map(Self::read);
                 AttributeValue::L(read.collect::<Result<_, BoxError>>()?)

@@ -1,0 +1,125 @@
+//! Documents as Lambda hands them over:
+//! <https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html>. The service's own
+//! writes, in the frame of a real stream.
+
+use crate::runtime::events::read;
+use crate::stream::batch;
+use crate::world::World;
+use serde_json::{Value, json};
+
+const PAYMENT: &str = "d4f7c8b2-5d0e-4d5e-9a0b-1f3f0a3c9e11";
+const CHARGE: &str = "019a4a6c-9d02-7b6e-9c55-41e0c2a7d9f3";
+
+/// The records of a document in tests/events/.
+fn records(name: &str) -> Vec<Value> {
+    let document: Value =
+        serde_json::from_str(&read(&format!("tests/events/{name}.json"))).unwrap();
+    document["Records"].as_array().unwrap().clone()
+}
+
+/// A key is claimed, a Payment registered, a capture reserved and settled. The id
+/// is part of the promise: a later version must not tell the same under another.
+#[tokio::test]
+async fn a_capture_is_told_as_it_always_was() {
+    let world = World::start().await;
+    assert_eq!(world.deliver(&records("capture")).await, None);
+    let told = world.bus.told();
+    assert_eq!(told.len(), 1);
+    let expected = json!({
+        "id": "b09a3c0b-cf3a-8124-ac31-191ef2eea772",
+        "notificationType": "Event",
+        "resourceType": "checkout",
+        "type": "CheckoutPaymentCharged",
+        "createdAt": "2026-11-02T09:22:14.541Z",
+        "data": {
+            "projectKey": "demo",
+            "payment": {"typeId": "payment", "id": PAYMENT},
+            "transactionId": CHARGE,
+            "order": {"typeId": "order", "id": "5a1c7e1a-9a0e-4a57-8f44-0a6c2c0d8f21"},
+        },
+    });
+    assert_eq!(told[0].detail, expected);
+}
+
+/// By an operator, or by a time to live that somebody has set.
+#[tokio::test]
+async fn a_removal_is_not_told() {
+    let world = World::start().await;
+    let removed = records("removed");
+    let mut without_images = removed.clone();
+    without_images[0]["dynamodb"].as_object_mut().unwrap().remove("OldImage");
+    for batch in [removed, without_images] {
+        assert_eq!(world.deliver(&batch).await, None);
+    }
+    assert_eq!(world.bus.calls().len(), 0);
+}
+
+/// What AWS may change, and what it adds.
+#[tokio::test]
+async fn the_frame_of_a_record_may_be_any_that_aws_allows() {
+    let world = World::start().await;
+    let settled = &records("capture")[3..];
+    let text = batch(settled);
+    let with = |pointer: &str, value: Value| {
+        let mut record = settled[0].clone();
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        record.pointer_mut(parent).unwrap()[name] = value;
+        batch(&[record])
+    };
+    let escaped = text.replace("demo#", r"demo\u0023").replace("OldImage", r"Old\u0049mage");
+    for document in [
+        text.clone(),
+        serde_json::to_string_pretty(&serde_json::from_str::<Value>(&text).unwrap()).unwrap(),
+        escaped,
+        with("/eventVersion", json!("2.0")),
+        with("/userIdentity", Value::Null),
+        with("/awsRegion", json!("cn-north-1")),
+        with("/dynamodb/ApproximateCreationDateTime", json!(1_793_611_386.5)),
+        with("/dynamodb/ApproximateCreationDateTimePrecision", json!("MILLISECOND")),
+        with("/dynamodb/SequenceNumber", json!("9".repeat(40))),
+        with("/somethingNew", json!({"a": [{}]})),
+    ] {
+        let said = world.hand_over(crate::world::LEFT_MS, document.clone()).await;
+        assert_eq!(said, Ok(json!({"batchItemFailures": []})), "{document}");
+        let told = world.bus.told();
+        assert_eq!(told.len(), 1, "{document}");
+        assert_eq!(told[0].transaction(), CHARGE);
+    }
+}
+
+/// The emulator's records have the same form, and the documents are not behind
+/// what the service writes now.
+#[tokio::test]
+async fn the_documents_are_what_the_service_writes() {
+    let world = World::start().await;
+    let note = json!({"type": {"typeId": "type", "key": "notification"}, "fields": {}});
+    let fields = json!({
+        "key": "order-1001",
+        "paymentMethodInfo": {"paymentInterface": "x", "method": "card", "name": {"en": "Card"}},
+        "order": {"typeId": "order", "id": "o"},
+        "interfaceInteractions": [note],
+    });
+    world.register(PAYMENT, fields).await;
+    world.act(PAYMENT, crate::support::capture(4_000), 200).await;
+    let shapes = |records: &[Value]| records.iter().map(shape).collect::<Vec<_>>();
+    assert_eq!(shapes(&records("capture")), shapes(&world.stream.records().await));
+}
+
+/// The value without what differs from record to record: texts, numbers, and the
+/// ids of transactions.
+fn shape(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let name = |(place, name): (usize, &String)| match name.len() {
+                36 => place.to_string(),
+                _ => name.clone(),
+            };
+            let fields = fields.iter().enumerate();
+            fields.map(|(place, (key, value))| (name((place, key)), shape(value))).collect()
+        }
+        Value::Array(values) => values.iter().map(shape).collect(),
+        Value::String(_) => json!(""),
+        Value::Number(_) => json!(0),
+        Value::Null | Value::Bool(_) => value.clone(),
+    }
+}

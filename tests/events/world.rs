@@ -1,0 +1,156 @@
+//! Both functions as they are built: the one behind the API, whose writes the
+//! table's stream keeps, and the one behind that stream, which tells a bus.
+
+use crate::bus::{Bus, Told};
+use crate::runtime::events::{act, event, header, with};
+use crate::runtime::function::Function;
+use crate::stream::{Stream, batch};
+use crate::support::Reply;
+use payment_intents::local::{emulator, sandbox::Sandbox};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+pub const BUS: &str = "payment-events";
+
+/// What the function behind the stream has, unless a test says otherwise.
+pub const LEFT_MS: u64 = 30_000;
+
+pub struct World {
+    pub bus: Bus,
+    pub stream: Stream,
+    pub client: aws_sdk_dynamodb::Client,
+    api: Function,
+    events: Function,
+    directory: TempDir,
+}
+
+impl World {
+    pub async fn start() -> Self {
+        let bus = Bus::start().await;
+        let url = bus.url.clone();
+        Self::with(bus, url).await
+    }
+
+    /// With EventBridge at another address than the bus.
+    pub async fn with(bus: Bus, eventbridge: String) -> Self {
+        let dynamodb = emulator::start(None).await.unwrap();
+        let client = dynamodb.clone().client();
+        emulator::ensure_table(&client, "payments").await.unwrap();
+        let stream = Stream::of(&dynamodb, "payments").await;
+        let sandbox = Sandbox::start().await.unwrap().url().to_string();
+        let directory = TempDir::new().unwrap();
+        let connectors = json!({"*": {"url": sandbox}, "dead": {"url": "http://127.0.0.1:1"}});
+        let api = [
+            ("PAYMENTS_TABLE", "payments".to_owned()),
+            ("CONNECTORS", connectors.to_string()),
+            ("AUTH", "gateway".to_owned()),
+            ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.endpoint_url.unwrap()),
+        ];
+        let events =
+            [("EVENT_BUS_NAME", BUS.to_owned()), ("AWS_ENDPOINT_URL_EVENTBRIDGE", eventbridge)];
+        let log = |name: &str| directory.path().join(name);
+        let binary = env!("CARGO_BIN_EXE_payment-intents");
+        let api = Function::start(binary, &api, log("api.log")).await;
+        let binary = env!("CARGO_BIN_EXE_events");
+        let events = Function::start(binary, &events, log("events.log")).await;
+        Self { bus, stream, client, api, events, directory }
+    }
+
+    /// Registers a Payment of which 100.00 EUR are authorized, with these fields
+    /// besides.
+    pub async fn register(&self, id: &str, fields: Value) {
+        let amount = json!({"centAmount": 10_000, "currencyCode": "EUR"});
+        let authorization = json!({"type": "Authorization", "state": "Success", "amount": amount});
+        let mut draft = json!({"id": id, "amountPlanned": amount, "transactions": [authorization]});
+        draft.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        self.register_text(draft.to_string()).await;
+    }
+
+    pub async fn register_text(&self, draft: String) {
+        let reply = self.ask(&with(event("create-payment"), "/body", draft)).await;
+        assert_eq!(reply.status, 201, "{reply:?}");
+    }
+
+    /// An action, and the transaction that it became.
+    pub async fn act(&self, payment: &str, action: Value, status: u16) -> String {
+        let reply = self.ask(&act(payment, action)).await;
+        assert_eq!(reply.status, status, "{reply:?}");
+        reply.header("x-transaction-id").unwrap_or_default().to_owned()
+    }
+
+    /// An action that may be asked again.
+    pub async fn act_with_key(&self, payment: &str, action: Value, key: &str) -> Reply {
+        self.ask(&header(act(payment, action), "idempotency-key", key)).await
+    }
+
+    /// Update actions of the platform, over whatever version is there: facts.
+    pub async fn report(&self, payment: &str, actions: Value) -> Value {
+        let version = self.payment(payment).await["version"].clone();
+        let path = format!("/demo/payments/{payment}");
+        let asked = with(event("create-payment"), "/rawPath", path);
+        let body = json!({"version": version, "actions": actions}).to_string();
+        let reply = self.ask(&with(asked, "/body", body)).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.body
+    }
+
+    pub async fn payment(&self, id: &str) -> Value {
+        let path = format!("/demo/payments/{id}");
+        self.ask(&with(event("get-payment"), "/rawPath", path)).await.body
+    }
+
+    async fn ask(&self, event: &Value) -> Reply {
+        self.api.request(LEFT_MS, event).await.expect("the function lives")
+    }
+
+    /// Hands these records over: the sequence number from which on they are to
+    /// come again, if they are.
+    pub async fn deliver(&self, records: &[Value]) -> Option<String> {
+        self.deliver_within(LEFT_MS, records).await
+    }
+
+    pub async fn deliver_within(&self, left_ms: u64, records: &[Value]) -> Option<String> {
+        let said = self.hand_over(left_ms, batch(records)).await.unwrap();
+        let failures = said["batchItemFailures"].as_array().unwrap();
+        assert!(failures.len() <= 1, "{said}");
+        failures.first().map(|failure| failure["itemIdentifier"].as_str().unwrap().to_owned())
+    }
+
+    /// Hands anything over. An `Err` is an error of the function.
+    pub async fn hand_over(&self, left_ms: u64, event: String) -> Result<Value, String> {
+        let posted = self.events.invoke(left_ms, event).await.expect("it is ready in time");
+        posted
+            .map(|said| serde_json::from_slice(&said).unwrap())
+            .map_err(|report| String::from_utf8(report.to_vec()).unwrap())
+    }
+
+    /// What is told of all that happened since the stream was last read.
+    pub async fn told(&self) -> Vec<Told> {
+        assert_eq!(self.deliver(&self.stream.records().await).await, None);
+        self.bus.told()
+    }
+
+    /// The types of what is told.
+    pub async fn types(&self) -> Vec<String> {
+        self.told().await.into_iter().map(|told| told.detail_type).collect()
+    }
+
+    /// What the function behind the stream logged with this message.
+    pub fn logged(&self, message: &str) -> Vec<Value> {
+        let log = std::fs::read_to_string(self.directory.path().join("events.log")).unwrap();
+        let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.filter(|line| line["message"] == message).collect()
+    }
+}
+
+/// This transaction is that far.
+pub fn state(transaction: &str, state: &str) -> Value {
+    json!({"action": "changeTransactionState", "transactionId": transaction, "state": state})
+}
+
+/// Somebody else did this.
+pub fn fact(r#type: &str, state: &str, cent_amount: u64) -> Value {
+    let amount = json!({"centAmount": cent_amount, "currencyCode": "EUR"});
+    let transaction = json!({"type": r#type, "state": state, "amount": amount});
+    json!({"action": "addTransaction", "transaction": transaction})
+}
