@@ -164,6 +164,10 @@ impl<'a> Environment<'a> {
                 self.problem(plain, format_args!("and {arn} are both set"));
                 String::new()
             }
+            Some(Ok(secret)) if secret.reveal().is_empty() => {
+                self.problem(arn, "names a secret that is empty");
+                String::new()
+            }
             Some(Ok(secret)) => secret.reveal().to_owned(),
             Some(Err(Unread::NotYet(_))) => String::new(),
             Some(Err(Unread::Failed(error))) => {

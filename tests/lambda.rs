@@ -29,6 +29,8 @@ async fn each_event_is_answered_as_its_name_says() {
         ("capture", 200, "", Some("capturePayment 4000 EUR")),
         ("capture-rest-v1", 200, "", Some("capturePayment 2000 EUR")),
         ("capture-stage", 200, "", Some("capturePayment 1000 EUR")),
+        ("capture-lambda-authorizer", 200, "", Some("capturePayment 500 EUR")),
+        ("capture-rest-user-pool", 200, "", Some("capturePayment 500 EUR")),
         ("refund", 200, "", Some("refundPayment 1000 EUR")),
         ("reverse", 200, "", Some("reversePayment 9000 EUR")),
         ("cancel", 200, "", Some("cancelPayment 5000 JPY")),

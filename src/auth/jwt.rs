@@ -14,8 +14,9 @@ use serde_json::Number;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 /// Whoever makes up key ids must not make us ask for keys all the time.
 const REFRESH_INTERVAL_MS: u64 = 60_000;
@@ -120,13 +121,20 @@ impl Jwt {
     /// Fetches the keys, unless that was tried just now. Those that are there are
     /// kept where it fails.
     async fn refresh(&self, now: Timestamp, time: Duration) -> Arc<Keys> {
-        let _alone = self.refreshing.lock().await;
+        let (began, time) = (Instant::now(), time.min(FETCH_TIME));
+        let before = self.known();
+        let alone = timeout(time, self.refreshing.lock()).await;
         let known = self.known();
+        let Ok(_alone) = alone else {
+            let failure: BoxError = "the keys are being fetched for too long".into();
+            return Arc::new(Keys { failure: Some(Arc::new(failure)), ..Keys::clone(&known) });
+        };
         let is_tried = known.tried_at.is_some_and(|at| now.ms_since(at) < REFRESH_INTERVAL_MS);
-        if is_tried && known.fetched_at.is_some() {
+        // Whoever waited for another one's try takes what came of it.
+        if !Arc::ptr_eq(&before, &known) || is_tried && known.fetched_at.is_some() {
             return known;
         }
-        let keys = match self.fetch(now, time.min(FETCH_TIME)).await {
+        let keys = match self.fetch(now, time.saturating_sub(began.elapsed())).await {
             Ok(by_id) => Keys {
                 by_id: Arc::new(by_id),
                 fetched_at: Some(now),

@@ -132,8 +132,8 @@ fn default_timeout_ms() -> u64 {
 const RESEND_WINDOW_MS: u64 = 72_000_000;
 
 fn connector(settings: &RawValue) -> Result<ConnectorSettings, String> {
-    let entry: ConnectorEntry =
-        serde_json::from_str(settings.get()).map_err(|error| format!("cannot be read: {error}"))?;
+    let entry: ConnectorEntry = serde_json::from_str(settings.get())
+        .map_err(|error| format!("cannot be read: {}", without_values(&error)))?;
     let url = connector_url(&entry.url).map_err(|error| format!("has a url that {error}"))?;
     if !(100..=300_000).contains(&entry.timeout_ms) {
         return Err("has a timeoutMs that is not from 100 to 300000".to_owned());
@@ -164,6 +164,20 @@ fn connector(settings: &RawValue) -> Result<ConnectorSettings, String> {
         policy,
         platform,
     })
+}
+
+/// What the reader says, but for a value that is not what it should be: it may be a
+/// secret in the wrong place. Names of fields are told.
+fn without_values(error: &serde_json::Error) -> String {
+    let said = error.to_string();
+    if ["missing field", "unknown field", "duplicate field"].iter().any(|of| said.starts_with(of)) {
+        return said;
+    }
+    let what = said.split([':', '`']).next().unwrap_or_default().trim_end();
+    match said.rsplit_once(", expected") {
+        Some((_, expected)) => format!("{what}, expected{expected}"),
+        None => what.to_owned(),
+    }
 }
 
 impl ConnectorEntry {

@@ -8,7 +8,7 @@ use crate::transport::{NotAnswered, Transport, form};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
 /// A token is not used in the last part of its life: it must outlive the call.
@@ -41,13 +41,14 @@ impl Tokens {
         now: Timestamp,
         time: Duration,
     ) -> Result<Secret, BoxError> {
-        let place = self.place(credentials);
+        let (began, place) = (Instant::now(), self.place(credentials));
         // Held while a token is fetched: whoever else wants it waits for it.
         let mut kept = tokio::time::timeout(time, place.lock()).await?;
         if let Some(token) = kept.as_ref().filter(|token| now < token.renew_at) {
             return Ok(token.bearer.clone());
         }
-        let token = fetch(transport, credentials, now, time).await?;
+        let left = time.saturating_sub(began.elapsed());
+        let token = fetch(transport, credentials, now, left).await?;
         Ok(kept.insert(token).bearer.clone())
     }
 

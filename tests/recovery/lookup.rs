@@ -349,7 +349,7 @@ async fn a_token_is_fetched_with_client_credentials_and_kept_until_shortly_befor
         let basic = "Basic c2hvcCUzQTElMjAlQzMlQkM6cyUyRmUlMkJjJTNEcmV0";
         assert_eq!(asked.header("authorization"), basic);
         assert_eq!(asked.header("content-type"), "application/x-www-form-urlencoded");
-        assert_eq!(asked.body, "grant_type=client_credentials&scope=view%5Fpayments%3Ademo");
+        assert_eq!(asked.body, "grant_type=client_credentials&scope=view_payments%3Ademo");
     }
 }
 

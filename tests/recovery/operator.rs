@@ -180,8 +180,18 @@ async fn a_call_is_measured_and_logged_with_its_causes_and_without_secrets() {
         ("unknown", "Unknown", "connection"),
         ("neverExecuted", "NeverExecuted", "refused"),
     ];
-    let measured: Vec<_> = lines.iter().filter(|line| metrics(line).is_some()).collect();
-    assert_eq!((calls.len(), measured.len()), (4, 4));
+    let with =
+        |name: &str| lines.iter().filter(|line| line.get(name).is_some()).collect::<Vec<_>>();
+    let (measured, acted) = (with("ConnectorCalls"), with("Actions"));
+    assert_eq!((calls.len(), measured.len(), acted.len()), (4, 4, 4));
+    assert_eq!(with("ColdStarts").len(), 1);
+    lines.iter().for_each(assert_complete);
+    for (line, outcome) in acted.into_iter().zip(["approved", "unknown", "unknown", "failed"]) {
+        assert_eq!((&line["Actions"], &line["Outcome"]), (&json!(1), &json!(outcome)));
+        assert_eq!(line["Conflicts"], 0);
+        let time = |name: &str| line[name].as_u64().unwrap();
+        assert!(time("ReserveTime") + time("SettleTime") <= time("ActionTime"), "{line}");
+    }
     for (n, (dimension, outcome, cause)) in outcomes.into_iter().enumerate() {
         let (call, line) = (calls[n], measured[n]);
         assert_eq!((&line["ConnectorCalls"], &line["Outcome"]), (&json!(1), &json!(dimension)));
@@ -196,6 +206,19 @@ async fn a_call_is_measured_and_logged_with_its_causes_and_without_secrets() {
     }
     assert_eq!(said(&lines, "a transaction changed its state").len(), 4);
     assert_discreet(&lines);
+}
+
+/// A line of metrics holds every metric and dimension that it announces.
+fn assert_complete(line: &Value) {
+    let directives = line["_aws"]["CloudWatchMetrics"].as_array();
+    for directive in directives.into_iter().flatten() {
+        assert_eq!(directive["Namespace"], "PaymentIntents");
+        let metrics = directive["Metrics"].as_array().unwrap().iter();
+        let named = metrics.map(|metric| metric["Name"].as_str().unwrap());
+        let dimensions = directive["Dimensions"][0].as_array().unwrap().iter();
+        let named = named.chain(dimensions.map(|dimension| dimension.as_str().unwrap()));
+        named.for_each(|name| assert!(line.get(name).is_some(), "{name} of {line}"));
+    }
 }
 
 /// Each row is two requests: what the second one changes, and what the two do.

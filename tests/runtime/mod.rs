@@ -140,7 +140,12 @@ impl Lambda {
 
 /// What becomes of the process when an operator says only this.
 pub async fn ended(variables: &[(&str, &str)]) -> Output {
-    let mut command = command(env!("CARGO_BIN_EXE_payment-intents"), "127.0.0.1:9");
+    ended_as(env!("CARGO_BIN_EXE_payment-intents"), variables).await
+}
+
+/// As [`ended`], for any of the Lambdas.
+pub async fn ended_as(binary: &str, variables: &[(&str, &str)]) -> Output {
+    let mut command = command(binary, "127.0.0.1:9");
     let output = command.envs(variables.iter().copied()).output();
     timeout(PATIENCE, output).await.expect("it ends").unwrap()
 }

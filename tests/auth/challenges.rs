@@ -1,0 +1,124 @@
+//! What callers are told who are not let in.
+
+use crate::issuer::{ALL, Issuer, claims};
+use crate::runtime::events::{act, authorized_as, header, with};
+use crate::service::TokenService;
+use crate::stage::Stage;
+use crate::support::{AUTHORIZED, Reply, capture};
+use serde_json::{Value, json};
+
+/// The whole answer, for a client of this API and for one of OAuth 2.0.
+fn assert_refused(reply: &Reply, code: &str, challenge: &str, what: &str) {
+    let message = match code {
+        "access_denied" => {
+            "An access token is required: get one from the token service and send it as \
+             `Authorization: Bearer`."
+        }
+        _ => "The access token is invalid or has expired: get a new one from the token service.",
+    };
+    let expected = json!({
+        "statusCode": 401, "message": message, "errors": [{"code": code, "message": message}],
+        "error": code, "error_description": message,
+    });
+    assert_eq!((reply.status, &reply.body), (401, &expected), "{what}");
+    assert_eq!(reply.header("www-authenticate"), Some(challenge), "{what}");
+}
+
+/// Without a token, and nobody in front who saw one.
+fn without_token() -> Value {
+    let mut event = authorized_as(act(AUTHORIZED, capture(1)), json!(null));
+    event["headers"].as_object_mut().unwrap().remove("authorization");
+    event
+}
+
+#[tokio::test]
+async fn who_shows_no_token_is_told_to_get_one_and_of_no_error() {
+    let (issuer, service) = (Issuer::start().await, TokenService::start().await);
+    let gateway = vec![("AUTH", "gateway".to_owned())];
+    for variables in [gateway, issuer.variables(), service.variables()] {
+        let stage = Stage::start(variables).await;
+        let shown = |value: &str| header(without_token(), "authorization", value);
+        for event in [
+            without_token(),
+            shown(""),
+            shown("Bearer"),
+            shown("Basic YTpi"),
+            shown("Token abcdefgh"),
+            shown("Bearerabcdefgh"),
+            shown("abcdefgh"),
+        ] {
+            let reply = stage.invoke(&event).await;
+            let challenge = "Bearer realm=\"payment-intents\"";
+            assert_refused(&reply, "access_denied", challenge, &event.to_string());
+        }
+        assert_eq!(stage.dynamodb.calls(), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn who_shows_a_token_that_is_none_is_told_of_that() {
+    let (issuer, service) = (Issuer::start().await, TokenService::start().await);
+    for variables in [issuer.variables(), service.variables()] {
+        let stage = Stage::start(variables).await;
+        for value in ["Bearer ", "Bearer abcdefgh", "bearer abcdefgh", "Bearer a b", "Bearer \"a\""]
+        {
+            let reply = stage.invoke(&header(without_token(), "authorization", value)).await;
+            let challenge = "Bearer realm=\"payment-intents\", error=\"invalid_token\"";
+            assert_refused(&reply, "invalid_token", challenge, value);
+        }
+        assert_eq!(stage.dynamodb.calls(), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn the_scheme_is_read_in_any_case_and_with_any_blanks() {
+    let issuer = Issuer::start().await;
+    let stage = Stage::start(issuer.variables()).await;
+    for scheme in ["Bearer ", "bearer ", "BEARER ", "Bearer   "] {
+        let value = format!("{scheme}{} ", issuer.ec.token(&claims(ALL)));
+        let reply = stage.invoke(&header(without_token(), "authorization", value)).await;
+        assert_eq!(reply.status, 200, "{scheme:?}: {reply:?}");
+    }
+}
+
+/// Whoever verifies tokens itself believes nobody who says that it was done.
+#[tokio::test]
+async fn claims_of_an_authorizer_count_only_where_one_is_in_front() {
+    let (issuer, service) = (Issuer::start().await, TokenService::start().await);
+    let poor = [issuer.ec.token(&claims("view_orders:demo")), service.grant("view_orders:demo")];
+    for (variables, poor) in [issuer.variables(), service.variables()].into_iter().zip(poor) {
+        let stage = Stage::start(variables).await;
+        for authorizer in [
+            json!({"jwt": {"claims": {"scope": ALL}}}),
+            json!({"lambda": {"scope": ALL}}),
+            json!({"claims": {"scope": ALL}}),
+            json!({"scope": ALL}),
+        ] {
+            let event = authorized_as(without_token(), authorizer);
+            assert_eq!(stage.outcome(&event).await, (401, "access_denied".to_owned(), 0));
+            let event = header(event, "authorization", format!("Bearer {poor}"));
+            assert_eq!(stage.outcome(&event).await, (403, "insufficient_scope".to_owned(), 0));
+        }
+        assert_eq!(stage.effects(), 0);
+    }
+}
+
+/// What is wrong with a request is nobody's business who may not make it, but a
+/// path that does not exist is no secret.
+#[tokio::test]
+async fn nobody_is_told_more_than_that_before_showing_a_token() {
+    let stage = Stage::start(Issuer::start().await.variables()).await;
+    for (pointer, value, expected) in [
+        ("/body", "{", 401),
+        ("/body", "", 401),
+        ("/headers/idempotency-key", "a,b", 401),
+        ("/headers/content-type", "text/plain", 401),
+        ("/rawPath", "/demo/payment-intents/nobodys", 401),
+        ("/rawPath", "/acme/payment-intents/nobodys", 401),
+        ("/rawPath", "/demo/nothing", 404),
+        ("/requestContext/http/method", "DELETE", 405),
+    ] {
+        let (status, _, calls) = stage.outcome(&with(without_token(), pointer, value)).await;
+        assert_eq!((status, calls), (expected, 0), "{pointer} {value:?}");
+    }
+}

@@ -1,0 +1,274 @@
+//! What connectors are shown: a token of our own, which has to be got first, or
+//! the caller's.
+
+use crate::identity::record::{remember, secret};
+use crate::identity::{Identity, Reply, Role};
+use crate::issuer::{ALL, Issuer, claims};
+use crate::runtime::events::{act, header};
+use crate::service::basic;
+use crate::stage::{Stage, connectors};
+use crate::support::{AUTHORIZED, capture};
+use payment_intents::clock::SystemClock;
+use payment_intents::connector::{
+    Authorization, ClientCredentials, ConnectorSettings, Connectors, HttpConnector,
+};
+use payment_intents::money::{Currency, Money};
+use payment_intents::payment::{
+    Action, PaymentId, PaymentKey, ProjectKey, Timestamp, TransactionId,
+};
+use payment_intents::ports::{Call, Clock, Connector, ConnectorError, Policy, Secret, Served};
+use payment_intents::transport::Transport;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
+
+/// How long a connector has, its token included.
+const TIMEOUT_MS: u64 = 1_000;
+
+/// What the token endpoint says; RFC 6749, 5.1.
+fn granted(token: &str, life_s: impl Into<Value>) -> Reply {
+    let granted =
+        json!({"access_token": token, "token_type": "Bearer", "expires_in": life_s.into()});
+    Reply::Says(200, granted.to_string())
+}
+
+/// The tokens that the connector was shown, in order.
+fn shown(identity: &Identity) -> Vec<String> {
+    let asked = identity.asked(Role::Connector);
+    asked.iter().map(|asked| asked.header("authorization").to_owned()).collect()
+}
+
+fn fetches(identity: &Identity) -> usize {
+    identity.asked(Role::Tokens).len()
+}
+
+/// A function behind a gateway that gets its own token for its connector.
+async fn with_client_credentials(identity: &Identity) -> Stage {
+    let authorization = json!({
+        "type": "clientCredentials", "tokenUrl": identity.url("/token"),
+        "clientId": "us", "clientSecret": secret("client-secret"),
+    });
+    let settings =
+        json!({"url": identity.url(""), "timeoutMs": TIMEOUT_MS, "authorization": authorization});
+    let connectors = json!({ "*": settings }).to_string();
+    Stage::start(vec![("AUTH", "gateway".to_owned()), ("CONNECTORS", connectors)]).await
+}
+
+/// All of it, by a caller with a token of its own.
+fn capture_all() -> Value {
+    let event = act(AUTHORIZED, capture(10_000));
+    header(event, "authorization", format!("Bearer {}", secret("caller")))
+}
+
+#[tokio::test]
+async fn a_token_of_our_own_is_got_once_and_shown_with_each_call() {
+    let identity = Identity::start().await;
+    let stage = with_client_credentials(&identity).await;
+    let token = secret("ours");
+    identity.next(Role::Tokens, granted(&token, 3_600));
+    for _ in 0..5 {
+        assert_eq!(stage.invoke(&act(AUTHORIZED, capture(1))).await.status, 200);
+    }
+    assert_eq!(shown(&identity), vec![format!("Bearer {token}"); 5]);
+    assert_eq!(fetches(&identity), 1);
+    assert_eq!(basic(identity.asked(Role::Tokens)[0].header("authorization")).0, "us");
+}
+
+#[tokio::test]
+async fn a_token_that_the_connector_refuses_is_dropped_and_the_hold_is_given_back() {
+    let identity = Identity::start().await;
+    let stage = with_client_credentials(&identity).await;
+    let (refused, new) = (secret("refused"), secret("new"));
+    identity.next(Role::Tokens, granted(&refused, 3_600));
+    identity.next(Role::Tokens, granted(&new, 3_600));
+    identity.next(Role::Connector, Reply::Says(401, "{}".to_owned()));
+    let reply = stage.invoke(&capture_all()).await;
+    assert_eq!(reply.outcome(), (502, "ConnectorFailed"), "{reply:?}");
+    assert_eq!(stage.transactions().await, ["Authorization Success 10000"]);
+    assert_eq!(fetches(&identity), 1);
+    // The same money again: it was given back.
+    assert_eq!(stage.invoke(&capture_all()).await.status, 200);
+    assert_eq!(shown(&identity), [format!("Bearer {refused}"), format!("Bearer {new}")]);
+    assert_eq!(fetches(&identity), 2);
+}
+
+#[tokio::test]
+async fn where_no_token_can_be_got_nothing_is_sent_and_the_hold_is_given_back() {
+    let identity = Identity::start().await;
+    let stage = with_client_credentials(&identity).await;
+    let token = secret("ours");
+    let good = json!({"access_token": token, "expires_in": 3_600}).to_string();
+    let says = |body: &str| Reply::Says(200, body.to_owned());
+    let replies = [
+        Reply::Silence,
+        Reply::Drop,
+        Reply::Redirect(identity.url("/elsewhere")),
+        Reply::Says(400, json!({"error": "invalid_client"}).to_string()),
+        Reply::Says(401, good.clone()),
+        Reply::Says(500, good.clone()),
+        says(""),
+        says("<html>"),
+        says("{}"),
+        says(r#"{"access_token":7}"#),
+        says(&good[..good.len() - 1]),
+        says(&format!("{good}{}", " ".repeat(64 * 1024))),
+        // No header can carry it.
+        granted(&(remember("the-token-with-a-") + "\u{7}"), 0),
+    ];
+    let count = replies.len();
+    for reply in replies {
+        identity.next(Role::Tokens, reply.clone());
+        let began = Instant::now();
+        let answer = stage.invoke(&capture_all()).await;
+        assert_eq!(answer.outcome(), (502, "ConnectorFailed"), "{reply:?}: {answer:?}");
+        assert!(began.elapsed() < Duration::from_secs(3), "{reply:?}: {:?}", began.elapsed());
+        assert_eq!(stage.transactions().await, ["Authorization Success 10000"], "{reply:?}");
+    }
+    assert!(shown(&identity).is_empty() && identity.asked(Role::Elsewhere).is_empty());
+    identity.next(Role::Tokens, granted(&token, 3_600));
+    assert_eq!(stage.invoke(&capture_all()).await.status, 200);
+    assert_eq!((fetches(&identity), shown(&identity).len()), (count + 1, 1));
+}
+
+#[tokio::test]
+async fn the_callers_own_token_goes_on_where_the_operator_says_so_and_nowhere_else() {
+    let issuer = Issuer::start().await;
+    for authorization in ["forward", "none"] {
+        let url = issuer.identity.url("");
+        let connectors = connectors(&url, json!({"type": authorization}));
+        let variables = [issuer.variables(), vec![("CONNECTORS", connectors)]].concat();
+        let stage = Stage::start(variables).await;
+        let token = issuer.ec.token(&claims(ALL));
+        assert_eq!(stage.capture(&token).await.status, 200);
+        let expected =
+            if authorization == "forward" { format!("Bearer {token}") } else { "".into() };
+        assert_eq!(shown(&issuer.identity).last().unwrap(), &expected);
+    }
+}
+
+/// Stands still until it is set.
+#[derive(Clone, Debug)]
+struct StillClock(Arc<AtomicU64>);
+
+impl Clock for StillClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_ms(self.0.load(Ordering::SeqCst))
+    }
+
+    async fn sleep_ms(&self, ms: u64) {
+        sleep(Duration::from_millis(ms)).await;
+    }
+}
+
+fn connector<K: Clock>(identity: &Identity, clock: K) -> HttpConnector<K> {
+    let credentials = ClientCredentials {
+        token_url: identity.url("/token").parse().unwrap(),
+        client_id: "us".to_owned(),
+        client_secret: Secret::new("secret".to_owned()),
+        scope: None,
+    };
+    let settings = ConnectorSettings {
+        url: identity.url("").parse().unwrap(),
+        timeout_ms: TIMEOUT_MS,
+        authorization: Authorization::ClientCredentials(credentials),
+        projects: None,
+        policy: Policy::default(),
+        platform: None,
+    };
+    let connectors = Connectors::from([("*".to_owned(), settings)]);
+    HttpConnector::new(connectors, Transport::new().unwrap(), clock)
+}
+
+fn call() -> Call {
+    let amount = Money::new(1, Currency::parse("EUR").unwrap()).unwrap();
+    let key = PaymentKey {
+        project: ProjectKey::parse("demo").unwrap(),
+        id: PaymentId::parse("p").unwrap(),
+    };
+    Call {
+        served: Served { key, payment_interface: None },
+        transaction: TransactionId::parse("t").unwrap(),
+        attempt: 1,
+        action: Action::Capture { amount },
+        amount,
+        fraction_digits: 2,
+        merchant_reference: None,
+        correlation_id: "c".to_owned(),
+        bearer: None,
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_a_minute_before_it_ends_or_after_half_a_short_life() {
+    for (life_s, used_ms) in [
+        (json!(3_600), 3_540_000),
+        (json!(121), 61_000),
+        (json!(120), 60_000),
+        (json!(60), 30_000),
+        (json!(1), 500),
+        (json!(0), 0_u64),
+        // Who does not say is taken for five minutes.
+        (Value::Null, 240_000),
+    ] {
+        let identity = Identity::start().await;
+        let clock = StillClock(Arc::new(1_795_338_000_000.into()));
+        let (connector, start) = (connector(&identity, clock.clone()), clock.now());
+        identity.next(Role::Tokens, granted("first", life_s.clone()));
+        identity.usually(Role::Tokens, granted("second", 3_600));
+        for ms in [0, used_ms.saturating_sub(1), used_ms] {
+            clock.0.store(start.plus_ms(ms).ms(), Ordering::SeqCst);
+            connector.call(&call(), clock.now().plus_ms(5_000)).await.unwrap();
+        }
+        let middle = if used_ms == 0 { "Bearer second" } else { "Bearer first" };
+        assert_eq!(shown(&identity), ["Bearer first", middle, "Bearer second"], "{life_s}");
+    }
+}
+
+#[tokio::test]
+async fn calls_at_once_get_one_token_and_one_after_the_refusal() {
+    let identity = Identity::start().await;
+    let connector = connector(&identity, SystemClock);
+    let deadline = SystemClock.now().plus_ms(20_000);
+    for number in 1..=2 {
+        let body = json!({"access_token": format!("token-{number}"), "expires_in": 3_600});
+        identity.next(Role::Tokens, Reply::Late(100, 200, body.to_string()));
+    }
+    let at_once = async || {
+        let (one, other) = (call(), call());
+        tokio::join!(connector.call(&one, deadline), connector.call(&other, deadline))
+    };
+    let (one, other) = at_once().await;
+    assert!(one.is_ok() && other.is_ok());
+    assert_eq!(shown(&identity), ["Bearer token-1"; 2]);
+    for _ in 0..2 {
+        identity.next(Role::Connector, Reply::Says(401, "{}".to_owned()));
+    }
+    let (one, other) = at_once().await;
+    for refused in [one, other] {
+        assert!(matches!(refused, Err(ConnectorError::NeverExecuted(_))), "{refused:?}");
+    }
+    let (one, other) = at_once().await;
+    assert!(one.is_ok() && other.is_ok());
+    assert_eq!(shown(&identity)[4..], ["Bearer token-2"; 2]);
+    assert_eq!((fetches(&identity), identity.most_at_once(Role::Tokens)), (2, 1));
+}
+
+/// Whoever waits for another one's token has its own deadline all the same.
+#[tokio::test]
+async fn a_token_service_that_hangs_costs_no_call_more_than_its_own_time() {
+    let identity = Identity::start().await;
+    identity.usually(Role::Tokens, Reply::Silence);
+    let connector = connector(&identity, SystemClock);
+    let after = async |ms: u64| {
+        sleep(Duration::from_millis(ms)).await;
+        let began = Instant::now();
+        let called = connector.call(&call(), SystemClock.now().plus_ms(20_000)).await;
+        assert!(matches!(called, Err(ConnectorError::NeverExecuted(_))), "{called:?}");
+        let took_ms = began.elapsed().as_millis();
+        assert!((900..1_600).contains(&took_ms), "{took_ms} ms");
+    };
+    tokio::join!(after(0), after(100), after(200));
+    assert!(shown(&identity).is_empty());
+}

@@ -1,0 +1,108 @@
+//! Nothing that is secret is ever printed, by anything, in anything that this
+//! suite does.
+
+use crate::identity::record::{KEEP, SECRETS, remember, secret};
+use crate::issuer::{ALL, Issuer, claims};
+use crate::runtime::events::{act, header};
+use crate::stage::{Stage, bearing};
+use crate::support::{AUTHORIZED, capture, told};
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// What is no secret, so that the search can be seen to find something.
+const CORRELATION_ID: &str = "nothing-to-hide-1001";
+
+#[tokio::test]
+async fn a_request_is_worked_on_and_breaks_without_a_word_of_what_it_carried() {
+    let issuer = Issuer::start().await;
+    let stage = Stage::start(issuer.variables()).await;
+    for (fault, expected) in [("none", 200), ("panic", 500)] {
+        let event = act(AUTHORIZED, told(capture(1), &secret("reference")));
+        let event = header(event, "idempotency-key", secret("key"));
+        let event = header(event, "cookie", secret("cookie"));
+        let event = header(event, "x-correlation-id", CORRELATION_ID);
+        let event = header(event, "x-fault", fault);
+        let reply = stage.invoke(&bearing(&issuer.ec.token(&claims(ALL)), event)).await;
+        assert_eq!(reply.status, expected, "{fault}: {reply:?}");
+    }
+    // Nor of what could not be read at all.
+    let lost = remember("this-is-no-event-of-a-gateway");
+    let posted = stage.function.invoke(20_000, format!("{{\"{lost}\":")).await;
+    assert!(posted.is_some(), "the process lives on");
+}
+
+/// All of this suite once more, while everything that its processes print is kept.
+#[test]
+fn nothing_secret_is_printed_by_any_process_of_this_suite() {
+    let directory = tempfile::tempdir().unwrap();
+    let suite = Command::new(std::env::current_exe().unwrap())
+        .args(["--test-threads", "8", "--nocapture", "--skip", "nothing_secret_is_printed"])
+        // No other process takes part in these.
+        .args(["--skip", "kept::", "--skip", "mutations::", "--skip", "rotation::"])
+        .env(KEEP, directory.path())
+        .envs([("RUST_LOG", "trace"), ("RUST_BACKTRACE", "1")])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&suite.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&suite.stderr);
+    assert!(suite.status.success(), "{said}\n{errors}");
+
+    let secrets = std::fs::read_to_string(directory.path().join(SECRETS)).unwrap();
+    let secrets = secrets.lines().collect::<BTreeSet<_>>();
+    let mut outputs = outputs(directory.path());
+    outputs.insert("the suite".to_owned(), said + &errors);
+    // It was all there: else nothing could have been found.
+    assert!(secrets.len() > 400, "{} secrets", secrets.len());
+    assert!(outputs.len() > 100, "{} processes", outputs.len());
+    let all = outputs.values().map(String::as_str).collect::<String>();
+    for (line, least) in [
+        ("\"message\":\"a caller was turned away\"", 400),
+        ("\"message\":\"a request failed\"", 50),
+        ("\"message\":\"a call to the connector ended\"", 100),
+        ("\"message\":\"a transaction changed its state\"", 100),
+        ("\"message\":\"the issuer's keys cannot be fetched\"", 5),
+        ("\"message\":\"a panic\"", 1),
+        ("\"message\":\"recovery looked at what is open\"", 3),
+        ("invalid configuration: ", 30),
+        ("listening on http://127.0.0.1:", 4),
+        ("authorization is off", 3),
+        (CORRELATION_ID, 1),
+    ] {
+        let found = all.matches(line).count();
+        assert!(found >= least, "{found} times {line}");
+    }
+    assert_eq!(found(&[CORRELATION_ID].into(), &all), [CORRELATION_ID]);
+
+    for (file, output) in &outputs {
+        let found = found(&secrets, output);
+        assert!(found.is_empty(), "{file} has {found:?}");
+    }
+}
+
+/// What each process printed, by the file that it is in.
+fn outputs(directory: &Path) -> HashMap<String, String> {
+    let files = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let outputs = files.filter(|path| path.extension().is_some_and(|is| is == "output"));
+    let read = |path: &Path| String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned();
+    outputs.map(|path| (path.display().to_string(), read(&path))).collect()
+}
+
+/// Which of the secrets, none of which is shorter, the text contains. In one pass:
+/// there are many of both.
+fn found<'a>(secrets: &BTreeSet<&'a str>, text: &str) -> Vec<&'a str> {
+    const BEGINNING: usize = 8;
+    let mut by_beginning = HashMap::<&[u8], Vec<&str>>::new();
+    for secret in secrets {
+        by_beginning.entry(&secret.as_bytes()[..BEGINNING]).or_default().push(secret);
+    }
+    let mut found = BTreeSet::new();
+    for (at, window) in text.as_bytes().windows(BEGINNING).enumerate() {
+        let candidates = by_beginning.get(window).into_iter().flatten();
+        found.extend(
+            candidates.filter(|secret| text.as_bytes()[at..].starts_with(secret.as_bytes())),
+        );
+    }
+    found.into_iter().collect()
+}

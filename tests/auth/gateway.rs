@@ -1,0 +1,117 @@
+//! Callers whom API Gateway vouches for, in each of the places where its
+//! authorizers put what they know.
+
+use crate::identity::record::remember;
+use crate::issuer::{ALL, Issuer, claims};
+use crate::runtime::events::{act, authorized_as, event, header, with};
+use crate::stage::Stage;
+use crate::support::{AUTHORIZED, capture};
+use serde_json::{Value, json};
+
+/// The documents, and where each has its claims: a JWT authorizer and a Lambda
+/// authorizer of an HTTP API, a Lambda authorizer and a user pool of a REST API.
+const DOCUMENTS: [(&str, &str); 4] = [
+    ("capture", "/requestContext/authorizer/jwt/claims"),
+    ("capture-lambda-authorizer", "/requestContext/authorizer/lambda"),
+    ("capture-rest-v1", "/requestContext/authorizer"),
+    ("capture-rest-user-pool", "/requestContext/authorizer/claims"),
+];
+
+async fn behind_gateway() -> Stage {
+    // The token that all of the documents show.
+    remember("demo-header.demo-claims.demo-signature");
+    Stage::start(vec![("AUTH", "gateway".to_owned())]).await
+}
+
+/// The document, with one cent to capture.
+fn one_cent(name: &str) -> Value {
+    with(event(name), "/body", act(AUTHORIZED, capture(1))["body"].clone())
+}
+
+#[tokio::test]
+async fn what_the_authorizer_says_of_scopes_counts_wherever_it_says_it() {
+    let stage = behind_gateway().await;
+    let mut effects = 0;
+    for (name, claims) in DOCUMENTS {
+        let reply = stage.invoke(&event(name)).await;
+        assert_eq!(reply.outcome(), (200, ""), "{name}: {reply:?}");
+        effects += 1;
+        for (scope, may) in [
+            (ALL, true),
+            ("a:demo manage_project:demo b:demo", true),
+            // An HTTP API writes a claim that is a list so.
+            ("[manage_project:demo]", true),
+            ("[view_payments:demo manage_project:demo]", true),
+            ("[manage_project:demo view_payments:demo]", true),
+            ("[]", false),
+            ("[manage_project:acme]", false),
+            ("[manage_project:demo", false),
+            ("manage_project:demo]", false),
+            ("[manage_project:demo, view_payments:demo]", false),
+            ("manage_project:acme", false),
+            ("view_payments:demo", false),
+            ("", false),
+        ] {
+            for claim in ["scope", "scp"] {
+                let event = with(one_cent(name), &format!("{claims}/scope"), Value::Null);
+                let event = with(event, &format!("{claims}/{claim}"), scope);
+                let (status, code, calls) = stage.outcome(&event).await;
+                let expected = if may { (200, "") } else { (403, "insufficient_scope") };
+                assert_eq!((status, code.as_str()), expected, "{name}: {claim} {scope:?}");
+                assert_eq!(calls > 0, may, "{name}: {claim} {scope:?}");
+                effects += usize::from(may);
+            }
+        }
+    }
+    assert_eq!(stage.effects(), effects);
+}
+
+#[tokio::test]
+async fn whom_no_authorizer_vouches_for_has_no_token() {
+    let stage = behind_gateway().await;
+    for (name, _) in DOCUMENTS {
+        let mut none = one_cent(name);
+        none["requestContext"].as_object_mut().unwrap().remove("authorizer");
+        for event in [
+            none,
+            authorized_as(one_cent(name), json!(null)),
+            authorized_as(one_cent(name), json!({})),
+            authorized_as(one_cent(name), json!([ALL])),
+            authorized_as(one_cent(name), json!(ALL)),
+        ] {
+            let expected = (401, "access_denied".to_owned(), 0);
+            assert_eq!(stage.outcome(&event).await, expected, "{name}: {event}");
+        }
+    }
+    assert_eq!(stage.effects(), 0);
+}
+
+/// Behind a gateway, nobody here has verified what a token says.
+#[tokio::test]
+async fn a_token_in_the_header_proves_nothing_behind_a_gateway() {
+    let (stage, issuer) = (behind_gateway().await, Issuer::start().await);
+    let event = authorized_as(act(AUTHORIZED, capture(1)), json!(null));
+    let token = format!("Bearer {}", issuer.ec.token(&claims(ALL)));
+    let event = header(event, "authorization", token);
+    assert_eq!(stage.outcome(&event).await, (401, "access_denied".to_owned(), 0));
+}
+
+/// Nor may a caller put claims where an authorizer puts them.
+#[tokio::test]
+async fn what_a_caller_says_of_an_authorizer_counts_for_nothing() {
+    let stage = behind_gateway().await;
+    let authorizer = json!({"jwt": {"claims": {"scope": ALL}}, "scope": ALL});
+    let event = authorized_as(act(AUTHORIZED, capture(1)), json!(null));
+    for event in [
+        with(event.clone(), "/authorizer", authorizer.clone()),
+        with(event.clone(), "/requestContext/http/authorizer", authorizer.clone()),
+        header(event.clone(), "x-amzn-authorizer", authorizer.to_string()),
+        with(
+            event,
+            "/body",
+            json!({"actions": [capture(1)], "authorizer": authorizer}).to_string(),
+        ),
+    ] {
+        assert_eq!(stage.outcome(&event).await.0, 401, "{event}");
+    }
+}

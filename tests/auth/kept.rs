@@ -1,0 +1,103 @@
+//! For how long the token service's word is believed.
+
+use crate::asking::{Asking, HOUR, INVALID, MINUTE, OK, UNAVAILABLE, start};
+use crate::identity::{Identity, Reply, Role};
+use crate::issuer::ALL;
+use serde_json::{Value, json};
+
+/// What is said of the token at these moments, and how often the service was asked
+/// by then.
+async fn over_time(says: Value, moments: &[(u64, &str, usize)]) {
+    let identity = Identity::start().await;
+    let asking = Asking::introspection(&identity);
+    identity.grant("token", says.clone());
+    for (ms, expected, asked) in moments {
+        assert_eq!(asking.at(start().plus_ms(*ms), "token").await, *expected, "{says}: {ms} ms");
+        assert_eq!(identity.asked(Role::Introspection).len(), *asked, "{says}: {ms} ms");
+    }
+}
+
+fn active(exp: impl Into<Value>) -> Value {
+    json!({"active": true, "scope": ALL, "exp": exp.into()})
+}
+
+#[tokio::test]
+async fn a_word_is_kept_for_a_minute_and_no_longer() {
+    let moments =
+        [(0, OK, 1), (1, OK, 1), (MINUTE - 1, OK, 1), (MINUTE, OK, 2), (2 * MINUTE - 1, OK, 2)];
+    over_time(active(Value::Null), &moments).await;
+    over_time(json!({"active": true, "scope": ALL}), &moments).await;
+    let end = start().plus_ms(HOUR).ms();
+    over_time(active(end / 1_000), &moments).await;
+    over_time(active(end), &moments).await;
+}
+
+/// From then on it is the service that knows, for as long as clocks may differ.
+#[tokio::test]
+async fn a_word_is_not_kept_beyond_the_end_of_its_token() {
+    let end = start().plus_ms(20_000).ms();
+    let moments = [
+        (19_999, OK, 1),
+        (20_000, OK, 2),
+        (20_001, OK, 3),
+        (80_000, OK, 4),
+        (80_001, INVALID, 5),
+        (80_002, INVALID, 6),
+    ];
+    for says in [active(end / 1_000), active(end)] {
+        over_time(says, &moments).await;
+    }
+    // To the millisecond, where it is told so.
+    over_time(active(end + 1), &[(20_000, OK, 1), (20_001, OK, 2)]).await;
+}
+
+#[tokio::test]
+async fn a_token_that_was_taken_back_is_refused_within_a_minute() {
+    let identity = Identity::start().await;
+    let asking = Asking::introspection(&identity);
+    identity.grant("token", active(Value::Null));
+    assert_eq!(asking.at(start(), "token").await, OK);
+    identity.grant("token", json!({"active": false}));
+    for (ms, expected) in [(MINUTE - 1, OK), (MINUTE, INVALID), (MINUTE + 1, INVALID)] {
+        assert_eq!(asking.at(start().plus_ms(ms), "token").await, expected, "{ms} ms");
+    }
+    // A word that ran out is not believed for want of another one, either.
+    identity.grant("token", active(Value::Null));
+    assert_eq!(asking.at(start().plus_ms(2 * MINUTE), "token").await, OK);
+    identity.usually(Role::Introspection, Reply::Says(500, "{}".to_owned()));
+    for (ms, expected) in [(3 * MINUTE - 1, OK), (3 * MINUTE, UNAVAILABLE)] {
+        assert_eq!(asking.at(start().plus_ms(ms), "token").await, expected, "{ms} ms");
+    }
+}
+
+#[tokio::test]
+async fn a_no_is_not_kept() {
+    let identity = Identity::start().await;
+    let asking = Asking::introspection(&identity);
+    for says in [
+        json!({"active": false}),
+        active(start().ms() / 1_000 - 61),
+        json!({"active": true, "scope": ALL, "nbf": start().ms() / 1_000 + 61}),
+    ] {
+        let asked = identity.asked(Role::Introspection).len();
+        for number in 1..=3 {
+            identity.grant("token", says.clone());
+            assert_eq!(asking.at(start(), "token").await, INVALID, "{says}");
+            assert_eq!(identity.asked(Role::Introspection).len(), asked + number, "{says}");
+        }
+    }
+    identity.grant("token", active(Value::Null));
+    assert_eq!(asking.at(start(), "token").await, OK);
+}
+
+/// What is kept is what the token grants, not that it was enough.
+#[tokio::test]
+async fn a_kept_word_opens_no_more_than_the_token_does() {
+    let identity = Identity::start().await;
+    let asking = Asking::introspection(&identity);
+    identity.grant("token", json!({"active": true, "scope": "view_payments:demo"}));
+    for _ in 0..2 {
+        assert_eq!(asking.at(start(), "token").await, "missing scope");
+    }
+    assert_eq!(identity.asked(Role::Introspection).len(), 1);
+}

@@ -1,0 +1,134 @@
+//! The `local` binary: open, unless the operator says otherwise.
+
+use crate::identity::record::output;
+use crate::issuer::{ALL, Issuer, claims};
+use crate::service::TokenService;
+use crate::stage::{Variables, loud};
+use crate::support::{AUTHORIZED, capture};
+use http::Request;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+/// The server, on a free port. It ends with the test.
+struct Local {
+    _process: Child,
+    url: String,
+    welcome: Vec<String>,
+}
+
+impl Local {
+    async fn start(variables: &Variables) -> Self {
+        let mut process = command(variables).stdout(Stdio::piped()).stderr(file()).spawn().unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let (mut welcome, mut file) = (Vec::<String>::new(), file());
+        while !welcome.last().is_some_and(|line| line.contains("CONNECTORS")) {
+            let line = timeout(Duration::from_secs(20), lines.next_line()).await;
+            let line = line.expect("it starts in time").unwrap().expect("it lives");
+            writeln!(file, "{line}").unwrap();
+            welcome.push(line);
+        }
+        let url = welcome[0].strip_prefix("listening on ").unwrap().to_owned();
+        Self { _process: process, url, welcome }
+    }
+
+    /// Captures one cent.
+    async fn capture(&self, authorization: Option<&str>) -> (u16, Value) {
+        let body = json!({"actions": [capture(1)]}).to_string();
+        let mut request = Request::post(format!("{}/demo/payment-intents/{AUTHORIZED}", self.url));
+        if let Some(authorization) = authorization {
+            request = request.header("authorization", authorization);
+        }
+        let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
+        let response = client.request(request.body(Full::from(body)).unwrap()).await.unwrap();
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+
+    fn says(&self, text: &str) -> usize {
+        self.welcome.iter().filter(|line| line.contains(text)).count()
+    }
+}
+
+fn command(variables: &Variables) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_local"));
+    command.args(["--port", "0"]).kill_on_drop(true).env_clear();
+    command.envs(loud()).envs(variables.iter().cloned());
+    command
+}
+
+fn file() -> File {
+    OpenOptions::new().create(true).append(true).open(output()).unwrap()
+}
+
+#[tokio::test]
+async fn authorization_is_off_on_localhost_and_that_is_said_in_one_line() {
+    let off = vec![("AUTH", "off".to_owned())];
+    let empty = vec![("AUTH", String::new()), ("AUTH_ISSUER", String::new())];
+    for variables in [vec![], off, empty] {
+        let local = Local::start(&variables).await;
+        assert_eq!((local.says("authorization is off"), local.says("authorization is on")), (1, 0));
+        assert_eq!(local.capture(None).await, (200, json!({})));
+        assert_eq!(local.capture(Some("Bearer abcdefgh")).await, (200, json!({})));
+    }
+}
+
+#[tokio::test]
+async fn authorization_is_on_where_the_operator_says_so() {
+    let (issuer, service) = (Issuer::start().await, TokenService::start().await);
+    let grants = |scope: &str| [issuer.rsa.token(&claims(scope)), service.grant(scope)];
+    let tokens = grants(ALL).into_iter().zip(grants("view_payments:demo"));
+    for (variables, (good, poor)) in [issuer.variables(), service.variables()].iter().zip(tokens) {
+        let local = Local::start(variables).await;
+        assert_eq!((local.says("authorization is off"), local.says("authorization is on")), (0, 1));
+        for (authorization, status, code) in [
+            (None, 401, "access_denied"),
+            (Some("Bearer abcdefgh".to_owned()), 401, "invalid_token"),
+            (Some(format!("Bearer {poor}")), 403, "insufficient_scope"),
+        ] {
+            let (answered, body) = local.capture(authorization.as_deref()).await;
+            assert_eq!((answered, &body["error"]), (status, &json!(code)), "{authorization:?}");
+        }
+        let good = format!("Bearer {good}");
+        assert_eq!(local.capture(Some(&good)).await, (200, json!({})));
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_on_localhost_is_refused() {
+    let issuer = Issuer::start().await;
+    let one = |name: &'static str, value: &str| vec![(name, value.to_owned())];
+    for (variables, expected) in [
+        (one("AUTH", "gateway"), "AUTH is gateway, but there is no gateway in front"),
+        (one("AUTH", "none"), "AUTH is not one of"),
+        (one("AUTH_ISSUER", "https://tokens.example"), "AUTH_ISSUER has no meaning with AUTH=off"),
+        (one("AUTH", "jwt"), "AUTH_ISSUER is missing; AUTH_AUDIENCE is missing; AUTH_JWKS_URL"),
+        (
+            vec![
+                ("AUTH", "introspection".to_owned()),
+                ("AUTH_INTROSPECTION_URL", issuer.identity.url("/introspect")),
+                ("AUTH_CLIENT_ID", "us".to_owned()),
+                ("AUTH_CLIENT_SECRET_ARN", "arn:aws:secretsmanager".to_owned()),
+            ],
+            "AUTH_CLIENT_SECRET_ARN can be read by a Lambda only",
+        ),
+    ] {
+        let ended = timeout(Duration::from_secs(20), command(&variables).output()).await;
+        let ended = ended.expect("it ends").unwrap();
+        file().write_all(&ended.stderr).unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{said}");
+        assert!(said.contains(expected), "{said}");
+        assert!(ended.stdout.is_empty(), "{variables:?}");
+    }
+}

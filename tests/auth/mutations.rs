@@ -1,0 +1,112 @@
+//! Tokens that were good before somebody touched them.
+
+use crate::asking::{Asking, INVALID, OK, start};
+use crate::identity::Role;
+use crate::identity::keys::encoded;
+use crate::issuer::{ALL, Issuer, but, claims};
+use crate::random::Random;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use std::collections::HashSet;
+
+/// Different ones.
+const MUTANTS: usize = 10_000;
+
+const CHARACTERS: &[u8] =
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.=+/~ ,\"\n\0";
+
+#[tokio::test]
+async fn of_ten_thousand_tokens_that_somebody_touched_none_is_accepted() {
+    let issuer = Issuer::start().await;
+    let asking = Asking::jwt(&issuer);
+    asking.warm_up(start()).await;
+    let ends = start().plus_ms(3_600_000).ms() / 1_000;
+    let token = |key: &crate::identity::keys::SigningKey, scope: &str| {
+        key.token(&but(claims(scope), "exp", ends))
+    };
+    // Two of each key: one that is enough, and one that is not.
+    let originals = [
+        token(&issuer.ec, ALL),
+        token(&issuer.ec, "view_payments:demo"),
+        token(&issuer.rsa, ALL),
+        token(&issuer.rsa, "view_payments:demo"),
+    ];
+    let mut random = Random::new(0x7a4e, 1);
+    let mut seen = originals.iter().cloned().collect::<HashSet<_>>();
+    while seen.len() < MUTANTS + originals.len() {
+        let mut mutant = random.index(originals.len());
+        let mut token = originals[mutant].clone();
+        for _ in 0..=random.index(3) {
+            mutant = random.index(originals.len());
+            token = mutated(&token, &originals[mutant], &mut random);
+        }
+        if seen.insert(token.clone()) {
+            assert_eq!(asking.at(start(), &token).await, INVALID, "{token}");
+        }
+    }
+    assert_eq!(asking.at(start(), &originals[0]).await, OK);
+    assert_eq!(asking.at(start(), &originals[1]).await, "missing scope");
+    assert_eq!(asking.at(start(), &originals[2]).await, OK);
+    // What names another key is refused, and asks nobody.
+    assert_eq!(issuer.identity.asked(Role::Keys).len(), 1);
+}
+
+/// The token, or what is left of it. `other` is a token, too.
+fn mutated(token: &str, other: &str, random: &mut Random) -> String {
+    let mut bytes = token.as_bytes().to_vec();
+    if bytes.is_empty() {
+        return other.to_owned();
+    }
+    let (at, to) = (random.index(bytes.len()), random.index(bytes.len()));
+    let (first, last) = (at.min(to), at.max(to));
+    match random.below(11) {
+        0 => bytes[at] = random.one_of(CHARACTERS),
+        1 => bytes.swap(at, to),
+        2 => drop(bytes.remove(at)),
+        3 => bytes.insert(at, random.one_of(CHARACTERS)),
+        4 => bytes.truncate(at),
+        5 => drop(bytes.drain(first..last.min(first + 8))),
+        6 => bytes[at] ^= 0x20,
+        7 => bytes[first..last].make_ascii_lowercase(),
+        // A bit of what is encoded, the last ones included, which say nothing.
+        8 => {
+            let end = random.one_of(&[bytes.len() - 1, token.find('.').unwrap_or(1) - 1, at]);
+            bytes[end] = bytes[end].wrapping_add(1);
+        }
+        9 => return spliced(token, other, random),
+        _ => return forged(token, random),
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Some parts of one, the rest of the other.
+fn spliced(token: &str, other: &str, random: &mut Random) -> String {
+    let (mine, theirs) = (token.split('.').collect::<Vec<_>>(), other.split('.'));
+    let parts = theirs.enumerate().map(|(n, part)| match mine.get(n) {
+        Some(mine) if random.percent(50) => *mine,
+        _ => part,
+    });
+    parts.collect::<Vec<_>>().join(".")
+}
+
+/// Other claims or another header, well encoded, under the same signature.
+fn forged(token: &str, random: &mut Random) -> String {
+    let mut parts = token.split('.').map(str::to_owned).collect::<Vec<_>>();
+    let number = random.index(parts.len().min(2));
+    let read = URL_SAFE_NO_PAD.decode(&parts[number]).ok();
+    let Some(Value::Object(mut object)) = read.and_then(|json| serde_json::from_slice(&json).ok())
+    else {
+        return token.to_owned();
+    };
+    let name = random.one_of(&["alg", "kid", "typ", "scope", "scp", "aud", "iss", "exp", "sub"]);
+    let value = random.one_of(&["none", "HS256", "ec-1", "rsa-1", ALL, "other"]);
+    match random.below(3) {
+        0 => drop(object.remove(name)),
+        1 => drop(object.insert(name.to_owned(), json!(value))),
+        // The same, in another order or with more space, is not what was signed.
+        _ => drop(object.insert(" ".repeat(random.index(9)), Value::Null)),
+    }
+    parts[number] = encoded(Value::Object(object).to_string());
+    parts.join(".")
+}

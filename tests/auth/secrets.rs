@@ -1,0 +1,256 @@
+//! Settings that are read through the extension for secrets, which serves nobody
+//! before the first event.
+
+use crate::identity::record::secret;
+use crate::identity::{Asked, Identity, Reply, Role, decoded};
+use crate::issuer::ALL;
+use crate::runtime::events::act;
+use crate::service::{TokenService, basic};
+use crate::stage::{API, RECOVERY, Stage, Variables, bearing, connectors, last_words};
+use crate::support::{AUTHORIZED, capture};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+const ARN: &str =
+    "arn:aws:secretsmanager:eu-central-1:123456789012:secret:payment-intents/connectors-a1B2c3";
+const NAME: &str = "CONNECTORS_SECRET_ARN";
+
+/// A function's settings: the connectors are a secret.
+struct Vault {
+    identity: Identity,
+    session_token: String,
+}
+
+impl Vault {
+    async fn start() -> Self {
+        Self { identity: Identity::start().await, session_token: secret("session+/=") }
+    }
+
+    fn variables(&self) -> Variables {
+        vec![
+            ("AUTH", "gateway".to_owned()),
+            ("CONNECTORS", String::new()),
+            ("CONNECTORS_SECRET_ARN", ARN.to_owned()),
+            ("AWS_SESSION_TOKEN", self.session_token.clone()),
+            ("PARAMETERS_SECRETS_EXTENSION_HTTP_PORT", self.identity.address.port().to_string()),
+        ]
+    }
+
+    fn connectors(&self) -> String {
+        connectors(&self.identity.url(""), self.authorization())
+    }
+
+    fn authorization(&self) -> Value {
+        json!({
+            "type": "clientCredentials", "tokenUrl": self.identity.url("/token"),
+            "clientId": "us", "clientSecret": secret("client-secret"),
+        })
+    }
+
+    fn asked(&self) -> Vec<Asked> {
+        self.identity.asked(Role::Secrets)
+    }
+}
+
+/// As the extension says it.
+fn holds(value: &str) -> Reply {
+    let secret = json!({
+        "ARN": ARN, "CreatedDate": 1_795_338_000.125, "Name": "payment-intents/connectors",
+        "SecretString": value, "VersionId": "a1b2c3d4-5678-90ab-cdef-EXAMPLE11111",
+        "VersionStages": ["AWSCURRENT"], "ResultMetadata": {},
+    });
+    Reply::Says(200, secret.to_string())
+}
+
+fn not_ready() -> Reply {
+    Reply::Says(400, "not ready to serve traffic, please wait".to_owned())
+}
+
+/// What the extension may say instead of a secret.
+fn failures() -> Vec<Reply> {
+    vec![
+        Reply::Says(400, "an unexpected error occurred while executing request".to_owned()),
+        Reply::Says(403, "AccessDeniedException".to_owned()),
+        Reply::Says(500, String::new()),
+        Reply::Says(200, "<html>".to_owned()),
+        Reply::Says(200, json!({"SecretBinary": "c2VjcmV0"}).to_string()),
+    ]
+}
+
+#[tokio::test]
+async fn a_secret_that_is_ready_is_read_at_the_start() {
+    let vault = Vault::start().await;
+    vault.identity.usually(Role::Secrets, holds(&vault.connectors()));
+    let token = secret("ours");
+    let granted = json!({"access_token": token, "expires_in": 3_600}).to_string();
+    vault.identity.usually(Role::Tokens, Reply::Says(200, granted));
+    let stage = Stage::start(vault.variables()).await;
+    let asked = vault.asked();
+    assert_eq!(asked.len(), 1);
+    let id = asked[0].uri.strip_prefix("/secretsmanager/get?secretId=").unwrap();
+    assert_eq!(decoded(id), ARN);
+    assert!(!id.contains([':', '/']), "{id}");
+    assert_eq!(asked[0].header("x-aws-parameters-secrets-token"), vault.session_token);
+    for _ in 0..3 {
+        assert_eq!(stage.invoke(&act(AUTHORIZED, capture(1))).await.status, 200);
+    }
+    assert_eq!(vault.asked().len(), 1);
+    let shown = vault.identity.asked(Role::Connector);
+    assert_eq!(shown[0].header("authorization"), format!("Bearer {token}"));
+}
+
+#[tokio::test]
+async fn a_client_secret_is_read_as_well() {
+    let (vault, service) = (Vault::start().await, TokenService::start().await);
+    let held = secret("held");
+    vault.identity.next(Role::Secrets, not_ready());
+    vault.identity.usually(Role::Secrets, holds(&held));
+    let own = vec![
+        ("CONNECTORS", connectors(&vault.identity.url(""), json!({"type": "none"}))),
+        (NAME, String::new()),
+        ("AUTH_CLIENT_SECRET", String::new()),
+        ("AUTH_CLIENT_SECRET_ARN", "arn:of-the-client".to_owned()),
+    ];
+    let stage = Stage::start([vault.variables(), service.variables(), own].concat()).await;
+    let reply = stage.invoke(&bearing(&service.grant(ALL), act(AUTHORIZED, capture(1)))).await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let asked = service.identity.asked(Role::Introspection);
+    let client = (service.client_id.clone(), held);
+    assert_eq!(basic(asked[0].header("authorization")), client);
+    assert!(decoded(&vault.asked()[0].uri).ends_with("=arn:of-the-client"), "{:?}", vault.asked());
+}
+
+#[tokio::test]
+async fn a_secret_that_is_not_ready_is_read_with_the_first_event() {
+    // An extension that starts as well may not even be there to say so.
+    for not_yet in [not_ready(), Reply::Drop] {
+        let vault = Vault::start().await;
+        vault.identity.usually(Role::Secrets, not_yet.clone());
+        let stage = Stage::start(vault.variables()).await;
+        // It was asked for, and nothing waited for it.
+        assert_eq!(vault.asked().len(), 1, "{not_yet:?}");
+        for _ in 0..3 {
+            vault.identity.next(Role::Secrets, not_yet.clone());
+        }
+        let url = vault.identity.url("");
+        vault.identity.usually(Role::Secrets, holds(&connectors(&url, json!({"type": "none"}))));
+        for _ in 0..2 {
+            assert_eq!(stage.invoke(&act(AUTHORIZED, capture(1))).await.status, 200);
+        }
+        assert_eq!(vault.asked().len(), 5, "{not_yet:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_never_comes_is_answered_503_and_asked_for_again_with_the_next_event() {
+    let vault = Vault::start().await;
+    vault.identity.usually(Role::Secrets, not_ready());
+    let stage = Stage::start(vault.variables()).await;
+    let event = act(AUTHORIZED, capture(1));
+    let unavailable = (503, "ServiceUnavailable".to_owned(), 0);
+    let began = Instant::now();
+    assert_eq!(stage.outcome(&event).await, unavailable);
+    let took = began.elapsed();
+    assert!((Duration::from_secs(3)..Duration::from_secs(5)).contains(&took), "{took:?}");
+    // And once it is there, whatever is wrong with it.
+    let wrong = ["", "{}", "garbage", r#"{"*":{"url":"http://connector.example"}}"#].map(holds);
+    for reply in failures().into_iter().chain(wrong) {
+        vault.identity.next(Role::Secrets, reply.clone());
+        let answer = stage.invoke(&event).await;
+        assert_eq!(answer.outcome(), (503, "ServiceUnavailable"), "{reply:?}: {answer:?}");
+        assert_eq!(answer.header("retry-after"), Some("1"), "{reply:?}");
+    }
+    assert_eq!(stage.dynamodb.calls(), [""; 0]);
+    let url = vault.identity.url("");
+    vault.identity.usually(Role::Secrets, holds(&connectors(&url, json!({"type": "none"}))));
+    let asked = vault.asked().len();
+    for _ in 0..2 {
+        assert_eq!(stage.invoke(&event).await.status, 200);
+    }
+    assert_eq!(vault.asked().len(), asked + 1);
+}
+
+/// A failure that time does not mend is better seen in the deployment than by a
+/// caller.
+#[tokio::test]
+async fn a_secret_that_cannot_be_read_at_the_start_ends_the_process() {
+    let vault = Vault::start().await;
+    let table = ("PAYMENTS_TABLE", "payments".to_owned());
+    let variables = [vault.variables(), vec![table]].concat();
+    for binary in [API, RECOVERY] {
+        for reply in failures() {
+            vault.identity.next(Role::Secrets, reply.clone());
+            let said = last_words(binary, &variables).await;
+            assert!(said.contains("CONNECTORS_SECRET_ARN cannot be read"), "{reply:?}: {said}");
+            assert!(!said.contains("is missing"), "{reply:?}: {said}");
+        }
+        for (wrong, expected) in [
+            ("", "CONNECTORS_SECRET_ARN names a secret that is empty"),
+            ("{}", "CONNECTORS names no connector"),
+            ("garbage", "CONNECTORS is not a JSON object"),
+        ] {
+            vault.identity.next(Role::Secrets, holds(wrong));
+            let said = last_words(binary, &variables).await;
+            assert!(said.contains(expected), "{wrong:?}: {said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_setting_and_a_secret_for_it_are_a_contradiction() {
+    let vault = Vault::start().await;
+    vault.identity.usually(Role::Secrets, holds(&vault.connectors()));
+    let more = vec![
+        ("PAYMENTS_TABLE", "payments".to_owned()),
+        ("CONNECTORS", vault.connectors()),
+        ("AUTH_CLIENT_SECRET", secret("client-secret")),
+        ("AUTH_CLIENT_SECRET_ARN", ARN.to_owned()),
+        ("AUTH_CLIENT_ID", "us".to_owned()),
+        ("AUTH_INTROSPECTION_URL", vault.identity.url("/introspect")),
+        ("AUTH", "introspection".to_owned()),
+    ];
+    let variables = [vault.variables(), more].concat();
+    for (binary, expected) in [
+        (API, vec!["CONNECTORS and CONNECTORS_SECRET_ARN", "AUTH_CLIENT_SECRET and AUTH_CLIENT_"]),
+        (RECOVERY, vec!["CONNECTORS and CONNECTORS_SECRET_ARN"]),
+    ] {
+        let said = last_words(binary, &variables).await;
+        assert!(expected.iter().all(|problem| said.contains(problem)), "{said}");
+        assert!(said.contains("are both set"), "{said}");
+    }
+    // No matter what the extension has to say.
+    for reply in [not_ready(), Reply::Says(500, String::new())] {
+        vault.identity.usually(Role::Secrets, reply);
+        let said = last_words(API, &variables).await;
+        assert!(said.contains("CONNECTORS and CONNECTORS_SECRET_ARN are both set"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn recovery_reads_its_secret_as_the_api_does() {
+    let vault = Vault::start().await;
+    let good = holds(&connectors(&vault.identity.url(""), json!({"type": "none"})));
+    vault.identity.next(Role::Secrets, not_ready());
+    let stage = Stage::of(RECOVERY, vault.variables()).await;
+    let run = async || {
+        let posted = stage.function.invoke(20_000, "{}".to_owned()).await;
+        posted.expect("the process lives on")
+    };
+    vault.identity.next(Role::Secrets, Reply::Says(500, String::new()));
+    let report = String::from_utf8(run().await.unwrap_err().to_vec()).unwrap();
+    assert!(report.contains("CONNECTORS_SECRET_ARN cannot be read"), "{report}");
+    assert_eq!(stage.dynamodb.calls(), [""; 0]);
+    vault.identity.next(Role::Secrets, not_ready());
+    vault.identity.usually(Role::Secrets, good.clone());
+    for _ in 0..2 {
+        run().await.unwrap();
+        assert!(!stage.dynamodb.calls().is_empty());
+    }
+    assert_eq!(vault.asked().len(), 4);
+    // Or at once.
+    let vault = Vault::start().await;
+    vault.identity.usually(Role::Secrets, good);
+    let stage = Stage::of(RECOVERY, vault.variables()).await;
+    stage.function.invoke(20_000, "{}".to_owned()).await.unwrap().unwrap();
+    assert_eq!(vault.asked().len(), 1);
+}
