@@ -146,6 +146,8 @@ struct Outgoing {
     sequence: String,
     payment: PaymentKey,
     event: Event,
+    /// The event as it is sent.
+    detail: String,
 }
 
 /// Sends the events of a batch of stream records, in order. Answers the first
@@ -173,7 +175,10 @@ pub async fn deliver(
             // Of the events of one call, some may fail and others not. To keep the
             // order of a Payment's, no call has two of them.
             let is_alone = waiting.iter().all(|other| other.payment != payment);
-            if !is_alone || waiting.len() >= bus::CALL_MAX {
+            let detail = serde_json::to_string(&event)?;
+            let bytes = waiting.iter().map(|other| other.detail.len()).sum::<usize>();
+            let fits = bytes.saturating_add(detail.len()) <= bus::CALL_BYTES_MAX;
+            if !waiting.is_empty() && !(is_alone && fits && waiting.len() < bus::CALL_MAX) {
                 if let Some(failed) = send(bus, std::mem::take(&mut waiting)).await {
                     return Ok(failed);
                 }
@@ -182,7 +187,7 @@ pub async fn deliver(
                     return Ok(Delivered::until(sequence));
                 }
             }
-            waiting.push(Outgoing { sequence: sequence.clone(), payment, event });
+            waiting.push(Outgoing { sequence: sequence.clone(), payment, event, detail });
         }
     }
     Ok(send(bus, waiting).await.unwrap_or_default())
@@ -193,8 +198,8 @@ async fn send(bus: &EventBus, outgoing: Vec<Outgoing>) -> Option<Delivered> {
     if outgoing.is_empty() {
         return None;
     }
-    let events: Vec<_> = outgoing.iter().map(|outgoing| &outgoing.event).collect();
-    let failed = bus.put(&events).await;
+    let events = outgoing.iter().map(|outgoing| (outgoing.event.r#type, outgoing.detail.as_str()));
+    let failed = bus.put(events.collect()).await;
     for (index, Outgoing { payment, event, .. }) in outgoing.iter().enumerate() {
         if failed.as_ref().is_none_or(|failed| failed.arrived.get(index) == Some(&true)) {
             observe::published(payment, event.r#type, &event.id);

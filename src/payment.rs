@@ -113,6 +113,26 @@ pub struct Details {
     pub interface_interactions: Vec<String>,
 }
 
+impl Details {
+    /// The optional texts by a name for each.
+    pub(crate) fn texts(&self) -> [(&'static str, &Option<String>); 12] {
+        [
+            ("key", &self.key),
+            ("interface_id", &self.interface_id),
+            ("payment_interface", &self.payment_interface),
+            ("method", &self.method),
+            ("method_name", &self.method_name),
+            ("status_code", &self.status_code),
+            ("status_text", &self.status_text),
+            ("customer", &self.customer),
+            ("anonymous_id", &self.anonymous_id),
+            ("order", &self.order),
+            ("cart", &self.cart),
+            ("custom", &self.custom),
+        ]
+    }
+}
+
 impl Payment {
     /// How many transactions a Payment may have before actions are refused:
     /// what one item can hold with room to spare.

@@ -33,7 +33,7 @@ pub struct Report {
     pub payments: u64,
     /// Transactions that are still open.
     pub open: u64,
-    /// Those of them whose outcome is Unknown.
+    /// Those of them that we sent, and whose outcome is Unknown.
     pub unknown: u64,
     /// Transactions that are no longer open.
     pub resolved: u64,
@@ -291,7 +291,8 @@ impl Report {
             self.open = self.open.saturating_add(1);
             let age_ms = now.ms_since(open.timestamp);
             self.oldest_ms = self.oldest_ms.max(age_ms);
-            if open.state == State::Unknown {
+            // What others began is theirs to find out about, and may never end.
+            if open.state == State::Unknown && open.was_ours() {
                 self.oldest_unknown_ms = self.oldest_unknown_ms.max(age_ms);
                 self.unknown = self.unknown.saturating_add(1);
             }

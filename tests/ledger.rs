@@ -458,7 +458,6 @@ fn a_past_that_does_not_add_up_cannot_be_registered() {
     };
     for (past, expected) in [
         (&[(Authorization, Success, 10), (Charge, Success, 11)][..], MorePlacedThanAuthorized),
-        (&[(Authorization, Pending, 10), (Charge, Success, 1)], MorePlacedThanAuthorized),
         (&[(Authorization, Success, 10), (Charge, Pending, 11)], MorePlacedThanAuthorized),
         (&[(CancelAuthorization, Success, 1)], MorePlacedThanAuthorized),
         (&[(Charge, Success, 10), (Refund, Success, 11)], MoreRefundedThanCaptured),

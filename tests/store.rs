@@ -339,3 +339,24 @@ async fn listed(table: &Table) -> Vec<(PaymentKey, u64)> {
     }
     found
 }
+
+/// The amount of a cancel that was reserved unseen waits beside it, and belongs to
+/// no other.
+#[test]
+fn a_cancel_in_flight_survives_a_write_to_an_earlier_one() {
+    let past = [
+        (Authorization, State::Success, 100),
+        (TransactionKind::CancelAuthorization, State::Failure, 100),
+    ];
+    runtime().block_on(async {
+        let table = table().await;
+        let payment = somewhere_new(registered("p", &past));
+        table.store.create(&payment).await.unwrap();
+        let asked = of(&payment, reservation("k", 1, Action::Cancel, at(1)));
+        let held = table.store.reserve(&asked).await.unwrap();
+        let mut next = Payment { version: held.version + 1, ..held.clone() };
+        next.transactions.get_mut(&id("past-1")).unwrap().interface_id = Some("i".to_owned());
+        table.store.replace(&held, &next).await.unwrap();
+        assert_eq!(table.store.get(&payment.key).await.unwrap(), Some(next));
+    });
+}

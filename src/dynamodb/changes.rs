@@ -1,7 +1,7 @@
 //! What a write over a seen item changes, and nothing else.
 
 use super::{Expression, item};
-use crate::payment::{Payment, TransactionKind};
+use crate::payment::{Payment, Transaction, TransactionKind};
 
 /// One `UpdateItem` that makes `to` of `from`, on condition that `from` is what
 /// is there: every write raises the version.
@@ -42,7 +42,7 @@ fn transactions(expression: &mut Expression, from: &Payment, to: &Payment) {
         let stored = item::map(item::from_transaction(transaction));
         let value = expression.value(&format!("changed{index}"), stored);
         expression.set(&format!("transactions.{name}"), &value);
-        cancelling |= transaction.kind == TransactionKind::CancelAuthorization;
+        cancelling |= is_open_cancel(from, transaction);
     }
     let removed = from
         .transactions
@@ -51,12 +51,18 @@ fn transactions(expression: &mut Expression, from: &Payment, to: &Payment) {
     for (index, transaction) in removed.enumerate() {
         let name = expression.name(&format!("removed{index}"), transaction.id.as_str());
         expression.remove(format!("transactions.{name}"));
-        cancelling |= transaction.kind == TransactionKind::CancelAuthorization;
+        cancelling |= is_open_cancel(from, transaction);
     }
-    // The transaction has its own amount now, or is gone.
+    // The transaction whose amount waited there has its own now, or is gone.
     if cancelling {
         expression.remove(item::CANCELLING);
     }
+}
+
+/// There is never more than one: a cancel needs that nothing is open.
+fn is_open_cancel(from: &Payment, transaction: &Transaction) -> bool {
+    let is_open = from.transactions.get(&transaction.id).is_some_and(Transaction::is_open);
+    is_open && transaction.kind == TransactionKind::CancelAuthorization
 }
 
 fn slot(expression: &mut Expression, from: &Payment, to: &Payment) {

@@ -242,26 +242,6 @@ fn flag(set: bool) -> Option<AttributeValue> {
     set.then_some(AttributeValue::Bool(true))
 }
 
-impl Details {
-    /// The optional texts by the name of their attribute.
-    fn texts(&self) -> [(&'static str, &Option<String>); 12] {
-        [
-            ("key", &self.key),
-            ("interface_id", &self.interface_id),
-            ("payment_interface", &self.payment_interface),
-            ("method", &self.method),
-            ("method_name", &self.method_name),
-            ("status_code", &self.status_code),
-            ("status_text", &self.status_text),
-            ("customer", &self.customer),
-            ("anonymous_id", &self.anonymous_id),
-            ("order", &self.order),
-            ("cart", &self.cart),
-            ("custom", &self.custom),
-        ]
-    }
-}
-
 struct Reader<'a>(&'a Item);
 
 impl<'a> Reader<'a> {

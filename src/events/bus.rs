@@ -1,6 +1,5 @@
 //! EventBridge.
 
-use super::Event;
 use crate::aws::Connection;
 use crate::ports::BoxError;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
@@ -8,6 +7,9 @@ use std::time::Duration;
 
 /// EventBridge takes no more in one call.
 pub(super) const CALL_MAX: usize = 10;
+
+/// Nor more than 256 KiB, the names around the events included.
+pub(super) const CALL_BYTES_MAX: usize = 200 * 1024;
 
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(6);
@@ -37,33 +39,31 @@ impl EventBus {
         Self { client: aws_sdk_eventbridge::Client::new(&config), name }
     }
 
-    /// Sends up to [`CALL_MAX`] events. `None` says that all of them arrived.
-    pub(super) async fn put(&self, events: &[&Event]) -> Option<NotSent> {
-        let none = |error| Some(NotSent { arrived: vec![false; events.len()], error });
-        let entries = events.iter().map(|event| self.entry(event)).collect::<Result<_, _>>();
-        let entries = match entries {
-            Ok(entries) => entries,
-            Err(error) => return none(error),
-        };
-        let answer = match self.client.put_events().set_entries(Some(entries)).send().await {
+    /// Sends up to [`CALL_MAX`] events, each by its type. `None` says that all of
+    /// them arrived.
+    pub(super) async fn put(&self, events: Vec<(&str, &str)>) -> Option<NotSent> {
+        let count = events.len();
+        let entries = events.into_iter().map(|(r#type, detail)| {
+            PutEventsRequestEntry::builder()
+                .event_bus_name(&self.name)
+                .source(SOURCE)
+                .detail_type(r#type)
+                .detail(detail)
+                .build()
+        });
+        let entries = Some(entries.collect());
+        let answer = match self.client.put_events().set_entries(entries).send().await {
             Ok(answer) => answer,
-            Err(error) => return none(error.into()),
+            Err(error) => {
+                return Some(NotSent { arrived: vec![false; count], error: error.into() });
+            }
         };
         let results = answer.entries();
         let arrived =
             |index: usize| results.get(index).is_some_and(|result| result.event_id().is_some());
-        let arrived: Vec<_> = (0..events.len()).map(arrived).collect();
+        let arrived: Vec<_> = (0..count).map(arrived).collect();
         let first = arrived.iter().position(|arrived| !arrived)?;
         let code = results.get(first).and_then(|result| result.error_code()).unwrap_or("no result");
         Some(NotSent { arrived, error: format!("EventBridge refused an event: {code}").into() })
-    }
-
-    fn entry(&self, event: &Event) -> Result<PutEventsRequestEntry, BoxError> {
-        Ok(PutEventsRequestEntry::builder()
-            .event_bus_name(&self.name)
-            .source(SOURCE)
-            .detail_type(event.r#type)
-            .detail(serde_json::to_string(event)?)
-            .build())
     }
 }

@@ -154,15 +154,16 @@ pub(super) fn to_update(error: UpdateError, key: &PaymentKey, expected: u64) -> 
         UpdateError::Refused(refusal) => match refusal {
             UpdateRefusal::NoSuchTransaction(_)
             | UpdateRefusal::AlreadySet(_)
+            | UpdateRefusal::TooEarly(_)
+            | UpdateRefusal::TransactionOpen
             | UpdateRefusal::OtherCurrency { .. } => {
                 Problem::invalid_operation(format!("The Payment cannot be changed: {refusal}."))
             }
             UpdateRefusal::TooManyTransactions => {
                 Problem::limit_exceeded("transaction", "transactions", Payment::FACTS_MAX)
             }
-            UpdateRefusal::TooManyNotes => {
-                let limit = Payment::NOTES_BYTES_MAX;
-                Problem::limit_exceeded("interfaceInteraction", "bytes of interactions", limit)
+            UpdateRefusal::TooLarge => {
+                Problem::limit_exceeded("payment", "bytes of text", Payment::TEXT_BYTES_MAX)
             }
         },
     }

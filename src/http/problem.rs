@@ -276,6 +276,7 @@ impl From<RegistrationRefusal> for Problem {
     fn from(refusal: RegistrationRefusal) -> Self {
         match refusal {
             RegistrationRefusal::TooManyTransactions
+            | RegistrationRefusal::TooLarge
             | RegistrationRefusal::MorePlacedThanAuthorized
             | RegistrationRefusal::MoreRefundedThanCaptured
             | RegistrationRefusal::Money(_)

@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use uuid::ContextV7;
 
-/// No more than the platform takes.
-const ACTIONS_MAX: usize = 500;
+/// More than any connector has to say at once.
+const ACTIONS_MAX: usize = 100;
 
 /// What the caller saw, and what to change.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl<'a> Form<'a, '_> {
         let elements: Vec<BTreeMap<String, &'a RawValue>> = serde_json::from_str(actions.get())
             .map_err(|_| Problem::invalid_json("actions is not an array of objects"))?;
         if elements.len() > ACTIONS_MAX {
-            return Err(Problem::invalid_json("actions has more than 500 elements"));
+            return Err(Problem::invalid_json("actions has more than 100 elements"));
         }
         let context = ContextV7::new();
         let mut updates = Vec::new();

@@ -77,40 +77,55 @@ impl Payment {
     /// flight (its connector is at work on just that), rather an open one, rather
     /// one that is as far as the fact says, and of these the oldest.
     fn meant(&self, fact: &Fact) -> Option<TransactionId> {
+        // Connectors report a cancel with the planned amount, whatever is authorized.
+        let is_whole = fact.kind == TransactionKind::CancelAuthorization
+            && self.details.amount_planned == Some(fact.amount);
         let alike = || {
-            self.transactions.values().filter(|ours| {
-                let is_cancel = ours.kind == TransactionKind::CancelAuthorization && ours.is_open();
-                // Connectors report a cancel with the planned amount. There is never
-                // more than one open, and it releases whatever is held.
-                ours.kind == fact.kind && (ours.amount == fact.amount || is_cancel)
-            })
+            self.transactions
+                .values()
+                .filter(|ours| ours.kind == fact.kind && (ours.amount == fact.amount || is_whole))
         };
-        let same_id = |ours: &&Transaction| ours.interaction_id == fact.interaction_id;
-        let known = alike().filter(|ours| ours.interaction_id.is_some()).find(same_id);
+        // Whoever looked at it here may know it by our own id.
+        let own_id = |ours: &&Transaction| {
+            let has_none = ours.interaction_id.is_none();
+            has_none && fact.interaction_id.as_deref() == Some(ours.id.as_str())
+        };
+        let same_id = |ours: &&Transaction| {
+            let is_same = ours.interaction_id == fact.interaction_id;
+            (ours.interaction_id.is_some() && is_same) || own_id(ours)
+        };
+        let distance = |ours: &&Transaction| self.distance(ours, fact);
+        let known = alike().filter(same_id).min_by_key(distance);
         let nameless = alike().filter(|ours| ours.interaction_id.is_none());
-        let meant = known.or_else(|| nameless.min_by_key(|ours| self.distance(ours, fact)));
-        meant.map(|ours| ours.id.clone())
+        // That something did not happen frees money: not by what was over before it
+        // began.
+        let possible =
+            nameless.filter(|ours| fact.state != State::Failure || !fact.is_before(ours));
+        known.or_else(|| possible.min_by_key(distance)).map(|ours| ours.id.clone())
     }
 
     /// How far a transaction is from being the one that the fact is about.
     fn distance(&self, ours: &Transaction, fact: &Fact) -> (bool, u8, Timestamp) {
-        let happened = fact.timestamp.map(|at| at.plus_ms(CLOCKS_DIFFER_MS));
-        let begins_later = happened.is_some_and(|happened| happened < ours.timestamp);
         let is_in_flight = self.in_flight.as_ref().is_some_and(|slot| slot.transaction == ours.id);
-        let rank = match ours.shown() {
-            state if state.is_open() => u8::from(!is_in_flight),
-            state if state == fact.state => 2,
-            _ => 3,
+        let state = ours.shown();
+        let rank = match (state.has_come_to(fact.state), state.is_open()) {
+            (true, _) if ours.reported.is_none() => 0,
+            _ if is_in_flight => 1,
+            (true, _) => 2,
+            (false, true) => 3,
+            (false, false) => 4,
         };
-        (begins_later, rank, ours.timestamp)
+        (fact.is_before(ours), rank, ours.timestamp)
     }
 
     /// Notes what the fact calls the transaction.
     fn name(&mut self, id: &TransactionId, fact: &Fact) -> bool {
         let Some(ours) = self.transactions.get_mut(id) else { return false };
         let before = ours.clone();
-        ours.interaction_id = ours.interaction_id.take().or_else(|| fact.interaction_id.clone());
-        ours.interface_id = ours.interface_id.take().or_else(|| fact.interface_id.clone());
+        // Our own id is what it is shown by until somebody else calls it something.
+        let foreign = |name: &Option<String>| name.clone().filter(|name| name != id.as_str());
+        ours.interaction_id = ours.interaction_id.take().or_else(|| foreign(&fact.interaction_id));
+        ours.interface_id = ours.interface_id.take().or_else(|| foreign(&fact.interface_id));
         *ours != before
     }
 
@@ -189,9 +204,19 @@ impl Payment {
     /// Books a transaction in this state, or notes that the balances do not allow
     /// it.
     fn book(&mut self, id: &TransactionId, state: State, at: Timestamp) {
+        if let Some(next) = self.booked(&[(id.clone(), state)], at) {
+            *self = next;
+        } else if let Some(ours) = self.transactions.get_mut(id) {
+            ours.unbooked = Some(state);
+        }
+    }
+
+    /// The Payment with all of these booked, if the balances allow it.
+    fn booked(&self, facts: &[(TransactionId, State)], at: Timestamp) -> Option<Self> {
         let mut next = self.clone();
-        if let Some(ours) = next.transactions.get_mut(id) {
-            ours.state = state;
+        for (id, state) in facts {
+            let Some(ours) = next.transactions.get_mut(id) else { continue };
+            ours.state = *state;
             ours.unbooked = None;
             ours.pursuit = match state {
                 State::Success | State::Failure => Pursuit::default(),
@@ -200,35 +225,38 @@ impl Payment {
                 }
             };
         }
-        if next.rebook().is_ok() {
-            *self = next;
-        } else if let Some(ours) = self.transactions.get_mut(id) {
-            ours.unbooked = Some(state);
-        }
+        next.rebook().ok().map(|()| next)
     }
 
     /// Books what the balances did not allow when it was reported, and now do.
-    fn book_waiting(&mut self, at: Timestamp) {
-        // Each booking may allow another.
+    pub(super) fn book_waiting(&mut self, at: Timestamp) {
+        // Each booking may allow another, and some are allowed only together.
         for _ in 0..self.transactions.len() {
-            let waiting = self.transactions.values().filter_map(|waiting| {
-                waiting.unbooked.map(|state| (waiting.timestamp, waiting.id.clone(), state))
-            });
-            let mut waiting: Vec<_> = waiting.collect();
-            waiting.sort();
-            let count = waiting.len();
-            for (_, id, state) in waiting {
-                self.book(&id, state, at);
+            let waiting = self.waiting();
+            if let Some(next) = self.booked(&waiting, at).filter(|_| !waiting.is_empty()) {
+                *self = next;
+                return;
             }
-            let left = self.transactions.values().filter(|waiting| waiting.unbooked.is_some());
-            if left.count() == count {
+            for (id, state) in &waiting {
+                self.book(id, *state, at);
+            }
+            if self.waiting().len() == waiting.len() {
                 return;
             }
         }
     }
 
+    /// What is still to be booked, the oldest first.
+    fn waiting(&self) -> Vec<(TransactionId, State)> {
+        let waiting = self.transactions.values().filter(|ours| ours.unbooked.is_some());
+        let mut waiting: Vec<_> = waiting.collect();
+        waiting.sort_by_key(|ours| ours.timestamp);
+        let booked = |ours: &Transaction| ours.unbooked.map(|state| (ours.id.clone(), state));
+        waiting.into_iter().filter_map(booked).collect()
+    }
+
     /// The balances, and what is left of each Charge, from the transactions.
-    fn rebook(&mut self) -> Result<(), Inconsistent> {
+    pub(super) fn rebook(&mut self) -> Result<(), Inconsistent> {
         let booked = self.transactions.values();
         let booked = booked.map(|booked| (booked.kind, booked.state, booked.amount));
         self.balances = Balances::of(self.currency(), booked)
@@ -255,9 +283,18 @@ impl Payment {
     }
 }
 
+impl Fact {
+    /// Whether it happened before that began, by whatever clock.
+    fn is_before(&self, ours: &Transaction) -> bool {
+        self.timestamp.is_some_and(|at| at.plus_ms(CLOCKS_DIFFER_MS) < ours.timestamp)
+    }
+}
+
 impl Reporter {
     fn signature(&self) -> Reported {
-        Reported { by: self.by.clone(), at: self.at }
+        const BY_MAX: usize = 256;
+        let by = self.by.as_deref().map(|by| by.chars().take(BY_MAX).collect());
+        Reported { by, at: self.at }
     }
 }
 
@@ -281,15 +318,21 @@ impl Transaction {
 
     /// That nothing happened is believed of nobody whose word is not trusted,
     /// while it may still be the word of the connector that is at work.
-    fn believes(&self, state: State, is_in_flight: bool, reporter: &Reporter) -> bool {
-        let is_unclear = matches!(self.state, State::Initial | State::Unknown);
-        let is_its_own_word = is_in_flight || reporter.at < self.window_ends();
-        let is_doubtful = self.is_open() && is_unclear && is_its_own_word;
+    pub(super) fn believes(&self, state: State, is_in_flight: bool, reporter: &Reporter) -> bool {
+        let was_unclear = matches!(self.state, State::Initial | State::Unknown)
+            || self.pursuit.unclear_since.is_some();
+        let is_its_own_word = was_unclear && reporter.at < self.window_ends();
+        let is_doubtful = self.is_open() && (is_in_flight || is_its_own_word);
         state != State::Failure || reporter.is_trusted || !is_doubtful
     }
 }
 
 impl State {
+    /// Whether hearing this again would be old news.
+    fn has_come_to(self, told: Self) -> bool {
+        !matches!(told, Self::Initial | Self::Unknown) && self.on_hearing(told) == self
+    }
+
     /// The state machine of facts: what is final can be contradicted, and what is
     /// old news changes nothing.
     fn on_hearing(self, heard: Self) -> Self {

@@ -5,10 +5,9 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 use super::{
-    InFlight, Nonce, Outcome, Payment, Refusal, Reservation, Settlement, State, Timestamp,
-    Transaction, TransactionId,
+    InFlight, Inconsistent, Nonce, Outcome, Payment, Refusal, Reservation, Settlement, State,
+    Timestamp, Transaction, TransactionId,
 };
-use crate::money::MoneyError;
 use crate::mutants::Mutant;
 
 /// How long after it became unclear an open transaction is first looked at.
@@ -24,7 +23,7 @@ const NEXT_LOOKS_MS: [u64; 4] = [120_000, 300_000, 900_000, 3_600_000];
 impl Payment {
     /// The Payment without this reservation, of which nothing was sent, and fenced
     /// against a copy of it that is still under way.
-    pub fn withdraw(&self, reservation: &Reservation, at: Timestamp) -> Result<Self, MoneyError> {
+    pub fn withdraw(&self, reservation: &Reservation, at: Timestamp) -> Result<Self, Inconsistent> {
         let Reservation { transaction, nonce, .. } = reservation;
         if self.is_held_by(nonce)
             && let Settlement::Changed(next) =

@@ -47,8 +47,8 @@ pub struct RegistrationTransaction {
 impl Payment {
     /// Builds the ledger of a new Payment from what is known of its past.
     ///
-    /// A Payment with Charges but no Authorization is a sale: authorized and
-    /// captured at once. A Chargeback counts as refunded: the payer has it.
+    /// A Payment with Charges but no successful Authorization is a sale: authorized
+    /// and captured at once. A Chargeback counts as refunded: the payer has it.
     pub fn register(
         registration: Registration,
         at: Timestamp,
@@ -81,6 +81,7 @@ impl Payment {
             details,
         };
         payment.check()?;
+        payment.check_size().map_err(|_| RegistrationRefusal::TooLarge)?;
         Ok(payment)
     }
 }
@@ -105,7 +106,9 @@ impl Balances {
             sum(TransactionKind::Refund, done)?.give(sum(TransactionKind::Chargeback, done)?)?;
         let refunding = sum(TransactionKind::Refund, State::is_open)?;
 
-        let is_sale = !past.clone().any(|(kind, _, _)| kind == TransactionKind::Authorization);
+        let is_sale = !past.clone().any(|(kind, state, _)| {
+            kind == TransactionKind::Authorization && state == State::Success
+        });
         let authorized = if is_sale {
             captured.give(capturing)?
         } else {
@@ -162,6 +165,9 @@ pub enum RegistrationRefusal {
     /// No room would be left for an action.
     #[error("it has {max} transactions or more, and no room for an action", max = Payment::TRANSACTIONS_MAX)]
     TooManyTransactions,
+    /// Its texts take too much room.
+    #[error("it has more than {max} bytes of text", max = Payment::TEXT_BYTES_MAX)]
+    TooLarge,
     /// Charges and cancellations exceed what is authorized.
     #[error("the Charges and cancellations are more than what is authorized")]
     MorePlacedThanAuthorized,

@@ -3,10 +3,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 use super::recover::FIRST_LOOK_MS;
-use super::{
-    Nonce, Payment, Pursuit, State, Timestamp, Transaction, TransactionId, TransactionKind,
-};
-use crate::money::MoneyError;
+use super::{Inconsistent, Nonce, Payment, Pursuit, State, Timestamp, Transaction, TransactionId};
 use crate::mutants::Mutant;
 
 /// How one attempt at a connector ended.
@@ -72,7 +69,7 @@ impl Payment {
         nonce: &Nonce,
         outcome: Outcome,
         at: Timestamp,
-    ) -> Result<Settlement, MoneyError> {
+    ) -> Result<Settlement, Inconsistent> {
         let Some(transaction) = self.transactions.get(id) else { return Ok(Settlement::Gone) };
         let holds_slot = self.is_held_by(nonce);
         let counts = holds_slot || outcome.is_of_all_attempts();
@@ -91,10 +88,9 @@ impl Payment {
         match step {
             Step::Stay if outcome == Outcome::Unknown => next.note_unclear(id, at),
             Step::Stay | Step::Dispute => {}
-            Step::To(State::Success) => next.keep(id)?,
-            Step::To(State::Failure) => {
-                next.give_back(transaction)?;
-                next.set_state(id, State::Failure, Pursuit::default());
+            Step::To(done @ (State::Success | State::Failure)) => {
+                next.set_state(id, done, Pursuit::default());
+                next.rebook()?;
             }
             Step::To(open @ (State::Initial | State::Pending | State::Unknown)) => {
                 let look_at = Some(at.plus_ms(FIRST_LOOK_MS));
@@ -104,11 +100,13 @@ impl Payment {
                 }
             }
             Step::Withdraw => {
-                next.give_back(transaction)?;
                 next.transactions.remove(id);
+                next.rebook()?;
                 next.fence(transaction.timestamp);
             }
         }
+        // What moved may have made room for a fact.
+        next.book_waiting(at);
         Ok(Settlement::Changed(Box::new(next)))
     }
 
@@ -129,51 +127,9 @@ impl Payment {
     fn set_state(&mut self, id: &TransactionId, state: State, pursuit: Pursuit) {
         if let Some(transaction) = self.transactions.get_mut(id) {
             transaction.state = state;
+            transaction.unbooked = None;
             transaction.pursuit = pursuit;
         }
-    }
-
-    /// Success: what was held is where it was meant to go.
-    fn keep(&mut self, id: &TransactionId) -> Result<(), MoneyError> {
-        let Some(transaction) = self.transactions.get_mut(id) else { return Ok(()) };
-        let (amount, balances) = (transaction.amount, &mut self.balances);
-        transaction.state = State::Success;
-        transaction.pursuit = Pursuit::default();
-        match transaction.kind {
-            TransactionKind::Charge => {
-                balances.captured = balances.captured.give(amount)?;
-                balances.refundable = balances.refundable.give(amount)?;
-                transaction.refundable = Some(amount);
-            }
-            TransactionKind::Refund => balances.refunded = balances.refunded.give(amount)?,
-            TransactionKind::CancelAuthorization => {
-                balances.cancelled = balances.cancelled.give(amount)?;
-            }
-            // No action of ours makes these; they hold nothing.
-            TransactionKind::Authorization | TransactionKind::Chargeback => {}
-        }
-        Ok(())
-    }
-
-    /// Failure: what was held is available again.
-    fn give_back(&mut self, transaction: &Transaction) -> Result<(), MoneyError> {
-        let (amount, balances) = (transaction.amount, &mut self.balances);
-        match transaction.kind {
-            TransactionKind::Charge | TransactionKind::CancelAuthorization => {
-                balances.capturable = balances.capturable.give(amount)?;
-            }
-            TransactionKind::Refund => {
-                balances.refundable = balances.refundable.give(amount)?;
-                let charge = transaction.charge.as_ref();
-                if let Some(charge) = charge.and_then(|id| self.transactions.get_mut(id)) {
-                    charge.refundable =
-                        charge.refundable.map(|left| left.give(amount)).transpose()?;
-                }
-            }
-            // No action of ours makes these; they hold nothing.
-            TransactionKind::Authorization | TransactionKind::Chargeback => {}
-        }
-        Ok(())
     }
 }
 

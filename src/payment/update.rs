@@ -69,8 +69,8 @@ impl Payment {
     /// actions have no room any more.
     pub const FACTS_MAX: usize = 100;
 
-    /// How many bytes of notes a Payment keeps: a third of what an item may hold.
-    pub const NOTES_BYTES_MAX: usize = 128 * 1024;
+    /// How many bytes of text a Payment keeps: half of what an item may hold.
+    pub const TEXT_BYTES_MAX: usize = 200 * 1024;
 
     /// Applies `updates` in order, all of them or none. Each that changes
     /// something raises the version by one.
@@ -82,6 +82,9 @@ impl Payment {
                 next.modified_at = reporter.at;
             }
         }
+        if next != *self {
+            next.check_size()?;
+        }
         Ok(next)
     }
 
@@ -91,7 +94,7 @@ impl Payment {
         Ok(match update {
             Update::AddTransaction { id, fact } => return self.learn(id, fact, reporter),
             Update::ChangeTransactionState { id, state } => {
-                self.exists(id)?;
+                self.believe(id, *state, reporter)?;
                 self.hear(id, *state, reporter)
             }
             Update::ChangeTransactionInteractionId { id, interaction_id } => {
@@ -112,10 +115,6 @@ impl Payment {
                 set(&mut details.interface_id, id.clone())
             }
             Update::AddInterfaceInteraction(note) => {
-                let kept: usize = details.interface_interactions.iter().map(String::len).sum();
-                if kept.saturating_add(note.len()) > Self::NOTES_BYTES_MAX {
-                    return Err(UpdateRefusal::TooManyNotes);
-                }
                 details.interface_interactions.push(note.clone());
                 true
             }
@@ -124,19 +123,57 @@ impl Payment {
             Update::SetMethodInfoMethod(method) => set(&mut details.method, method.clone()),
             Update::SetMethodInfoName(name) => set(&mut details.method_name, name.clone()),
             Update::SetMethodInfoInterface(name) => {
-                // It decides who is sent the money.
-                if details.payment_interface.as_ref().is_some_and(|known| known != name) {
+                // It decides who is asked to move money, and whose word counts.
+                let known = details.payment_interface.as_ref();
+                if known.is_some_and(|known| known != name) {
                     return Err(UpdateRefusal::AlreadySet("paymentMethodInfo.paymentInterface"));
                 }
-                set(&mut details.payment_interface, Some(name.clone()))
+                if known.is_none() && self.recover_at().is_some() {
+                    return Err(UpdateRefusal::TransactionOpen);
+                }
+                set(&mut self.details.payment_interface, Some(name.clone()))
             }
             Update::SetKey(key) => set(&mut details.key, key.clone()),
         })
     }
 
-    fn exists(&self, id: &TransactionId) -> Result<(), UpdateRefusal> {
-        let is_there = self.transactions.contains_key(id);
-        is_there.then_some(()).ok_or_else(|| UpdateRefusal::NoSuchTransaction(id.clone()))
+    /// What is said of a transaction by its id is believed, or refused.
+    fn believe(
+        &self,
+        id: &TransactionId,
+        state: State,
+        reporter: &Reporter,
+    ) -> Result<(), UpdateRefusal> {
+        let Some(ours) = self.transactions.get(id) else {
+            return Err(UpdateRefusal::NoSuchTransaction(id.clone()));
+        };
+        let is_in_flight = self.in_flight.as_ref().is_some_and(|slot| slot.transaction == *id);
+        if ours.believes(state, is_in_flight, reporter) {
+            return Ok(());
+        }
+        Err(UpdateRefusal::TooEarly(id.clone()))
+    }
+
+    /// How much of an item its texts take: what callers can make grow.
+    fn text_bytes(&self) -> usize {
+        let details = &self.details;
+        let texts = details.texts().into_iter().filter_map(|(_, text)| text.as_deref());
+        let notes = details.interface_interactions.iter().map(String::as_str);
+        let of_transactions = self.transactions.values().flat_map(|ours| {
+            let reporter = ours.reported.as_ref().and_then(|reported| reported.by.as_deref());
+            let names = [&ours.interaction_id, &ours.interface_id, &ours.merchant_reference];
+            let names = names.into_iter().filter_map(|name| name.as_deref());
+            names.chain(reporter).chain([ours.id.as_str()])
+        });
+        texts.chain(notes).chain(of_transactions).map(str::len).fold(0, usize::saturating_add)
+    }
+
+    /// Keeps an item so small that what an action adds always fits.
+    pub(super) fn check_size(&self) -> Result<(), UpdateRefusal> {
+        if self.text_bytes() > Self::TEXT_BYTES_MAX {
+            return Err(UpdateRefusal::TooLarge);
+        }
+        Ok(())
     }
 
     fn named(&mut self, id: &TransactionId) -> Result<&mut super::Transaction, UpdateRefusal> {
@@ -172,7 +209,16 @@ pub enum UpdateRefusal {
     /// The Payment is full.
     #[error("a Payment cannot have more than {max} transactions", max = Payment::FACTS_MAX)]
     TooManyTransactions,
-    /// The Payment's notes are too long.
-    #[error("a Payment keeps no more than {max} bytes of notes", max = Payment::NOTES_BYTES_MAX)]
-    TooManyNotes,
+    /// The Payment's texts are too long.
+    #[error("a Payment keeps no more than {max} bytes of text", max = Payment::TEXT_BYTES_MAX)]
+    TooLarge,
+    /// Its connector may still be at work on it, and is not believed then.
+    #[error(
+        "the connector may still be at work on transaction {0}; \
+         6 minutes after it was called, a Failure is believed"
+    )]
+    TooEarly(TransactionId),
+    /// Who serves a Payment is not changed while something of it is open.
+    #[error("the interface cannot be set while a transaction is open")]
+    TransactionOpen,
 }
