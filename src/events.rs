@@ -178,7 +178,8 @@ pub async fn deliver(
             let detail = serde_json::to_string(&event)?;
             let bytes = waiting.iter().map(|other| other.detail.len()).sum::<usize>();
             let fits = bytes.saturating_add(detail.len()) <= bus::CALL_BYTES_MAX;
-            if !waiting.is_empty() && !(is_alone && fits && waiting.len() < bus::CALL_MAX) {
+            let is_full = waiting.len() >= bus::CALL_MAX || !fits;
+            if !waiting.is_empty() && (is_full || !is_alone) {
                 if let Some(failed) = send(bus, std::mem::take(&mut waiting)).await {
                     return Ok(failed);
                 }
