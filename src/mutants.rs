@@ -35,8 +35,6 @@ pub enum Mutant {
     AnswerBeforeSettle,
     /// A fact that arrives before the answer is ignored.
     IgnoreEarlyFacts,
-    /// A fact counts each time that it arrives.
-    CountFactsTwice,
     /// What was held for too long is given back.
     ExpireHoldsByTime,
     /// A cancel does not mind what is open.
@@ -55,8 +53,6 @@ pub enum Mutant {
     AnswerNothingSentTooSoon,
     /// The slot does not keep others out.
     IgnoreSlot,
-    /// Whoever settles frees the slot.
-    FreeForeignSlot,
     /// A write that came too late is taken for done.
     TakeChangedForDone,
     /// What is not shown never happened, whoever does not show it.
@@ -69,11 +65,49 @@ pub enum Mutant {
     ExpireGivesBack,
     /// A key is sent again after its connector has forgotten it.
     ResendForgottenKeys,
+    /// A fact is always a new transaction.
+    AddEveryFact,
+    /// A fact about one that is settled is a new transaction.
+    AddWhatIsSettled,
+    /// A fact is about whichever is of its kind.
+    MatchWhateverAmount,
+    /// A fact is about the oldest, whichever is at its connector.
+    MatchOldestFirst,
+    /// A fact is about what is open, rather than about what it says nothing new of.
+    MatchOpenFirst,
+    /// A cancel is known by its amount.
+    MatchCancelsByAmount,
+    /// What the PSP calls a transaction is not kept.
+    ForgetNames,
+    /// That nothing happened is believed of everybody, at any time.
+    BelieveEveryFailure,
+    /// A fact is booked, whether the balances allow it or not.
+    BookWhatDoesNotFit,
+    /// A fact that the balances do not allow is forgotten.
+    DropWhatDoesNotFit,
+    /// What becomes otherwise leaves the balances as they are.
+    FlipWithoutBalances,
+    /// A fact that is told again raises the version.
+    CountRepeatedFacts,
+    /// An answer changes what a fact has settled.
+    AnswerOverFact,
+    /// What the balances did not allow is never tried again.
+    ForgetWaiting,
+    /// What the balances did not allow is not tried again when an answer changes them.
+    ForgetWaitingAtAnswers,
+    /// What only fits together is tried one by one.
+    BookOneByOne,
+    /// Whoever reports frees the slot.
+    FactFreesSlot,
+    /// What was never sent again is withdrawn, although a fact confirmed it.
+    WithdrawConfirmed,
+    /// A failed authorization makes a sale none.
+    FailedAuthorizationCounts,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 49] = [
         Self::ReleaseOnTimeout,
         Self::RejectOnError,
         Self::FailedConditionIsPermission,
@@ -89,7 +123,6 @@ impl Mutant {
         Self::DropIndexKeysEarly,
         Self::AnswerBeforeSettle,
         Self::IgnoreEarlyFacts,
-        Self::CountFactsTwice,
         Self::ExpireHoldsByTime,
         Self::CancelWhileOpen,
         Self::ReplayWithoutContent,
@@ -99,13 +132,31 @@ impl Mutant {
         Self::ForgetTimedOut,
         Self::AnswerNothingSentTooSoon,
         Self::IgnoreSlot,
-        Self::FreeForeignSlot,
         Self::TakeChangedForDone,
         Self::AbsenceIsProof,
         Self::ClaimTwice,
         Self::TrustShownFailures,
         Self::ExpireGivesBack,
         Self::ResendForgottenKeys,
+        Self::AddEveryFact,
+        Self::AddWhatIsSettled,
+        Self::MatchWhateverAmount,
+        Self::MatchOldestFirst,
+        Self::MatchOpenFirst,
+        Self::MatchCancelsByAmount,
+        Self::ForgetNames,
+        Self::BelieveEveryFailure,
+        Self::BookWhatDoesNotFit,
+        Self::DropWhatDoesNotFit,
+        Self::FlipWithoutBalances,
+        Self::CountRepeatedFacts,
+        Self::AnswerOverFact,
+        Self::ForgetWaiting,
+        Self::ForgetWaitingAtAnswers,
+        Self::BookOneByOne,
+        Self::FactFreesSlot,
+        Self::WithdrawConfirmed,
+        Self::FailedAuthorizationCounts,
     ];
 
     /// Whether this is the mistake that is being made.

@@ -15,6 +15,7 @@ mod admit;
 mod balances;
 mod facts;
 mod ids;
+mod meant;
 mod recover;
 mod register;
 mod settle;

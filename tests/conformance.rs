@@ -16,8 +16,12 @@
 
 #[path = "support/dynamo.rs"]
 mod dynamo;
+#[path = "simulation/landing.rs"]
+mod landing;
 #[path = "support/payments.rs"]
 mod payments;
+#[path = "simulation/psp.rs"]
+mod psp;
 #[path = "simulation/world.rs"]
 mod world;
 
@@ -27,9 +31,10 @@ use payment_intents::ports::{ReplaceError, ReserveError, Store};
 use payments::{any_action, any_outcome, id};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use psp::{Style, Tier};
 use std::sync::atomic::{AtomicU32, Ordering};
 use uuid::Uuid;
-use world::{Answer, Op, Past, Tier, World};
+use world::{Answer, Op, Past, World};
 
 /// How many operations a run of the suite compares, at the least.
 const OPERATIONS: u32 = 10_000;
@@ -71,7 +76,7 @@ fn the_model_and_the_real_store_do_the_same() {
     let compared = AtomicU32::new(0);
     let length = usize::try_from(LENGTH).unwrap();
     let steps = prop::collection::vec((any_operation(), any::<bool>()), length);
-    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    let config = Config { max_shrink_iters: 200, cases, failure_persistence: None, ..Config::default() };
     TestRunner::new(config)
         .run(&(any::<bool>(), steps), |(captured, steps)| {
             runtime.block_on(compare(&table, captured, &steps, &compared))
@@ -88,8 +93,11 @@ async fn compare(
     steps: &[(Operation, bool)],
     compared: &AtomicU32,
 ) -> Result<(), TestCaseError> {
-    let mut model =
-        World::new(Tier::Opaque, if captured { Past::Captured } else { Past::Authorized });
+    let mut model = World::new(
+        Tier::Opaque,
+        if captured { Past::Captured } else { Past::Authorized },
+        Style::Named,
+    );
     model.payment.key.id =
         payment_intents::payment::PaymentId::parse(&Uuid::new_v4().to_string()).unwrap();
     table.store.create(&model.payment).await.unwrap();

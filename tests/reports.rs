@@ -201,3 +201,33 @@ fn what_nobody_asked_for_moves_the_balances() {
     let again = told(&more, fact(Chargeback, Success, 25, "B"));
     assert_eq!(again, more, "told twice, it is no news");
 }
+
+#[test]
+fn an_id_that_many_share_names_none_of_them() {
+    // The authorization's own, as the public template reports all that it does.
+    let first = told(&payment(AUTHORIZED), fact(Charge, Success, 40, "psp-0"));
+    let second = in_flight(&first, "b", 40, later().plus_ms(1_000));
+    let failed = reporter(later().plus_ms(2_000), true);
+    let told = told_by(&second, fact(Charge, Failure, 40, "psp-0"), &failed);
+    assert_eq!(states(&told), [(Charge, Success, 40), (Charge, Failure, 40)]);
+}
+
+#[test]
+fn a_fact_stands_against_an_answer_and_somebody_has_to_look() {
+    for (state, outcome, standing) in [
+        (Failure, Outcome::Approved, Unknown),
+        (Failure, Outcome::Received, Unknown),
+        (Success, Outcome::Rejected, Success),
+        (Success, Outcome::NeverExecuted, Success),
+    ] {
+        let open = in_flight(&payment(AUTHORIZED), "a", 50, at(1_000));
+        let known = told_by(&open, fact(Charge, state, 50, "X"), &reporter(at(2_000), true));
+        let disputed = settled(&known, "a", outcome, at(3_000));
+        assert_eq!(states(&disputed), [(Charge, state, 50)], "{outcome:?}");
+        assert_eq!(disputed.in_flight, None, "{outcome:?}");
+        assert_eq!(disputed.discrepancies().count(), 1, "{outcome:?}");
+        assert_eq!(disputed.transactions[&id("a")].standing(), standing, "{outcome:?}");
+        let confirmed = told(&disputed, fact(Charge, state, 50, "X"));
+        assert_eq!(confirmed.discrepancies().count(), 0, "{outcome:?}");
+    }
+}

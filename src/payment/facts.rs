@@ -11,11 +11,8 @@ use super::{
     TransactionId, TransactionKind, UpdateRefusal,
 };
 use crate::money::Money;
+use crate::mutants::Mutant;
 use std::collections::BTreeMap;
-
-/// By how much a PSP's clock may differ from ours, or its message be older than
-/// what it is about.
-const CLOCKS_DIFFER_MS: u64 = 60_000;
 
 /// A transaction, as somebody else saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,54 +65,9 @@ impl Payment {
             self.add(new, fact, reporter)?;
             return Ok(true);
         };
-        let is_named = self.name(&id, fact);
-        Ok(self.hear(&id, fact.state, reporter) || is_named)
-    }
-
-    /// The transaction that the fact is about: the one with its id; else one that
-    /// has none yet, rather one that began before it happened, rather the one in
-    /// flight (its connector is at work on just that), rather an open one, rather
-    /// one that is as far as the fact says, and of these the oldest.
-    fn meant(&self, fact: &Fact) -> Option<TransactionId> {
-        // Connectors report a cancel with the planned amount, whatever is authorized.
-        let is_whole = fact.kind == TransactionKind::CancelAuthorization
-            && self.details.amount_planned == Some(fact.amount);
-        let alike = || {
-            self.transactions
-                .values()
-                .filter(|ours| ours.kind == fact.kind && (ours.amount == fact.amount || is_whole))
-        };
-        // Whoever looked at it here may know it by our own id.
-        let own_id = |ours: &&Transaction| {
-            let has_none = ours.interaction_id.is_none();
-            has_none && fact.interaction_id.as_deref() == Some(ours.id.as_str())
-        };
-        let same_id = |ours: &&Transaction| {
-            let is_same = ours.interaction_id == fact.interaction_id;
-            (ours.interaction_id.is_some() && is_same) || own_id(ours)
-        };
-        let distance = |ours: &&Transaction| self.distance(ours, fact);
-        let known = alike().filter(same_id).min_by_key(distance);
-        let nameless = alike().filter(|ours| ours.interaction_id.is_none());
-        // That something did not happen frees money: not by what was over before it
-        // began.
-        let possible =
-            nameless.filter(|ours| fact.state != State::Failure || !fact.is_before(ours));
-        known.or_else(|| possible.min_by_key(distance)).map(|ours| ours.id.clone())
-    }
-
-    /// How far a transaction is from being the one that the fact is about.
-    fn distance(&self, ours: &Transaction, fact: &Fact) -> (bool, u8, Timestamp) {
-        let is_in_flight = self.in_flight.as_ref().is_some_and(|slot| slot.transaction == ours.id);
-        let state = ours.shown();
-        let rank = match (state.has_come_to(fact.state), state.is_open()) {
-            (true, _) if ours.reported.is_none() => 0,
-            _ if is_in_flight => 1,
-            (true, _) => 2,
-            (false, true) => 3,
-            (false, false) => 4,
-        };
-        (fact.is_before(ours), rank, ours.timestamp)
+        let is_named = !Mutant::ForgetNames.is_on() && self.name(&id, fact);
+        let is_news = self.hear(&id, fact.state, reporter);
+        Ok(is_news || is_named || Mutant::CountRepeatedFacts.is_on())
     }
 
     /// Notes what the fact calls the transaction.
@@ -171,11 +123,9 @@ impl Payment {
         let Some(ours) = self.transactions.get_mut(id) else { return false };
         let before = ours.clone();
         let is_in_flight = self.in_flight.as_ref().is_some_and(|slot| slot.transaction == *id);
-        let to = if ours.believes(state, is_in_flight, reporter) {
-            ours.state.on_hearing(state)
-        } else {
-            ours.state
-        };
+        let is_believed = ours.believes(state, is_in_flight, reporter);
+        let to = if is_believed { ours.state.on_hearing(state) } else { ours.state };
+        ours.is_disputed |= !is_believed && ours.state == State::Success;
         if to == state && !state.is_open() {
             ours.unbooked = None;
             ours.is_disputed = false;
@@ -189,6 +139,9 @@ impl Payment {
         if is_effective {
             ours.reported = Some(reporter.signature());
             self.book_waiting(reporter.at);
+            if Mutant::FactFreesSlot.is_on() && is_in_flight {
+                self.in_flight = None;
+            }
         }
         is_effective
     }
@@ -207,7 +160,7 @@ impl Payment {
         if let Some(next) = self.booked(&[(id.clone(), state)], at) {
             *self = next;
         } else if let Some(ours) = self.transactions.get_mut(id) {
-            ours.unbooked = Some(state);
+            ours.unbooked = Some(state).filter(|_| !Mutant::DropWhatDoesNotFit.is_on());
         }
     }
 
@@ -219,13 +172,23 @@ impl Payment {
             ours.state = *state;
             ours.unbooked = None;
             ours.pursuit = match state {
-                State::Success | State::Failure => Pursuit::default(),
+                State::Failure => Pursuit::default(),
+                // Its connector may still be at work.
+                State::Success => {
+                    let unclear_since = ours.pursuit.unclear_since;
+                    Pursuit { unclear_since, ..Pursuit::default() }
+                }
                 State::Initial | State::Pending | State::Unknown => {
                     Pursuit { look_at: Some(at.plus_ms(FIRST_LOOK_MS)), ..ours.pursuit }
                 }
             };
         }
-        next.rebook().ok().map(|()| next)
+        let before = self.balances;
+        let is_allowed = next.rebook().is_ok() || Mutant::BookWhatDoesNotFit.is_on();
+        if Mutant::FlipWithoutBalances.is_on() {
+            next.balances = before;
+        }
+        is_allowed.then_some(next)
     }
 
     /// Books what the balances did not allow when it was reported, and now do.
@@ -233,7 +196,11 @@ impl Payment {
         // Each booking may allow another, and some are allowed only together.
         for _ in 0..self.transactions.len() {
             let waiting = self.waiting();
-            if let Some(next) = self.booked(&waiting, at).filter(|_| !waiting.is_empty()) {
+            if Mutant::ForgetWaiting.is_on() {
+                return;
+            }
+            let together = self.booked(&waiting, at).filter(|_| !Mutant::BookOneByOne.is_on());
+            if let Some(next) = together.filter(|_| !waiting.is_empty()) {
                 *self = next;
                 return;
             }
@@ -283,13 +250,6 @@ impl Payment {
     }
 }
 
-impl Fact {
-    /// Whether it happened before that began, by whatever clock.
-    fn is_before(&self, ours: &Transaction) -> bool {
-        self.timestamp.is_some_and(|at| at.plus_ms(CLOCKS_DIFFER_MS) < ours.timestamp)
-    }
-}
-
 impl Reporter {
     fn signature(&self) -> Reported {
         const BY_MAX: usize = 256;
@@ -319,23 +279,18 @@ impl Transaction {
     /// That nothing happened is believed of nobody whose word is not trusted,
     /// while it may still be the word of the connector that is at work.
     pub(super) fn believes(&self, state: State, is_in_flight: bool, reporter: &Reporter) -> bool {
-        let was_unclear = matches!(self.state, State::Initial | State::Unknown)
-            || self.pursuit.unclear_since.is_some();
-        let is_its_own_word = was_unclear && reporter.at < self.window_ends();
-        let is_doubtful = self.is_open() && (is_in_flight || is_its_own_word);
+        let is_unclear = matches!(self.state, State::Initial | State::Unknown) || self.was_ours();
+        let is_its_own_word = is_in_flight || is_unclear && reporter.at < self.window_ends();
+        let is_doubtful = self.moves() && self.state != State::Failure && is_its_own_word;
+        let is_doubtful = is_doubtful && !Mutant::BelieveEveryFailure.is_on();
         state != State::Failure || reporter.is_trusted || !is_doubtful
     }
 }
 
 impl State {
-    /// Whether hearing this again would be old news.
-    fn has_come_to(self, told: Self) -> bool {
-        !matches!(told, Self::Initial | Self::Unknown) && self.on_hearing(told) == self
-    }
-
     /// The state machine of facts: what is final can be contradicted, and what is
     /// old news changes nothing.
-    fn on_hearing(self, heard: Self) -> Self {
+    pub(super) fn on_hearing(self, heard: Self) -> Self {
         match (self, heard) {
             (_, Self::Initial | Self::Unknown) => self,
             (Self::Initial | Self::Unknown, Self::Pending) => Self::Pending,

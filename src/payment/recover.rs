@@ -56,11 +56,11 @@ impl Payment {
                 Ok(Settlement::Unchanged(_) | Settlement::Gone) | Err(_) => None,
             };
         }
-        if let Some(transaction) = next.transactions.get_mut(&slot.transaction)
-            && matches!(transaction.state, State::Initial | State::Unknown)
-        {
-            transaction.state = State::Unknown;
-            transaction.pursuit.look_at = Some(now);
+        if let Some(transaction) = next.transactions.get_mut(&slot.transaction) {
+            if matches!(transaction.state, State::Initial | State::Unknown) {
+                transaction.state = State::Unknown;
+                transaction.pursuit.look_at = Some(now);
+            }
             transaction.pursuit.unclear_since = Some(slot.lease);
         }
         Some(next)

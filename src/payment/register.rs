@@ -7,6 +7,7 @@ use super::{
     TransactionId, TransactionKind,
 };
 use crate::money::{Currency, Money, MoneyError};
+use crate::mutants::Mutant;
 use std::collections::BTreeMap;
 
 /// A Payment to be registered.
@@ -107,7 +108,8 @@ impl Balances {
         let refunding = sum(TransactionKind::Refund, State::is_open)?;
 
         let is_sale = !past.clone().any(|(kind, state, _)| {
-            kind == TransactionKind::Authorization && state == State::Success
+            let counts = state == State::Success || Mutant::FailedAuthorizationCounts.is_on();
+            kind == TransactionKind::Authorization && counts
         });
         let authorized = if is_sale {
             captured.give(capturing)?

@@ -74,7 +74,11 @@ impl Payment {
         let holds_slot = self.is_held_by(nonce);
         let counts = holds_slot || outcome.is_of_all_attempts();
         let step = if counts { transaction.state.after(outcome) } else { Step::Stay };
-        let step = step.mistaken(outcome, holds_slot);
+        let step = if holds_slot && self.contradicts(transaction, outcome) {
+            Step::Dispute
+        } else {
+            step.mistaken(outcome, holds_slot)
+        };
         if step == Step::Dispute {
             return Ok(self.disputed(transaction, holds_slot, at));
         }
@@ -82,7 +86,7 @@ impl Payment {
             return Ok(Settlement::Unchanged(transaction.state));
         }
         let mut next = self.changed(at);
-        if holds_slot || Mutant::FreeForeignSlot.is_on() {
+        if holds_slot {
             next.in_flight = None;
         }
         match step {
@@ -106,8 +110,18 @@ impl Payment {
             }
         }
         // What moved may have made room for a fact.
-        next.book_waiting(at);
+        if !Mutant::ForgetWaitingAtAnswers.is_on() {
+            next.book_waiting(at);
+        }
         Ok(Settlement::Changed(Box::new(next)))
+    }
+
+    /// Whether nothing was sent yet, and a fact says that it happened: it can only
+    /// have meant another.
+    fn contradicts(&self, transaction: &Transaction, outcome: Outcome) -> bool {
+        let is_first = self.in_flight.as_ref().is_some_and(|slot| slot.attempt == 1);
+        let is_told = matches!(transaction.state, State::Success | State::Pending);
+        is_first && is_told && outcome == Outcome::NeverExecuted
     }
 
     /// The answer is the opposite of what was final before.
@@ -152,8 +166,16 @@ impl Step {
             Outcome::Rejected if self == Self::Stay && Mutant::SettleWithoutState.is_on() => {
                 Self::To(State::Failure)
             }
-            Outcome::Approved if self == Self::Stay && Mutant::CountFactsTwice.is_on() => {
+            Outcome::Approved if self == Self::Dispute && Mutant::AnswerOverFact.is_on() => {
                 Self::To(State::Success)
+            }
+            Outcome::Rejected if self == Self::Dispute && Mutant::AnswerOverFact.is_on() => {
+                Self::To(State::Failure)
+            }
+            Outcome::NeverExecuted
+                if self == Self::Stay && holds_slot && Mutant::WithdrawConfirmed.is_on() =>
+            {
+                Self::Withdraw
             }
             Outcome::Approved
             | Outcome::Received

@@ -89,13 +89,17 @@ impl Transaction {
     /// Whether its outcome is still to come, and its amount held. An
     /// Authorization holds nothing of ours.
     pub fn is_open(&self) -> bool {
-        let moves = match self.kind {
+        self.moves() && self.state.is_open()
+    }
+
+    /// Whether it is what an action makes.
+    pub(super) fn moves(&self) -> bool {
+        match self.kind {
             TransactionKind::Charge
             | TransactionKind::Refund
             | TransactionKind::CancelAuthorization => true,
             TransactionKind::Authorization | TransactionKind::Chargeback => false,
-        };
-        moves && self.state.is_open()
+        }
     }
 }
 

@@ -55,7 +55,7 @@ impl Lambda {
         let sandbox = Sandbox::start().await.unwrap();
         let (invocations, queue) = mpsc::unbounded_channel();
         let (_, runtime_api) = RuntimeApi::start(queue).await;
-        let process = command(env!("CARGO_BIN_EXE_payment-intents"), &runtime_api)
+        let process = command(&binary(), &runtime_api)
             .envs(environment(&dynamodb.endpoint_url.unwrap(), &sandbox.url().to_string()))
             .envs(variables.iter().copied())
             .stdout(Stdio::null())
@@ -136,6 +136,14 @@ impl Lambda {
     pub fn pid(&self) -> Option<u32> {
         self.process.id()
     }
+}
+
+/// The function as it is built for the tests, or as `PAYMENT_INTENTS_BOOTSTRAP` names
+/// it: the one that is deployed.
+fn binary() -> String {
+    #[expect(clippy::disallowed_methods, reason = "says which binary to test")]
+    let shipped = std::env::var("PAYMENT_INTENTS_BOOTSTRAP").ok();
+    shipped.unwrap_or_else(|| env!("CARGO_BIN_EXE_payment-intents").to_owned())
 }
 
 /// What becomes of the process when an operator says only this.

@@ -1,7 +1,8 @@
 //! All schedules of a small world, or many of a large one.
 
+use crate::psp::{Style, Tier};
 use crate::schedule::{Chooser, Client, Plan, Schedule};
-use crate::world::{Past, Tier, eur};
+use crate::world::{Past, eur};
 use payment_intents::payment::{Action, TransactionId};
 use std::collections::HashSet;
 
@@ -162,12 +163,14 @@ pub fn random(seed: u64) -> Result<(), Box<Failure>> {
 }
 
 fn any_plan(random: &mut Random) -> Plan {
-    let past = match random.below(6) {
-        0 | 1 => Past::Captured,
-        2 => Past::BegunElsewhere,
+    let past = match random.below(12) {
+        0..=3 => Past::Captured,
+        4 | 5 => Past::BegunElsewhere,
+        6 => Past::Authorizing,
+        7 => Past::Sale,
         _ => Past::Authorized,
     };
-    let captured = past == Past::Captured;
+    let captured = matches!(past, Past::Captured | Past::Sale);
     let count = 1 + random.below(4);
     let keys = ["k1", "k2"];
     let clients = (0..count).map(|_| {
@@ -186,15 +189,32 @@ fn any_plan(random: &mut Random) -> Plan {
     let clients = clients.collect();
     let mut up_to = |most: usize| u8::try_from(random.below(most + 1)).unwrap();
     let (crashes, faults, recoveries) = (up_to(3), up_to(4), up_to(4));
-    let (facts, jumps) = (up_to(2), up_to(2));
+    let jumps = up_to(2);
+    // Half of them are without facts, and few with some that are not so.
+    let (facts, events, lies) = match random.below(8) {
+        0..=3 => (0, 0, 0),
+        4 | 5 => (1 + random.below(4), 0, 0),
+        6 => (1 + random.below(4), 1 + random.below(3), 0),
+        _ => (1 + random.below(4), random.below(3), 1),
+    };
+    let [facts, events, lies] = [facts, events, lies].map(|most| u8::try_from(most).unwrap());
+    let style = match random.below(4) {
+        0 => Style::Shared,
+        1 => Style::Nameless,
+        _ => Style::Named,
+    };
     Plan {
         tier: Tier::ALL[random.below(Tier::ALL.len())],
         past,
+        style,
+        is_timed: random.below(2) == 0,
         clients,
         crashes,
         faults,
         recoveries,
         facts,
+        events,
+        lies,
         jumps,
         decisions: random.below(2) == 0,
     }

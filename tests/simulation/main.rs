@@ -16,18 +16,24 @@
     reason = "a simulation that goes wrong has failed, and says so"
 )]
 
+mod answers;
 mod explore;
+mod facts;
+mod landing;
 mod ports;
+mod psp;
 mod quiet;
+mod runs;
 mod schedule;
 mod world;
 
 use explore::{Failure, exhaust, random};
 use payment_intents::mutants::Mutant;
 use payment_intents::payment::Action;
+use psp::{Style, Tier};
 use schedule::{Client, Plan};
 use std::collections::HashSet;
-use world::{Past, Tier, eur};
+use world::{Past, eur};
 
 /// A debug build looks at a sample; the figures are for `--release`.
 const IS_SAMPLE: bool = cfg!(debug_assertions);
@@ -76,11 +82,15 @@ fn small_worlds() -> Vec<Plan> {
         let quiet = Plan {
             tier,
             past: Past::Authorized,
+            style: Style::Named,
+            is_timed: false,
             clients: Vec::new(),
             crashes: 0,
             faults: 0,
             recoveries: 0,
             facts: 0,
+            events: 0,
+            lies: 0,
             jumps: 0,
             decisions: true,
         };

@@ -67,8 +67,9 @@ impl Drop for Asked {
         let process = &mut world.processes[self.port.process];
         let until = process.deadline;
         if let Some(op) = process.pending.take() {
-            let until = until.unwrap_or(world.now).plus_ms(crate::world::CONNECTOR_WORKS_MS);
-            world.keep_late(op, until);
+            let until = until.unwrap_or(world.now).plus_ms(crate::psp::CONNECTOR_WORKS_MS);
+            let within_ms = until.ms_since(world.now);
+            world.keep_late(self.port.process, op, within_ms);
         }
     }
 }

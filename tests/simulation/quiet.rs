@@ -1,10 +1,14 @@
 //! The end of a schedule: nothing more goes wrong, and everything must come right.
 
+use crate::facts::Word;
+use crate::landing::{Telling, group};
 use crate::ports::locked;
+use crate::psp::{RESEND_WINDOW_MS, Tier};
 use crate::schedule::{Choice, MINUTE_MS, Schedule};
-use crate::world::{Tier, World};
-use payment_intents::payment::{Outcome, Payment, State, TransactionId};
+use crate::world::World;
+use payment_intents::payment::{Fact, SETTLE_WINDOW_MS, State, Transaction, TransactionId, Update};
 use payment_intents::ports::Lookup;
+use std::collections::BTreeSet;
 
 impl Schedule {
     /// Everybody is gone, what they sent arrives, nothing more goes wrong, and recovery runs each minute:
@@ -14,6 +18,7 @@ impl Schedule {
             self.kill(run);
         }
         (self.plan.crashes, self.plan.faults, self.plan.jumps) = (0, 0, 0);
+        (self.plan.facts, self.plan.events, self.plan.lies) = (0, 0, 0);
         // What is still under way arrives.
         while !locked(&self.world).late.is_empty() {
             self.take(Choice::DeliverLate(0));
@@ -21,6 +26,8 @@ impl Schedule {
         let start = locked(&self.world).now;
         let within_ms = match self.plan.tier {
             Tier::SameKey => self.next_look_ms().max(120_000),
+            // What somebody else did, or what is not so, may look like ours.
+            Tier::Queryable if self.is_unclear() => 0,
             // Of two equal ones the older waits until the other is cleared up.
             Tier::Queryable if self.has_equal_ones() => self.next_look_ms().max(900_000),
             Tier::Queryable => self.next_look_ms().max(480_000),
@@ -52,10 +59,17 @@ impl Schedule {
         next.map_or(0, |next_ms| next_ms + MINUTE_MS)
     }
 
+    fn is_unclear(&self) -> bool {
+        let world = locked(&self.world);
+        world.is_surprised || !world.mistaken.is_empty()
+    }
+
     fn has_equal_ones(&self) -> bool {
         let world = locked(&self.world);
+        let all = world.payment.transactions.values();
+        let same = |a: &Transaction, b: &Transaction| (a.kind, a.amount) == (b.kind, b.amount);
         let mut open = world.payment.open_transactions();
-        open.any(|open| self.alike(&world.payment, &open.id).len() > 1)
+        open.any(|open| all.clone().filter(|other| same(open, other)).count() > 1)
     }
 
     fn is_open(&self) -> bool {
@@ -76,7 +90,7 @@ impl Schedule {
                 || open.state == State::Pending
                 || !open.was_ours()
                 || self.plan.tier == Tier::SameKey
-                    && world.now.ms_since(open.timestamp) > crate::world::RESEND_WINDOW_MS
+                    && world.now.ms_since(open.timestamp) > RESEND_WINDOW_MS
         }) && world.payment.open_transactions().next().is_some()
     }
 
@@ -110,8 +124,21 @@ impl Schedule {
         locked(&self.world).violated("a run did not come to its end");
     }
 
-    /// The facts that are still to come: what the PSP did, and what it did not.
+    /// The facts that are still to come: the last word about each effect that was
+    /// not heard, and what became of what is open still.
     fn tell_the_truth(&mut self) {
+        if !self.plan.tier.is_trusted() {
+            // Nobody is at work any more, so that even a "no" of a liar counts.
+            let then = locked(&self.world).now.plus_ms(SETTLE_WINDOW_MS + MINUTE_MS);
+            self.pass_until(then);
+        }
+        // One that is taken for another makes that one's own word news.
+        let count = locked(&self.world).effects.len();
+        for index in (0..count).chain(0..count) {
+            if locked(&self.world).is_untold(index) {
+                self.tell_alone(|schedule| schedule.tell(Word::Truth(index)));
+            }
+        }
         let open: Vec<_> = {
             let world = locked(&self.world);
             world.payment.open_transactions().map(|open| open.id.clone()).collect()
@@ -119,27 +146,86 @@ impl Schedule {
         for id in open {
             let happened = {
                 let world = locked(&self.world);
-                let alike = self.alike(&world.payment, &id);
-                moved(&world, &alike) > done(&world.payment, &alike)
+                let alike = self.alike(&world, &id);
+                alike.moved > alike.done
             };
-            let outcome = if happened { Outcome::Approved } else { Outcome::Disproved };
-            let run = self.runs.len();
-            self.report(id, outcome);
-            self.finish(run);
+            let state = if happened { State::Success } else { State::Failure };
+            let update = Update::ChangeTransactionState { id: id.clone(), state };
+            let telling = Telling { effect: None, transaction: Some(id), update };
+            self.tell_alone(|schedule| schedule.say(telling, false));
+        }
+        self.compare_sums();
+    }
+
+    /// Facts without ids of their own, and those that are not so, may have been taken
+    /// for one another. Whoever
+    /// compares the sums finds out, and says which is not so.
+    fn compare_sums(&mut self) {
+        for _ in 0..8 {
+            let Some(telling) = self.correction() else { return };
+            self.tell_alone(|schedule| schedule.say(telling, false));
         }
     }
 
-    /// The transactions that nobody can tell from this one. A platform does not
-    /// tell equal ones apart: there, what they moved together counts.
-    pub fn alike(&self, payment: &Payment, id: &TransactionId) -> Vec<TransactionId> {
-        let Some(one) = payment.transactions.get(id) else { return vec![id.clone()] };
-        let is_looked_up = self.plan.tier.policy().lookup == Lookup::Payment;
-        let alike = payment.transactions.values().filter(|other| {
-            let is_ours = !other.id.as_str().starts_with("past-");
-            let is_equal = other.kind == one.kind && other.amount == one.amount;
-            other.id == one.id || (is_looked_up && is_ours && is_equal)
+    fn correction(&self) -> Option<Telling> {
+        let world = locked(&self.world);
+        let mistaken = world.mistaken.iter().find_map(|of| {
+            let same = |kind, amount| group(kind, amount) == *of;
+            let ours = world.payment.transactions.values();
+            let ours: Vec<_> = ours.filter(|one| same(one.kind, one.amount)).collect();
+            let moved = world.effects.iter().filter(|effect| effect.is_done);
+            let moved = moved.filter(|effect| same(effect.kind, effect.amount));
+            let done = ours.iter().filter(|one| one.state == State::Success).count();
+            let moved: Vec<_> = moved.collect();
+            (done != moved.len()).then_some((ours, done > moved.len(), moved.first().copied()))
         });
-        alike.map(|other| other.id.clone()).collect()
+        let (ours, are_too_many, moved) = mistaken?;
+        let wrong = if are_too_many { State::Success } else { State::Failure };
+        let right = if are_too_many { State::Failure } else { State::Success };
+        if let Some(one) = ours.iter().find(|one| one.state == wrong) {
+            let id = one.id.clone();
+            let update = Update::ChangeTransactionState { id: id.clone(), state: right };
+            return Some(Telling { effect: None, transaction: Some(id), update });
+        }
+        let moved = moved?;
+        let id = format!("fact-missing-{}", self.words);
+        let fact = Fact {
+            kind: moved.kind,
+            state: State::Success,
+            amount: moved.amount,
+            timestamp: None,
+            interaction_id: Some(id.clone()),
+            interface_id: None,
+        };
+        let update = Update::AddTransaction { id: TransactionId::parse(&id).unwrap(), fact };
+        Some(Telling { effect: None, transaction: None, update })
+    }
+
+    fn tell_alone(&mut self, tell: impl FnOnce(&mut Self)) {
+        let run = self.runs.len();
+        tell(self);
+        self.finish(run);
+    }
+
+    /// The transactions that nobody can tell from this one. A platform does not
+    /// tell equal ones apart, nor do facts that might be about either: there, what
+    /// they moved together counts.
+    fn alike(&self, world: &World, id: &TransactionId) -> Alike {
+        let Some(one) = world.payment.transactions.get(id) else { return Alike::default() };
+        let is_looked_up = self.plan.tier.policy().lookup == Lookup::Payment;
+        let is_mistaken = world.is_mistaken(one.kind, one.amount);
+        let same = |kind, amount| group(kind, amount) == group(one.kind, one.amount);
+        let are_together = is_looked_up || is_mistaken;
+        let done = world.payment.transactions.values().filter(|other| {
+            let is_alike = other.id == *id || are_together && same(other.kind, other.amount);
+            is_alike && other.state == State::Success
+        });
+        let moved = world.effects.iter().filter(|effect| {
+            let is_mine = effect.transaction.as_ref() == Some(id);
+            let is_alike = is_mine || are_together && same(effect.kind, effect.amount);
+            is_alike && effect.is_done
+        });
+        Alike { done: done.count(), moved: moved.count() }
     }
 
     /// At the end everything is final, and the ledger says what the PSP did.
@@ -147,37 +233,14 @@ impl Schedule {
         if self.is_open() {
             locked(&self.world).violated("not final after a fact");
         }
+        self.check_sums();
         let mut world = locked(&self.world);
         if world.recover_at.is_some() && world.violation.is_none() {
             world.violated("something final is still in the index");
         }
-        let payment = world.payment.clone();
-        for transaction in payment.transactions.values() {
-            if transaction.id.as_str().starts_with("past-") {
-                continue;
-            }
-            let alike = self.alike(&payment, &transaction.id);
-            let (expected, effects) = (done(&payment, &alike), moved(&world, &alike));
-            if effects != expected {
-                let what = format!(
-                    "{} is {:?}: {expected} should have moved money, {effects} did",
-                    transaction.id, transaction.state
-                );
-                world.violated(what);
-            }
-        }
-        let lost: Vec<_> = world
-            .effects
-            .iter()
-            .filter(|effect| !payment.transactions.contains_key(&effect.transaction))
-            .map(|effect| effect.transaction.clone())
-            .collect();
-        for id in lost {
-            world.violated(format!("{id} moved money and is not in the ledger"));
-        }
         // The caller may have asked anew: nothing may ever come of these.
         for id in &self.not_sent {
-            if world.effects_of(id) > 0 {
+            if world.moves_of(id) > 0 {
                 world.violated(format!("{id} was answered as not sent, and moved money"));
             }
         }
@@ -186,12 +249,65 @@ impl Schedule {
             self.check_client(client);
         }
     }
+
+    /// What the ledger says is done, is done, and nothing else; where facts could
+    /// be taken for one another, in all. Nobody has to look where all that was said
+    /// is so, and could be told apart.
+    fn check_sums(&self) {
+        let mut world = locked(&self.world);
+        let payment = world.payment.clone();
+        let is_doubtful = world.is_contradicted || world.is_doubted || !world.mistaken.is_empty();
+        let flagged: Vec<_> = payment.discrepancies().map(|found| found.id.to_string()).collect();
+        if !flagged.is_empty() && !is_doubtful {
+            world.violated(format!("{flagged:?} is flagged, and nobody said what is not so"));
+        }
+        if !flagged.is_empty() {
+            return;
+        }
+        for one in payment.transactions.values() {
+            let is_ours = !one.id.as_str().starts_with("fact-");
+            let Alike { done, moved } = self.alike(&world, &one.id);
+            if is_ours && done != moved {
+                let what = format!(
+                    "{} is {:?}: {done} should have moved money, {moved} did",
+                    one.id, one.state
+                );
+                world.violated(what);
+            }
+        }
+        let groups = world.effects.iter().map(|effect| group(effect.kind, effect.amount));
+        let groups: BTreeSet<_> = groups.collect();
+        for of in groups {
+            let moved = world.effects.iter().filter(|effect| effect.is_done);
+            let moved = moved.filter(|effect| group(effect.kind, effect.amount) == of).count();
+            let done = payment.transactions.values().filter(|one| one.state == State::Success);
+            let done = done.filter(|one| group(one.kind, one.amount) == of).count();
+            if done != moved {
+                world.violated(format!("{of:?}: the ledger has {done}, the PSP {moved}"));
+            }
+        }
+    }
 }
 
-fn moved(world: &World, alike: &[TransactionId]) -> usize {
-    alike.iter().map(|id| world.effects_of(id)).sum()
+impl World {
+    /// Whether its last word is still to be heard: of one that nobody here asked
+    /// for, that became otherwise, of which something else was heard, or whose
+    /// place another has taken.
+    fn is_untold(&self, index: usize) -> bool {
+        let effect = &self.effects[index];
+        let is_mistaken = self.is_mistaken(effect.kind, effect.amount);
+        let named = self.payment.transactions.values();
+        let mut named = named.filter(|one| one.interaction_id == effect.reference);
+        let is_there = named.any(|one| one.unbooked.unwrap_or(one.state) == effect.state());
+        let is_news = effect.transaction.is_none() || effect.heard.is_some();
+        is_news && effect.heard != Some(effect.state()) || is_mistaken && !is_there
+    }
 }
 
-fn done(payment: &Payment, alike: &[TransactionId]) -> usize {
-    alike.iter().filter(|id| payment.transactions[*id].state == State::Success).count()
+/// How many of those that cannot be told apart are done by the ledger, and were by
+/// the PSP.
+#[derive(Clone, Copy, Debug, Default)]
+struct Alike {
+    done: usize,
+    moved: usize,
 }

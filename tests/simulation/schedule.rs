@@ -1,24 +1,16 @@
-//! One schedule: callers, recoveries and facts, and at each step a choice of what
-//! happens next to which of them.
+//! One schedule: callers, recoveries and those who know, and at each step a choice
+//! of what happens next to which of them.
 
-use crate::ports::{Port, locked};
-use crate::world::{
-    Answer, CONNECTOR_WORKS_MS, Decision, Op, Past, Process, Tier, World, key, nonce,
-};
-use payment_intents::payment::{
-    Action, Nonce, Outcome, Refusal, Settlement, State, Timestamp, TransactionId,
-};
-use payment_intents::ports::{Clock, ReplaceError, Store, Verdict};
-use payment_intents::service::{ActError, Done, Invocation, Request, Service};
+use crate::answers::{Answered, failed};
+use crate::facts::Word;
+use crate::ports::locked;
+use crate::psp::{CONNECTOR_WORKS_MS, Decision, Event, Style, Tier};
+use crate::runs::Run;
+use crate::world::{Answer, Op, Past, World};
+use payment_intents::payment::{Action, TransactionId, TransactionKind};
 use std::collections::hash_map::DefaultHasher;
-use std::future::Future;
 use std::hash::{Hash, Hasher};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
-
-/// How long an invocation may run.
-const INVOCATION_MS: u64 = 28_000;
 
 /// How often recovery is scheduled.
 pub const MINUTE_MS: u64 = 60_000;
@@ -28,11 +20,19 @@ pub const MINUTE_MS: u64 = 60_000;
 pub struct Plan {
     pub tier: Tier,
     pub past: Past,
+    pub style: Style,
+    /// Whether it is said when something happened.
+    pub is_timed: bool,
     pub clients: Vec<Client>,
     pub crashes: u8,
     pub faults: u8,
     pub recoveries: u8,
+    /// How often somebody says what happened.
     pub facts: u8,
+    /// How often something happens that nobody asked us for.
+    pub events: u8,
+    /// How often somebody says, or answers, what is not so.
+    pub lies: u8,
     pub jumps: u8,
     /// What the PSP may decide besides approving.
     pub decisions: bool,
@@ -53,34 +53,14 @@ pub trait Chooser {
     fn choose(&mut self, options: usize) -> usize;
 }
 
-/// What an attempt was answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Answered {
-    Result(u8),
-    Refused,
-    Busy,
-    KeyReused,
-    NothingSent,
-    Unknown,
-}
-
-enum Role {
-    Client { client: usize, transaction: TransactionId },
-    Recovery,
-    Fact,
-}
-
-pub struct Run {
-    role: Role,
-    future: Pin<Box<dyn Future<Output = Option<Answered>>>>,
-}
-
 /// What may happen next.
 #[derive(Clone, Copy, Debug)]
 pub enum Choice {
     Start(usize),
     Deliver(usize),
     Decide(usize, Decision),
+    /// The PSP decides, and does not answer yet.
+    ActFirst(usize, Decision),
     FailBefore(usize),
     LoseBefore(usize),
     LoseAnswer(usize),
@@ -90,7 +70,8 @@ pub enum Choice {
     CrashAfter(usize),
     DeliverLate(usize),
     Recover,
-    Report(usize),
+    Tell(Word),
+    Happen(Event),
     WaitForTimer,
     TimeOut(usize),
     JumpPastLease,
@@ -103,15 +84,17 @@ pub struct Schedule {
     pub world: Arc<Mutex<World>>,
     pub runs: Vec<Option<Run>>,
     /// Attempts begun, by client; and how the last one ended.
-    attempts: Vec<(u8, Option<Answered>, bool)>,
-    nonces: u128,
+    pub attempts: Vec<(u8, Option<Answered>, bool)>,
+    pub nonces: u128,
+    /// How often somebody said something.
+    pub words: u32,
     /// Transactions without a key of which a caller was told that nothing was sent.
     pub not_sent: Vec<TransactionId>,
 }
 
 impl Schedule {
     pub fn new(plan: &Plan, trace: bool) -> Self {
-        let mut world = World::new(plan.tier, plan.past);
+        let mut world = World::new(plan.tier, plan.past, plan.style);
         world.trace = trace.then(Vec::new);
         Self {
             plan: plan.clone(),
@@ -119,6 +102,7 @@ impl Schedule {
             runs: Vec::new(),
             attempts: vec![(0, None, false); plan.clients.len()],
             nonces: 0,
+            words: 0,
             not_sent: Vec::new(),
         }
     }
@@ -176,14 +160,10 @@ impl Schedule {
         }
         choices.extend((0..world.late.len()).map(Choice::DeliverLate));
         if self.plan.facts > 0 {
-            let open: Vec<_> = world.payment.open_transactions().collect();
-            let truths = open.iter().enumerate();
-            choices.extend(
-                truths
-                    .filter(|(_, open)| world.effects_of(&open.id) > 0)
-                    .filter(|(_, open)| self.alike(&world.payment, &open.id).len() == 1)
-                    .map(|(index, _)| Choice::Report(index)),
-            );
+            choices.extend(self.possible_words(&world).into_iter().map(Choice::Tell));
+        }
+        if self.plan.events > 0 {
+            choices.extend(world.possible_events().into_iter().map(Choice::Happen));
         }
         if self.plan.jumps > 0 {
             if world.payment.in_flight.is_some() {
@@ -200,15 +180,18 @@ impl Schedule {
     fn troubles(&self, world: &World, run: usize, choices: &mut Vec<Choice>) {
         let Some(op) = &world.processes[run].pending else { return };
         let is_call = matches!(op, Op::Call(_));
-        if is_call && self.plan.decisions {
-            choices.push(Choice::Decide(run, Decision::Reject));
-            choices.push(Choice::Decide(run, Decision::Receive));
-            if matches!(self.plan.tier, Tier::Liar | Tier::LateRecorder) {
-                choices.push(Choice::Decide(run, Decision::ActAndReject));
+        let is_decided = world.processes[run].decided.is_some();
+        if is_call && !is_decided {
+            choices.extend(self.decisions().map(|decision| Choice::Decide(run, decision)));
+            if self.plan.facts > 0 {
+                choices.push(Choice::ActFirst(run, Decision::Approve));
+                choices.extend(self.decisions().map(|decision| Choice::ActFirst(run, decision)));
             }
         }
         if self.plan.faults > 0 {
-            choices.push(Choice::FailBefore(run));
+            if !is_decided {
+                choices.push(Choice::FailBefore(run));
+            }
             if world.processes[run].wake_at.is_some() {
                 choices.push(Choice::TimeOut(run));
             }
@@ -229,6 +212,19 @@ impl Schedule {
         }
     }
 
+    /// What the PSP may decide besides approving.
+    fn decisions(&self) -> impl Iterator<Item = Decision> {
+        let is_liar = matches!(self.plan.tier, Tier::Liar | Tier::LateRecorder);
+        [
+            (Decision::Reject, self.plan.decisions),
+            (Decision::Receive, self.plan.decisions),
+            (Decision::ActAndReject, self.plan.decisions && is_liar || self.plan.lies > 0),
+            (Decision::ApproveWithoutActing, self.plan.lies > 0),
+        ]
+        .into_iter()
+        .filter_map(|(decision, is_possible)| is_possible.then_some(decision))
+    }
+
     /// A client begins, or repeats what brought no result: with its key after
     /// anything, without one only where nothing was sent.
     fn may_start(&self, client: usize) -> bool {
@@ -243,7 +239,9 @@ impl Schedule {
         match last {
             Some(Answered::Busy | Answered::NothingSent) => true,
             Some(Answered::Unknown) | None => spec.key.is_some(),
-            Some(Answered::Result(_) | Answered::Refused | Answered::KeyReused) => false,
+            Some(
+                Answered::Result(_) | Answered::Refused | Answered::KeyReused | Answered::Told,
+            ) => false,
         }
     }
 
@@ -251,11 +249,22 @@ impl Schedule {
         locked(&self.world).note(|| format!("{choice:?}"));
         match choice {
             Choice::Start(client) => self.start(client),
-            Choice::Deliver(run) => self.answer(run, |world, op| world.execute(op)),
-            Choice::Decide(run, decision) => self.answer(run, |world, op| match op {
-                Op::Call(call) => Answer::Verdict(world.act(call, decision)),
-                other => world.execute(other),
-            }),
+            Choice::Deliver(run) => self.answer(run, |world, op| world.carry_out(run, op)),
+            Choice::Decide(run, decision) => {
+                self.decided(run, decision);
+                self.answer(run, |world, op| match op {
+                    Op::Call(call) => Answer::Verdict(world.act(call, decision)),
+                    other => world.carry_out(run, other),
+                });
+            }
+            Choice::ActFirst(run, decision) => {
+                self.decided(run, decision);
+                let mut world = locked(&self.world);
+                if let Some(Op::Call(call)) = world.processes[run].pending.clone() {
+                    let verdict = world.act(&call, decision);
+                    world.processes[run].decided = Some(verdict);
+                }
+            }
             Choice::FailBefore(run) => {
                 self.plan.faults -= 1;
                 self.answer(run, |_, op| failed(op, Answer::NeverExecuted));
@@ -267,24 +276,22 @@ impl Schedule {
             Choice::LoseAnswer(run) => {
                 self.plan.faults -= 1;
                 self.answer(run, |world, op| {
-                    world.execute(op);
+                    world.carry_out(run, op);
                     failed(op, Answer::Unclear)
                 });
             }
             Choice::Delay(run) => {
                 self.plan.faults -= 1;
                 self.answer(run, |world, op| {
-                    let until = world.now.plus_ms(CONNECTOR_WORKS_MS);
-                    world.keep_late(op.clone(), until);
+                    world.keep_late(run, op.clone(), CONNECTOR_WORKS_MS);
                     failed(op, Answer::Unclear)
                 });
             }
             Choice::Duplicate(run) => {
                 self.plan.faults -= 1;
                 self.answer(run, |world, op| {
-                    let until = world.now.plus_ms(CONNECTOR_WORKS_MS);
-                    world.keep_late(op.clone(), until);
-                    match world.execute(op) {
+                    world.keep_late(run, op.clone(), CONNECTOR_WORKS_MS);
+                    match world.carry_out(run, op) {
                         Answer::Reserved(reserved, _) => Answer::Reserved(reserved, true),
                         other => other,
                     }
@@ -293,25 +300,28 @@ impl Schedule {
             Choice::CrashBefore(run) => self.crash(run, false),
             Choice::CrashAfter(run) => self.crash(run, true),
             Choice::DeliverLate(index) => {
-                let mut world = locked(&self.world);
-                let late = world.late.remove(index);
-                world.note(|| format!("late: {}", late.op.name()));
-                world.execute(&late.op);
+                let (answer, telling) = {
+                    let mut world = locked(&self.world);
+                    let late = world.late.remove(index);
+                    world.note(|| format!("late: {}", late.op.name()));
+                    (world.execute_as(late.telling.clone(), &late.op), late.telling)
+                };
+                if let (Answer::Replaced(Ok(())), Some(telling)) = (answer, telling) {
+                    self.heard(&telling, true);
+                }
             }
             Choice::Recover => {
                 self.plan.recoveries -= 1;
                 self.recover();
             }
-            Choice::Report(index) => {
+            Choice::Tell(word) => {
                 self.plan.facts -= 1;
-                let id = locked(&self.world)
-                    .payment
-                    .open_transactions()
-                    .nth(index)
-                    .map(|open| open.id.clone());
-                if let Some(id) = id {
-                    self.report(id, Outcome::Approved);
-                }
+                self.plan.lies -= u8::from(matches!(word, Word::Lie(_)));
+                self.tell(word);
+            }
+            Choice::Happen(event) => {
+                self.plan.events -= 1;
+                locked(&self.world).happen(event);
             }
             Choice::WaitForTimer => {
                 let wake_at = locked(&self.world)
@@ -342,56 +352,21 @@ impl Schedule {
         }
     }
 
-    /// Answers the call that `run` waits for, and lets it go on.
-    fn answer(&mut self, run: usize, with: impl FnOnce(&mut World, &Op) -> Answer) {
-        {
-            let mut world = locked(&self.world);
-            let Some(op) = world.processes[run].pending.take() else { return };
-            let answer = with(&mut world, &op);
-            world.note(|| format!("  {run}: {} -> {}", op.name(), described(&answer)));
-            let process = &mut world.processes[run];
-            process.remember(&described(&answer));
-            process.answer = Some(answer);
-        }
-        self.poll(run);
-    }
-
-    fn poll(&mut self, run: usize) {
-        locked(&self.world).processes[run].wake_at = None;
-        let Some(running) = &mut self.runs[run] else { return };
-        let mut context = Context::from_waker(Waker::noop());
-        if let Poll::Ready(answered) = running.future.as_mut().poll(&mut context) {
-            let ended = self.runs[run].take();
-            if let Some(ended) = ended {
-                self.ended(&ended.role, answered);
-            }
-        }
-    }
-
-    fn crash(&mut self, run: usize, after: bool) {
-        self.plan.crashes -= 1;
-        {
-            let mut world = locked(&self.world);
-            if let Some(op) = world.processes[run].pending.take()
-                && after
-            {
-                world.execute(&op);
-            }
-        }
-        self.kill(run);
-    }
-
-    /// The process is gone; what it had sent may still arrive.
-    pub fn kill(&mut self, run: usize) {
-        let Some(killed) = self.runs[run].take() else { return };
-        let role = killed.role;
-        drop(killed.future);
+    /// A decision that is answered with the contrary is a lie, except of a liar.
+    fn decided(&mut self, run: usize, decision: Decision) {
         let mut world = locked(&self.world);
-        world.processes[run].wake_at = None;
-        drop(world);
-        if let Role::Client { client, .. } = role {
-            self.attempts[client].1 = None;
-            self.attempts[client].2 = false;
+        let is_lie = match decision {
+            Decision::ActAndReject => world.tier.is_trusted(),
+            Decision::ApproveWithoutActing => true,
+            Decision::Approve | Decision::Receive | Decision::Reject => false,
+        };
+        if is_lie {
+            self.plan.lies -= 1;
+            if let Some(Op::Call(call)) = world.processes[run].pending.clone() {
+                let reserved = world.payment.transactions.get(&call.transaction);
+                let kind = reserved.map_or(TransactionKind::Charge, |reserved| reserved.kind);
+                world.contradicted(kind, call.amount);
+            }
         }
     }
 
@@ -399,209 +374,5 @@ impl Schedule {
         self.plan.jumps -= 1;
         let later = locked(&self.world).now.plus_ms(ms);
         self.pass_until(later);
-    }
-
-    /// Lets time pass: whoever is past his deadline is killed, what was too long
-    /// under way is lost, and whoever slept wakes.
-    pub fn pass_until(&mut self, then: Timestamp) {
-        let then = then.max(locked(&self.world).now);
-        locked(&self.world).now = then;
-        for run in 0..self.runs.len() {
-            let deadline = locked(&self.world).processes[run].deadline;
-            if self.runs[run].is_some() && deadline.is_some_and(|deadline| deadline < then) {
-                self.kill(run);
-            }
-        }
-        locked(&self.world).late.retain(|late| late.until >= then);
-        for run in 0..self.runs.len() {
-            let wakes = locked(&self.world).processes[run].wake_at.is_some_and(|at| at <= then);
-            if wakes {
-                self.poll(run);
-            }
-        }
-    }
-
-    /// Begins a run of the real code.
-    fn begin<F>(&mut self, role: Role, deadline: Timestamp, code: impl FnOnce(Port) -> F)
-    where
-        F: Future<Output = Option<Answered>> + 'static,
-    {
-        let process = {
-            let mut world = locked(&self.world);
-            let deadline = Some(deadline);
-            world.processes.push(Process { deadline, ..Process::default() });
-            world.processes.len() - 1
-        };
-        let port = Port { world: Arc::clone(&self.world), process };
-        self.runs.push(Some(Run { role, future: Box::pin(code(port)) }));
-        self.poll(process);
-    }
-
-    fn start(&mut self, client: usize) {
-        let spec = self.plan.clients[client].clone();
-        let attempt = self.attempts[client].0;
-        self.attempts[client].0 += 1;
-        self.attempts[client].2 = true;
-        let id = match spec.key {
-            Some(key) => key.to_owned(),
-            None => format!("c{client}a{attempt}"),
-        };
-        let transaction = TransactionId::parse(&id).unwrap();
-        let deadline = locked(&self.world).now.plus_ms(INVOCATION_MS);
-        let invocation = Invocation {
-            nonce: nonce(&mut self.nonces),
-            deadline,
-            correlation_id: String::new(),
-            bearer: None,
-        };
-        let request = Request {
-            key: key(),
-            transaction: transaction.clone(),
-            action: spec.action,
-            merchant_reference: None,
-            invocation,
-        };
-        self.begin(Role::Client { client, transaction }, deadline, |port| async move {
-            let service = Service::new(port.clone(), port.clone(), port);
-            Some(Answered::of(&service.act(request).await))
-        });
-    }
-
-    pub fn recover(&mut self) {
-        let began = locked(&self.world).now;
-        let deadline = began.plus_ms(INVOCATION_MS);
-        let first = self.nonces;
-        self.nonces += 1_000;
-        self.begin(Role::Recovery, deadline, |port| async move {
-            let service = Service::new(port.clone(), port.clone(), port);
-            let mut count = first;
-            let _ = service.recover(deadline, move || nonce(&mut count)).await;
-            None
-        });
-    }
-
-    /// Somebody who knows says what came of a transaction.
-    pub fn report(&mut self, id: TransactionId, outcome: Outcome) {
-        let deadline = locked(&self.world).now.plus_ms(INVOCATION_MS);
-        self.begin(Role::Fact, deadline, |port| async move {
-            for _ in 0..4 {
-                let payment = port.get(&key()).await.ok()??;
-                let settled = payment.settle(&id, &Nonce::new(0), outcome, port.now()).ok()?;
-                let Settlement::Changed(next) = settled else { return None };
-                match port.replace(&payment, &next).await {
-                    Err(ReplaceError::Changed(_)) => {}
-                    Ok(()) | Err(ReplaceError::Gone | ReplaceError::Store(_)) => return None,
-                }
-            }
-            None
-        });
-    }
-
-    /// Checks what an answer promises.
-    fn ended(&mut self, role: &Role, answered: Option<Answered>) {
-        match (role, answered) {
-            (Role::Client { client, transaction }, Some(answered)) => {
-                self.attempts[*client].1 = Some(answered);
-                self.attempts[*client].2 = false;
-                self.check_answer(*client, transaction, answered);
-            }
-            (Role::Recovery | Role::Fact | Role::Client { .. }, _) => {}
-        }
-    }
-
-    fn check_answer(&mut self, client: usize, id: &TransactionId, answered: Answered) {
-        let says_not_sent = match answered {
-            Answered::Refused | Answered::Busy | Answered::NothingSent => true,
-            Answered::Result(_) | Answered::KeyReused | Answered::Unknown => false,
-        };
-        if says_not_sent && self.plan.clients[client].key.is_none() {
-            self.not_sent.push(id.clone());
-        }
-        let mut world = locked(&self.world);
-        world.note(|| format!("client {client} is answered {answered:?}"));
-        let found = world.payment.transactions.get(id).cloned();
-        let state = found.as_ref().map(|found| found.state);
-        let action = &self.plan.clients[client].action;
-        match answered {
-            Answered::Result(verdict) => {
-                let expected = match verdict {
-                    0 => &[State::Success][..],
-                    1 => &[State::Pending, State::Success, State::Failure],
-                    _ => &[State::Failure],
-                };
-                if !state.is_some_and(|state| expected.contains(&state)) {
-                    world.violated(format!("{id} was answered {verdict}, but is {state:?}"));
-                }
-                let same =
-                    found.and_then(|found| found.action()).is_some_and(|made| made == *action);
-                if !same {
-                    world.violated(format!("{id} was answered for an action with other content"));
-                }
-            }
-            Answered::NothingSent
-            | Answered::Refused
-            | Answered::Busy
-            | Answered::KeyReused
-            | Answered::Unknown => {}
-        }
-        drop(world);
-        self.check_client(client);
-    }
-
-    /// One wish, one effect, however often it was asked.
-    pub fn check_client(&self, client: usize) {
-        if self.plan.clients[client].key.is_some() {
-            return;
-        }
-        let mut world = locked(&self.world);
-        let prefix = format!("c{client}a");
-        let mine = |id: &TransactionId| id.as_str().starts_with(&prefix);
-        let count = world.effects.iter().filter(|effect| mine(&effect.transaction)).count();
-        if count > 1 {
-            world.violated(format!("client {client} wanted it once and got it {count} times"));
-        }
-    }
-}
-
-fn failed(op: &Op, call: Answer) -> Answer {
-    if matches!(op, Op::Call(_)) { call } else { Answer::Unavailable }
-}
-
-/// What of an answer makes a difference to who gets it.
-fn described(answer: &Answer) -> String {
-    match answer {
-        Answer::Payment(payment) => {
-            format!("payment {:?}", payment.as_ref().map(|payment| payment.version))
-        }
-        Answer::Keys(keys) => format!("{} keys", keys.len()),
-        Answer::Reserved(Ok(payment), _) => format!("reserved, version {}", payment.version),
-        Answer::Reserved(Err(payment), may_arrive) => {
-            format!("refused, version {}, copy under way: {may_arrive}", payment.version)
-        }
-        Answer::Replaced(Ok(())) => "replaced".to_owned(),
-        Answer::Replaced(Err(payment)) => format!("changed, version {}", payment.version),
-        Answer::Verdict(verdict) => format!("{verdict:?}"),
-        Answer::Seen(seen) => format!("{seen:?}"),
-        Answer::Unavailable => "unavailable".to_owned(),
-        Answer::NeverExecuted => "never executed".to_owned(),
-        Answer::Unclear => "unclear".to_owned(),
-    }
-}
-
-impl Answered {
-    fn of(acted: &Result<Done, ActError>) -> Self {
-        match acted {
-            Ok(done) => Self::Result(match done.verdict {
-                Verdict::Approved => 0,
-                Verdict::Received => 1,
-                Verdict::Rejected => 2,
-            }),
-            Err(ActError::Refused(Refusal::InFlight | Refusal::LeaseExpired)) => Self::Busy,
-            Err(ActError::Refused(Refusal::KeyReused)) => Self::KeyReused,
-            Err(ActError::Refused(Refusal::Withdrawn)) => Self::NothingSent,
-            Err(ActError::Refused(_) | ActError::NotFound | ActError::Corrupt(_)) => Self::Refused,
-            Err(ActError::ConnectorFailed | ActError::Unavailable(_)) => Self::NothingSent,
-            Err(ActError::OutcomeUnknown { .. }) => Self::Unknown,
-        }
     }
 }

@@ -1,60 +1,17 @@
 //! One Payment, its store, its PSP and its callers, as a model: every call to a
 //! port waits here until the scheduler says what becomes of it.
 
+use crate::landing::Telling;
+use crate::psp::{Decision, Effect, Shown, Style, Tier};
 use payment_intents::money::{Currency, Money};
 use payment_intents::payment::{
     Action, Details, Nonce, Payment, PaymentId, PaymentKey, ProjectKey, Registration,
     RegistrationTransaction, Reservation, State, Timestamp, TransactionId, TransactionKind,
 };
-use payment_intents::ports::{Absence, Call, Lookup, Policy, Rejections, Resend, Seen, Verdict};
-use std::collections::BTreeMap;
+use payment_intents::ports::{Call, Seen, Verdict};
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
-
-/// How long a connector may work after we gave up.
-pub const CONNECTOR_WORKS_MS: u64 = 300_000;
-
-/// How long the connector that honours keys says that it does so.
-pub const RESEND_WINDOW_MS: u64 = 72_000_000;
-
-/// How long it really does.
-const KEYS_KEPT_MS: u64 = 86_400_000;
-
-/// What a connector can and cannot do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Tier {
-    /// Honours keys.
-    SameKey,
-    /// Does not, but records every transaction before it answers.
-    Queryable,
-    /// The same, but records late, and calls a failure what may have happened.
-    LateRecorder,
-    /// Neither honours keys nor can be asked.
-    Opaque,
-    /// Opaque, and answers `rejected` after it acted.
-    Liar,
-}
-
-impl Tier {
-    pub const ALL: [Self; 5] =
-        [Self::SameKey, Self::Queryable, Self::LateRecorder, Self::Opaque, Self::Liar];
-
-    pub fn policy(self) -> Policy {
-        let cautious = Policy { rejected: Rejections::Unproven, ..Policy::default() };
-        match self {
-            Self::SameKey => Policy {
-                resend: Resend::SameKey { window_ms: RESEND_WINDOW_MS },
-                ..Policy::default()
-            },
-            Self::Queryable => {
-                Policy { lookup: Lookup::Payment, absence: Absence::Proof, ..Policy::default() }
-            }
-            Self::LateRecorder => Policy { lookup: Lookup::Payment, ..cautious },
-            Self::Opaque => Policy::default(),
-            Self::Liar => cautious,
-        }
-    }
-}
 
 /// A call to a port.
 #[derive(Clone, Debug)]
@@ -85,16 +42,6 @@ pub enum Answer {
     Unclear,
 }
 
-/// What the PSP decides when it is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Decision {
-    Approve,
-    Receive,
-    Reject,
-    /// Acts, and says that it did not (the liar).
-    ActAndReject,
-}
-
 /// What happened before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Past {
@@ -102,24 +49,10 @@ pub enum Past {
     Captured,
     /// Somebody else began to capture a part, and nobody knows what came of it.
     BegunElsewhere,
-}
-
-/// Money that moved.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Effect {
-    pub transaction: TransactionId,
-    pub kind: TransactionKind,
-    pub amount: Money,
-}
-
-/// What the platform shows, and from when on.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Shown {
-    kind: TransactionKind,
-    state: State,
-    amount: Money,
-    at: Timestamp,
-    visible_at: Timestamp,
+    /// Nothing is authorized yet.
+    Authorizing,
+    /// Captured at once, without an authorization.
+    Sale,
 }
 
 /// Something that left and has not arrived.
@@ -127,6 +60,8 @@ struct Shown {
 pub struct Late {
     pub op: Op,
     pub until: Timestamp,
+    /// Whose word it is, if it is a fact.
+    pub telling: Option<Telling>,
     id: u64,
 }
 
@@ -136,9 +71,21 @@ pub struct World {
     pub payment: Payment,
     /// The key of the recovery index, as the table keeps it.
     pub recover_at: Option<Timestamp>,
+    pub style: Style,
     pub effects: Vec<Effect>,
-    answers: BTreeMap<TransactionId, (Verdict, Timestamp)>,
-    shown: Vec<Shown>,
+    pub answers: BTreeMap<TransactionId, (Verdict, Timestamp)>,
+    pub shown: Vec<Shown>,
+    /// Something happened that nobody here asked for, or was told that is not so:
+    /// the PSP may decline what the ledger allows.
+    pub is_surprised: bool,
+    /// Somebody said what is not so.
+    pub is_contradicted: bool,
+    /// Somebody who was at work yet said that nothing would come of it.
+    pub is_doubted: bool,
+    /// Of these, facts were taken to be about one that they could not be told from.
+    pub mistaken: BTreeSet<(TransactionKind, u64)>,
+    /// Whose word is being written.
+    pub telling: Option<Telling>,
     pub late: Vec<Late>,
     pub processes: Vec<Process>,
     pub violation: Option<String>,
@@ -153,8 +100,41 @@ pub struct Process {
     pub answer: Option<Answer>,
     pub wake_at: Option<Timestamp>,
     pub deadline: Option<Timestamp>,
+    pub doing: Doing,
+    /// What the PSP has decided already, before it says so.
+    pub decided: Option<Verdict>,
     /// All that was done and answered so far: equal histories, equal positions.
     pub history: u64,
+}
+
+/// What somebody is at.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Doing {
+    /// Nothing (any more).
+    #[default]
+    Nothing,
+    /// An action.
+    Acting(TransactionId),
+    Recovering,
+    Telling(Telling),
+}
+
+impl Process {
+    /// Whether the answer to an attempt at this transaction may be in its hands.
+    pub fn may_settle(&self, id: &TransactionId) -> bool {
+        match &self.doing {
+            Doing::Acting(transaction) => transaction == id,
+            Doing::Recovering => true,
+            Doing::Nothing | Doing::Telling(_) => false,
+        }
+    }
+
+    pub fn telling(&self) -> Option<Telling> {
+        match &self.doing {
+            Doing::Telling(telling) => Some(telling.clone()),
+            Doing::Nothing | Doing::Acting(_) | Doing::Recovering => None,
+        }
+    }
 }
 
 pub fn eur(amount: u64) -> Money {
@@ -172,24 +152,31 @@ fn start() -> Timestamp {
 
 impl World {
     /// 100 authorized, and what became of them before.
-    pub fn new(tier: Tier, past: Past) -> Self {
+    pub fn new(tier: Tier, past: Past, style: Style) -> Self {
         let begun = match past {
-            Past::Authorized => None,
-            Past::Captured => Some((TransactionKind::Charge, State::Success, 100)),
+            Past::Authorized | Past::Authorizing => None,
+            Past::Captured | Past::Sale => Some((TransactionKind::Charge, State::Success, 100)),
             Past::BegunElsewhere => Some((TransactionKind::Charge, State::Initial, 40)),
         };
-        let authorized = (TransactionKind::Authorization, State::Success, 100);
-        let transactions = [Some(authorized), begun].into_iter().flatten().enumerate();
-        let transactions =
-            transactions.map(|(index, (kind, state, amount))| RegistrationTransaction {
-                id: TransactionId::parse(&format!("past-{index}")).unwrap(),
+        let is_pending = past == Past::Authorizing;
+        let authorized = if is_pending { State::Pending } else { State::Success };
+        let authorized = (TransactionKind::Authorization, authorized, 100);
+        let authorized = Some(authorized).filter(|_| past != Past::Sale);
+        let transactions = [authorized, begun].into_iter().enumerate();
+        let transactions = transactions.filter_map(|(index, one)| Some((index, one?)));
+        let transactions = transactions.map(|(index, (kind, state, amount))| {
+            let id = TransactionId::parse(&format!("past-{index}")).unwrap();
+            RegistrationTransaction {
                 kind,
                 state,
                 amount: eur(amount),
                 timestamp: start(),
-                interaction_id: None,
+                // What has only begun has no id yet.
+                interaction_id: style.reference(&id).filter(|_| state != State::Initial),
                 interface_id: None,
-            });
+                id,
+            }
+        });
         let registration = Registration {
             key: key(),
             amount_planned: eur(100),
@@ -198,27 +185,28 @@ impl World {
             details: Details::default(),
         };
         let payment = Payment::register(registration, start()).unwrap();
-        let shown = (past == Past::Captured).then(|| Shown {
-            kind: TransactionKind::Charge,
-            state: State::Success,
-            amount: eur(100),
-            at: start(),
-            visible_at: start(),
-        });
-        Self {
+        let mut world = Self {
             tier,
             now: start().plus_ms(3_600_000),
             recover_at: payment.recover_at(),
             payment,
+            style,
             effects: Vec::new(),
             answers: BTreeMap::new(),
-            shown: shown.into_iter().collect(),
+            shown: Vec::new(),
+            is_surprised: false,
+            is_contradicted: false,
+            is_doubted: false,
+            mistaken: BTreeSet::new(),
+            telling: None,
             late: Vec::new(),
             processes: Vec::new(),
             violation: None,
             trace: None,
             late_count: 0,
-        }
+        };
+        world.remember_past();
+        world
     }
 
     pub fn note(&mut self, line: impl FnOnce() -> String) {
@@ -232,6 +220,24 @@ impl World {
         let what = what.into();
         self.note(|| format!("VIOLATION: {what}"));
         self.violation.get_or_insert(what);
+    }
+
+    /// Carries out what the process number `run` has called.
+    pub fn carry_out(&mut self, run: usize, op: &Op) -> Answer {
+        let process = &mut self.processes[run];
+        if let Some(verdict) = process.decided.take() {
+            return Answer::Verdict(verdict);
+        }
+        let telling = process.telling();
+        self.execute_as(telling, op)
+    }
+
+    /// Carries out a call that may be somebody's word.
+    pub fn execute_as(&mut self, telling: Option<Telling>, op: &Op) -> Answer {
+        self.telling = telling;
+        let answer = self.execute(op);
+        self.telling = None;
+        answer
     }
 
     /// Carries out a call to the store or a look-up.
@@ -292,131 +298,51 @@ impl World {
 
     fn written(&mut self, next: Payment) {
         for before in self.payment.transactions.values() {
-            let after = next.transactions.get(&before.id).map(|after| after.state);
-            if !before.state.is_open() && after != Some(before.state) {
-                let what = format!("{} went from {:?} to {after:?}", before.id, before.state);
+            let Some(after) = next.transactions.get(&before.id) else {
+                if before.state != State::Initial {
+                    let what = format!("{} was {:?} and is gone", before.id, before.state);
+                    self.violation.get_or_insert(what);
+                }
+                continue;
+            };
+            // By a fact just now, or by one that waited until the balances allow it.
+            let is_told = after.reported != before.reported && after.reported.is_some();
+            let has_waited = before.unbooked == Some(after.state);
+            if !before.state.is_open() && after.state != before.state && !is_told && !has_waited {
+                let what =
+                    format!("{} went from {:?} to {:?}", before.id, before.state, after.state);
                 self.violation.get_or_insert(what);
+            }
+            if (after.kind, after.amount) != (before.kind, before.amount) {
+                self.violation.get_or_insert(format!("{} is not what it was", before.id));
             }
         }
         if let Err(error) = next.check() {
             self.violation.get_or_insert(error.to_string());
         }
-        self.payment = next;
+        if next.version <= self.payment.version {
+            self.violation.get_or_insert("a write did not raise the version".to_owned());
+        }
+        let before = std::mem::replace(&mut self.payment, next);
+        self.check_landing(&before);
     }
 
-    /// The PSP is asked. What it did once for a key it does not do again, if it
-    /// honours keys and has not forgotten this one.
-    pub fn act(&mut self, call: &Call, decision: Decision) -> Verdict {
-        let id = &call.transaction;
-        if self.tier == Tier::SameKey
-            && let Some((verdict, at)) = self.answers.get(id)
-            && self.now.ms_since(*at) < KEYS_KEPT_MS
+    /// What the process number `run` has sent is still under way, and may arrive.
+    pub fn keep_late(&mut self, run: usize, op: Op, within_ms: u64) {
+        let process = &self.processes[run];
+        if process.decided.is_none() && matches!(op, Op::Reserve(_) | Op::Replace(..) | Op::Call(_))
         {
-            return *verdict;
-        }
-        let kind = match (&call.action, self.payment.transactions.get(id)) {
-            (Action::Capture { .. }, _) => TransactionKind::Charge,
-            (Action::Refund { .. }, _) => TransactionKind::Refund,
-            (Action::Cancel, _) => TransactionKind::CancelAuthorization,
-            (Action::Reverse, Some(reserved)) => reserved.kind,
-            (Action::Reverse, None) => TransactionKind::CancelAuthorization,
-        };
-        let (acts, verdict) = match decision {
-            Decision::Approve => (true, Verdict::Approved),
-            Decision::Receive => (true, Verdict::Received),
-            Decision::Reject => (false, Verdict::Rejected),
-            Decision::ActAndReject => (true, Verdict::Rejected),
-        };
-        if acts {
-            self.moved(Effect { transaction: id.clone(), kind, amount: call.amount });
-        }
-        self.show(kind, call.amount, acts, decision);
-        self.answers.insert(id.clone(), (verdict, self.now));
-        verdict
-    }
-
-    /// Money moves. It may do so once for a transaction, and only for one that is
-    /// durably reserved and not settled as undone.
-    fn moved(&mut self, effect: Effect) {
-        let id = effect.transaction.clone();
-        if id.as_str().starts_with("past-") {
-            self.violated(format!("{id} was begun elsewhere, and sent by us"));
-        }
-        match self.payment.transactions.get(&id).map(|found| found.state) {
-            Some(State::Initial | State::Unknown | State::Pending) => {}
-            Some(State::Success) => {}
-            Some(State::Failure) => self.violated(format!("{id} moved money after its Failure")),
-            None => self.violated(format!("{id} moved money without a reservation")),
-        }
-        self.effects.push(effect);
-        if self.effects_of(&id) > 1 {
-            self.violated(format!("{id} moved money twice"));
-        }
-        self.check_limits();
-    }
-
-    pub fn effects_of(&self, id: &TransactionId) -> usize {
-        self.effects.iter().filter(|effect| effect.transaction == *id).count()
-    }
-
-    /// The PSP never gives more than it holds.
-    fn check_limits(&mut self) {
-        let sum = |kind| {
-            let of_kind = self.effects.iter().filter(|effect| effect.kind == kind);
-            of_kind.map(|effect| effect.amount.minor_units()).sum::<u64>()
-        };
-        let past = self.payment.transactions.get(&TransactionId::parse("past-1").unwrap());
-        let before = past.map_or(0, |past| if past.amount == eur(100) { 100 } else { 0 });
-        let captured = before + sum(TransactionKind::Charge);
-        let cancelled = sum(TransactionKind::CancelAuthorization);
-        let refunded = sum(TransactionKind::Refund);
-        // A cancel voids the authorization whole.
-        if captured + cancelled > 100 || (captured > 0 && cancelled > 0) {
-            self.violated("more was captured and cancelled than was authorized");
-        }
-        if refunded > captured {
-            self.violated("more was refunded than was captured");
-        }
-    }
-
-    fn show(&mut self, kind: TransactionKind, amount: Money, acts: bool, decision: Decision) {
-        let (state, visible_at) = match (self.tier, acts, decision) {
-            (Tier::Queryable, false, _) => (State::Failure, self.now),
-            (Tier::Queryable, true, Decision::Receive) => (State::Pending, self.now),
-            (Tier::Queryable, true, _) => (State::Success, self.now),
-            // Shows what it thought at first, and corrects itself much later.
-            (Tier::LateRecorder, true, Decision::ActAndReject) => (State::Failure, self.now),
-            (Tier::LateRecorder, true, _) => (State::Success, self.now.plus_ms(1_200_000)),
-            (Tier::LateRecorder, false, _) => (State::Failure, self.now),
-            (Tier::SameKey | Tier::Opaque | Tier::Liar, _, _) => return,
-        };
-        self.shown.push(Shown { kind, state, amount, at: self.now, visible_at });
-    }
-
-    fn seen(&self) -> Vec<Seen> {
-        let visible = self.shown.iter().filter(|shown| shown.visible_at <= self.now);
-        visible
-            .map(|shown| Seen {
-                kind: shown.kind,
-                state: shown.state,
-                amount: shown.amount,
-                timestamp: Some(shown.at),
-            })
-            .collect()
-    }
-
-    /// Something is still under way, and may arrive.
-    pub fn keep_late(&mut self, op: Op, until: Timestamp) {
-        if matches!(op, Op::Reserve(_) | Op::Replace(..) | Op::Call(_)) {
             self.late_count += 1;
-            self.late.push(Late { op, until, id: self.late_count });
+            let (until, telling) = (self.now.plus_ms(within_ms), process.telling());
+            self.late.push(Late { op, until, telling, id: self.late_count });
         }
     }
 
     /// Equal where nothing that can happen from here on differs.
     pub fn hash(&self, state: &mut DefaultHasher) {
         (self.tier, self.now, &self.payment, self.recover_at).hash(state);
-        (&self.effects, &self.shown).hash(state);
+        (&self.effects, &self.shown, &self.mistaken).hash(state);
+        (self.is_surprised, self.is_contradicted, self.is_doubted).hash(state);
         for (id, (verdict, at)) in &self.answers {
             (id, *verdict as u8, at).hash(state);
         }
@@ -426,6 +352,7 @@ impl World {
         for process in &self.processes {
             let waits = process.pending.is_some();
             (process.history, waits, process.wake_at, process.deadline).hash(state);
+            (&process.doing, process.decided.map(|verdict| verdict as u8)).hash(state);
         }
     }
 }

@@ -1,0 +1,243 @@
+//! Those who know: connectors, webhooks and operators, what they say of what the
+//! PSP did, and how they say it.
+
+use crate::answers::Answered;
+use crate::landing::{Telling, reported_amount};
+use crate::ports::locked;
+use crate::psp::Effect;
+use crate::runs::INVOCATION_MS;
+use crate::schedule::Schedule;
+use crate::world::{Doing, Op, World, key};
+use payment_intents::payment::{Fact, State, Transaction, TransactionId, Update, UpdateRefusal};
+use payment_intents::service::{Change, Service, UpdateError};
+
+/// How often somebody says it again whom a conflict or a failure kept from it.
+const TRIES: usize = 4;
+
+/// What may be said.
+#[derive(Clone, Copy, Debug)]
+pub enum Word {
+    /// How it stands with an effect: as what happened.
+    Truth(usize),
+    /// The same, of a transaction that is known by its id.
+    TruthOfTransaction(usize),
+    /// That the PSP has begun.
+    Begun(usize),
+    /// The contrary of what is so.
+    Lie(usize),
+    /// That nothing came of a transaction, and nothing will.
+    Nothing(usize),
+    /// What a connector believes that is still at work: nothing came of it.
+    Hasty(usize),
+}
+
+impl Schedule {
+    /// All that may be said now.
+    pub fn possible_words(&self, world: &World) -> Vec<Word> {
+        let mut words = Vec::new();
+        for (index, effect) in world.effects.iter().enumerate() {
+            if is_news(effect) && !world.is_indistinct(effect) {
+                words.push(Word::Truth(index));
+            }
+            if is_news(effect) && world.recorded(effect).is_some() {
+                words.push(Word::TruthOfTransaction(index));
+            }
+            if effect.is_done && effect.heard.is_none() && is_news(effect) {
+                words.push(Word::Begun(index));
+            }
+            if self.plan.lies > 0 {
+                words.push(Word::Lie(index));
+            }
+        }
+        for (index, open) in world.payment.open_transactions().enumerate() {
+            if world.will_never_happen(&open.id) {
+                words.push(Word::Nothing(index));
+            }
+            if !world.tier.is_trusted() && world.is_at_work(&open.id) {
+                words.push(Word::Hasty(index));
+            }
+        }
+        words
+    }
+
+    /// Somebody says it, until it is heard.
+    pub fn tell(&mut self, word: Word) {
+        let Some(telling) = self.telling(word) else { return };
+        match word {
+            Word::Lie(index) => {
+                let mut world = locked(&self.world);
+                let (kind, amount) = (world.effects[index].kind, world.effects[index].amount);
+                world.contradicted(kind, amount);
+            }
+            Word::Hasty(_) => locked(&self.world).is_doubted = true,
+            Word::Truth(_) | Word::TruthOfTransaction(_) | Word::Begun(_) | Word::Nothing(_) => {}
+        }
+        self.say(telling, matches!(word, Word::Hasty(_)));
+    }
+
+    /// Somebody says just this. A connector that is at work says it no longer than
+    /// that.
+    pub fn say(&mut self, telling: Telling, is_at_work: bool) {
+        self.words += 1;
+        let by = format!("psp-{}", self.words);
+        let (deadline, mut version) = {
+            let mut world = locked(&self.world);
+            world.note(|| format!("told: {:?}", telling.update));
+            (world.now.plus_ms(INVOCATION_MS), world.payment.version)
+        };
+        let doing = Doing::Telling(telling.clone());
+        self.begin(doing, None, deadline, |port| async move {
+            let service = Service::new(port.clone(), port.clone(), port.clone());
+            let id = telling.transaction.clone().filter(|_| is_at_work);
+            for _ in 0..TRIES {
+                if id.as_ref().is_some_and(|id| !locked(&port.world).is_at_work(id)) {
+                    return None;
+                }
+                let updates = vec![telling.update.clone()];
+                let change = Change { key: key(), version, updates, by: Some(by.clone()) };
+                match service.update(change).await {
+                    Ok(told) => {
+                        locked(&port.world).check_told(&told, &telling);
+                        return Some(Answered::Told);
+                    }
+                    Err(UpdateError::Stale { current }) => version = current,
+                    Err(UpdateError::Store(_)) => {}
+                    Err(UpdateError::NotFound | UpdateError::KeyTaken(_)) => return None,
+                    // It is told again when the connector has stopped for good.
+                    Err(UpdateError::Refused(UpdateRefusal::TooEarly(_))) => return None,
+                    Err(UpdateError::Refused(refusal)) => {
+                        locked(&port.world).violated(format!("a fact was refused: {refusal}"));
+                        return None;
+                    }
+                }
+            }
+            None
+        });
+    }
+
+    fn telling(&self, word: Word) -> Option<Telling> {
+        let world = locked(&self.world);
+        let id = TransactionId::parse(&format!("fact-{}", self.words)).unwrap();
+        let of = |index: usize| (Some(index), &world.effects[index]);
+        let open = |index: usize| world.payment.open_transactions().nth(index);
+        let added = |(index, effect): (Option<usize>, &Effect), state| {
+            let is_ours = effect.transaction.is_some();
+            let fact = Fact {
+                kind: effect.kind,
+                state,
+                amount: reported_amount(effect.kind, effect.amount, is_ours),
+                timestamp: self.plan.is_timed.then_some(effect.at),
+                interaction_id: effect.reference.clone(),
+                interface_id: None,
+            };
+            let update = Update::AddTransaction { id: id.clone(), fact };
+            Telling { effect: index, transaction: effect.transaction.clone(), update }
+        };
+        let changed = |effect: Option<usize>, id: TransactionId, state| {
+            let update = Update::ChangeTransactionState { id: id.clone(), state };
+            Telling { effect, transaction: Some(id), update }
+        };
+        Some(match word {
+            Word::Truth(index) => added(of(index), world.effects[index].state()),
+            Word::Begun(index) => added(of(index), State::Pending),
+            Word::Lie(index) => {
+                let is_done = world.effects[index].is_done;
+                added(of(index), if is_done { State::Failure } else { State::Success })
+            }
+            Word::TruthOfTransaction(index) => {
+                let effect = &world.effects[index];
+                changed(Some(index), world.recorded(effect)?, effect.state())
+            }
+            Word::Nothing(index) => changed(None, open(index)?.id.clone(), State::Failure),
+            Word::Hasty(index) => {
+                let open = open(index)?;
+                let fact = Fact {
+                    kind: open.kind,
+                    state: State::Failure,
+                    amount: reported_amount(open.kind, open.amount, true),
+                    timestamp: self.plan.is_timed.then_some(world.now),
+                    interaction_id: world.style.reference(&open.id),
+                    interface_id: None,
+                };
+                let update = Update::AddTransaction { id, fact };
+                Telling { effect: None, transaction: Some(open.id.clone()), update }
+            }
+        })
+    }
+
+    /// What somebody said was heard, or nobody knows whether it was.
+    pub fn heard(&mut self, telling: &Telling, is_heard: bool) {
+        let mut world = locked(&self.world);
+        // Who is not trusted may have been told that nobody believes it yet.
+        let named = telling.fact().and_then(|fact| fact.interaction_id.as_ref());
+        let is_meant = |one: &&Transaction| {
+            Some(&one.id) == telling.transaction.as_ref()
+                || named.is_some() && one.interaction_id.as_ref() == named
+        };
+        let mut meant = world.payment.transactions.values().filter(is_meant);
+        let is_ignored = !world.tier.is_trusted()
+            && telling.state() == State::Failure
+            && meant.all(|one| one.unbooked.unwrap_or(one.state) != State::Failure);
+        let is_heard = is_heard && !is_ignored;
+        let heard = if is_heard { telling.state() } else { State::Unknown };
+        let is_meant = |(index, effect): (usize, &Effect)| {
+            telling.effect == Some(index)
+                || telling.transaction.is_some() && effect.transaction == telling.transaction
+        };
+        // What nobody had done when it was said may be done by now.
+        if let Some(index) = world.effects.iter().enumerate().position(is_meant) {
+            world.effects[index].heard = Some(heard);
+        }
+    }
+}
+
+/// What was registered is no news, until it changes.
+fn is_news(effect: &Effect) -> bool {
+    let is_past = effect.transaction.as_ref().is_some_and(|id| id.as_str().starts_with("past-"));
+    !is_past || effect.heard.is_some()
+}
+
+impl World {
+    /// Whether nobody could tell this word, said again, from one about another.
+    fn is_indistinct(&self, effect: &Effect) -> bool {
+        let same = |other: &&Effect| (other.kind, other.amount) == (effect.kind, effect.amount);
+        effect.reference.is_none()
+            && effect.heard == Some(effect.state())
+            && (self.effects.iter().filter(same).count() > 1
+                || self
+                    .payment
+                    .transactions
+                    .values()
+                    .filter(|ours| (ours.kind, ours.amount) == (effect.kind, effect.amount))
+                    .count()
+                    > 1)
+    }
+
+    /// Where the ledger has it.
+    pub fn recorded(&self, effect: &Effect) -> Option<TransactionId> {
+        if let Some(id) = &effect.transaction {
+            return self.payment.transactions.contains_key(id).then(|| id.clone());
+        }
+        let mut all = self.payment.transactions.values();
+        let found =
+            all.find(|one| one.kind == effect.kind && one.interaction_id == effect.reference);
+        found.map(|found| found.id.clone())
+    }
+
+    /// Whether nobody can send it any more, or its connector has said no for good.
+    fn will_never_happen(&self, id: &TransactionId) -> bool {
+        let is_in_flight =
+            self.payment.in_flight.as_ref().is_some_and(|slot| slot.transaction == *id);
+        let is_sent_again = self.tier.policy().resend != payment_intents::ports::Resend::Never;
+        let is_idle = !is_in_flight && !self.is_at_work(id) && !is_sent_again;
+        let is_ours = !["past-", "fact-"].iter().any(|others| id.as_str().starts_with(others));
+        is_ours && is_idle && self.of(id).count() == 0
+    }
+
+    /// Whether a connector has it in hand.
+    fn is_at_work(&self, id: &TransactionId) -> bool {
+        let calls = |op: &Op| matches!(op, Op::Call(call) if call.transaction == *id);
+        let pending = self.processes.iter().filter_map(|process| process.pending.as_ref());
+        pending.chain(self.late.iter().map(|late| &late.op)).any(calls)
+    }
+}

@@ -1,0 +1,435 @@
+//! The PSP and its connector, as a model: what it did and declined, for whom, and
+//! what it has room for.
+
+use crate::landing::group;
+use crate::world::{World, eur};
+use payment_intents::money::Money;
+use payment_intents::payment::{Action, State, Timestamp, TransactionId, TransactionKind};
+use payment_intents::ports::{Absence, Call, Lookup, Policy, Rejections, Resend, Seen, Verdict};
+
+/// How long a connector may work after we gave up.
+pub const CONNECTOR_WORKS_MS: u64 = 300_000;
+
+/// How long the connector that honours keys says that it does so.
+pub const RESEND_WINDOW_MS: u64 = 72_000_000;
+
+/// How long it really does.
+const KEYS_KEPT_MS: u64 = 86_400_000;
+
+/// What a connector can and cannot do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Tier {
+    /// Honours keys.
+    SameKey,
+    /// Does not, but records every transaction before it answers.
+    Queryable,
+    /// The same, but records late, and calls a failure what may have happened.
+    LateRecorder,
+    /// Neither honours keys nor can be asked.
+    Opaque,
+    /// Opaque, and answers `rejected` after it acted.
+    Liar,
+}
+
+impl Tier {
+    pub const ALL: [Self; 5] =
+        [Self::SameKey, Self::Queryable, Self::LateRecorder, Self::Opaque, Self::Liar];
+
+    pub fn policy(self) -> Policy {
+        let cautious = Policy { rejected: Rejections::Unproven, ..Policy::default() };
+        match self {
+            Self::SameKey => Policy {
+                resend: Resend::SameKey { window_ms: RESEND_WINDOW_MS },
+                ..Policy::default()
+            },
+            Self::Queryable => {
+                Policy { lookup: Lookup::Payment, absence: Absence::Proof, ..Policy::default() }
+            }
+            Self::LateRecorder => Policy { lookup: Lookup::Payment, ..cautious },
+            Self::Opaque => Policy::default(),
+            Self::Liar => cautious,
+        }
+    }
+
+    /// Whether its word counts that nothing moved.
+    pub fn is_trusted(self) -> bool {
+        self.policy().rejected == Rejections::Final
+    }
+}
+
+/// What the PSP decides when it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Decision {
+    Approve,
+    Receive,
+    Reject,
+    /// Acts, and says that it did not (the liar).
+    ActAndReject,
+    /// Does nothing, and says that it did.
+    ApproveWithoutActing,
+}
+
+/// What the PSP did, or declined to do.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Effect {
+    /// Whose it is; `None` where nobody asked us for it.
+    pub transaction: Option<TransactionId>,
+    pub kind: TransactionKind,
+    pub amount: Money,
+    /// The Charge that a refund belongs to.
+    charge: Option<TransactionId>,
+    /// The PSP's id of it, where it is said.
+    pub reference: Option<String>,
+    pub at: Timestamp,
+    /// Whether it happened, and was not undone.
+    pub is_done: bool,
+    /// How often money moved for it.
+    pub moves: u8,
+    /// The last word about it that was heard, or what the ledger must take it for
+    /// where that has become wrong.
+    pub heard: Option<State>,
+}
+
+impl Effect {
+    /// What is true of it.
+    pub fn state(&self) -> State {
+        if self.is_done { State::Success } else { State::Failure }
+    }
+
+    /// From here on it is otherwise, and what was known of it is wrong.
+    fn becomes(&mut self, is_done: bool) {
+        self.heard = self.heard.or(Some(self.state()));
+        self.is_done = is_done;
+        self.moves += u8::from(is_done);
+    }
+}
+
+/// How a connector names what it reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Style {
+    /// By an id of the PSP for each.
+    Named,
+    /// By the authorization's id, all of them.
+    Shared,
+    /// Not at all.
+    Nameless,
+}
+
+impl Style {
+    /// What the PSP calls what it does for a transaction, as far as is said.
+    pub fn reference(self, id: &TransactionId) -> Option<String> {
+        match self {
+            Self::Named => Some(format!("psp-{id}")),
+            Self::Shared => Some("psp-past-0".to_owned()),
+            Self::Nameless => None,
+        }
+    }
+}
+
+/// What happens at the PSP without us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// Somebody captures in the PSP's dashboard.
+    Capture(u64),
+    /// The payer's bank takes it back.
+    Chargeback(u64),
+    /// The payer authorizes more.
+    Authorize(u64),
+    /// What is authorized and not captured is released.
+    Release,
+    /// What happened is undone.
+    Undo(usize),
+    /// What had failed, or had only begun, succeeds.
+    Succeed(usize),
+}
+
+/// What the platform shows, and from when on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Shown {
+    effect: usize,
+    kind: TransactionKind,
+    state: State,
+    amount: Money,
+    at: Timestamp,
+    visible_at: Timestamp,
+}
+
+impl World {
+    /// What the PSP did before: what `registered` says, and nobody has to tell.
+    pub fn remember_past(&mut self) {
+        for past in self.payment.transactions.values() {
+            let is_done = past.state == State::Success;
+            let effect = Effect {
+                transaction: Some(past.id.clone()),
+                kind: past.kind,
+                amount: past.amount,
+                charge: None,
+                reference: self.style.reference(&past.id),
+                at: past.timestamp,
+                is_done,
+                moves: u8::from(is_done),
+                heard: None,
+            };
+            self.effects.push(effect);
+        }
+        for index in 0..self.effects.len() {
+            if self.effects[index].is_done && self.effects[index].kind == TransactionKind::Charge {
+                self.show(index, Decision::Approve);
+            }
+        }
+    }
+
+    /// The PSP is asked. What it did once for a key it does not do again, if it
+    /// honours keys and has not forgotten this one.
+    pub fn act(&mut self, call: &Call, decision: Decision) -> Verdict {
+        let id = &call.transaction;
+        if self.tier == Tier::SameKey
+            && let Some((verdict, at)) = self.answers.get(id)
+            && self.now.ms_since(*at) < KEYS_KEPT_MS
+        {
+            return *verdict;
+        }
+        let kind = match (&call.action, self.payment.transactions.get(id)) {
+            (Action::Capture { .. }, _) => TransactionKind::Charge,
+            (Action::Refund { .. }, _) => TransactionKind::Refund,
+            (Action::Cancel, _) => TransactionKind::CancelAuthorization,
+            (Action::Reverse, Some(reserved)) => reserved.kind,
+            (Action::Reverse, None) => TransactionKind::CancelAuthorization,
+        };
+        let mut effect = Effect {
+            transaction: Some(id.clone()),
+            kind,
+            amount: call.amount,
+            charge: call.action.charge().cloned(),
+            reference: self.style.reference(id),
+            at: self.now,
+            is_done: false,
+            moves: 0,
+            heard: None,
+        };
+        // Where the ledger was told all that happened, and nothing else, it never
+        // asks for more than there is.
+        let is_misled = self.is_surprised || !self.mistaken.is_empty();
+        let is_declined = is_misled && !self.has_room(&effect, true);
+        let decision = if is_declined { Decision::Reject } else { decision };
+        let (acts, verdict) = match decision {
+            Decision::Approve => (true, Verdict::Approved),
+            Decision::Receive => (true, Verdict::Received),
+            Decision::Reject => (false, Verdict::Rejected),
+            Decision::ActAndReject => (true, Verdict::Rejected),
+            Decision::ApproveWithoutActing => (false, Verdict::Approved),
+        };
+        match decision {
+            Decision::ActAndReject if self.tier.is_trusted() => effect.heard = Some(State::Failure),
+            Decision::ApproveWithoutActing => effect.heard = Some(State::Success),
+            Decision::Approve | Decision::Receive | Decision::Reject | Decision::ActAndReject => {}
+        }
+        if acts && !self.has_room(&effect, true) {
+            self.violated(format!("{id} moved more than the PSP has"));
+        }
+        (effect.is_done, effect.moves) = (acts, u8::from(acts));
+        self.effects.push(effect);
+        if acts {
+            self.check_move(id);
+        }
+        self.show(self.effects.len() - 1, decision);
+        self.answers.insert(id.clone(), (verdict, self.now));
+        verdict
+    }
+
+    /// Money has moved. It may do so once for a transaction, and only for one that
+    /// is durably reserved and not settled as undone.
+    fn check_move(&mut self, id: &TransactionId) {
+        if id.as_str().starts_with("past-") {
+            self.violated(format!("{id} was begun elsewhere, and sent by us"));
+        }
+        match self.payment.transactions.get(id) {
+            None => self.violated(format!("{id} moved money without a reservation")),
+            Some(found) if found.state == State::Failure => {
+                // A fact that was no truth, or meant another, is no mistake of ours.
+                let is_misled = self.is_contradicted || self.is_mistaken(found.kind, found.amount);
+                if found.reported.is_none() || !is_misled {
+                    self.violated(format!("{id} moved money after its Failure"));
+                }
+            }
+            Some(_) => {}
+        }
+        if self.moves_of(id) > 1 {
+            self.violated(format!("{id} moved money twice"));
+        }
+    }
+
+    /// How often money moved for a transaction.
+    pub fn moves_of(&self, id: &TransactionId) -> usize {
+        self.of(id).map(|effect| usize::from(effect.moves)).sum()
+    }
+
+    pub fn of(&self, id: &TransactionId) -> impl Iterator<Item = &Effect> {
+        self.effects.iter().filter(move |effect| effect.transaction.as_ref() == Some(id))
+    }
+
+    /// What is done of this kind, in all.
+    fn done(&self, kind: TransactionKind) -> u64 {
+        let done = self.effects.iter().filter(|effect| effect.kind == kind && effect.is_done);
+        done.map(|effect| effect.amount.minor_units()).sum()
+    }
+
+    /// Whether the PSP, which never gives more than it holds, can do this, or undo
+    /// it. A cancel of ours voids an authorization that nobody touched.
+    fn has_room(&self, effect: &Effect, does: bool) -> bool {
+        let (kind, amount) = (effect.kind, effect.amount.minor_units());
+        let sum = |of: TransactionKind| {
+            let before = self.done(of);
+            match (of == kind, does) {
+                (true, true) => before + amount,
+                (true, false) => before - amount,
+                (false, _) => before,
+            }
+        };
+        let captured = sum(TransactionKind::Charge);
+        let cancelled = sum(TransactionKind::CancelAuthorization);
+        let refunded = sum(TransactionKind::Refund) + sum(TransactionKind::Chargeback);
+        let voids = kind == TransactionKind::CancelAuthorization && effect.transaction.is_some();
+        let of_charge = |charge: &TransactionId| {
+            let refunds = self.effects.iter().filter(|refund| refund.is_done);
+            let refunds = refunds.filter(|refund| refund.charge.as_ref() == Some(charge));
+            refunds.map(|refund| refund.amount.minor_units()).sum::<u64>()
+        };
+        let named = effect.charge.as_ref().filter(|_| does);
+        let is_left = |charge: &TransactionId| {
+            let charged = self.of(charge).filter(|charge| charge.is_done);
+            let charged: u64 = charged.map(|charge| charge.amount.minor_units()).sum();
+            charged >= of_charge(charge) + amount
+        };
+        let is_refunded = !does && effect.transaction.as_ref().is_some_and(|id| of_charge(id) > 0);
+        let is_covered =
+            self.is_sale() || captured + cancelled <= sum(TransactionKind::Authorization);
+        is_covered
+            && refunded <= captured
+            && !(does && voids && captured > 0)
+            && named.is_none_or(is_left)
+            && !is_refunded
+    }
+
+    /// Whether it was captured without an authorization.
+    fn is_sale(&self) -> bool {
+        !self.effects.iter().any(|effect| effect.kind == TransactionKind::Authorization)
+    }
+
+    /// What is authorized, and neither captured nor released.
+    fn free(&self) -> u64 {
+        (self.done(TransactionKind::Authorization))
+            .saturating_sub(self.done(TransactionKind::Charge))
+            .saturating_sub(self.done(TransactionKind::CancelAuthorization))
+    }
+
+    /// What may happen at the PSP without us now.
+    pub fn possible_events(&self) -> Vec<Event> {
+        let mut events = Vec::new();
+        let free = self.free();
+        events.extend([40, 60].into_iter().filter(|most| *most <= free).map(Event::Capture));
+        let left = self
+            .done(TransactionKind::Charge)
+            .saturating_sub(self.done(TransactionKind::Refund))
+            .saturating_sub(self.done(TransactionKind::Chargeback));
+        events.extend([60].into_iter().filter(|most| *most <= left).map(Event::Chargeback));
+        // One that is told of later is about what was captured at once.
+        events.push(Event::Authorize(if self.is_sale() { 100 } else { 50 }));
+        if free > 0 {
+            events.push(Event::Release);
+        }
+        for (index, effect) in self.effects.iter().enumerate() {
+            if effect.transaction.as_ref().is_some_and(|id| self.is_being_settled(id)) {
+                continue;
+            }
+            if effect.is_done && self.has_room(effect, false) {
+                events.push(Event::Undo(index));
+            }
+            if !effect.is_done && effect.moves == 0 && self.has_room(effect, true) {
+                events.push(Event::Succeed(index));
+            }
+        }
+        events
+    }
+
+    /// Whether somebody is still to hear the first answer about it.
+    fn is_being_settled(&self, id: &TransactionId) -> bool {
+        let is_ours = !id.as_str().starts_with("past-");
+        let is_open = self.payment.transactions.get(id).is_none_or(|found| found.state.is_open());
+        is_ours && (is_open || self.processes.iter().any(|process| process.may_settle(id)))
+    }
+
+    pub fn happen(&mut self, event: Event) {
+        self.is_surprised = true;
+        let free = self.free();
+        let (kind, amount) = match event {
+            Event::Capture(amount) => (TransactionKind::Charge, amount),
+            Event::Chargeback(amount) => (TransactionKind::Chargeback, amount),
+            Event::Authorize(amount) => (TransactionKind::Authorization, amount),
+            Event::Release => (TransactionKind::CancelAuthorization, free),
+            Event::Undo(index) | Event::Succeed(index) => {
+                self.effects[index].becomes(matches!(event, Event::Succeed(_)));
+                let state = self.effects[index].state();
+                self.may_be_mistaken(self.effects[index].kind, self.effects[index].amount);
+                let shown = self.shown.iter_mut().filter(|shown| shown.effect == index);
+                shown.for_each(|shown| shown.state = state);
+                return;
+            }
+        };
+        let effect = Effect {
+            transaction: None,
+            kind,
+            amount: eur(amount),
+            charge: None,
+            reference: Some(format!("psp-event-{}", self.effects.len())),
+            at: self.now,
+            is_done: true,
+            moves: 1,
+            heard: None,
+        };
+        self.may_be_mistaken(kind, effect.amount);
+        self.effects.push(effect);
+        self.show(self.effects.len() - 1, Decision::Approve);
+    }
+
+    /// Somebody says what is not so.
+    pub fn contradicted(&mut self, kind: TransactionKind, amount: Money) {
+        (self.is_contradicted, self.is_surprised) = (true, true);
+        self.may_be_mistaken(kind, amount);
+    }
+
+    /// What a platform shows has no id, and may be taken for another's.
+    fn may_be_mistaken(&mut self, kind: TransactionKind, amount: Money) {
+        if self.tier.policy().lookup == Lookup::Payment {
+            self.mistaken.insert(group(kind, amount));
+        }
+    }
+
+    fn show(&mut self, index: usize, decision: Decision) {
+        let effect = &self.effects[index];
+        let (state, visible_at) = match (self.tier, effect.is_done, decision) {
+            (Tier::Queryable, false, _) => (State::Failure, self.now),
+            (Tier::Queryable, true, Decision::Receive) => (State::Pending, self.now),
+            (Tier::Queryable, true, _) => (State::Success, self.now),
+            // Shows what it thought at first, and corrects itself much later.
+            (Tier::LateRecorder, true, Decision::ActAndReject) => (State::Failure, self.now),
+            (Tier::LateRecorder, true, _) => (State::Success, self.now.plus_ms(1_200_000)),
+            (Tier::LateRecorder, false, _) => (State::Failure, self.now),
+            (Tier::SameKey | Tier::Opaque | Tier::Liar, _, _) => return,
+        };
+        let Effect { kind, amount, at, .. } = *effect;
+        self.shown.push(Shown { effect: index, kind, state, amount, at, visible_at });
+    }
+
+    pub fn seen(&self) -> Vec<Seen> {
+        let visible = self.shown.iter().filter(|shown| shown.visible_at <= self.now);
+        visible
+            .map(|shown| Seen {
+                kind: shown.kind,
+                state: shown.state,
+                amount: shown.amount,
+                timestamp: Some(shown.at),
+            })
+            .collect()
+    }
+}
