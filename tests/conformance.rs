@@ -76,7 +76,8 @@ fn the_model_and_the_real_store_do_the_same() {
     let compared = AtomicU32::new(0);
     let length = usize::try_from(LENGTH).unwrap();
     let steps = prop::collection::vec((any_operation(), any::<bool>()), length);
-    let config = Config { max_shrink_iters: 200, cases, failure_persistence: None, ..Config::default() };
+    let config =
+        Config { max_shrink_iters: 200, cases, failure_persistence: None, ..Config::default() };
     TestRunner::new(config)
         .run(&(any::<bool>(), steps), |(captured, steps)| {
             runtime.block_on(compare(&table, captured, &steps, &compared))
