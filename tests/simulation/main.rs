@@ -174,7 +174,7 @@ fn no_random_schedule_violates_an_invariant() {
 
 #[test]
 fn every_realistic_mistake_is_caught() {
-    let most: u64 = if IS_SAMPLE { 30_000 } else { 300_000 };
+    let most: u64 = 300_000;
     let caught = in_parallel(Mutant::ALL.len(), |index| {
         Mutant::switch(Some(Mutant::ALL[index]));
         let caught =
