@@ -17,6 +17,7 @@ use crate::payment::{Payment, PaymentKey, ProjectKey, Reservation, Timestamp};
 use crate::ports::{
     BoxError, ClaimError, CreateError, Name, ReplaceError, ReserveError, Store, StoreError,
 };
+use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
@@ -41,13 +42,13 @@ const THROTTLED: [&str; 3] =
     ["ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"];
 
 /// The attributes of one item.
-pub(crate) type Item = HashMap<String, AttributeValue>;
+pub type Item = HashMap<String, AttributeValue>;
 
 impl Connection {
     /// A client with the time-outs and retries that the service counts on. It
     /// connects when it is first used.
-    pub fn client(self) -> aws_sdk_dynamodb::Client {
-        aws_sdk_dynamodb::Client::new(&self.sdk_config(ATTEMPT_TIMEOUT, OPERATION_TIMEOUT))
+    pub fn client(self) -> Client {
+        Client::new(&self.sdk_config(ATTEMPT_TIMEOUT, OPERATION_TIMEOUT))
     }
 }
 
@@ -56,26 +57,50 @@ pub(crate) fn is_payment(keys: &Item) -> bool {
     keys.get("sk") == Some(&item::text(item::SORT_KEY))
 }
 
+/// What a Payment is in the table.
+pub fn to_item(payment: &Payment) -> Item {
+    item::from_payment(payment)
+}
+
 /// Reads a Payment off an item that somebody else got from the table.
-pub(crate) fn stored_payment(item: &Item) -> Result<Payment, StoreError> {
+pub fn stored_payment(item: &Item) -> Result<Payment, StoreError> {
     item::to_payment(item, &item::payment_key(item)?)
 }
 
 /// A table of Payments.
 #[derive(Clone, Debug)]
 pub struct DynamoStore {
-    client: aws_sdk_dynamodb::Client,
+    client: Client,
+    /// The same without repeats, for writes whose attempts are counted here: to
+    /// say so of each write would take the SDK as long as signing it.
+    once: Client,
     table: String,
 }
 
 impl DynamoStore {
     /// The Payments in `table`, which exists.
-    pub fn new(client: aws_sdk_dynamodb::Client, table: String) -> Self {
-        Self { client, table }
+    pub fn new(client: Client, table: String) -> Self {
+        let once = client.config().to_builder().retry_config(RetryConfig::disabled());
+        Self { once: Client::from_conf(once.build()), client, table }
     }
 
-    fn update(&self, key: &PaymentKey) -> UpdateItemFluentBuilder {
-        self.client
+    /// Connects, as far as that can be done in `time`: by a read of what no Payment
+    /// is, because the names of projects are not empty. Where it fails, the first
+    /// write tries again.
+    pub async fn open_connection(&self, time: Duration) {
+        let get = self
+            .once
+            .get_item()
+            .table_name(&self.table)
+            .key("pk", item::text("#"))
+            .key("sk", item::text(item::SORT_KEY));
+        if let Ok(Err(error)) = tokio::time::timeout(time, get.send()).await {
+            tracing::debug!(%error, "DynamoDB does not answer yet");
+        }
+    }
+
+    fn update(&self, client: &Client, key: &PaymentKey) -> UpdateItemFluentBuilder {
+        client
             .update_item()
             .table_name(&self.table)
             .set_key(Some(item::primary_key(key)))
@@ -130,10 +155,11 @@ impl Store for DynamoStore {
     /// Any number of requests may want this money; the condition lets one of
     /// them go on to the connector. The others have called nobody.
     async fn reserve(&self, reservation: &Reservation) -> Result<Payment, ReserveError> {
-        let expression = reserve::expression(reservation);
-        let update =
-            expression.apply(self.update(&reservation.key)).return_values(ReturnValue::AllNew);
-        let (sent, may_arrive) = send_counted(update).await;
+        let (sent, may_arrive) = send_counted(|| {
+            let update = self.update(&self.once, &reservation.key);
+            reserve::expression(reservation).apply(update).return_values(ReturnValue::AllNew)
+        })
+        .await;
         let error = match sent {
             Ok(output) => {
                 let found = output.attributes.unwrap_or_default();
@@ -182,7 +208,7 @@ impl Store for DynamoStore {
 
     async fn replace(&self, from: &Payment, to: &Payment) -> Result<(), ReplaceError> {
         let expression = changes::expression(from, to);
-        let Err(error) = expression.apply(self.update(&from.key)).send().await else {
+        let Err(error) = expression.apply(self.update(&self.client, &from.key)).send().await else {
             return Ok(());
         };
         match failed_condition(&error) {
@@ -198,16 +224,16 @@ impl Store for DynamoStore {
 }
 
 /// Sends a write as often as the SDK would, but counts: the flag says whether an
-/// attempt before the last brought no answer, and may yet arrive.
+/// attempt before the last brought no answer, and may yet arrive. The client of
+/// `update` does not repeat it.
 async fn send_counted(
-    update: UpdateItemFluentBuilder,
+    update: impl Fn() -> UpdateItemFluentBuilder,
 ) -> (Result<UpdateItemOutput, SdkError<UpdateItemError>>, bool) {
     let started = tokio::time::Instant::now();
     let mut may_arrive = false;
     let mut attempt = 1;
     loop {
-        let once = aws_sdk_dynamodb::Config::builder().retry_config(RetryConfig::disabled());
-        let sent = update.clone().customize().config_override(once).send().await;
+        let sent = update().send().await;
         let Err(error) = &sent else { return (sent, may_arrive) };
         // Only an answer below 500 says that nothing was, or will be, written.
         let status = error.raw_response().map(|response| response.status());
@@ -243,52 +269,66 @@ where
 }
 
 /// An update expression with its condition, as it grows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Expression {
-    conditions: Vec<String>,
-    sets: Vec<String>,
-    removes: Vec<String>,
+    conditions: String,
+    sets: String,
+    removes: String,
     names: HashMap<String, String>,
     values: Item,
 }
 
 impl Expression {
-    fn condition(&mut self, condition: impl Into<String>) {
-        self.conditions.push(condition.into());
+    /// With room for what the writes of an action need.
+    fn new() -> Self {
+        Self {
+            conditions: String::with_capacity(256),
+            sets: String::with_capacity(256),
+            removes: String::new(),
+            names: HashMap::with_capacity(2),
+            values: Item::with_capacity(14),
+        }
+    }
+
+    fn condition(&mut self, condition: impl AsRef<str>) {
+        append(&mut self.conditions, " AND ", &[condition.as_ref()]);
     }
 
     fn set(&mut self, path: &str, value: &str) {
-        self.sets.push(format!("{path} = {value}"));
+        append(&mut self.sets, ", ", &[path, " = ", value]);
     }
 
-    fn remove(&mut self, path: impl Into<String>) {
-        self.removes.push(path.into());
+    fn remove(&mut self, path: impl AsRef<str>) {
+        append(&mut self.removes, ", ", &[path.as_ref()]);
     }
 
-    /// Makes `:name` stand for `value`.
-    fn value(&mut self, name: &str, value: AttributeValue) -> String {
-        let placeholder = format!(":{name}");
-        self.values.insert(placeholder.clone(), value);
-        placeholder
+    /// Makes `placeholder` (`:…`) stand for `value`.
+    fn value(&mut self, placeholder: impl Into<String>, value: AttributeValue) {
+        self.values.insert(placeholder.into(), value);
     }
 
-    /// Makes `#name` stand for the attribute `attribute`.
-    fn name(&mut self, name: &str, attribute: &str) -> String {
-        let placeholder = format!("#{name}");
-        self.names.insert(placeholder.clone(), attribute.to_owned());
-        placeholder
+    /// Makes `placeholder` (`#…`) stand for the name of an attribute.
+    fn name(&mut self, placeholder: impl Into<String>, attribute: &str) {
+        self.names.insert(placeholder.into(), attribute.to_owned());
     }
 
     fn apply(self, update: UpdateItemFluentBuilder) -> UpdateItemFluentBuilder {
-        let mut expression = format!("SET {}", self.sets.join(", "));
+        let mut expression = format!("SET {}", self.sets);
         if !self.removes.is_empty() {
-            expression.push_str(" REMOVE ");
-            expression.push_str(&self.removes.join(", "));
+            append(&mut expression, " REMOVE ", &[&self.removes]);
         }
         update
             .update_expression(expression)
-            .condition_expression(self.conditions.join(" AND "))
+            .condition_expression(self.conditions)
             .set_expression_attribute_names((!self.names.is_empty()).then_some(self.names))
             .set_expression_attribute_values(Some(self.values))
     }
+}
+
+/// Adds an entry to a list, after the separator if it is not the first.
+fn append(list: &mut String, separator: &str, entry: &[&str]) {
+    if !list.is_empty() {
+        list.push_str(separator);
+    }
+    list.extend(entry.iter().copied());
 }

@@ -4,6 +4,7 @@
 //! metrics, as lines in CloudWatch's embedded format.
 
 mod lines;
+mod metrics;
 
 pub use lines::{Logging, log_json, targets};
 
@@ -14,10 +15,10 @@ use crate::payment::{
 use crate::ports::{BoxError, Call, ConnectorError, Verdict};
 use crate::recovery::Report;
 use crate::service::{ActError, Done};
-use serde_json::{Map, Value, json};
+use metrics::{measure, measure_by, members};
 use std::error::Error;
 
-/// A call to a connector ended.
+/// A call to a connector ended. One line says so and counts it.
 pub(crate) fn called(
     call: &Call,
     outcome: Outcome,
@@ -25,7 +26,18 @@ pub(crate) fn called(
     duration_ms: u64,
     at: Timestamp,
 ) {
-    measure_call(outcome, duration_ms, at);
+    let name = match outcome {
+        Outcome::Approved => "approved",
+        Outcome::Received => "received",
+        Outcome::Rejected | Outcome::Disproved => "rejected",
+        Outcome::NeverExecuted => "neverExecuted",
+        Outcome::Unknown => "unknown",
+    };
+    let all = [("ConnectorTime", "Milliseconds", duration_ms)];
+    let by_outcome = [("ConnectorCalls", "Count", 1), all[0]];
+    if !tracing::enabled!(tracing::Level::INFO) {
+        return measure_by(&all, Some((name, &by_outcome)), at);
+    }
     tracing::info!(
         project = call.served.key.project.as_str(),
         payment = call.served.key.id.as_str(),
@@ -38,22 +50,9 @@ pub(crate) fn called(
         duration_ms,
         correlation_id = call.correlation_id,
         error = error.and_then(Error::source).map(causes),
+        metrics = members(&all, Some((name, &by_outcome)), at),
         "a call to the connector ended"
     );
-}
-
-/// How calls end, and how long they take.
-fn measure_call(outcome: Outcome, duration_ms: u64, at: Timestamp) {
-    let outcome = match outcome {
-        Outcome::Approved => "approved",
-        Outcome::Received => "received",
-        Outcome::Rejected | Outcome::Disproved => "rejected",
-        Outcome::NeverExecuted => "neverExecuted",
-        Outcome::Unknown => "unknown",
-    };
-    let metrics = [("ConnectorCalls", "Count", 1), ("ConnectorTime", "Milliseconds", duration_ms)];
-    let all = [("ConnectorTime", "Milliseconds", duration_ms)];
-    measure_by(&all, Some((outcome, &metrics)), at);
 }
 
 /// How long an action took, in all and for its two writes.
@@ -116,38 +115,6 @@ pub fn recovered(report: &Report, at: Timestamp) {
         is_cut_short = report.is_cut_short,
         "recovery looked at what is open"
     );
-}
-
-/// A metric, its unit and its value.
-type Metric<'a> = (&'a str, &'a str, u64);
-
-/// Writes metrics of this stack.
-fn measure(metrics: &[Metric<'_>], at: Timestamp) {
-    measure_by(metrics, None, at);
-}
-
-/// Writes metrics of this stack, and others of it by their outcome, as one line.
-fn measure_by(all: &[Metric<'_>], by_outcome: Option<(&str, &[Metric<'_>])>, at: Timestamp) {
-    let stack = lines::stack();
-    let directive = |dimensions: &[&str], metrics: &[Metric<'_>]| {
-        let dimensions: Vec<_> = stack.map(|_| "Stack").iter().chain(dimensions).copied().collect();
-        let metrics = metrics.iter().map(|(name, unit, _)| json!({"Name": name, "Unit": unit}));
-        json!({
-            "Namespace": "PaymentIntents",
-            "Dimensions": [dimensions],
-            "Metrics": metrics.collect::<Vec<_>>(),
-        })
-    };
-    let mut directives = vec![directive(&[], all)];
-    directives.extend(by_outcome.map(|(_, metrics)| directive(&["Outcome"], metrics)));
-    let mut line = Map::new();
-    line.insert("_aws".into(), json!({"Timestamp": at.ms(), "CloudWatchMetrics": directives}));
-    line.extend(stack.map(|stack| ("Stack".to_owned(), json!(stack))));
-    line.extend(by_outcome.map(|(outcome, _)| ("Outcome".to_owned(), json!(outcome))));
-    let metrics = all.iter().chain(by_outcome.map_or(&[][..], |(_, metrics)| metrics));
-    line.extend(metrics.map(|(name, _, value)| ((*name).to_owned(), json!(value))));
-    let line = Value::Object(line);
-    tracing::info!(target: lines::METRICS, %line);
 }
 
 /// A transaction is now in another state, durably.

@@ -22,7 +22,7 @@ use crate::ports::{
 };
 use futures_util::future::{Either, select};
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 
 /// After the deadline of an invocation, how long its lease still runs: the
 /// process is killed hard at the deadline, and clocks differ a little.
@@ -158,7 +158,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         if last_call.ms_since(reservation.at) < CALL_MIN_MS {
             return Err(ActError::Unavailable(OutOfTime.into()));
         }
-        let reserved = self.in_time(last_call, self.reserve(&reservation)).await;
+        let reserved = self.in_time(last_call, pin!(self.reserve(&reservation))).await;
         times.reserve_ms = self.clock.now().ms_since(reservation.at);
         let payment = match reserved.unwrap_or_else(|| Err(OutOfTime.into())) {
             Ok(payment) => payment,
@@ -292,7 +292,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         if Mutant::ForgetTimedOut.is_on() {
             return ActError::Unavailable(error);
         }
-        let withdrawn = self.in_time(deadline, self.withdraw(reservation)).await;
+        let withdrawn = self.in_time(deadline, pin!(self.withdraw(reservation))).await;
         if let Err(error) = withdrawn.unwrap_or_else(|| Err(OutOfTime.into())) {
             observe::not_withdrawn(reservation, &error);
             if self.connector.resends() && !Mutant::AnswerNothingSentTooSoon.is_on() {
@@ -304,9 +304,13 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
 
     /// What `work` comes to, if it does so before the last moment in which an
     /// answer can still be given. What is dropped then may be done all the same.
-    async fn in_time<T>(&self, deadline: Timestamp, work: impl Future<Output = T>) -> Option<T> {
+    async fn in_time<T>(
+        &self,
+        deadline: Timestamp,
+        work: Pin<&mut impl Future<Output = T>>,
+    ) -> Option<T> {
         let left_ms = deadline.minus_ms(ANSWER_RESERVE_MS).ms_since(self.clock.now());
-        match select(pin!(work), pin!(self.clock.sleep_ms(left_ms))).await {
+        match select(work, pin!(self.clock.sleep_ms(left_ms))).await {
             Either::Left((done, _)) => Some(done),
             Either::Right(((), _)) => None,
         }

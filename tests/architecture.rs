@@ -13,7 +13,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
     ("payment", &["money", "mutants"]),
     ("platform", &["payment"]),
     ("ports", &["money", "payment"]),
-    ("observe", &["payment", "ports", "recovery", "service"]),
+    ("observe", &["clock", "payment", "platform", "ports", "recovery", "service"]),
     ("service", &["mutants", "observe", "payment", "ports"]),
     ("recovery", &["mutants", "observe", "payment", "ports", "service"]),
     ("transport", &["payment", "ports"]),
@@ -60,8 +60,13 @@ fn arrows_point_one_way() {
 fn files_of(room: &str) -> Vec<PathBuf> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = vec![source.join(format!("{room}.rs"))];
-    if let Ok(inside) = fs::read_dir(source.join(room)) {
-        files.extend(inside.map(|entry| entry.unwrap().path()));
-    }
+    add_files(&source.join(room), &mut files);
     files
+}
+
+fn add_files(directory: &Path, files: &mut Vec<PathBuf>) {
+    let Ok(inside) = fs::read_dir(directory) else { return };
+    for path in inside.map(|entry| entry.unwrap().path()) {
+        if path.is_dir() { add_files(&path, files) } else { files.push(path) }
+    }
 }

@@ -6,9 +6,9 @@ use crate::payment::{Payment, Transaction, TransactionKind};
 /// One `UpdateItem` that makes `to` of `from`, on condition that `from` is what
 /// is there: every write raises the version.
 pub(super) fn expression(from: &Payment, to: &Payment) -> Expression {
-    let mut expression = Expression::default();
-    let seen = expression.value("seen", item::number(from.version));
-    expression.condition(format!("version = {seen}"));
+    let mut expression = Expression::new();
+    expression.value(":seen", item::number(from.version));
+    expression.condition("version = :seen");
     set(&mut expression, "version", item::number(to.version));
     set(&mut expression, "modified_at", item::number(to.modified_at.ms()));
     let balances = item::balances(&from.balances).into_iter().zip(item::balances(&to.balances));
@@ -27,8 +27,9 @@ pub(super) fn expression(from: &Payment, to: &Payment) -> Expression {
 }
 
 fn set(expression: &mut Expression, name: &str, value: aws_sdk_dynamodb::types::AttributeValue) {
-    let placeholder = expression.value(name, value);
+    let placeholder = format!(":{name}");
     expression.set(name, &placeholder);
+    expression.value(placeholder, value);
 }
 
 fn transactions(expression: &mut Expression, from: &Payment, to: &Payment) {
@@ -38,10 +39,10 @@ fn transactions(expression: &mut Expression, from: &Payment, to: &Payment) {
         .filter(|transaction| from.transactions.get(&transaction.id) != Some(*transaction));
     let mut cancelling = false;
     for (index, transaction) in changed.enumerate() {
-        let name = expression.name(&format!("changed{index}"), transaction.id.as_str());
-        let stored = item::map(item::from_transaction(transaction));
-        let value = expression.value(&format!("changed{index}"), stored);
+        let (name, value) = (format!("#changed{index}"), format!(":changed{index}"));
         expression.set(&format!("transactions.{name}"), &value);
+        expression.name(name, transaction.id.as_str());
+        expression.value(value, item::map(item::from_transaction(transaction)));
         cancelling |= is_open_cancel(from, transaction);
     }
     let removed = from
@@ -49,8 +50,9 @@ fn transactions(expression: &mut Expression, from: &Payment, to: &Payment) {
         .values()
         .filter(|transaction| !to.transactions.contains_key(&transaction.id));
     for (index, transaction) in removed.enumerate() {
-        let name = expression.name(&format!("removed{index}"), transaction.id.as_str());
+        let name = format!("#removed{index}");
         expression.remove(format!("transactions.{name}"));
+        expression.name(name, transaction.id.as_str());
         cancelling |= is_open_cancel(from, transaction);
     }
     // The transaction whose amount waited there has its own now, or is gone.

@@ -9,7 +9,7 @@ use crate::payment::{Action, InFlight, Payment, Reservation, TransactionId, Tran
 /// One `UpdateItem` that reserves, or changes nothing. A reversal is tried as a
 /// cancel.
 pub(super) fn expression(reservation: &Reservation) -> Expression {
-    let mut expression = Expression::default();
+    let mut expression = Expression::new();
     admit_identity(&mut expression, reservation);
     match &reservation.action {
         Action::Capture { amount } => {
@@ -33,24 +33,24 @@ pub(super) fn expression(reservation: &Reservation) -> Expression {
 }
 
 fn admit_identity(expression: &mut Expression, reservation: &Reservation) {
-    let id = expression.name("id", reservation.transaction.as_str());
-    let at = expression.value("at", item::number(reservation.at.ms()));
-    let format = expression.value("format", item::number(item::FORMAT));
-    let limit = expression.value("limit", item::count(Payment::TRANSACTIONS_MAX));
-    expression.condition(format!("item_format = {format}"));
+    expression.name("#id", reservation.transaction.as_str());
+    expression.value(":at", item::number(reservation.at.ms()));
+    expression.value(":format", item::number(item::FORMAT));
+    expression.value(":limit", item::count(Payment::TRANSACTIONS_MAX));
+    expression.condition("item_format = :format");
     expression.condition("attribute_not_exists(inflight)");
-    expression.condition(format!("attribute_not_exists(transactions.{id})"));
-    expression.condition(format!("size(transactions) < {limit}"));
-    expression.condition(format!("(attribute_not_exists(withdrawn_at) OR withdrawn_at < {at})"));
+    expression.condition("attribute_not_exists(transactions.#id)");
+    expression.condition("size(transactions) < :limit");
+    expression.condition("(attribute_not_exists(withdrawn_at) OR withdrawn_at < :at)");
 }
 
 /// Taking is the check, in the table as in [`Money::take`].
 fn admit_amount(expression: &mut Expression, available: &str, amount: Money) {
-    let asked = expression.value("amount", item::number(amount.minor_units()));
-    let currency = expression.value("currency", item::text(amount.currency().code()));
-    expression.condition(format!("currency = {currency}"));
-    expression.condition(format!("{available} >= {asked}"));
-    expression.set(available, &format!("{available} - {asked}"));
+    expression.value(":amount", item::number(amount.minor_units()));
+    expression.value(":currency", item::text(amount.currency().code()));
+    expression.condition("currency = :currency");
+    expression.condition(format!("{available} >= :amount"));
+    expression.set(available, &format!("{available} - :amount"));
 }
 
 /// Only a successful Charge says what is left of it. A transaction cannot
@@ -59,8 +59,8 @@ fn admit_charge(expression: &mut Expression, charge: &TransactionId, own: &Trans
     if charge == own {
         return expression.condition("attribute_not_exists(pk)");
     }
-    let name = expression.name("charge", charge.as_str());
-    let left = format!("transactions.{name}.{}", Tag::REFUNDABLE);
+    expression.name("#charge", charge.as_str());
+    let left = format!("transactions.#charge.{}", Tag::REFUNDABLE);
     expression.condition(format!("{left} >= :amount"));
     expression.set(&left, &format!("{left} - :amount"));
 }
@@ -69,11 +69,11 @@ fn admit_charge(expression: &mut Expression, charge: &TransactionId, own: &Trans
 /// an expression cannot write it into the transaction, so it waits beside it
 /// until the transaction is next written.
 fn admit_cancel(expression: &mut Expression) {
-    let zero = expression.value("zero", item::number(0));
-    expression.condition(format!("authorized > {zero}"));
+    expression.value(":zero", item::number(0));
+    expression.condition("authorized > :zero");
     expression.condition("capturable = authorized");
     expression.set(item::CANCELLING, "capturable");
-    expression.set("capturable", &zero);
+    expression.set("capturable", ":zero");
 }
 
 fn put(
@@ -83,19 +83,19 @@ fn put(
     amount: Option<Money>,
 ) {
     let stored = item::reserved(reservation, kind, amount);
-    let transaction = expression.value("transaction", item::map(stored));
-    expression.set("transactions.#id", &transaction);
+    expression.value(":transaction", item::map(stored));
+    expression.set("transactions.#id", ":transaction");
 }
 
 fn hold_slot(expression: &mut Expression, reservation: &Reservation) {
     let slot = InFlight::first(reservation);
-    let slot = expression.value("slot", item::map(item::from_slot(&slot)));
-    let one = expression.value("one", item::number(1));
-    let shard = expression.value("shard", item::shard(&reservation.key));
-    let lease = expression.value("lease", item::number(reservation.lease.ms()));
-    expression.set("inflight", &slot);
-    expression.set("version", &format!("version + {one}"));
+    expression.value(":slot", item::map(item::from_slot(&slot)));
+    expression.value(":one", item::number(1));
+    expression.value(":shard", item::shard(&reservation.key));
+    expression.value(":lease", item::number(reservation.lease.ms()));
+    expression.set("inflight", ":slot");
+    expression.set("version", "version + :one");
     expression.set("modified_at", ":at");
-    expression.set("recover_shard", &shard);
-    expression.set("recover_at", &lease);
+    expression.set("recover_shard", ":shard");
+    expression.set("recover_at", ":lease");
 }

@@ -14,11 +14,15 @@ use crate::ports::{BoxError, Clock, Connector, Store};
 use crate::transport::UNRESERVED;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use http::header::MaxSizeReached;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use percent_encoding::utf8_percent_encode;
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// What API Gateway sends, as far as it is read.
 #[derive(Deserialize)]
@@ -31,9 +35,9 @@ struct Document {
     path: Option<String>,
     http_method: Option<String>,
     #[serde(default)]
-    headers: Option<BTreeMap<String, String>>,
+    headers: Option<Headers<false>>,
     #[serde(default)]
-    multi_value_headers: Option<BTreeMap<String, Vec<String>>>,
+    multi_value_headers: Option<Headers<true>>,
     body: Option<String>,
     #[serde(default)]
     is_base64_encoded: bool,
@@ -108,6 +112,9 @@ fn request(document: &str, deadline: Timestamp) -> Result<Request, NotARequest> 
     let path = document.raw_path.or(document.path);
     let stage = document.request_context.stage.filter(|stage| stage != "$default");
     let body = document.body.unwrap_or_default();
+    let multi = document.multi_value_headers.map(|Headers(multi)| multi);
+    let multi = multi.filter(|multi| !multi.is_empty());
+    let single = document.headers.map(|Headers(single)| single);
     Ok(Request {
         method: method.ok_or(NotARequest::NoMethod)?,
         path: path.ok_or(NotARequest::NoPath)?,
@@ -115,7 +122,7 @@ fn request(document: &str, deadline: Timestamp) -> Result<Request, NotARequest> 
             .raw_query_string
             .unwrap_or_else(|| encoded(document.query_string_parameters.unwrap_or_default())),
         stage,
-        headers: header_map(document.headers, document.multi_value_headers),
+        headers: multi.or(single).unwrap_or_default(),
         body: if document.is_base64_encoded {
             BASE64.decode(body).ok()
         } else {
@@ -148,28 +155,52 @@ fn encoded(parameters: BTreeMap<String, String>) -> String {
     pairs.collect::<Vec<_>>().join("&")
 }
 
-/// Repeated headers survive where the kind of API tells of them. A name that
-/// cannot be one is none; a value that cannot be one is empty, so that what was
-/// meant by it is refused and not overlooked.
-fn header_map(
-    single: Option<BTreeMap<String, String>>,
-    multi: Option<BTreeMap<String, Vec<String>>>,
-) -> HeaderMap {
-    let multi = multi.filter(|multi| !multi.is_empty());
-    let pairs: Vec<(String, String)> = match multi {
-        Some(multi) => multi
-            .into_iter()
-            .flat_map(|(name, values)| values.into_iter().map(move |value| (name.clone(), value)))
-            .collect(),
-        None => single.unwrap_or_default().into_iter().collect(),
-    };
-    pairs
-        .into_iter()
-        .filter_map(|(name, value)| {
-            let name = HeaderName::try_from(name).ok()?;
-            Some((name, HeaderValue::try_from(value).unwrap_or(HeaderValue::from_static(""))))
-        })
-        .collect()
+/// The headers as a document tells of them: each with a value, or, so that repeated
+/// ones survive, with a list of them. They are read where they stand, since every
+/// event has a dozen.
+struct Headers<const AS_LISTS: bool>(HeaderMap);
+
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de, const AS_LISTS: bool> Deserialize<'de> for Headers<AS_LISTS> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(HeadersVisitor::<AS_LISTS>).map(Self)
+    }
+}
+
+struct HeadersVisitor<const AS_LISTS: bool>;
+
+impl<'de, const AS_LISTS: bool> Visitor<'de> for HeadersVisitor<AS_LISTS> {
+    type Value = HeaderMap;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("headers")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<HeaderMap, A::Error> {
+        let mut headers = HeaderMap::with_capacity(12);
+        while let Some(Text(name)) = map.next_key::<Text<'de>>()? {
+            if AS_LISTS {
+                for Text(value) in map.next_value::<Vec<Text<'de>>>()? {
+                    append(&mut headers, &name, &value).map_err(A::Error::custom)?;
+                }
+            } else {
+                let Text(value) = map.next_value()?;
+                append(&mut headers, &name, &value).map_err(A::Error::custom)?;
+            }
+        }
+        Ok(headers)
+    }
+}
+
+/// A name that cannot be one is none; a value that cannot be one is empty, so that
+/// what was meant by it is refused and not overlooked.
+fn append(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), MaxSizeReached> {
+    let Ok(name) = HeaderName::try_from(name) else { return Ok(()) };
+    let value = HeaderValue::try_from(value).unwrap_or(HeaderValue::from_static(""));
+    headers.try_append(name, value)?;
+    Ok(())
 }
 
 /// The caller that the authorizer in front vouches for: by the claims of an HTTP
@@ -177,8 +208,9 @@ fn header_map(
 /// Without authorizer data there is none at all.
 fn caller(authorizer: &Value) -> Option<Caller> {
     let is_there = authorizer.as_object().is_some_and(|authorizer| !authorizer.is_empty());
-    let places = ["/jwt/claims", "/lambda", "/claims", ""];
-    let claims = || places.iter().filter_map(|place| authorizer.pointer(place));
+    let jwt = authorizer.get("jwt").and_then(|jwt| jwt.get("claims"));
+    let places = [jwt, authorizer.get("lambda"), authorizer.get("claims"), Some(authorizer)];
+    let claims = || places.into_iter().flatten();
     let text = |name| claims().filter_map(move |claims| claims.get(name)?.as_str());
     let scopes = text("scope").chain(text("scp")).map(|list| Scopes::parse(unlisted(list)));
     let mut subjects = ["sub", "client_id", "principalId"].into_iter().flat_map(text);

@@ -196,11 +196,11 @@ impl Payment {
         // Each booking may allow another, and some are allowed only together.
         for _ in 0..self.transactions.len() {
             let waiting = self.waiting();
-            if Mutant::ForgetWaiting.is_on() {
+            if waiting.is_empty() || Mutant::ForgetWaiting.is_on() {
                 return;
             }
             let together = self.booked(&waiting, at).filter(|_| !Mutant::BookOneByOne.is_on());
-            if let Some(next) = together.filter(|_| !waiting.is_empty()) {
+            if let Some(next) = together {
                 *self = next;
                 return;
             }

@@ -11,6 +11,7 @@ use crate::ports::{
     Call, Clock, Connector, ConnectorError, Policy, Rejections, ReplaceError, Served, Store,
     StoreError, Verdict,
 };
+use std::pin::pin;
 
 impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
     /// Calls the connector for a transaction that holds the slot, and settles
@@ -116,7 +117,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             let deadline = invocation.deadline;
             let has_time =
                 now.plus_ms(SETTLE_PAUSE_MS.saturating_add(ANSWER_RESERVE_MS)) < deadline;
-            let replaced = self.in_time(deadline, self.store.replace(&payment, &next)).await;
+            let replaced = self.in_time(deadline, pin!(self.store.replace(&payment, &next))).await;
             match replaced.unwrap_or_else(|| Err(StoreError::from(OutOfTime).into())) {
                 Ok(()) => {
                     observe::transition(&payment, &next, id);

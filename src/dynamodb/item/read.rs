@@ -1,0 +1,280 @@
+//! Item → Payment. What this service did not write, or was damaged since, is an
+//! error that names the attribute.
+
+use super::{CANCELLING, FORMAT, Tag, kind, state};
+use crate::dynamodb::Item;
+use crate::money::{Currency, Money};
+use crate::payment::{
+    Balances, Details, InFlight, Nonce, Payment, PaymentId, PaymentKey, ProjectKey, Pursuit,
+    Reported, Timestamp, Transaction, TransactionId,
+};
+use crate::ports::StoreError;
+use aws_sdk_dynamodb::types::AttributeValue;
+use std::collections::BTreeMap;
+
+pub(in crate::dynamodb) fn to_payment(
+    item: &Item,
+    key: &PaymentKey,
+) -> Result<Payment, StoreError> {
+    Reader::of(item)
+        .payment(key)
+        .and_then(|payment| match payment.check() {
+            Ok(()) => Ok(payment),
+            Err(error) => Err(Unreadable::Inconsistent(error)),
+        })
+        .map_err(|error| StoreError::Corrupt(error.into()))
+}
+
+/// Whose entry of the recovery index it is, and when to look.
+pub(in crate::dynamodb) fn index_entry(entry: &Item) -> Result<(u64, PaymentKey), StoreError> {
+    let recover_at = Reader::of(entry).number("recover_at");
+    Ok((recover_at.map_err(|error| StoreError::Corrupt(error.into()))?, payment_key(entry)?))
+}
+
+/// Whose item it is.
+pub(in crate::dynamodb) fn payment_key(item: &Item) -> Result<PaymentKey, StoreError> {
+    let read = || {
+        let invalid = || Unreadable::Invalid("pk");
+        let (project, id) = Reader::of(item).text("pk")?.split_once('#').ok_or_else(invalid)?;
+        let project = ProjectKey::parse(project).map_err(|_| invalid())?;
+        let id = PaymentId::parse(id).map_err(|_| invalid())?;
+        Ok(PaymentKey { project, id })
+    };
+    read().map_err(|error: Unreadable| StoreError::Corrupt(error.into()))
+}
+
+/// Which Payment a key names, and since when.
+pub(in crate::dynamodb) fn claim(claim: &Item) -> Result<(PaymentId, Timestamp), StoreError> {
+    let read = || {
+        let claim = Reader::of(claim);
+        let id = claim.required("payment_id", |id| PaymentId::parse(text(id)?).ok())?;
+        Ok((id, claim.timestamp("claimed_at")?))
+    };
+    read().map_err(|error: Unreadable| StoreError::Corrupt(error.into()))
+}
+
+/// The attributes of an item, or of a map in it. They are few, and a Payment may
+/// have fifty transactions: to look through them takes less time than to hash each
+/// name that could be there.
+struct Reader<'a>(Vec<(&'a str, &'a AttributeValue)>);
+
+impl<'a> Reader<'a> {
+    fn of(item: &'a Item) -> Self {
+        Self(item.iter().map(|(name, value)| (name.as_str(), value)).collect())
+    }
+
+    fn get(&self, name: &str) -> Option<&'a AttributeValue> {
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    fn payment(&self, key: &PaymentKey) -> Result<Payment, Unreadable> {
+        if self.number("item_format")? != FORMAT {
+            return Err(Unreadable::Invalid("item_format"));
+        }
+        let currency = self.required("currency", |code| Currency::parse(text(code)?))?;
+        let money = |name| self.money(name, currency);
+        let balances = Balances {
+            authorized: money("authorized")?,
+            capturable: money("capturable")?,
+            captured: money("captured")?,
+            refundable: money("refundable")?,
+            refunded: money("refunded")?,
+            cancelled: money("cancelled")?,
+        };
+        Ok(Payment {
+            key: key.clone(),
+            version: self.number("version")?,
+            created_at: self.timestamp("created_at")?,
+            modified_at: self.timestamp("modified_at")?,
+            fraction_digits: self.required("digits", |value| number(value)?.try_into().ok())?,
+            balances,
+            transactions: self.transactions(currency)?,
+            in_flight: self.optional_map("inflight")?.map(|slot| slot.slot()).transpose()?,
+            withdrawn_at: self.optional_timestamp("withdrawn_at")?,
+            details: self.map("details")?.details(currency)?,
+        })
+    }
+
+    fn transactions(
+        &self,
+        currency: Currency,
+    ) -> Result<BTreeMap<TransactionId, Transaction>, Unreadable> {
+        let cancelling = self.optional_money(CANCELLING, currency)?;
+        let transactions = self.map("transactions")?.0.into_iter();
+        transactions
+            .map(|(id, value)| {
+                let id =
+                    TransactionId::parse(id).map_err(|_| Unreadable::Invalid("transactions"))?;
+                let item = value.as_m().map_err(|_| Unreadable::Invalid("transactions"))?;
+                let transaction = Reader::of(item).transaction(id.clone(), currency, cancelling)?;
+                Ok((id, transaction))
+            })
+            .collect()
+    }
+
+    fn transaction(
+        &self,
+        id: TransactionId,
+        currency: Currency,
+        cancelling: Option<Money>,
+    ) -> Result<Transaction, Unreadable> {
+        let amount = self.optional_money(Tag::AMOUNT, currency)?.or(cancelling);
+        Ok(Transaction {
+            id,
+            kind: self.required(Tag::KIND, |value| kind(text(value)?))?,
+            state: self.required(Tag::STATE, |value| state(text(value)?))?,
+            amount: amount.ok_or(Unreadable::Missing(Tag::AMOUNT))?,
+            timestamp: self.timestamp(Tag::TIMESTAMP)?,
+            reverses: self.has(Tag::REVERSES),
+            charge: self.optional(Tag::CHARGE, |id| TransactionId::parse(text(id)?).ok())?,
+            refundable: self.optional_money(Tag::REFUNDABLE, currency)?,
+            merchant_reference: self.optional_text(Tag::MERCHANT_REFERENCE)?,
+            interaction_id: self.optional_text(Tag::INTERACTION_ID)?,
+            interface_id: self.optional_text(Tag::INTERFACE_ID)?,
+            happened_at: self.optional_timestamp(Tag::HAPPENED_AT)?,
+            unbooked: self.optional(Tag::UNBOOKED, |value| state(text(value)?))?,
+            is_disputed: self.has(Tag::DISPUTED),
+            reported: self.reported()?,
+            pursuit: Pursuit {
+                resends: self.small_number(Tag::RESENDS)?.unwrap_or(0),
+                unclear_since: self.optional_timestamp(Tag::UNCLEAR_SINCE)?,
+                looks: self.small_number(Tag::LOOKS)?.unwrap_or(0),
+                look_at: self.optional_timestamp(Tag::LOOK_AT)?,
+            },
+        })
+    }
+
+    fn reported(&self) -> Result<Option<Reported>, Unreadable> {
+        let Some(at) = self.optional_timestamp(Tag::REPORTED_AT)? else { return Ok(None) };
+        Ok(Some(Reported { by: self.optional_text(Tag::REPORTED_BY)?, at }))
+    }
+
+    fn slot(&self) -> Result<InFlight, Unreadable> {
+        Ok(InFlight {
+            transaction: self.required("t", |id| TransactionId::parse(text(id)?).ok())?,
+            nonce: self.nonce("n")?,
+            attempt: self.small_number("a")?.ok_or(Unreadable::Missing("inflight"))?,
+            lease: self.timestamp("l")?,
+        })
+    }
+
+    fn details(&self, currency: Currency) -> Result<Details, Unreadable> {
+        Ok(Details {
+            amount_planned: self.optional_money("planned", currency)?,
+            key: self.optional_text("key")?,
+            interface_id: self.optional_text("interface_id")?,
+            payment_interface: self.optional_text("payment_interface")?,
+            method: self.optional_text("method")?,
+            method_name: self.optional_text("method_name")?,
+            status_code: self.optional_text("status_code")?,
+            status_text: self.optional_text("status_text")?,
+            customer: self.optional_text("customer")?,
+            anonymous_id: self.optional_text("anonymous_id")?,
+            order: self.optional_text("order")?,
+            cart: self.optional_text("cart")?,
+            custom: self.optional_text("custom")?,
+            interface_interactions: self.texts("notes")?,
+        })
+    }
+
+    /// What `read` makes of an attribute that may be missing.
+    fn optional<T>(
+        &self,
+        name: &'static str,
+        read: impl FnOnce(&'a AttributeValue) -> Option<T>,
+    ) -> Result<Option<T>, Unreadable> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        read(value).map(Some).ok_or(Unreadable::Invalid(name))
+    }
+
+    /// What `read` makes of an attribute.
+    fn required<T>(
+        &self,
+        name: &'static str,
+        read: impl FnOnce(&'a AttributeValue) -> Option<T>,
+    ) -> Result<T, Unreadable> {
+        self.optional(name, read)?.ok_or(Unreadable::Missing(name))
+    }
+
+    fn text(&self, name: &'static str) -> Result<&'a str, Unreadable> {
+        self.required(name, text)
+    }
+
+    fn optional_text(&self, name: &'static str) -> Result<Option<String>, Unreadable> {
+        self.optional(name, |value| text(value).map(str::to_owned))
+    }
+
+    fn texts(&self, name: &'static str) -> Result<Vec<String>, Unreadable> {
+        let texts = self.optional(name, |value| {
+            let list = value.as_l().ok()?;
+            list.iter().map(|value| text(value).map(str::to_owned)).collect()
+        });
+        Ok(texts?.unwrap_or_default())
+    }
+
+    fn number(&self, name: &'static str) -> Result<u64, Unreadable> {
+        self.required(name, number)
+    }
+
+    fn small_number(&self, name: &'static str) -> Result<Option<u32>, Unreadable> {
+        self.optional(name, |value| u32::try_from(number(value)?).ok())
+    }
+
+    fn timestamp(&self, name: &'static str) -> Result<Timestamp, Unreadable> {
+        self.number(name).map(Timestamp::from_ms)
+    }
+
+    fn optional_timestamp(&self, name: &'static str) -> Result<Option<Timestamp>, Unreadable> {
+        self.optional(name, |value| number(value).map(Timestamp::from_ms))
+    }
+
+    fn money(&self, name: &'static str, currency: Currency) -> Result<Money, Unreadable> {
+        self.optional_money(name, currency)?.ok_or(Unreadable::Missing(name))
+    }
+
+    fn optional_money(
+        &self,
+        name: &'static str,
+        currency: Currency,
+    ) -> Result<Option<Money>, Unreadable> {
+        self.optional(name, |value| Money::new(number(value)?, currency).ok())
+    }
+
+    fn nonce(&self, name: &'static str) -> Result<Nonce, Unreadable> {
+        self.required(name, |value| {
+            let bytes = value.as_b().ok()?.as_ref().try_into().ok()?;
+            Some(Nonce::new(u128::from_be_bytes(bytes)))
+        })
+    }
+
+    fn optional_map(&self, name: &'static str) -> Result<Option<Self>, Unreadable> {
+        self.optional(name, |value| value.as_m().ok().map(Self::of))
+    }
+
+    fn map(&self, name: &'static str) -> Result<Self, Unreadable> {
+        self.optional_map(name)?.ok_or(Unreadable::Missing(name))
+    }
+}
+
+fn text(value: &AttributeValue) -> Option<&str> {
+    value.as_s().ok().map(String::as_str)
+}
+
+fn number(value: &AttributeValue) -> Option<u64> {
+    value.as_n().ok()?.parse().ok()
+}
+
+/// An item that this service did not write, or that was damaged since.
+#[derive(Debug, thiserror::Error)]
+enum Unreadable {
+    #[error("the attribute {0} is missing")]
+    Missing(&'static str),
+    #[error("the attribute {0} has a value that cannot be read")]
+    Invalid(&'static str),
+    #[error(transparent)]
+    Inconsistent(crate::payment::Inconsistent),
+}
