@@ -91,11 +91,13 @@ impl Auth {
         })
     }
 
-    /// Fetches what the first request would have to wait for. Where that fails,
-    /// the first request tries again.
+    /// Fetches what the first request would have to wait for, or connects to whom
+    /// it will ask. Where that fails, the first request tries again.
     pub async fn warm_up(&self, now: Timestamp, time: Duration) {
-        if let Method::Jwt(jwt) = &self.0 {
-            jwt.warm_up(now, time).await;
+        match &self.0 {
+            Method::Off | Method::Gateway => {}
+            Method::Jwt(jwt) => jwt.warm_up(now, time).await,
+            Method::Introspection(service) => service.warm_up(now, time).await,
         }
     }
 

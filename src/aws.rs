@@ -1,9 +1,10 @@
 //! How AWS is reached: one region, one set of credentials, one way to speak TLS.
 
+mod client;
+
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
-use aws_smithy_http_client::{Builder as HttpClientBuilder, tls};
 use aws_types::SdkConfig;
 use std::time::Duration;
 
@@ -31,9 +32,6 @@ impl Connection {
             .operation_attempt_timeout(attempt)
             .operation_timeout(operation)
             .build();
-        let http_client = HttpClientBuilder::new()
-            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-            .build_https();
         let retries = RetryConfig::standard()
             .with_max_attempts(ATTEMPTS_MAX)
             .with_initial_backoff(FIRST_PAUSE);
@@ -41,9 +39,9 @@ impl Connection {
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(self.region))
             .credentials_provider(SharedCredentialsProvider::new(self.credentials))
-            .http_client(http_client)
             .timeout_config(timeouts)
             .retry_config(retries);
+        config.set_http_client(client::http_client());
         config.set_endpoint_url(self.endpoint_url);
         config.build()
     }

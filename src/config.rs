@@ -20,6 +20,7 @@ use crate::transport::Transport;
 use aws_sdk_dynamodb::config::Credentials;
 use secrets::{SecretVariable, Unread};
 use std::fmt;
+use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
 /// What the Lambda behind the API is told by its environment.
@@ -76,13 +77,23 @@ impl Backend {
 
     /// The service over the real store and the real connectors. Connects to
     /// nobody yet.
-    pub fn service(
-        self,
-        transport: Transport,
-    ) -> Service<DynamoStore, HttpConnector<SystemClock>, SystemClock> {
+    pub fn service(self, transport: Transport) -> RealService {
         let store = DynamoStore::new(self.dynamodb.client(), self.table);
         let connector = HttpConnector::new(self.connectors, transport, SystemClock);
         Service::new(store, connector, SystemClock)
+    }
+}
+
+/// The service over the real store and the real connectors.
+pub type RealService = Service<DynamoStore, HttpConnector<SystemClock>, SystemClock>;
+
+impl RealService {
+    /// Connects before the first request to what that will need, as far as it can
+    /// be done in `time`.
+    pub async fn open_connections(&self, time: Duration) {
+        let store = self.store.open_connection(time);
+        let connectors = self.connector.open_connections(time);
+        tokio::join!(store, connectors);
     }
 }
 

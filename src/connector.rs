@@ -40,6 +40,19 @@ impl<K: Clock> HttpConnector<K> {
         Self { connectors, transport, tokens: Tokens::default(), clock }
     }
 
+    /// Connects to the connectors, and to the services that have tokens for them, as
+    /// far as that can be done in `time`. Asks them for nothing.
+    pub async fn open_connections(&self, time: Duration) {
+        let addresses = self.connectors.values().flat_map(|settings| {
+            let token_url = match &settings.authorization {
+                Authorization::ClientCredentials(credentials) => Some(&credentials.token_url),
+                Authorization::None | Authorization::Forward => None,
+            };
+            std::iter::once(&settings.url).chain(token_url)
+        });
+        self.transport.open(addresses, time, self.clock.now()).await;
+    }
+
     fn settings(&self, served: &Served) -> Result<&ConnectorSettings, Unserved> {
         let named = served.payment_interface.as_deref().and_then(|name| self.connectors.get(name));
         let settings = named.or_else(|| self.connectors.get("*")).ok_or(Unserved::Unknown)?;

@@ -120,10 +120,9 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
     }
 
     /// Does before the first request what that would have to wait for, as far as
-    /// it can be done in time.
-    pub async fn warm_up(&self) {
-        const TIME: Duration = Duration::from_secs(1);
-        self.auth.warm_up(self.service.now(), TIME).await;
+    /// it can be done in `time`.
+    pub async fn warm_up(&self, time: Duration) {
+        self.auth.warm_up(self.service.now(), time).await;
     }
 
     /// The service behind it.
@@ -206,7 +205,8 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
                 bearer,
             },
         };
-        let acted = self.service.act(request).await;
+        // Boxed: what is around it would be moved with it, again and again.
+        let acted = Box::pin(self.service.act(request)).await;
         let form = preferences.form.unwrap_or(self.options.response);
         Ok(answer::to_action(acted, form, &key, &transaction).applied(preferences.form))
     }

@@ -21,6 +21,7 @@ use sandbox::Sandbox;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
@@ -95,7 +96,7 @@ impl Local {
         let payments = register(&service, drafts).await?;
         let is_open = options.auth == AuthSettings::Off;
         let api = Api::new(service, Auth::new(options.auth, transport), options.api);
-        api.warm_up().await;
+        api.warm_up(Duration::from_secs(1)).await;
         let api = Arc::new(api);
         Ok(Self { listener, api, is_open, sandbox, dynamodb_url, connector_url, payments })
     }

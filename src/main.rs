@@ -11,7 +11,11 @@ use payment_intents::ports::{BoxError, Clock};
 use payment_intents::transport::Transport;
 use serde_json::value::RawValue;
 use std::convert::Infallible;
+use std::time::Duration;
 use tokio::sync::OnceCell;
+
+/// What is not done by then is left to the first event.
+const WARM_UP_TIME: Duration = Duration::from_secs(1);
 
 /// Everything slow happens here, before the first event, but for what only then
 /// can be read.
@@ -27,7 +31,7 @@ async fn main() -> Result<(), BoxError> {
     let api = async |config: Config| {
         let auth = Auth::new(config.auth, transport.clone());
         let api = Api::new(config.backend.service(transport.clone()), auth, config.api);
-        api.warm_up().await;
+        tokio::join!(api.warm_up(WARM_UP_TIME), api.service().open_connections(WARM_UP_TIME));
         api
     };
     started(SystemClock.now());

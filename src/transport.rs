@@ -8,6 +8,7 @@ use crate::payment::Timestamp;
 use crate::ports::{BoxError, Secret};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use futures_util::future::join_all;
 use http::{HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
@@ -16,7 +17,7 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector as TcpConnector;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout_at;
@@ -25,6 +26,10 @@ use tower_service::Service;
 /// A connection dies unseen while the process is frozen between invocations, so
 /// only one that was used this recently, by either clock, is used again.
 const IDLE_MAX: Duration = Duration::from_secs(3);
+
+/// So many connections are opened ahead, at the most: the first request needs one
+/// or two.
+const OPENED_MAX: usize = 8;
 
 /// A complete answer.
 #[derive(Debug)]
@@ -51,11 +56,14 @@ impl NotAnswered {
     }
 }
 
+/// Makes connections, over TLS where the address says so.
+pub(crate) type HttpsOrHttp = HttpsConnector<TcpConnector>;
+
 /// Connects, and keeps one idle connection per server. It verifies certificates
 /// by the system's roots, and follows no redirect. Its clones share all that.
 #[derive(Clone, Debug)]
 pub struct Transport {
-    connector: HttpsConnector<TcpConnector>,
+    connector: HttpsOrHttp,
     idle: Arc<Mutex<HashMap<String, Idle>>>,
 }
 
@@ -66,15 +74,44 @@ struct Idle {
     at: Timestamp,
 }
 
+/// What makes connections, and verifies those over TLS by the system's certificate
+/// roots. They are read once in a process: that takes longer than any request.
+pub(crate) fn https_or_http() -> Result<HttpsOrHttp, BoxError> {
+    static MADE: OnceLock<HttpsOrHttp> = OnceLock::new();
+    if let Some(made) = MADE.get() {
+        return Ok(made.clone());
+    }
+    let mut tcp = TcpConnector::new();
+    tcp.enforce_http(false);
+    // Else a request would wait until the server has acknowledged the last message
+    // of the handshake.
+    tcp.set_nodelay(true);
+    let builder = HttpsConnectorBuilder::new().with_native_roots()?.https_or_http();
+    let made = builder.enable_http1().wrap_connector(tcp);
+    Ok(MADE.get_or_init(|| made).clone())
+}
+
 impl Transport {
     /// Reads the system's certificate roots; connects to nobody yet.
     pub fn new() -> Result<Self, BoxError> {
-        let connector = HttpsConnectorBuilder::new()
-            .with_native_roots()?
-            .https_or_http()
-            .enable_http1()
-            .build();
-        Ok(Self { connector, idle: Arc::default() })
+        Ok(Self { connector: https_or_http()?, idle: Arc::default() })
+    }
+
+    /// Connects to the servers of these addresses at once, for requests that are to
+    /// come soon. Nothing is sent, and nothing is lost where it fails.
+    pub(crate) async fn open(
+        &self,
+        addresses: impl Iterator<Item = &Uri>,
+        time: Duration,
+        now: Timestamp,
+    ) {
+        let addresses: HashMap<_, _> = addresses.map(|uri| (origin(uri), uri)).collect();
+        let opened = addresses.into_iter().take(OPENED_MAX).map(async |(origin, uri)| {
+            if let Ok(Ok(sender)) = tokio::time::timeout(time, self.connect(uri)).await {
+                self.keep(origin, sender, now);
+            }
+        });
+        join_all(opened).await;
     }
 
     /// Sends `request` once, and reads the whole answer within `time`, if it has
@@ -94,7 +131,10 @@ impl Transport {
         if let Some(mut sender) = self.recent(&origin, now) {
             in_time(deadline)?;
             match timeout_at(deadline, send(&mut sender, request, bytes_max)).await.map_err(lost)? {
-                Ok(answer) => return Ok(self.keep(origin, sender, answer, now)),
+                Ok(answer) => {
+                    self.keep(origin, sender, now);
+                    return Ok(answer);
+                }
                 Err(NotSent::Lost(error)) => return Err(NotAnswered::Lost(error)),
                 // Closed before a byte of it was written: a new one will do.
                 Err(NotSent::Returned(unsent, _)) => request = *unsent,
@@ -104,7 +144,10 @@ impl Transport {
         let mut sender = connected.map_err(never_sent)?.map_err(NotAnswered::NeverSent)?;
         in_time(deadline)?;
         match timeout_at(deadline, send(&mut sender, request, bytes_max)).await.map_err(lost)? {
-            Ok(answer) => Ok(self.keep(origin, sender, answer, now)),
+            Ok(answer) => {
+                self.keep(origin, sender, now);
+                Ok(answer)
+            }
             Err(NotSent::Lost(error)) => Err(NotAnswered::Lost(error)),
             Err(NotSent::Returned(_, error)) => Err(NotAnswered::NeverSent(error)),
         }
@@ -130,18 +173,11 @@ impl Transport {
         Ok(sender)
     }
 
-    fn keep(
-        &self,
-        origin: String,
-        sender: SendRequest<Full<Bytes>>,
-        answer: Answer,
-        now: Timestamp,
-    ) -> Answer {
+    fn keep(&self, origin: String, sender: SendRequest<Full<Bytes>>, now: Timestamp) {
         if !sender.is_closed() {
             let idle = Idle { sender, since: Instant::now(), at: now };
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).insert(origin, idle);
         }
-        answer
     }
 }
 

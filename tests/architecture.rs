@@ -19,7 +19,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
     ("transport", &["payment", "ports"]),
     ("auth", &["payment", "ports", "transport"]),
     ("clock", &["payment", "ports"]),
-    ("aws", &[]),
+    ("aws", &["transport"]),
     ("digest", &[]),
     ("dynamodb", &["aws", "money", "payment", "ports"]),
     ("connector", &["money", "payment", "platform", "ports", "transport"]),

@@ -31,6 +31,8 @@ mod asking;
 mod challenges;
 #[path = "auth/configuration.rs"]
 mod configuration;
+#[path = "auth/connected.rs"]
+mod connected;
 #[path = "auth/connectors.rs"]
 mod connectors;
 #[path = "auth/discretion.rs"]

@@ -52,6 +52,11 @@ impl Introspection {
         Self { url, client_id, client_secret, transport, kept: Mutex::default() }
     }
 
+    /// Nobody can be asked about a token that nobody has shown yet.
+    pub(super) async fn warm_up(&self, now: Timestamp, time: Duration) {
+        self.transport.open(std::iter::once(&self.url), time, now).await;
+    }
+
     pub(super) async fn ask(
         &self,
         token: &Secret,

@@ -1,0 +1,67 @@
+//! What is done before the first event: connections to whom it will need, without
+//! asking them for anything, and without waiting for those who are not there.
+
+use crate::identity::record::secret;
+use crate::runtime::events::event;
+use crate::stage::Stage;
+use serde_json::json;
+use std::io::ErrorKind;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, timeout};
+
+/// Longer than anybody who connects here takes to say what it wants.
+const SILENCE: Duration = Duration::from_millis(300);
+
+/// Somebody who waits to be called.
+struct Callee(TcpListener);
+
+impl Callee {
+    async fn start() -> Self {
+        Self(TcpListener::bind("127.0.0.1:0").await.unwrap())
+    }
+
+    fn url(&self, scheme: &str) -> String {
+        format!("{scheme}://{}", self.0.local_addr().unwrap())
+    }
+
+    async fn caller(&self) -> TcpStream {
+        timeout(SILENCE, self.0.accept()).await.expect("somebody connected").unwrap().0
+    }
+}
+
+#[tokio::test]
+async fn whom_the_first_event_needs_is_connected_to_and_asked_nothing() {
+    let [connector, tokens, introspection] =
+        [Callee::start().await, Callee::start().await, Callee::start().await];
+    let authorization = json!({"type": "clientCredentials", "tokenUrl": tokens.url("http"),
+        "clientId": "us", "clientSecret": secret("client-secret")});
+    let connectors = json!({"*": {"url": connector.url("http"), "authorization": authorization}});
+    let stage = Stage::start(vec![
+        ("AUTH", "introspection".to_owned()),
+        ("AUTH_INTROSPECTION_URL", introspection.url("http")),
+        ("AUTH_CLIENT_ID", "us".to_owned()),
+        ("AUTH_CLIENT_SECRET", secret("introspection-secret")),
+        ("CONNECTORS", connectors.to_string()),
+    ])
+    .await;
+    assert_eq!(stage.dynamodb.openings(), 1);
+    assert_eq!(stage.dynamodb.calls(), [""; 0]);
+    for callee in [connector, tokens, introspection] {
+        let caller = callee.caller().await;
+        sleep(SILENCE).await;
+        let read = caller.try_read(&mut [0; 1]);
+        assert_eq!(read.unwrap_err().kind(), ErrorKind::WouldBlock, "{}", callee.url("http"));
+    }
+}
+
+/// The connection is there, and nobody speaks TLS on it.
+#[tokio::test]
+async fn who_takes_a_call_and_says_nothing_holds_nobody_up() {
+    let connector = Callee::start().await;
+    let connectors = json!({"*": {"url": connector.url("https")}}).to_string();
+    let variables = vec![("AUTH", "gateway".to_owned()), ("CONNECTORS", connectors)];
+    let stage = Stage::start(variables).await;
+    let _held = connector.caller().await;
+    assert_eq!(stage.invoke(&event("get-payment")).await.status, 200);
+}
