@@ -93,9 +93,11 @@ impl Front {
             while let Ok((stream, _)) = listener.accept().await {
                 let (acceptor, sessions) = (acceptor.clone(), Arc::clone(&sessions));
                 tokio::spawn(async move {
+                    stream.set_nodelay(true)?;
                     let mut session = acceptor.accept(stream).await?;
                     sessions.fetch_add(1, Ordering::SeqCst);
                     let mut inside = TcpStream::connect(server).await?;
+                    inside.set_nodelay(true)?;
                     copy_bidirectional(&mut session, &mut inside).await
                 });
             }

@@ -1,0 +1,101 @@
+//! The local server in a process of its own, and a client of it.
+
+use super::harness::{directory, world};
+use http::Request;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use payment_intents::payment::{PaymentId, PaymentKey, ProjectKey};
+use serde_json::json;
+use std::process::Stdio;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use uuid::Uuid;
+
+/// The server. It ends with this.
+pub struct Server {
+    _process: Child,
+    pub authority: String,
+    /// Its emulator.
+    pub dynamodb: String,
+    /// Authorized, 1000.00 EUR each.
+    pub payments: Vec<PaymentKey>,
+}
+
+impl Server {
+    /// Starts it with so many Payments.
+    pub async fn start(payments: usize) -> Self {
+        let ids: Vec<String> = (0..payments).map(|_| Uuid::new_v4().to_string()).collect();
+        let file = directory().join("payments.json");
+        let drafts: Vec<_> = ids.iter().map(|id| draft(id)).collect();
+        std::fs::write(&file, json!(drafts).to_string()).expect("a file");
+        let mut process = Command::new(env!("CARGO_BIN_EXE_local"))
+            .args(["--port", "0", "--payments"])
+            .arg(file)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("it can be started");
+        let mut lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
+        let mut found = async |before: &str| loop {
+            let line = lines.next_line().await.expect("a line").expect("it says where it listens");
+            if let Some((_, found)) = line.split_once(before) {
+                break found.to_owned();
+            }
+        };
+        let authority = found("listening on http://").await;
+        let dynamodb = found("AWS_ENDPOINT_URL_DYNAMODB=").await;
+        // The last that it says: nobody reads on.
+        found("export CONNECTORS=").await;
+        let project = ProjectKey::parse("demo").expect("a project");
+        let key = |id: &String| PaymentKey {
+            project: project.clone(),
+            id: PaymentId::parse(id).expect("an id"),
+        };
+        Self { _process: process, authority, dynamodb, payments: ids.iter().map(key).collect() }
+    }
+}
+
+fn draft(id: &str) -> serde_json::Value {
+    let amount = json!({"currencyCode": "EUR", "centAmount": 100_000});
+    let authorization = json!({"type": "Authorization", "state": "Success", "amount": amount,
+        "interactionId": "KHQC5N7G84BLNK43"});
+    json!({"id": id, "amountPlanned": amount, "interfaceId": "KHQC5N7G84BLNK43",
+        "paymentMethodInfo": {"paymentInterface": "adyen", "method": "card",
+            "name": {"en": "Credit card", "de": "Kreditkarte"}},
+        "transactions": [authorization]})
+}
+
+/// A client that keeps its connection.
+pub struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    authority: String,
+}
+
+impl Connection {
+    pub async fn open(authority: &str) -> Self {
+        let stream = TcpStream::connect(authority).await.expect("the server");
+        stream.set_nodelay(true).expect("a socket");
+        let (sender, connection) = handshake(TokioIo::new(stream)).await.expect("HTTP");
+        tokio::spawn(connection);
+        Self { sender, authority: authority.to_owned() }
+    }
+
+    /// Captures 1.00 EUR, with a key of its own; answers the status.
+    pub async fn capture(&mut self, payment: &PaymentKey) -> u16 {
+        let request = Request::post(world::path(payment))
+            .header("host", &self.authority)
+            .header("content-type", "application/json")
+            .header("idempotency-key", Uuid::new_v4().to_string())
+            .body(Full::from(world::body(100)))
+            .expect("a request");
+        self.sender.ready().await.expect("it is connected");
+        let answer = self.sender.send_request(request).await.expect("an answer");
+        let status = answer.status().as_u16();
+        answer.into_body().collect().await.expect("a body");
+        status
+    }
+}

@@ -1,0 +1,166 @@
+//! What the function works with, on threads of its own: the emulator and the
+//! sandbox, over loopback. And what is asked of it.
+
+use aws_sdk_dynamodb::Client;
+use payment_intents::auth::{Auth, AuthSettings};
+use payment_intents::clock::SystemClock;
+use payment_intents::connector::{Authorization, ConnectorSettings, Connectors, HttpConnector};
+use payment_intents::dynamodb::{Connection, DynamoStore};
+use payment_intents::http::{Api, ApiOptions, RepeatDetection, ResponseForm, gateway};
+use payment_intents::local::{emulator, sandbox::Sandbox};
+use payment_intents::money::{Currency, Money};
+use payment_intents::payment::{
+    Details, Payment, PaymentId, PaymentKey, ProjectKey, Registration, RegistrationTransaction,
+    State, TransactionId, TransactionKind,
+};
+use payment_intents::ports::{Clock, Policy, Store};
+use payment_intents::service::Service;
+use payment_intents::transport::Transport;
+use serde_json::{Value, json};
+use std::path::Path;
+use tokio::runtime::{Builder, Runtime};
+use uuid::Uuid;
+
+/// The table.
+pub const TABLE: &str = "payments";
+
+/// How long an invocation may take.
+const INVOCATION_MS: u64 = 28_000;
+
+/// The API over the real store and the real connectors.
+pub type RealApi = Api<DynamoStore, HttpConnector<SystemClock>, SystemClock>;
+
+/// The other side of every connection.
+pub struct World {
+    /// Where its servers run. They end with it.
+    _runtime: Option<Runtime>,
+    pub dynamodb: Connection,
+    pub sandbox: Sandbox,
+}
+
+impl World {
+    pub fn start() -> Self {
+        let mut builder = Builder::new_multi_thread();
+        let runtime = builder.worker_threads(1).enable_all().build().expect("a runtime");
+        let (dynamodb, sandbox) = runtime.block_on(async {
+            let dynamodb = emulator::start(None).await.expect("an emulator");
+            let client = dynamodb.clone().client();
+            emulator::ensure_table(&client, TABLE).await.expect("a table");
+            (dynamodb, Sandbox::start().await.expect("a sandbox"))
+        });
+        Self { _runtime: Some(runtime), dynamodb, sandbox }
+    }
+
+    /// Around an emulator that runs already, and has the table; a sandbox runs
+    /// where this is called.
+    pub async fn start_beside(dynamodb_url: String) -> Self {
+        let dynamodb = Connection::to_emulator(dynamodb_url);
+        let sandbox = Sandbox::start().await.expect("a sandbox");
+        Self { _runtime: None, dynamodb, sandbox }
+    }
+
+    /// The API, as the Lambda puts it together.
+    pub fn api(&self, client: &Client) -> RealApi {
+        let settings = ConnectorSettings {
+            url: self.sandbox.url(),
+            timeout_ms: 20_000,
+            authorization: Authorization::None,
+            projects: None,
+            policy: Policy::default(),
+            platform: None,
+        };
+        let transport = Transport::new().expect("the system's roots");
+        let connectors = Connectors::from([("*".to_owned(), settings)]);
+        let connector = HttpConnector::new(connectors, transport.clone(), SystemClock);
+        let store = DynamoStore::new(client.clone(), TABLE.to_owned());
+        let options =
+            ApiOptions { response: ResponseForm::Empty, repeat_detection: RepeatDetection::Key };
+        let auth = Auth::new(AuthSettings::Gateway, transport);
+        Api::new(Service::new(store, connector, SystemClock), auth, options)
+    }
+}
+
+/// What the function is run in: one thread, as in the Lambda.
+pub fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+/// New Payments, of which nothing is captured.
+pub async fn payments(client: &Client, count: usize) -> Vec<PaymentKey> {
+    let store = DynamoStore::new(client.clone(), TABLE.to_owned());
+    let mut keys = Vec::with_capacity(count);
+    for _ in 0..count {
+        let payment = payment();
+        store.create(&payment).await.expect("it is new");
+        keys.push(payment.key);
+    }
+    keys
+}
+
+/// One Payment as shops have them: 1000.00 EUR authorized by card.
+pub fn payment() -> Payment {
+    let amount = Money::new(100_000, Currency::parse("EUR").expect("a currency")).expect("money");
+    let now = SystemClock.now();
+    let authorization = RegistrationTransaction {
+        id: TransactionId::from(Uuid::new_v4()),
+        kind: TransactionKind::Authorization,
+        state: State::Success,
+        amount,
+        timestamp: now,
+        interaction_id: Some("KHQC5N7G84BLNK43".to_owned()),
+        interface_id: None,
+    };
+    let registration = Registration {
+        key: PaymentKey {
+            project: ProjectKey::parse("demo").expect("a project"),
+            id: PaymentId::parse(&Uuid::new_v4().to_string()).expect("an id"),
+        },
+        amount_planned: amount,
+        fraction_digits: 2,
+        transactions: vec![authorization],
+        details: Details {
+            interface_id: Some("KHQC5N7G84BLNK43".to_owned()),
+            payment_interface: Some("adyen".to_owned()),
+            method: Some("card".to_owned()),
+            method_name: Some(r#"{"en":"Credit card","de":"Kreditkarte"}"#.to_owned()),
+            ..Details::default()
+        },
+    };
+    Payment::register(registration, now).expect("it adds up")
+}
+
+/// Where an action on this Payment is asked.
+pub fn path(key: &PaymentKey) -> String {
+    format!("/{}/payment-intents/{}", key.project.as_str(), key.id.as_str())
+}
+
+/// The body of an action.
+pub fn body(minor_units: u64) -> String {
+    let amount = json!({"centAmount": minor_units, "currencyCode": "EUR"});
+    let action =
+        json!({"action": "capturePayment", "amount": amount, "merchantReference": "order-1001"});
+    json!({"actions": [action]}).to_string()
+}
+
+/// The event of API Gateway in events/capture.json, for this Payment and with a
+/// key of its own.
+pub fn event(key: &PaymentKey) -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("events/capture.json");
+    let mut event: Value =
+        serde_json::from_str(&std::fs::read_to_string(file).expect("a file")).expect("JSON");
+    event["rawPath"] = path(key).into();
+    event["headers"]["idempotency-key"] = Uuid::new_v4().to_string().into();
+    event["body"] = body(100).into();
+    event.to_string()
+}
+
+/// What the Lambda does with an event, to the answer that it posts.
+pub async fn handle(api: &RealApi, event: &str) -> String {
+    let deadline = SystemClock.now().plus_ms(INVOCATION_MS);
+    let answer = gateway::handle(api, event, deadline).await;
+    serde_json::to_string(&answer).expect("JSON")
+}
+
+pub fn is_approved(answer: &str) -> bool {
+    answer.starts_with(r#"{"statusCode":200"#)
+}

@@ -1,0 +1,129 @@
+//! How large a Payment is in the table. What is written is paid for by the KiB,
+//! with every write, and what is read takes time.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    reason = "that is how a test fails"
+)]
+
+#[path = "support/item_size.rs"]
+mod item_size;
+
+use payment_intents::dynamodb::to_item;
+use payment_intents::money::{Currency, Money};
+use payment_intents::payment::{
+    Action, Details, Nonce, Outcome, Payment, PaymentId, PaymentKey, ProjectKey, Registration,
+    RegistrationTransaction, Reporter, Reservation, Settlement, State, Timestamp, TransactionId,
+    TransactionKind, Update,
+};
+use uuid::Uuid;
+
+const KIB: usize = 1024;
+
+#[test]
+fn a_payment_with_five_transactions_fits_into_one_write_unit() {
+    let bytes = item_size::of(&to_item(&lived(5)));
+    assert!(bytes <= KIB, "{bytes} bytes");
+}
+
+#[test]
+fn a_payment_with_all_its_transactions_stays_within_16_kib() {
+    let payment = lived(Payment::TRANSACTIONS_MAX);
+    let bytes = item_size::of(&to_item(&payment));
+    assert!(bytes <= 16 * KIB, "{bytes} bytes");
+    // The longest ids and references there can be are no reason to fail either:
+    // an item holds 400 KiB.
+    assert!(bytes >= 4 * KIB, "{bytes} bytes are less than this could be");
+}
+
+/// What is reserved is larger than what is settled: the slot, the lease.
+#[test]
+fn what_is_in_flight_fits_as_well() {
+    let payment = lived(4);
+    let reserved = payment.reserve(&asked(&payment, 4)).unwrap();
+    let bytes = item_size::of(&to_item(&reserved));
+    assert!(bytes <= KIB, "{bytes} bytes");
+}
+
+/// A Payment as shops have them, by card, captured and refunded in turns, with
+/// what its connector told of each.
+fn lived(transactions: usize) -> Payment {
+    let mut payment = authorized();
+    for nth in 1..transactions {
+        let asked = asked(&payment, nth);
+        let reserved = payment.reserve(&asked).unwrap();
+        let settled = reserved.settle(&asked.transaction, &asked.nonce, Outcome::Approved, at(nth));
+        let Ok(Settlement::Changed(settled)) = settled else { panic!("{settled:?}") };
+        let interaction_id = psp_reference(nth);
+        let named =
+            Update::ChangeTransactionInteractionId { id: asked.transaction, interaction_id };
+        let reporter = Reporter { by: None, at: at(nth), is_trusted: true };
+        payment = settled.update(&[named], &reporter).unwrap();
+    }
+    assert_eq!(payment.transactions.len(), transactions);
+    payment
+}
+
+fn authorized() -> Payment {
+    let id = |text: &str| PaymentId::parse(text).unwrap();
+    let registration = Registration {
+        key: PaymentKey {
+            project: ProjectKey::parse("acme-shop-eu").unwrap(),
+            id: id(&Uuid::new_v4().to_string()),
+        },
+        amount_planned: eur(1_250_000),
+        fraction_digits: 2,
+        transactions: vec![RegistrationTransaction {
+            id: Uuid::new_v4().into(),
+            kind: TransactionKind::Authorization,
+            state: State::Success,
+            amount: eur(1_250_000),
+            timestamp: at(0),
+            interaction_id: Some(psp_reference(0)),
+            interface_id: None,
+        }],
+        details: Details {
+            interface_id: Some(psp_reference(0)),
+            payment_interface: Some("adyen".to_owned()),
+            method: Some("card".to_owned()),
+            ..Details::default()
+        },
+    };
+    Payment::register(registration, at(0)).unwrap()
+}
+
+/// Every other one gives back what was captured just before, and names it.
+fn asked(payment: &Payment, nth: usize) -> Reservation {
+    let amount = eur(12_345);
+    let latest = payment.transactions.values().max_by_key(|past| past.timestamp);
+    let charge = latest.filter(|past| past.kind == TransactionKind::Charge);
+    let action = match charge {
+        Some(charge) => Action::Refund { amount, charge: Some(charge.id.clone()) },
+        None => Action::Capture { amount },
+    };
+    Reservation {
+        key: payment.key.clone(),
+        transaction: TransactionId::from(Uuid::new_v4()),
+        nonce: Nonce::new(Uuid::new_v4().as_u128()),
+        action,
+        merchant_reference: Some(format!("order-2026-{nth:06}")),
+        at: at(nth),
+        lease: at(nth).plus_ms(33_000),
+    }
+}
+
+/// As PSPs make them.
+fn psp_reference(nth: usize) -> String {
+    format!("KHQC5N7G84BL{nth:04}")
+}
+
+fn eur(minor_units: u64) -> Money {
+    Money::new(minor_units, Currency::parse("EUR").unwrap()).unwrap()
+}
+
+/// Milliseconds that fill their place.
+fn at(nth: usize) -> Timestamp {
+    Timestamp::from_ms(1_793_610_964_137 + 60_001 * u64::try_from(nth).unwrap())
+}

@@ -1,0 +1,37 @@
+//! How large DynamoDB takes an item to be, and counts it: its attributes' names
+//! and values, by the rules of its developer guide ("DynamoDB item sizes and
+//! formats").
+
+#![allow(dead_code, unreachable_pub, reason = "each suite uses its part of this")]
+#![allow(
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    reason = "a test that cannot count has failed"
+)]
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use std::collections::HashMap;
+
+/// The bytes of a whole item.
+pub fn of(item: &HashMap<String, AttributeValue>) -> usize {
+    item.iter().map(|(name, value)| name.len() + value_size(value)).sum()
+}
+
+/// Collections take three bytes, and one for each entry, besides what is in them.
+fn value_size(value: &AttributeValue) -> usize {
+    match value {
+        AttributeValue::S(text) => text.len(),
+        AttributeValue::N(number) => number_size(number),
+        AttributeValue::B(bytes) => bytes.as_ref().len(),
+        AttributeValue::Bool(_) | AttributeValue::Null(_) => 1,
+        AttributeValue::M(map) => 3 + map.len() + of(map),
+        AttributeValue::L(list) => 3 + list.len() + list.iter().map(value_size).sum::<usize>(),
+        other => panic!("no Payment holds {other:?}"),
+    }
+}
+
+/// Two digits to a byte, zeros at either end left out, and one byte more.
+fn number_size(number: &str) -> usize {
+    let digits = number.trim_start_matches('0').trim_end_matches('0');
+    digits.len().div_ceil(2) + 1
+}
