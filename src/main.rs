@@ -14,7 +14,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
-/// What is not done by then is left to the first event.
+/// What is not done by then is left to the first event, which waits for none of it.
 const WARM_UP_TIME: Duration = Duration::from_secs(1);
 
 /// Everything slow happens here, before the first event, but for what only then
@@ -28,22 +28,24 @@ async fn main() -> Result<(), BoxError> {
     let config = Config::read(variable, &secrets);
     log_json(config.as_ref().map(|config| config.backend.logging.clone()).unwrap_or_default())?;
     let config = config.inspect_err(|error| tracing::error!("{error}"))?;
-    let api = async |config: Config| {
+    let api = |config: Config| {
         let auth = Auth::new(config.auth, transport.clone());
-        let api = Api::new(config.backend.service(transport.clone()), auth, config.api);
-        tokio::join!(api.warm_up(WARM_UP_TIME), api.service().open_connections(WARM_UP_TIME));
-        api
+        Api::new(config.backend.service(transport.clone()), auth, config.api)
     };
     started(SystemClock.now());
-    let ready = if secrets.are_to_come() { None } else { Some(api(config).await) };
-    let (ready, api) = (&OnceCell::new_with(ready), &api);
+    let ready = OnceCell::new();
+    if !secrets.are_to_come() {
+        let api = ready.get_or_init(async || api(config)).await;
+        tokio::join!(api.warm_up(WARM_UP_TIME), api.service().open_connections(WARM_UP_TIME));
+    }
+    let (ready, api) = (&ready, &api);
     // Boxed, because the compiler gives up on laying out what is nested deeper.
     let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| {
         Box::pin(async move {
             let deadline = gateway::deadline(event.context.deadline, SystemClock.now());
             let api = ready.get_or_try_init(async || {
                 let secrets = Secrets::with_event(variable, transport).await;
-                Ok::<_, BoxError>(api(Config::read(variable, &secrets)?).await)
+                Ok::<_, BoxError>(api(Config::read(variable, &secrets)?))
             });
             Ok::<_, Infallible>(match api.await {
                 Ok(api) => gateway::handle(api, event.payload.get(), deadline).await,
