@@ -178,7 +178,7 @@ fn report(runs: &[Vec<(Run, Run)>], (hot, turned_away): (f64, f64)) {
         let share = spread(runs, share);
         format!("{rate:.0}/s, {:.1} / {:.1} ms, {share:.2}", p50.median, p99.median)
     };
-    let heads = CONNECTIONS.map(|connections| format!("{connections} connections"));
+    let heads = CONNECTIONS.map(|n| format!("{n} connection{}", if n == 1 { "" } else { "s" }));
     let mut cells = vec![("throughput", "actions/s, p50 / p99, of the ceiling".to_owned())];
     cells.extend(heads.iter().map(String::as_str).zip(runs.iter().map(cell)));
     let head = format!("{RIVALS} on one Payment");

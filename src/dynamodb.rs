@@ -71,8 +71,8 @@ pub fn stored_payment(item: &Item) -> Result<Payment, StoreError> {
 #[derive(Clone, Debug)]
 pub struct DynamoStore {
     client: Client,
-    /// The same without repeats, for writes whose attempts are counted here: to
-    /// say so of each write would take the SDK as long as signing it.
+    /// The same without repeats, for writes whose attempts are counted here. To
+    /// say so of each write would have the SDK put its settings together anew.
     once: Client,
     table: String,
 }

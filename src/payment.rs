@@ -150,6 +150,11 @@ impl Payment {
         self.transactions.values().filter(|transaction| transaction.is_open())
     }
 
+    /// Whether the slot is this transaction's.
+    pub(crate) fn is_in_flight(&self, id: &TransactionId) -> bool {
+        self.in_flight.as_ref().is_some_and(|slot| slot.transaction == *id)
+    }
+
     /// Whether this very reservation is the one in flight: how a holder knows
     /// its own write again when the answer to it was lost.
     pub fn is_held_by(&self, nonce: &Nonce) -> bool {

@@ -3,8 +3,6 @@
 use super::fields::{self, Form, Invalid};
 use super::problem::Problem;
 use crate::payment::{Action, TransactionId};
-use serde_json::value::RawValue;
-use std::collections::BTreeMap;
 
 /// One action as the caller asked it.
 #[derive(Debug)]
@@ -39,11 +37,9 @@ pub(super) fn read(body: &str, header: Option<&Invalid>) -> Result<AskedAction, 
     }
 }
 
-impl<'a> Form<'a, '_> {
+impl Form<'_, '_> {
     fn only_action(mut self) -> Result<Option<AskedAction>, Problem> {
-        let Some(actions) = self.required("actions") else { return Ok(None) };
-        let elements: Vec<BTreeMap<String, &'a RawValue>> = serde_json::from_str(actions.get())
-            .map_err(|_| Problem::invalid_json("actions is not an array of objects"))?;
+        let Some(elements) = self.actions()? else { return Ok(None) };
         let mut elements = elements.into_iter();
         match (elements.next(), elements.next()) {
             (None, _) => {

@@ -35,10 +35,13 @@ impl Invalid {
     }
 }
 
+/// The fields of a JSON object, as they were written.
+pub(super) type Fields<'a> = BTreeMap<String, &'a RawValue>;
+
 /// A JSON object whose fields are being read.
 pub(super) struct Form<'a, 'e> {
     prefix: String,
-    fields: BTreeMap<String, &'a RawValue>,
+    fields: Fields<'a>,
     errors: &'e mut Vec<Invalid>,
 }
 
@@ -75,20 +78,21 @@ impl<'a> Form<'a, '_> {
         self.errors.push(Invalid::Missing { field });
     }
 
+    /// The elements of `actions`, which must be there.
+    pub(super) fn actions(&mut self) -> Result<Option<Vec<Fields<'a>>>, Problem> {
+        let Some(actions) = self.required("actions") else { return Ok(None) };
+        serde_json::from_str(actions.get())
+            .map(Some)
+            .map_err(|_| Problem::invalid_json("actions is not an array of objects"))
+    }
+
     /// An object that is read as if its fields were this one's.
-    pub(super) fn element<'s>(
-        &'s mut self,
-        fields: BTreeMap<String, &'a RawValue>,
-    ) -> Form<'a, 's> {
+    pub(super) fn element<'s>(&'s mut self, fields: Fields<'a>) -> Form<'a, 's> {
         Form { prefix: self.prefix.clone(), fields, errors: self.errors }
     }
 
     /// An object that is known already, as the field `name`.
-    pub(super) fn nested<'s>(
-        &'s mut self,
-        name: &str,
-        fields: BTreeMap<String, &'a RawValue>,
-    ) -> Form<'a, 's> {
+    pub(super) fn nested<'s>(&'s mut self, name: &str, fields: Fields<'a>) -> Form<'a, 's> {
         Form { prefix: format!("{}.", self.field(name)), fields, errors: self.errors }
     }
 
@@ -177,8 +181,7 @@ impl<'a> Form<'a, '_> {
         mut read: impl FnMut(Form<'a, '_>) -> Option<T>,
     ) -> Vec<T> {
         let Some(value) = self.raw(name) else { return Vec::new() };
-        let Ok(elements) = serde_json::from_str::<Vec<BTreeMap<String, &'a RawValue>>>(value.get())
-        else {
+        let Ok(elements) = serde_json::from_str::<Vec<Fields<'a>>>(value.get()) else {
             self.invalid(name, value, Vec::new());
             return Vec::new();
         };

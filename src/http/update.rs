@@ -6,8 +6,6 @@ use super::headers::time_ordered;
 use super::problem::Problem;
 use crate::payment::{Fact, State, Timestamp, TransactionId, Update};
 use crate::platform::{STATES, TYPES, parse_time};
-use serde_json::value::RawValue;
-use std::collections::BTreeMap;
 use uuid::ContextV7;
 
 /// More than any connector has to say at once.
@@ -66,9 +64,7 @@ pub(super) fn read(body: &str, now: Timestamp) -> Result<AskedUpdate, Problem> {
 impl<'a> Form<'a, '_> {
     fn update(mut self, now: Timestamp) -> Result<Option<AskedUpdate>, Problem> {
         let version = self.required("version").and_then(|_| self.integer("version"));
-        let Some(actions) = self.required("actions") else { return Ok(None) };
-        let elements: Vec<BTreeMap<String, &'a RawValue>> = serde_json::from_str(actions.get())
-            .map_err(|_| Problem::invalid_json("actions is not an array of objects"))?;
+        let Some(elements) = self.actions()? else { return Ok(None) };
         if elements.len() > ACTIONS_MAX {
             return Err(Problem::invalid_json("actions has more than 100 elements"));
         }

@@ -120,9 +120,9 @@ impl Payment {
 
     /// Hears that a transaction is that far. Says whether it changed anything.
     pub(super) fn hear(&mut self, id: &TransactionId, state: State, reporter: &Reporter) -> bool {
+        let is_in_flight = self.is_in_flight(id);
         let Some(ours) = self.transactions.get_mut(id) else { return false };
         let before = ours.clone();
-        let is_in_flight = self.in_flight.as_ref().is_some_and(|slot| slot.transaction == *id);
         let is_believed = ours.believes(state, is_in_flight, reporter);
         let to = if is_believed { ours.state.on_hearing(state) } else { ours.state };
         ours.is_disputed |= !is_believed && ours.state == State::Success;

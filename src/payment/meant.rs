@@ -57,7 +57,7 @@ impl Payment {
     /// moves nothing; then the one in flight, whose connector is at work on just
     /// that; then an open one.
     fn distance(&self, ours: &Transaction, fact: &Fact) -> (bool, u8, bool, u64) {
-        let is_in_flight = self.in_flight.as_ref().is_some_and(|slot| slot.transaction == ours.id);
+        let is_in_flight = self.is_in_flight(&ours.id);
         let state = ours.shown();
         let rank = match (state.has_come_to(fact.state), state.is_open()) {
             (true, _) if !Mutant::MatchOpenFirst.is_on() => 0,

@@ -109,10 +109,9 @@ impl Payment {
     /// The open transactions that recovery should look at by now, oldest first.
     /// The one in flight is not among them: it has a holder.
     pub fn due(&self, now: Timestamp) -> Vec<&Transaction> {
-        let held = self.in_flight.as_ref().map(|slot| &slot.transaction);
         let mut due: Vec<_> = self
             .open_transactions()
-            .filter(|open| Some(&open.id) != held && self.look_at(open) <= now)
+            .filter(|open| !self.is_in_flight(&open.id) && self.look_at(open) <= now)
             .collect();
         due.sort_by_key(|open| open.timestamp);
         due

@@ -25,14 +25,6 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Whether the PSP did it, or will.
-    pub fn is_positive(self) -> bool {
-        match self {
-            Self::Approved | Self::Received => true,
-            Self::Rejected | Self::NeverExecuted | Self::Unknown | Self::Disproved => false,
-        }
-    }
-
     /// Whether it says something of the transaction as a whole, and not only of
     /// one attempt at it.
     fn is_of_all_attempts(self) -> bool {

@@ -147,8 +147,7 @@ impl Payment {
         let Some(ours) = self.transactions.get(id) else {
             return Err(UpdateRefusal::NoSuchTransaction(id.clone()));
         };
-        let is_in_flight = self.in_flight.as_ref().is_some_and(|slot| slot.transaction == *id);
-        if ours.believes(state, is_in_flight, reporter) {
+        if ours.believes(state, self.is_in_flight(id), reporter) {
             return Ok(());
         }
         Err(UpdateRefusal::TooEarly(id.clone()))

@@ -69,12 +69,13 @@ fn functions(code: &str) -> Vec<(String, String)> {
 }
 
 /// The operations of an SDK's client that are called: `client.update_item()`, and
-/// by whatever name the client goes, those that act on items.
+/// by whatever name the client goes, those that act on items. Its settings are asked
+/// of nobody.
 pub(crate) fn operations(code: &str) -> Names {
     let code = squeezed(code);
     let calls = code.split("client.").skip(1).filter_map(|call| call.split_once("()"));
     let is_name = |name: &&str| name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
-    let called = calls.map(|(name, _)| name).filter(is_name);
+    let called = calls.map(|(name, _)| name).filter(is_name).filter(|name| *name != "config");
     let known = ON_ITEMS.into_iter().filter(|name| code.contains(&format!(".{name}()")));
     called.chain(known).map(str::to_owned).collect()
 }
