@@ -171,7 +171,7 @@ impl Function {
         timeout(PATIENCE, runtime_api.ready.notified()).await.expect("it starts");
         let init_ms = ms(begun) - start_ms;
         let (answer, answered) = oneshot::channel();
-        let deadline_ms = SystemClock.now().plus_ms(28_000).ms();
+        let deadline_ms = SystemClock.now().plus_ms(world::INVOCATION_MS).ms();
         invocations.send(Invocation { event, deadline_ms, answer }).expect("it listens");
         let asked = Instant::now();
         let posted = timeout(PATIENCE, answered).await.expect("an answer").expect("an answer");

@@ -21,17 +21,14 @@ mod harness;
 use bare::{Approving, Memory};
 use harness::stats::{Sorted, Spread};
 use harness::{rounds, world};
-use payment_intents::auth::{Auth, AuthSettings};
 use payment_intents::clock::SystemClock;
 use payment_intents::dynamodb::{stored_payment, to_item};
-use payment_intents::http::{Api, ApiOptions, RepeatDetection, ResponseForm, gateway};
+use payment_intents::http::Api;
 use payment_intents::money::{Currency, Money};
-use payment_intents::observe::{Logging, log_json};
 use payment_intents::payment::{
     Action, Nonce, Outcome, Payment, Reservation, Settlement, TransactionId,
 };
 use payment_intents::ports::Clock;
-use payment_intents::service::Service;
 use payment_intents::transport::Transport;
 use std::hint::black_box;
 use std::time::Instant;
@@ -40,7 +37,7 @@ use uuid::Uuid;
 
 fn main() {
     harness::beside_a_log(|| {
-        let (fresh, full) = (world::payment(), lived(48));
+        let (fresh, full) = (world::payment(), lived(world::ACTIONS_MAX - 1));
         let asked = reservation(&full);
         let reserved = full.reserve(&asked).expect("it is admitted");
         let nonce = asked.nonce;
@@ -68,7 +65,7 @@ fn main() {
             ("event to 404", time(|| answer(&runtime, &empty, &event))),
             ("a whole action, unlogged", time(|| answer(&runtime, &memory, &event))),
         ];
-        log_json(Logging { stack: Some("bench".to_owned()), ..Logging::default() }).expect("a log");
+        harness::log();
         rows.push(("a whole action, logged", time(|| answer(&runtime, &memory, &event))));
         report(&rows);
     });
@@ -108,17 +105,11 @@ fn reservation(payment: &Payment) -> Reservation {
 type CoreApi = Api<Memory, Approving, SystemClock>;
 
 fn api(store: Memory) -> CoreApi {
-    let transport = Transport::new().expect("the system's roots");
-    let options =
-        ApiOptions { response: ResponseForm::Empty, repeat_detection: RepeatDetection::Key };
-    let service = Service::new(store, Approving, SystemClock);
-    Api::new(service, Auth::new(AuthSettings::Gateway, transport), options)
+    world::api(store, Approving, Transport::new().expect("the system's roots"))
 }
 
 fn answer(runtime: &Runtime, api: &CoreApi, event: &str) -> String {
-    let deadline = SystemClock.now().plus_ms(28_000);
-    let answer = runtime.block_on(gateway::handle(api, event, deadline));
-    serde_json::to_string(&answer).expect("JSON")
+    runtime.block_on(world::handle(api, event))
 }
 
 /// How long `work` takes, in nanoseconds: in rounds of a few milliseconds each.

@@ -21,7 +21,6 @@ use harness::floor::Floor;
 use harness::stats::{Pair, Sorted, bare, micros, ours, ratios};
 use harness::world::{self, RealApi, World};
 use harness::{plot, rounds};
-use payment_intents::observe::{Logging, log_json};
 use payment_intents::payment::PaymentKey;
 use std::fs;
 use std::time::Instant;
@@ -29,7 +28,7 @@ use tokio::runtime::Runtime;
 
 fn main() {
     harness::beside_a_log(|| {
-        log_json(Logging { stack: Some("bench".to_owned()), ..Logging::default() }).expect("a log");
+        harness::log();
         let world = World::start();
         let runtime = world::runtime();
         let client = world.dynamodb.clone().client();

@@ -21,9 +21,8 @@ mod item_size;
 use aws_sdk_dynamodb::Client;
 use harness::floor::{Floor, Recorder, primary_key};
 use harness::stats::{Sorted, Spread, micros};
-use harness::world::{self, TABLE, World};
+use harness::world::{self, ACTIONS_MAX, TABLE, World};
 use harness::{plot, rounds};
-use payment_intents::observe::{Logging, log_json};
 use payment_intents::payment::PaymentKey;
 use std::time::Instant;
 use tokio::runtime::Runtime;
@@ -31,19 +30,16 @@ use tokio::runtime::Runtime;
 /// Those of the table.
 const SHOWN: [usize; 4] = [2, 10, 25, 49];
 
-/// How many actions a Payment takes that has its authorization.
-const ACTIONS: usize = 49;
-
 fn main() {
     harness::beside_a_log(|| {
-        log_json(Logging { stack: Some("bench".to_owned()), ..Logging::default() }).expect("a log");
+        harness::log();
         let world = World::start();
         let runtime = world::runtime();
         let client = world.dynamodb.clone().client();
         let items = runtime.block_on(items(&world, &client));
         let lives = rounds(150, 2);
-        let mut ours = vec![Vec::new(); ACTIONS];
-        let mut floor = vec![Vec::new(); ACTIONS];
+        let mut ours = vec![Vec::new(); ACTIONS_MAX];
+        let mut floor = vec![Vec::new(); ACTIONS_MAX];
         measure(&runtime, &world, &client, lives, &mut ours, &mut floor);
         report(&ours, &floor, &items);
     });
@@ -61,7 +57,7 @@ async fn items(world: &World, client: &Client) -> Vec<Item> {
     let api = world.api(&Client::from_conf(config));
     let payment = world::payments(client, 1).await.remove(0);
     let mut items = Vec::new();
-    for _ in 0..ACTIONS {
+    for _ in 0..ACTIONS_MAX {
         let answer = world::handle(&api, &world::event(&payment)).await;
         assert!(world::is_approved(&answer), "{answer}");
         let bytes = item_size::of(&stored(client, &payment).await);
@@ -123,10 +119,10 @@ fn report(ours: &[Vec<f64>], floor: &[Vec<f64>], items: &[Item]) {
         ("the floor's", format!("{floors:.2} ×")),
     ]);
     let medians = |times: &[Vec<f64>]| -> Vec<f64> {
-        (1..=ACTIONS).map(|nth| of(times, nth).median()).collect()
+        (1..=ACTIONS_MAX).map(|nth| of(times, nth).median()).collect()
     };
     plot::keep_growth(&medians(ours), &medians(floor));
-    let bytes = items[ACTIONS - 1].bytes as f64;
+    let bytes = items[ACTIONS_MAX - 1].bytes as f64;
     harness::result(&format!(
         "growth: 49th/2nd {:.2} x, item {:.1} KiB",
         last.median,

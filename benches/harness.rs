@@ -11,6 +11,7 @@ pub mod plot;
 pub mod stats;
 pub mod world;
 
+use payment_intents::observe::{Logging, log_json};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -50,6 +51,11 @@ pub fn beside_a_log(measure: impl FnOnce()) {
     }
     let ended = process.wait().expect("it ends");
     assert!(ended.success(), "the bench failed");
+}
+
+/// Begins to write the log, as the Lambda does.
+pub fn log() {
+    log_json(Logging { stack: Some("bench".to_owned()), ..Logging::default() }).expect("a log");
 }
 
 /// Prints a table with one row.

@@ -23,7 +23,7 @@ use futures_util::future::join_all;
 use harness::floor::Floor;
 use harness::rounds;
 use harness::stats::{Sorted, Spread, ms};
-use harness::world::{self, World};
+use harness::world::{self, ACTIONS_MAX, World};
 use payment_intents::payment::PaymentKey;
 use server::{Connection, Server};
 use std::sync::Arc;
@@ -36,9 +36,6 @@ const CONNECTIONS: [usize; 4] = [1, 8, 32, 128];
 
 /// How many actions each Payment sees.
 const ACTIONS: u64 = 8;
-
-/// As many as a Payment takes that has its authorization.
-const ACTIONS_MAX: usize = 49;
 
 /// How many clients want the one Payment.
 const RIVALS: usize = 32;

@@ -151,7 +151,7 @@ impl Payment {
     }
 
     /// Whether the slot is this transaction's.
-    pub(crate) fn is_in_flight(&self, id: &TransactionId) -> bool {
+    pub fn is_in_flight(&self, id: &TransactionId) -> bool {
         self.in_flight.as_ref().is_some_and(|slot| slot.transaction == *id)
     }
 

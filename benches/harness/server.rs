@@ -29,7 +29,7 @@ impl Server {
     pub async fn start(payments: usize) -> Self {
         let ids: Vec<String> = (0..payments).map(|_| Uuid::new_v4().to_string()).collect();
         let file = directory().join("payments.json");
-        let drafts: Vec<_> = ids.iter().map(|id| draft(id)).collect();
+        let drafts: Vec<_> = ids.iter().map(|id| world::draft(id)).collect();
         std::fs::write(&file, json!(drafts).to_string()).expect("a file");
         let mut process = Command::new(env!("CARGO_BIN_EXE_local"))
             .args(["--port", "0", "--payments"])
@@ -57,16 +57,6 @@ impl Server {
         };
         Self { _process: process, authority, dynamodb, payments: ids.iter().map(key).collect() }
     }
-}
-
-fn draft(id: &str) -> serde_json::Value {
-    let amount = json!({"currencyCode": "EUR", "centAmount": 100_000});
-    let authorization = json!({"type": "Authorization", "state": "Success", "amount": amount,
-        "interactionId": "KHQC5N7G84BLNK43"});
-    json!({"id": id, "amountPlanned": amount, "interfaceId": "KHQC5N7G84BLNK43",
-        "paymentMethodInfo": {"paymentInterface": "adyen", "method": "card",
-            "name": {"en": "Credit card", "de": "Kreditkarte"}},
-        "transactions": [authorization]})
 }
 
 /// A client that keeps its connection.

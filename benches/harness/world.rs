@@ -6,14 +6,12 @@ use payment_intents::auth::{Auth, AuthSettings};
 use payment_intents::clock::SystemClock;
 use payment_intents::connector::{Authorization, ConnectorSettings, Connectors, HttpConnector};
 use payment_intents::dynamodb::{Connection, DynamoStore};
-use payment_intents::http::{Api, ApiOptions, RepeatDetection, ResponseForm, gateway};
-use payment_intents::local::{emulator, sandbox::Sandbox};
-use payment_intents::money::{Currency, Money};
-use payment_intents::payment::{
-    Details, Payment, PaymentId, PaymentKey, ProjectKey, Registration, RegistrationTransaction,
-    State, TransactionId, TransactionKind,
+use payment_intents::http::{
+    Api, ApiOptions, RepeatDetection, ResponseForm, gateway, registrations,
 };
-use payment_intents::ports::{Clock, Policy, Store};
+use payment_intents::local::{emulator, sandbox::Sandbox};
+use payment_intents::payment::{Payment, PaymentKey, ProjectKey};
+use payment_intents::ports::{Clock, Connector, Policy, Store};
 use payment_intents::service::Service;
 use payment_intents::transport::Transport;
 use serde_json::{Value, json};
@@ -24,8 +22,11 @@ use uuid::Uuid;
 /// The table.
 pub const TABLE: &str = "payments";
 
+/// How many actions a Payment takes that has its authorization.
+pub const ACTIONS_MAX: usize = Payment::TRANSACTIONS_MAX - 1;
+
 /// How long an invocation may take.
-const INVOCATION_MS: u64 = 28_000;
+pub const INVOCATION_MS: u64 = 28_000;
 
 /// The API over the real store and the real connectors.
 pub type RealApi = Api<DynamoStore, HttpConnector<SystemClock>, SystemClock>;
@@ -73,11 +74,20 @@ impl World {
         let connectors = Connectors::from([("*".to_owned(), settings)]);
         let connector = HttpConnector::new(connectors, transport.clone(), SystemClock);
         let store = DynamoStore::new(client.clone(), TABLE.to_owned());
-        let options =
-            ApiOptions { response: ResponseForm::Empty, repeat_detection: RepeatDetection::Key };
-        let auth = Auth::new(AuthSettings::Gateway, transport);
-        Api::new(Service::new(store, connector, SystemClock), auth, options)
+        api(store, connector, transport)
     }
+}
+
+/// The API in front of these, behind a gateway that knows its callers.
+pub fn api<S: Store, C: Connector>(
+    store: S,
+    connector: C,
+    transport: Transport,
+) -> Api<S, C, SystemClock> {
+    let options =
+        ApiOptions { response: ResponseForm::Empty, repeat_detection: RepeatDetection::Key };
+    let auth = Auth::new(AuthSettings::Gateway, transport);
+    Api::new(Service::new(store, connector, SystemClock), auth, options)
 }
 
 /// What the function is run in: one thread, as in the Lambda.
@@ -99,34 +109,22 @@ pub async fn payments(client: &Client, count: usize) -> Vec<PaymentKey> {
 
 /// One Payment as shops have them: 1000.00 EUR authorized by card.
 pub fn payment() -> Payment {
-    let amount = Money::new(100_000, Currency::parse("EUR").expect("a currency")).expect("money");
-    let now = SystemClock.now();
-    let authorization = RegistrationTransaction {
-        id: TransactionId::from(Uuid::new_v4()),
-        kind: TransactionKind::Authorization,
-        state: State::Success,
-        amount,
-        timestamp: now,
-        interaction_id: Some("KHQC5N7G84BLNK43".to_owned()),
-        interface_id: None,
-    };
-    let registration = Registration {
-        key: PaymentKey {
-            project: ProjectKey::parse("demo").expect("a project"),
-            id: PaymentId::parse(&Uuid::new_v4().to_string()).expect("an id"),
-        },
-        amount_planned: amount,
-        fraction_digits: 2,
-        transactions: vec![authorization],
-        details: Details {
-            interface_id: Some("KHQC5N7G84BLNK43".to_owned()),
-            payment_interface: Some("adyen".to_owned()),
-            method: Some("card".to_owned()),
-            method_name: Some(r#"{"en":"Credit card","de":"Kreditkarte"}"#.to_owned()),
-            ..Details::default()
-        },
-    };
+    let (drafts, now) = (json!([draft(&Uuid::new_v4().to_string())]), SystemClock.now());
+    let project = ProjectKey::parse("demo").expect("a project");
+    let registration =
+        registrations(&drafts.to_string(), &project, now).expect("a draft").remove(0);
     Payment::register(registration, now).expect("it adds up")
+}
+
+/// The same as it is posted.
+pub fn draft(id: &str) -> Value {
+    let amount = json!({"currencyCode": "EUR", "centAmount": 100_000});
+    let authorization = json!({"type": "Authorization", "state": "Success", "amount": amount,
+        "interactionId": "KHQC5N7G84BLNK43"});
+    json!({"id": id, "amountPlanned": amount, "interfaceId": "KHQC5N7G84BLNK43",
+        "paymentMethodInfo": {"paymentInterface": "adyen", "method": "card",
+            "name": {"en": "Credit card", "de": "Kreditkarte"}},
+        "transactions": [authorization]})
 }
 
 /// Where an action on this Payment is asked.
@@ -155,7 +153,7 @@ pub fn event(key: &PaymentKey) -> String {
 }
 
 /// What the Lambda does with an event, to the answer that it posts.
-pub async fn handle(api: &RealApi, event: &str) -> String {
+pub async fn handle<S: Store, C: Connector>(api: &Api<S, C, SystemClock>, event: &str) -> String {
     let deadline = SystemClock.now().plus_ms(INVOCATION_MS);
     let answer = gateway::handle(api, event, deadline).await;
     serde_json::to_string(&answer).expect("JSON")

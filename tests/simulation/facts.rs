@@ -226,8 +226,7 @@ impl World {
 
     /// Whether nobody can send it any more, or its connector has said no for good.
     fn will_never_happen(&self, id: &TransactionId) -> bool {
-        let is_in_flight =
-            self.payment.in_flight.as_ref().is_some_and(|slot| slot.transaction == *id);
+        let is_in_flight = self.payment.is_in_flight(id);
         let is_sent_again = self.tier.policy().resend != payment_intents::ports::Resend::Never;
         let is_idle = !is_in_flight && !self.is_at_work(id) && !is_sent_again;
         let is_ours = !["past-", "fact-"].iter().any(|others| id.as_str().starts_with(others));
