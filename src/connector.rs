@@ -9,9 +9,9 @@ mod token;
 pub use settings::{Authorization, ClientCredentials, ConnectorSettings, Connectors, Platform};
 
 use crate::money::Money;
-use crate::payment::Timestamp;
+use crate::payment::{PlatformTransaction, Timestamp};
 use crate::ports::{
-    BoxError, Call, Clock, Connector, ConnectorError, Policy, Resend, Secret, Seen, Served, Verdict,
+    BoxError, Call, Clock, Connector, ConnectorError, Policy, Resend, Secret, Served, Verdict,
 };
 use crate::transport::{NotAnswered, Transport, UNRESERVED};
 use http::{HeaderValue, Request, StatusCode, Uri, header};
@@ -114,9 +114,9 @@ impl<K: Clock> Connector for HttpConnector<K> {
         let own = self.clock.now().plus_ms(settings.timeout_ms);
         let deadline = deadline.min(own);
         let bearer = self.bearer(&settings.authorization, call.bearer.as_ref(), deadline).await;
-        let bearer = bearer.map_err(ConnectorError::NeverExecuted)?;
+        let bearer = bearer.map_err(ConnectorError::NotReached)?;
         let request = request(settings, call, bearer.as_ref());
-        let request = request.map_err(ConnectorError::NeverExecuted)?;
+        let request = request.map_err(ConnectorError::NotReached)?;
         let time = self.time_until(deadline);
         match self.transport.exchange(request, time, ANSWER_BYTES_MAX, self.clock.now()).await {
             Ok(answer) => {
@@ -125,12 +125,16 @@ impl<K: Clock> Connector for HttpConnector<K> {
                 let is_first = call.attempt == 1;
                 answer::verdict(answer.status, &answer.body, settings.policy.rejected, is_first)
             }
-            Err(NotAnswered::NeverSent(error)) => Err(ConnectorError::NeverExecuted(error)),
+            Err(NotAnswered::NeverSent(error)) => Err(ConnectorError::NotReached(error)),
             Err(NotAnswered::Lost(error)) => Err(ConnectorError::OutcomeUnknown(error)),
         }
     }
 
-    async fn look_up(&self, served: &Served, deadline: Timestamp) -> Result<Vec<Seen>, BoxError> {
+    async fn look_up(
+        &self,
+        served: &Served,
+        deadline: Timestamp,
+    ) -> Result<Vec<PlatformTransaction>, BoxError> {
         let settings = self.settings(served)?;
         let platform = settings.platform.as_ref().ok_or(Unserved::NoPlatform)?;
         let deadline = deadline.min(self.clock.now().plus_ms(settings.timeout_ms));
@@ -148,7 +152,7 @@ impl<K: Clock> Connector for HttpConnector<K> {
 }
 
 fn never(error: Unserved) -> ConnectorError {
-    ConnectorError::NeverExecuted(error.into())
+    ConnectorError::NotReached(error.into())
 }
 
 /// Why nobody was called.

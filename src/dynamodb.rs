@@ -155,7 +155,7 @@ impl Store for DynamoStore {
     /// Any number of requests may want this money; the condition lets one of
     /// them go on to the connector. The others have called nobody.
     async fn reserve(&self, reservation: &Reservation) -> Result<Payment, ReserveError> {
-        let (sent, may_arrive) = send_counted(|| {
+        let (sent, late_copy_possible) = send_counted(|| {
             let update = self.update(&self.once, &reservation.key);
             reserve::expression(reservation).apply(update).return_values(ReturnValue::AllNew)
         })
@@ -176,7 +176,7 @@ impl Store for DynamoStore {
                 if found.is_held_by(&reservation.nonce) {
                     return Ok(*found);
                 }
-                Err(ReserveError::Refused { found, may_arrive })
+                Err(ReserveError::Refused { found, late_copy_possible })
             }
             None => Err(unavailable(error).into()),
         }
@@ -230,11 +230,11 @@ async fn send_counted(
     update: impl Fn() -> UpdateItemFluentBuilder,
 ) -> (Result<UpdateItemOutput, SdkError<UpdateItemError>>, bool) {
     let started = tokio::time::Instant::now();
-    let mut may_arrive = false;
+    let mut late_copy_possible = false;
     let mut attempt = 1;
     loop {
         let sent = update().send().await;
-        let Err(error) = &sent else { return (sent, may_arrive) };
+        let Err(error) = &sent else { return (sent, late_copy_possible) };
         // Only an answer below 500 says that nothing was, or will be, written.
         let status = error.raw_response().map(|response| response.status());
         let is_answered = status.is_some_and(|status| !status.is_server_error());
@@ -243,9 +243,9 @@ async fn send_counted(
         let pause = FIRST_PAUSE.saturating_mul(attempt);
         let is_late = started.elapsed().saturating_add(pause) > OPERATION_TIMEOUT;
         if !is_transient || attempt >= ATTEMPTS_MAX || is_late {
-            return (sent, may_arrive);
+            return (sent, late_copy_possible);
         }
-        may_arrive |= !is_answered;
+        late_copy_possible |= !is_answered;
         attempt = attempt.saturating_add(1);
         tokio::time::sleep(pause).await;
     }

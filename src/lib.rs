@@ -46,7 +46,6 @@ pub mod http;
 #[cfg(feature = "local")]
 pub mod local;
 pub mod money;
-pub mod mutants;
 pub mod observe;
 pub mod payment;
 mod platform;

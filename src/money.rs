@@ -96,6 +96,13 @@ impl Money {
         }
     }
 
+    /// What is left after taking `amount`, or nothing where there is less. Another
+    /// currency is refused.
+    pub fn take_at_most(self, amount: Self) -> Result<Self, MoneyError> {
+        self.matches(amount)?;
+        Ok(Self { minor_units: self.minor_units.saturating_sub(amount.minor_units), ..self })
+    }
+
     /// The sum of both. Another currency, or a sum above
     /// [`Self::MINOR_UNITS_MAX`], is refused.
     pub fn give(self, amount: Self) -> Result<Self, MoneyError> {

@@ -13,7 +13,7 @@ use crate::payment::{
     TransactionId,
 };
 use crate::ports::{BoxError, Call, ConnectorError, Verdict};
-use crate::recovery::Report;
+use crate::recovery::RecoveryRun;
 use crate::service::{ActError, Done};
 use metrics::{measure, measure_by, members};
 use std::error::Error;
@@ -73,12 +73,12 @@ pub(crate) fn acted(acted: &Result<Done, ActError>, times: Times, at: Timestamp)
         Ok(Done { verdict: Verdict::Rejected, .. }) => "rejected",
         Err(ActError::Refused(_) | ActError::NotFound) => "refused",
         Err(ActError::OutcomeUnknown { .. }) => "unknown",
-        Err(ActError::ConnectorFailed | ActError::Unavailable(_) | ActError::Corrupt(_)) => {
+        Err(ActError::ConnectorFailed(_) | ActError::Unavailable(_) | ActError::Corrupt(_)) => {
             "failed"
         }
     };
     let in_the_way =
-        matches!(acted, Err(ActError::Refused(Refusal::InFlight | Refusal::LeaseExpired)));
+        matches!(acted, Err(ActError::Refused(Refusal::OtherInFlight | Refusal::SameInFlight { .. } | Refusal::LeaseExpired)));
     let mut all = vec![
         ("ActionTime", "Milliseconds", times.total_ms),
         ("ReserveTime", "Milliseconds", times.reserve_ms),
@@ -95,24 +95,24 @@ pub fn started(at: Timestamp) {
 
 /// What a run of recovery found. Written even where it found nothing: silence
 /// means that recovery does not run.
-pub fn recovered(report: &Report, at: Timestamp) {
+pub fn recovered(run: &RecoveryRun, at: Timestamp) {
     let metrics = [
-        ("OpenTransactions", "Count", report.open),
-        ("UnknownTransactions", "Count", report.unknown),
-        ("OldestOpenTransaction", "Milliseconds", report.oldest_ms),
-        ("OldestUnknownTransaction", "Milliseconds", report.oldest_unknown_ms),
-        ("ResolvedTransactions", "Count", report.resolved),
-        ("UnreadablePayments", "Count", report.failed),
+        ("OpenTransactions", "Count", run.open),
+        ("UnknownTransactions", "Count", run.unknown),
+        ("OldestOpenTransaction", "Milliseconds", run.oldest_ms),
+        ("OldestUnknownTransaction", "Milliseconds", run.oldest_unknown_ms),
+        ("ResolvedTransactions", "Count", run.resolved),
+        ("UnreadablePayments", "Count", run.failed),
     ];
     measure(&metrics, at);
     tracing::info!(
-        payments = report.payments,
-        open = report.open,
-        unknown = report.unknown,
-        resolved = report.resolved,
-        oldest_ms = report.oldest_ms,
-        failed = report.failed,
-        is_cut_short = report.is_cut_short,
+        payments = run.payments,
+        open = run.open,
+        unknown = run.unknown,
+        resolved = run.resolved,
+        oldest_ms = run.oldest_ms,
+        failed = run.failed,
+        is_cut_short = run.is_cut_short,
         "recovery looked at what is open"
     );
 }
@@ -162,7 +162,7 @@ pub(crate) fn discrepant(from: &Payment, to: &Payment, at: Timestamp) {
             amount = found.amount.minor_units(),
             currency = found.amount.currency().code(),
             state = ?found.state,
-            unbooked = ?found.unbooked,
+            state_awaiting_balances = ?found.state_awaiting_balances,
             is_disputed = found.is_disputed,
             "a transaction is not what the ledger can say of it"
         );

@@ -13,11 +13,13 @@
 mod action;
 mod admit;
 mod balances;
-mod facts;
+mod discrepancy;
 mod ids;
-mod meant;
+mod lookup;
+mod matching;
 mod recover;
 mod register;
+mod reports;
 mod settle;
 mod transaction;
 mod update;
@@ -25,16 +27,16 @@ mod update;
 pub use action::{Action, Reservation};
 pub use admit::{Admission, Refusal};
 pub use balances::{Balances, Inconsistent};
-pub use facts::{Fact, Reporter};
 pub use ids::{InvalidId, Nonce, PaymentId, PaymentKey, ProjectKey, Timestamp, TransactionId};
 pub use recover::SETTLE_WINDOW_MS;
 pub use register::{Registration, RegistrationRefusal, RegistrationTransaction};
+pub use lookup::{PlatformProof, PlatformTransaction};
+pub use reports::{Report, Reporter};
 pub use settle::{Outcome, Settlement};
-pub use transaction::{Pursuit, Reported, State, Transaction, TransactionKind};
+pub use transaction::{RecoveryProgress, Reported, Side, State, Transaction, TransactionKind};
 pub use update::{Update, UpdateRefusal};
 
 use crate::money::{Currency, Money};
-use crate::mutants::Mutant;
 use std::collections::BTreeMap;
 
 /// One Payment with its whole ledger: the unit of consistency, one item in
@@ -158,19 +160,15 @@ impl Payment {
     /// Whether this very reservation is the one in flight: how a holder knows
     /// its own write again when the answer to it was lost.
     pub fn is_held_by(&self, nonce: &Nonce) -> bool {
-        let is_mine = |slot: &InFlight| slot.nonce == *nonce || Mutant::EverySlotIsMine.is_on();
-        self.in_flight.as_ref().is_some_and(is_mine) && !Mutant::ForgetOwnNonce.is_on()
+        self.in_flight.as_ref().is_some_and(|slot| slot.nonce == *nonce)
     }
 
     /// When recovery should look at what is open, the earliest first; `None`
     /// where nothing is open. A slot is looked at even where a fact has settled
     /// its transaction meanwhile: its holder may be gone.
     pub fn recover_at(&self) -> Option<Timestamp> {
-        let listed = |open: &&Transaction| {
-            open.state != State::Unknown || !Mutant::DropIndexKeysEarly.is_on()
-        };
         let lease = self.in_flight.as_ref().map(|slot| slot.lease);
-        let open = self.open_transactions().filter(listed).map(|open| self.look_at(open));
+        let open = self.open_transactions().map(|open| self.look_at(open));
         open.chain(lease).min()
     }
 
@@ -180,7 +178,7 @@ impl Payment {
         match &self.in_flight {
             Some(slot) if slot.transaction == open.id => slot.lease,
             Some(_) | None => {
-                let planned = open.pursuit.look_at;
+                let planned = open.recovery.look_at;
                 planned.unwrap_or_else(|| open.timestamp.plus_ms(recover::FIRST_LOOK_MS))
             }
         }

@@ -3,8 +3,8 @@
 
 use crate::money::Money;
 use crate::payment::{
-    Action, Payment, PaymentKey, ProjectKey, Reservation, State, Timestamp, TransactionId,
-    TransactionKind,
+    Action, Payment, PaymentKey, PlatformProof, PlatformTransaction, ProjectKey, Reservation,
+    Timestamp, TransactionId,
 };
 use std::future::Future;
 
@@ -78,7 +78,7 @@ pub trait Connector: Send + Sync {
         &self,
         served: &Served,
         deadline: Timestamp,
-    ) -> impl Future<Output = Result<Vec<Seen>, BoxError>> + Send;
+    ) -> impl Future<Output = Result<Vec<PlatformTransaction>, BoxError>> + Send;
 
     /// Asks the connector to act, once, and waits for its answer until
     /// `deadline` at the longest.
@@ -130,6 +130,21 @@ pub struct Policy {
     pub absence: Absence,
 }
 
+impl Policy {
+    /// Whether the connector's word counts that nothing moved.
+    pub fn is_trusted(&self) -> bool {
+        self.rejected == Rejections::Final
+    }
+
+    /// What may be concluded from a look-up.
+    pub fn proof(&self) -> PlatformProof {
+        PlatformProof {
+            failures_count: self.is_trusted(),
+            absence_counts: self.absence == Absence::Proof,
+        }
+    }
+}
+
 /// Whether a transaction may be sent to a connector again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Resend {
@@ -173,19 +188,6 @@ pub enum Absence {
     /// The connector records every transaction before it answers: it never
     /// happened.
     Proof,
-}
-
-/// A transaction that the platform shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
-    /// What it does.
-    pub kind: TransactionKind,
-    /// How far it is there.
-    pub state: State,
-    /// How much it moves.
-    pub amount: Money,
-    /// When it was written there, if that is said: it need not be.
-    pub timestamp: Option<Timestamp>,
 }
 
 /// One request to a connector.
@@ -244,13 +246,31 @@ pub enum Verdict {
     Rejected,
 }
 
+/// An answer of a connector which proves that it did not act.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotActed {
+    /// The HTTP status.
+    pub status: u16,
+    /// The codes of the contract that it gave as reasons.
+    pub codes: Vec<String>,
+}
+
 /// How a call to a connector can fail. The variants answer one question: may
 /// money have moved?
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectorError {
-    /// No: the request never left, or was refused before it was acted on.
+    /// No: the request never left.
+    #[error("the connector was not reached; nothing was moved")]
+    NotReached(#[source] BoxError),
+    /// No: the connector answered that it did not act.
     #[error("the connector did not act; nothing was moved")]
-    NeverExecuted(#[source] BoxError),
+    NotActed {
+        /// Its answer.
+        answer: NotActed,
+        /// The same for the log.
+        #[source]
+        cause: BoxError,
+    },
     /// Perhaps: it left, and no answer we may believe came back.
     #[error("the outcome is unknown")]
     OutcomeUnknown(#[source] BoxError),
@@ -324,7 +344,7 @@ pub enum ReserveError {
         found: Box<Payment>,
         /// An earlier copy of this write brought no answer, so it may yet arrive,
         /// and find the Payment more willing.
-        may_arrive: bool,
+        late_copy_possible: bool,
     },
     /// The store failed.
     #[error(transparent)]

@@ -10,14 +10,13 @@ mod update;
 pub(crate) use attempt::Settled;
 pub use update::{Change, UpdateError};
 
-use crate::mutants::Mutant;
 use crate::observe::{self, Times};
 use crate::payment::{
     Action, Nonce, Payment, PaymentKey, ProjectKey, Refusal, Reservation, State, Timestamp,
     TransactionId,
 };
 use crate::ports::{
-    BoxError, Clock, Connector, Name, ReplaceError, Resend, ReserveError, Secret, Served, Store,
+    BoxError, Clock, Connector, Name, NotActed, ReplaceError, Resend, ReserveError, Secret, Served, Store,
     StoreError, Verdict,
 };
 use futures_util::future::{Either, select};
@@ -89,10 +88,10 @@ pub enum ActError {
     /// Our rules say no; nothing was sent.
     #[error("refused: {0:?}")]
     Refused(Refusal),
-    /// The connector never acted; nothing moved, and the hold was given back.
-    /// Why is in the log line of the call.
+    /// The connector never acted; nothing moved, and the hold was given back. Holds
+    /// its answer, if it was reached. The cause is in the log line of the call.
     #[error("the connector did not act")]
-    ConnectorFailed,
+    ConnectorFailed(Option<NotActed>),
     /// It may have happened. The hold is kept.
     #[error("the outcome is not known yet")]
     OutcomeUnknown {
@@ -166,20 +165,21 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         };
         let payment = match payment {
             Reserved::Now(payment) => *payment,
-            Reserved::Before(state) => return Settled::In(state).answer(true),
+            Reserved::Before(state) => return Settled::In(state).answer(true, None),
         };
         let id = &reservation.transaction;
         let called = self.called(payment, id, &request.invocation).await;
         let answered = self.clock.now();
+        let not_acted = called.not_acted.clone();
         let settled = self.settle_called(called, id, &request.invocation).await;
         times.settle_ms = Some(self.clock.now().ms_since(answered));
-        settled.answer(false)
+        settled.answer(false, not_acted)
     }
 
     fn reservation(&self, request: &Request) -> Reservation {
         Reservation {
             key: request.key.clone(),
-            transaction: repeated_as(request),
+            transaction: request.transaction.clone(),
             nonce: request.invocation.nonce,
             action: request.action.clone(),
             merchant_reference: request.merchant_reference.clone(),
@@ -193,16 +193,15 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
     /// sent again, need the Payment that the condition said no to, and one write
     /// more.
     async fn reserve(&self, reservation: &Reservation) -> Result<Reserved, NotReserved> {
-        let (found, may_arrive) = match self.store.reserve(reservation).await {
+        let (found, late_copy_possible) = match self.store.reserve(reservation).await {
             Ok(payment) => return Ok(Reserved::Now(payment.into())),
             Err(ReserveError::NotFound) => return Err(NotReserved::NotFound),
             Err(ReserveError::Store(error)) => return Err(error.into()),
-            Err(ReserveError::Refused { found, may_arrive }) => (found, may_arrive),
+            Err(ReserveError::Refused { found, late_copy_possible }) => (found, late_copy_possible),
         };
-        let reserved = self.reserve_over(found, reservation).await;
+        let reserved = self.reserve_on_loaded(found, reservation).await;
         if let Err(NotReserved::Refused(_)) = &reserved
-            && may_arrive
-            && !Mutant::ForgetCopies.is_on()
+            && late_copy_possible
             && let Err(error) = self.withdraw(reservation).await
         {
             return Err(NotReserved::Unavailable(StoreError::Unavailable(error)));
@@ -211,18 +210,13 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
     }
 
     /// The same over the Payment that the condition said no to.
-    async fn reserve_over(
+    async fn reserve_on_loaded(
         &self,
         mut found: Box<Payment>,
         reservation: &Reservation,
     ) -> Result<Reserved, NotReserved> {
-        if Mutant::FailedConditionIsPermission.is_on()
-            && let Ok(next) = (Payment { in_flight: None, ..*found.clone() }).reserve(reservation)
-        {
-            return Ok(Reserved::Now(next.into()));
-        }
         for _ in 0..CONTENTION_MAX {
-            let next = match self.reserve_seen(&found, reservation) {
+            let next = match self.next_step(&found, reservation) {
                 Ok(next) => next,
                 Err(Refusal::Repeated(state)) => return Ok(Reserved::Before(state)),
                 Err(refusal) => return Err(NotReserved::Refused(refusal)),
@@ -240,15 +234,15 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
                 return Ok(Reserved::Now(found));
             }
         }
-        Err(NotReserved::Refused(Refusal::InFlight))
+        Err(NotReserved::Refused(Refusal::OtherInFlight))
     }
 
     /// The one step that brings the reservation forward on a Payment that was
     /// seen.
-    fn reserve_seen(&self, found: &Payment, reservation: &Reservation) -> Result<Payment, Refusal> {
+    fn next_step(&self, found: &Payment, reservation: &Reservation) -> Result<Payment, Refusal> {
         let Reservation { transaction, nonce, at, lease, .. } = reservation;
         match found.reserve(reservation) {
-            Err(Refusal::LeaseExpired) => found.expire(*at).ok_or(Refusal::InFlight),
+            Err(Refusal::LeaseExpired) => found.expire(*at).ok_or(Refusal::OtherInFlight),
             Err(Refusal::Repeated(State::Unknown)) if self.may_resend(found, transaction) => {
                 found.resume(transaction, *nonce, *at, *lease)
             }
@@ -261,14 +255,13 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
     /// not know it by our key.
     pub(crate) fn may_resend(&self, payment: &Payment, id: &TransactionId) -> bool {
         let Some(transaction) = payment.transactions.get(id) else { return false };
-        if !transaction.was_ours() && !Mutant::ResendWhatOthersBegan.is_on() {
+        if !transaction.was_sent_by_us() || transaction.is_discrepant() {
             return false;
         }
         match self.connector.policy(&Served::of(payment)).resend {
-            Resend::Never => Mutant::ResendWhateverIsUnclear.is_on(),
+            Resend::Never => false,
             Resend::SameKey { window_ms } => {
                 transaction.timestamp.plus_ms(window_ms) > self.clock.now()
-                    || Mutant::ResendForgottenKeys.is_on()
             }
         }
     }
@@ -289,13 +282,10 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             NotReserved::Corrupt(error) => return ActError::Corrupt(error),
             NotReserved::Unavailable(error) => error,
         };
-        if Mutant::ForgetTimedOut.is_on() {
-            return ActError::Unavailable(error);
-        }
         let withdrawn = self.in_time(deadline, pin!(self.withdraw(reservation))).await;
         if let Err(error) = withdrawn.unwrap_or_else(|| Err(OutOfTime.into())) {
             observe::not_withdrawn(reservation, &error);
-            if self.connector.resends() && !Mutant::AnswerNothingSentTooSoon.is_on() {
+            if self.connector.resends() {
                 return ActError::OutcomeUnknown { replayed: false };
             }
         }
@@ -334,20 +324,8 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
 impl Invocation {
     /// From then on it can no longer send anything.
     pub(crate) fn lease(&self) -> Timestamp {
-        if Mutant::LeaseEndsEarly.is_on() {
-            return self.deadline.minus_ms(20_000);
-        }
         self.deadline.plus_ms(LEASE_MARGIN_MS)
     }
-}
-
-/// The transaction that the request is, whoever sends it how often.
-fn repeated_as(request: &Request) -> TransactionId {
-    if Mutant::NewTransactionPerRepeat.is_on() {
-        let id = format!("{}-{:x}", request.transaction, request.invocation.nonce.bits());
-        return TransactionId::parse(&id).unwrap_or_else(|_| request.transaction.clone());
-    }
-    request.transaction.clone()
 }
 
 /// The invocation ends too soon.

@@ -1,7 +1,7 @@
 //! How an answer counts. Everything that is not a proof of something is
 //! unknown.
 
-use crate::ports::{BoxError, ConnectorError, Rejections, Verdict};
+use crate::ports::{BoxError, ConnectorError, NotActed, Rejections, Verdict};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
@@ -31,14 +31,14 @@ pub(super) fn verdict(
         return Err(ConnectorError::OutcomeUnknown(answered.into()));
     }
     match status {
-        StatusCode::UNAUTHORIZED => Err(ConnectorError::NeverExecuted(answered.into())),
-        StatusCode::BAD_REQUEST if answered.are(BEFORE_ACTING) => {
-            Err(ConnectorError::NeverExecuted(answered.into()))
+        StatusCode::UNAUTHORIZED => Err(answered.not_acted()),
+        StatusCode::BAD_REQUEST if answered.has_only_codes(BEFORE_ACTING) => {
+            Err(answered.not_acted())
         }
-        StatusCode::NOT_FOUND if answered.are(&["ResourceNotFound"]) => {
-            Err(ConnectorError::NeverExecuted(answered.into()))
+        StatusCode::NOT_FOUND if answered.has_only_codes(&["ResourceNotFound"]) => {
+            Err(answered.not_acted())
         }
-        StatusCode::BAD_REQUEST if is_first && answered.are(&["InvalidOperation"]) => {
+        StatusCode::BAD_REQUEST if is_first && answered.has_only_codes(&["InvalidOperation"]) => {
             Ok(Verdict::Rejected)
         }
         _ => Err(ConnectorError::OutcomeUnknown(answered.into())),
@@ -88,8 +88,15 @@ impl Answered {
         self.codes.iter().map(String::as_str).filter(known).collect()
     }
 
+    /// The error for an answer that proves that the connector did not act.
+    fn not_acted(self) -> ConnectorError {
+        let codes = self.known().into_iter().map(str::to_owned).collect();
+        let answer = NotActed { status: self.status.as_u16(), codes };
+        ConnectorError::NotActed { answer, cause: self.into() }
+    }
+
     /// Whether it gave reasons, and none but these.
-    fn are(&self, expected: &[&str]) -> bool {
+    fn has_only_codes(&self, expected: &[&str]) -> bool {
         !self.codes.is_empty() && self.codes.iter().all(|code| expected.contains(&code.as_str()))
     }
 }
@@ -105,7 +112,7 @@ mod tests {
             Ok(Verdict::Approved) => "approved",
             Ok(Verdict::Received) => "received",
             Ok(Verdict::Rejected) => "rejected",
-            Err(ConnectorError::NeverExecuted(_)) => "never executed",
+            Err(ConnectorError::NotReached(_) | ConnectorError::NotActed { .. }) => "never executed",
             Err(ConnectorError::OutcomeUnknown(_)) => "unknown",
         }
     }

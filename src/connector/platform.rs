@@ -4,7 +4,8 @@ use super::settings::Platform;
 use super::{address, authorization};
 use crate::money::{Currency, Money};
 use crate::platform::{parse_time, transaction_kind, transaction_state};
-use crate::ports::{BoxError, Secret, Seen, Served};
+use crate::payment::PlatformTransaction;
+use crate::ports::{BoxError, Secret, Served};
 use http::{Request, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -28,14 +29,14 @@ pub(super) fn request(
 }
 
 /// Reads the transactions. What cannot be read whole proves nothing.
-pub(super) fn transactions(status: StatusCode, body: &[u8]) -> Result<Vec<Seen>, BoxError> {
+pub(super) fn transactions(status: StatusCode, body: &[u8]) -> Result<Vec<PlatformTransaction>, BoxError> {
     if status != StatusCode::OK {
         return Err(format!("the platform answered {status}").into());
     }
     // What the reader says of it may repeat a part of it.
     let payment: PaymentBody = serde_json::from_slice(body)
         .map_err(|_| "the platform answered something else than a Payment")?;
-    payment.transactions.into_iter().map(TransactionBody::seen).collect()
+    payment.transactions.into_iter().map(TransactionBody::read).collect()
 }
 
 #[derive(Deserialize)]
@@ -50,6 +51,8 @@ struct TransactionBody {
     state: String,
     amount: AmountBody,
     timestamp: Option<String>,
+    interaction_id: Option<String>,
+    interface_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -60,9 +63,9 @@ struct AmountBody {
 }
 
 impl TransactionBody {
-    fn seen(self) -> Result<Seen, BoxError> {
+    fn read(self) -> Result<PlatformTransaction, BoxError> {
         let currency = Currency::parse(&self.amount.currency_code).ok_or("no such currency")?;
-        Ok(Seen {
+        Ok(PlatformTransaction {
             kind: transaction_kind(&self.r#type).ok_or("no such type of transaction")?,
             state: transaction_state(&self.state).ok_or("no such state of a transaction")?,
             amount: Money::new(self.amount.cent_amount, currency)?,
@@ -70,6 +73,8 @@ impl TransactionBody {
                 .timestamp
                 .map(|time| parse_time(&time).ok_or("no such time"))
                 .transpose()?,
+            interaction_id: self.interaction_id,
+            interface_id: self.interface_id,
         })
     }
 }

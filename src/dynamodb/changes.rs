@@ -18,6 +18,8 @@ pub(super) fn expression(from: &Payment, to: &Payment) -> Expression {
         }
     }
     transactions(&mut expression, from, to);
+    set(&mut expression, "item_format", item::number(item::FORMAT));
+    stops(&mut expression, from, to);
     slot(&mut expression, from, to);
     recovery(&mut expression, from, to);
     if from.details != to.details {
@@ -78,6 +80,19 @@ fn slot(expression: &mut Expression, from: &Payment, to: &Payment) {
         && from.withdrawn_at != to.withdrawn_at
     {
         set(expression, "withdrawn_at", item::number(at.ms()));
+    }
+}
+
+/// What an unseen reservation knows of discrepancies. Items of before did not say
+/// so, so it is always written anew.
+fn stops(expression: &mut Expression, from: &Payment, to: &Payment) {
+    let is_stopped = |payment: &Payment, side| payment.discrepancies_of(side).next().is_some();
+    for (name, side) in item::STOPS {
+        if is_stopped(to, side) {
+            set(expression, name, aws_sdk_dynamodb::types::AttributeValue::Bool(true));
+        } else if is_stopped(from, side) {
+            expression.remove(name);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ pub(super) use read::{claim, index_entry, payment_key, to_payment};
 use super::Item;
 use crate::money::Money;
 use crate::payment::{
-    Balances, Details, InFlight, Nonce, Payment, PaymentKey, Pursuit, Reported, Reservation, State,
+    Balances, Details, InFlight, Nonce, Payment, PaymentKey, RecoveryProgress, Reported, Reservation, Side, State,
     Transaction, TransactionKind,
 };
 use aws_sdk_dynamodb::primitives::Blob;
@@ -18,9 +18,17 @@ use sha2::{Digest, Sha256};
 /// Where the amount of a cancel waits that was reserved unseen.
 pub(super) const CANCELLING: &str = "cancelling";
 
-/// How items are written now. Nothing is reserved on one that is written
-/// otherwise: this code would not understand what it then holds.
-pub(super) const FORMAT: u64 = 1;
+/// How items are written now. Nothing is reserved unseen on one that is written
+/// otherwise: its discrepancies stop nothing there.
+pub(super) const FORMAT: u64 = 2;
+
+/// How items were written before discrepancies stopped anything. They are read,
+/// and written anew with their next change.
+pub(super) const FORMAT_WITHOUT_STOPS: u64 = 1;
+
+/// The attributes that are there while a discrepancy stops a side.
+pub(super) const STOPS: [(&str, Side); 2] =
+    [("captures_stopped", Side::Captures), ("refunds_stopped", Side::Refunds)];
 
 /// The sort key of a Payment's item.
 pub(super) const SORT_KEY: &str = "payment";
@@ -40,7 +48,7 @@ impl Tag {
     pub(super) const INTERACTION_ID: &str = "i";
     pub(super) const INTERFACE_ID: &str = "f";
     pub(super) const HAPPENED_AT: &str = "h";
-    pub(super) const UNBOOKED: &str = "x";
+    pub(super) const AWAITING_BALANCES: &str = "x";
     pub(super) const DISPUTED: &str = "d";
     pub(super) const REPORTED_BY: &str = "b";
     pub(super) const REPORTED_AT: &str = "e";
@@ -48,6 +56,12 @@ impl Tag {
     pub(super) const UNCLEAR_SINCE: &str = "u";
     pub(super) const LOOKS: &str = "o";
     pub(super) const LOOK_AT: &str = "w";
+    pub(super) const STATE_WITHOUT_LIKENESS: &str = "g";
+    pub(super) const FAILURE_BY: &str = "j";
+    pub(super) const FAILURE_AT: &str = "q";
+    pub(super) const EXTERNAL: &str = "y";
+    pub(super) const ACKNOWLEDGED_BY: &str = "p";
+    pub(super) const ACKNOWLEDGED_AT: &str = "r";
 }
 
 pub(super) fn primary_key(key: &PaymentKey) -> Item {
@@ -122,6 +136,11 @@ pub(super) fn from_payment(payment: &Payment) -> Item {
         put("recover_shard", shard(&payment.key));
         put("recover_at", number(at.ms()));
     }
+    for (name, side) in STOPS {
+        if payment.discrepancies_of(side).next().is_some() {
+            put(name, AttributeValue::Bool(true));
+        }
+    }
     put("details", map(from_details(&payment.details)));
     item
 }
@@ -156,13 +175,15 @@ pub(super) fn from_transaction(transaction: &Transaction) -> Item {
     item.put(Tag::INTERACTION_ID, transaction.interaction_id.as_deref().map(text));
     item.put(Tag::INTERFACE_ID, transaction.interface_id.as_deref().map(text));
     item.put(Tag::HAPPENED_AT, transaction.happened_at.map(|at| number(at.ms())));
-    item.put(Tag::UNBOOKED, transaction.unbooked.map(|state| text(state_code(state))));
+    let state_text = |state: Option<State>| state.map(|state| text(state_code(state)));
+    item.put(Tag::AWAITING_BALANCES, state_text(transaction.state_awaiting_balances));
     item.put(Tag::DISPUTED, flag(transaction.is_disputed));
-    if let Some(Reported { by, at }) = &transaction.reported {
-        item.put(Tag::REPORTED_BY, by.as_deref().map(text));
-        item.put(Tag::REPORTED_AT, Some(number(at.ms())));
-    }
-    let Pursuit { resends, unclear_since, looks, look_at } = transaction.pursuit;
+    item.put(Tag::STATE_WITHOUT_LIKENESS, state_text(transaction.state_without_likeness));
+    item.put(Tag::EXTERNAL, flag(transaction.is_external));
+    item.put_report((Tag::REPORTED_BY, Tag::REPORTED_AT), &transaction.reported);
+    item.put_report((Tag::FAILURE_BY, Tag::FAILURE_AT), &transaction.waiting_failure);
+    item.put_report((Tag::ACKNOWLEDGED_BY, Tag::ACKNOWLEDGED_AT), &transaction.acknowledged);
+    let RecoveryProgress { resends, unclear_since, looks, look_at } = transaction.recovery;
     item.put(Tag::RESENDS, (resends > 0).then(|| number(resends.into())));
     item.put(Tag::UNCLEAR_SINCE, unclear_since.map(|at| number(at.ms())));
     item.put(Tag::LOOKS, (looks > 0).then(|| number(looks.into())));
@@ -201,6 +222,13 @@ impl Fields {
     fn put(&mut self, name: &str, value: Option<AttributeValue>) {
         if let Some(value) = value {
             self.0.insert(name.to_owned(), value);
+        }
+    }
+
+    fn put_report(&mut self, (by_name, at_name): (&str, &str), reported: &Option<Reported>) {
+        if let Some(Reported { by, at }) = reported {
+            self.put(by_name, by.as_deref().map(text));
+            self.put(at_name, Some(number(at.ms())));
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::payment::{Action, InFlight, Payment, Reservation, TransactionId, Tran
 pub(super) fn expression(reservation: &Reservation) -> Expression {
     let mut expression = Expression::new();
     admit_identity(&mut expression, reservation);
+    admit_sides(&mut expression, &reservation.action);
     match &reservation.action {
         Action::Capture { amount } => {
             admit_amount(&mut expression, "capturable", *amount);
@@ -42,6 +43,15 @@ fn admit_identity(expression: &mut Expression, reservation: &Reservation) {
     expression.condition("attribute_not_exists(transactions.#id)");
     expression.condition("size(transactions) < :limit");
     expression.condition("(attribute_not_exists(withdrawn_at) OR withdrawn_at < :at)");
+}
+
+/// Nothing is taken from a side that a discrepancy stops.
+fn admit_sides(expression: &mut Expression, action: &Action) {
+    for (name, side) in item::STOPS {
+        if action.sides().contains(&side) {
+            expression.condition(format!("attribute_not_exists({name})"));
+        }
+    }
 }
 
 /// Taking is the check, in the table as in [`Money::take`].

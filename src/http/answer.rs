@@ -66,12 +66,9 @@ fn failed(error: ActError, key: &PaymentKey, transaction: &TransactionId) -> Ans
     match error {
         ActError::NotFound => Problem::not_found(key).into(),
         ActError::Refused(refusal) => refused(refusal, key).into(),
-        ActError::ConnectorFailed => Answer::from(Problem::new(
-            StatusCode::BAD_GATEWAY,
-            "ConnectorFailed",
-            "The connector could not be reached.",
-        ))
-        .on(transaction),
+        ActError::ConnectorFailed(not_acted) => {
+            Answer::from(Problem::connector_failed(not_acted.as_ref())).on(transaction)
+        }
         ActError::OutcomeUnknown { .. } => Answer::from(Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "General",
@@ -88,7 +85,9 @@ fn failed(error: ActError, key: &PaymentKey, transaction: &TransactionId) -> Ans
 
 fn refused(refusal: Refusal, key: &PaymentKey) -> Problem {
     match refusal {
-        Refusal::InFlight | Refusal::LeaseExpired => Problem::in_flight(key),
+        Refusal::OtherInFlight | Refusal::LeaseExpired => Problem::other_in_flight(key),
+        Refusal::SameInFlight { lease_ms } => Problem::same_in_flight(key, lease_ms),
+        Refusal::Discrepancy { transactions } => Problem::discrepancy(&transactions),
         Refusal::KeyReused => Problem::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "IdempotencyKeyReused",
@@ -139,7 +138,7 @@ fn refused(refusal: Refusal, key: &PaymentKey) -> Problem {
         Refusal::NothingToReverse => {
             Problem::invalid_operation("Nothing is left to cancel or refund.".to_owned())
         }
-        Refusal::Withdrawn => Problem::unavailable(),
+        Refusal::PossiblyStaleCopy => Problem::unavailable(),
         Refusal::Repeated(_) | Refusal::Inconsistent => Problem::broken(),
     }
 }
@@ -154,13 +153,13 @@ pub(super) fn to_update(error: UpdateError, key: &PaymentKey, expected: u64) -> 
         UpdateError::Refused(refusal) => match refusal {
             UpdateRefusal::NoSuchTransaction(_)
             | UpdateRefusal::AlreadySet(_)
-            | UpdateRefusal::TooEarly(_)
+            | UpdateRefusal::NothingToAcknowledge(_)
             | UpdateRefusal::TransactionOpen
             | UpdateRefusal::OtherCurrency { .. } => {
                 Problem::invalid_operation(format!("The Payment cannot be changed: {refusal}."))
             }
             UpdateRefusal::TooManyTransactions => {
-                Problem::limit_exceeded("transaction", "transactions", Payment::FACTS_MAX)
+                Problem::limit_exceeded("transaction", "transactions", Payment::TRANSACTIONS_MAX_REPORTED)
             }
             UpdateRefusal::TooLarge => {
                 Problem::limit_exceeded("payment", "bytes of text", Payment::TEXT_BYTES_MAX)

@@ -79,15 +79,15 @@ impl Form<'_, '_> {
     }
 
     fn transaction(self, now: Timestamp, context: &ContextV7) -> Option<RegistrationTransaction> {
-        let fact = self.fact()?;
+        let past = self.report()?;
         Some(RegistrationTransaction {
             id: time_ordered(now, context),
-            kind: fact.kind,
-            state: fact.state,
-            amount: fact.amount,
-            timestamp: fact.timestamp.unwrap_or(now),
-            interaction_id: fact.interaction_id,
-            interface_id: fact.interface_id,
+            kind: past.kind,
+            state: past.state,
+            amount: past.amount,
+            timestamp: past.timestamp.unwrap_or(now),
+            interaction_id: past.interaction_id,
+            interface_id: past.interface_id,
         })
     }
 }

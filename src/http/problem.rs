@@ -3,8 +3,8 @@
 
 use super::fields::Invalid;
 use crate::auth::Denied;
-use crate::payment::{Payment, PaymentId, PaymentKey, RegistrationRefusal};
-use crate::ports::BoxError;
+use crate::payment::{Payment, PaymentId, PaymentKey, RegistrationRefusal, TransactionId};
+use crate::ports::{BoxError, NotActed};
 use http::{HeaderName, StatusCode, header};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::json;
@@ -231,12 +231,50 @@ impl Problem {
         Self { is_about_access: true, ..problem }
     }
 
+    pub(super) fn other_in_flight(key: &PaymentKey) -> Self {
+        Self::in_flight(key, "Another action on this Payment is in flight. Nothing was sent.", 1)
+    }
+
+    /// The caller's own request is still being carried out, for as long as its
+    /// lease at the most.
+    pub(super) fn same_in_flight(key: &PaymentKey, lease_ms: u64) -> Self {
+        let message = "This request is still being carried out. It was not sent again.";
+        Self::in_flight(key, message, lease_ms.div_ceil(1_000).max(1))
+    }
+
     /// Never with `currentVersion`: clients repeat blindly when they see it.
-    pub(super) fn in_flight(key: &PaymentKey) -> Self {
-        let message = "Another action on this Payment is in flight. Nothing was sent.";
+    fn in_flight(key: &PaymentKey, message: &str, retry_after_s: u64) -> Self {
         Self::new(StatusCode::CONFLICT, "ConcurrentModification", message)
             .field("resourceId", key.id.as_str())
-            .header(header::RETRY_AFTER, "1")
+            .header(header::RETRY_AFTER, retry_after_s.to_string())
+    }
+
+    /// The connector did not act. Says whether it was reached, and what it answered.
+    pub(super) fn connector_failed(not_acted: Option<&NotActed>) -> Self {
+        let message = match not_acted {
+            None => "The connector could not be reached. Nothing moved.".to_owned(),
+            Some(NotActed { status, codes }) => {
+                let reasons = std::iter::once(status.to_string()).chain(codes.iter().cloned());
+                let reasons: Vec<_> = reasons.collect();
+                format!(
+                    "The connector answered {} and did not act. Nothing moved.",
+                    reasons.join(" ")
+                )
+            }
+        };
+        Self::new(StatusCode::BAD_GATEWAY, "ConnectorFailed", message)
+    }
+
+    /// Says which transactions do not agree, and how to resolve that.
+    pub(super) fn discrepancy(transactions: &[TransactionId]) -> Self {
+        let ids: Vec<_> = transactions.iter().map(TransactionId::as_str).collect();
+        let message = format!(
+            "What was reported does not fit the ledger: {}. Nothing was sent. To resolve it, \
+             change the state of each to how far it really is, report what made room (such as a \
+             further Authorization), or acknowledge the discrepancy.",
+            ids.join(", ")
+        );
+        Self::invalid_operation(message).field("transactionIds", ids)
     }
 }
 

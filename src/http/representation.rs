@@ -77,6 +77,12 @@ struct TransactionBody<'a> {
     /// Not the platform's: who last said how far it is, and when.
     #[serde(skip_serializing_if = "Option::is_none")]
     reported: Option<ReportedBody<'a>>,
+    /// Not the platform's: who accepted that it exceeds what there is, and when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    acknowledged: Option<ReportedBody<'a>>,
+    /// Not the platform's: what was reported of it does not fit the ledger.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    discrepancy: bool,
 }
 
 #[derive(Serialize)]
@@ -84,6 +90,9 @@ struct ReportedBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     by: Option<&'a str>,
     at: String,
+    /// What was reported, where that is not what is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
 }
 
 /// A page of a query's results.
@@ -157,7 +166,7 @@ impl Amount {
 
 impl<'a> TransactionBody<'a> {
     fn of(transaction: &'a Transaction, fraction_digits: u8) -> Self {
-        let state = transaction.shown();
+        let state = transaction.state_to_show();
         let (interaction_id, interface_id) = shown_ids(transaction, state);
         Self {
             id: transaction.id.as_str(),
@@ -167,11 +176,27 @@ impl<'a> TransactionBody<'a> {
             state: state_name(state),
             interaction_id,
             interface_id,
-            reported: transaction.reported.as_ref().map(|Reported { by, at }| ReportedBody {
-                by: by.as_deref(),
-                at: format_time(*at),
-            }),
+            reported: ReportedBody::of_transaction(transaction, state),
+            acknowledged: transaction.acknowledged.as_ref().map(ReportedBody::of),
+            discrepancy: transaction.is_discrepant(),
         }
+    }
+}
+
+impl<'a> ReportedBody<'a> {
+    fn of(Reported { by, at }: &'a Reported) -> Self {
+        Self { by: by.as_deref(), at: format_time(*at), state: None }
+    }
+
+    /// The last report; a Failure that waits to be counted says so.
+    fn of_transaction(transaction: &'a Transaction, shown: State) -> Option<Self> {
+        if let Some(failure) = &transaction.waiting_failure {
+            return Some(Self { state: Some(state_name(State::Failure)), ..Self::of(failure) });
+        }
+        let last = transaction.last_reported_state();
+        let is_other = state_name(last) != state_name(shown);
+        let state = is_other.then(|| state_name(last));
+        transaction.reported.as_ref().map(|reported| Self { state, ..Self::of(reported) })
     }
 }
 

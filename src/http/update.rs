@@ -4,7 +4,7 @@
 use super::fields::{self, Form};
 use super::headers::time_ordered;
 use super::problem::Problem;
-use crate::payment::{Fact, State, Timestamp, TransactionId, Update};
+use crate::payment::{Report, State, Timestamp, TransactionId, Update};
 use crate::platform::{STATES, TYPES, parse_time};
 use uuid::ContextV7;
 
@@ -33,9 +33,10 @@ enum Asked {
     SetMethodInfoName,
     SetMethodInfoInterface,
     SetKey,
+    AcknowledgeDiscrepancy,
 }
 
-const NAMES: [(&str, Asked); 13] = [
+const NAMES: [(&str, Asked); 14] = [
     ("addTransaction", Asked::AddTransaction),
     ("changeTransactionState", Asked::ChangeTransactionState),
     ("changeTransactionInteractionId", Asked::ChangeTransactionInteractionId),
@@ -49,6 +50,8 @@ const NAMES: [(&str, Asked); 13] = [
     ("setMethodInfoName", Asked::SetMethodInfoName),
     ("setMethodInfoInterface", Asked::SetMethodInfoInterface),
     ("setKey", Asked::SetKey),
+    // Not the platform's.
+    ("acknowledgeDiscrepancy", Asked::AcknowledgeDiscrepancy),
 ];
 
 /// Reads an update. `now` goes into the ids of new transactions.
@@ -91,8 +94,8 @@ impl<'a> Form<'a, '_> {
         Some(match name {
             Asked::AddTransaction => {
                 self.required("transaction")?;
-                let fact = self.object("transaction")?.fact()?;
-                Update::AddTransaction { id: time_ordered(now, context), fact }
+                let report = self.object("transaction")?.report()?;
+                Update::AddTransaction { id: time_ordered(now, context), report }
             }
             Asked::ChangeTransactionState => {
                 let (id, _) = (self.transaction_id(), self.required("state")?);
@@ -133,6 +136,9 @@ impl<'a> Form<'a, '_> {
                 Update::SetMethodInfoInterface(self.name("interface")?)
             }
             Asked::SetKey => Update::SetKey(self.payment_key("key")),
+            Asked::AcknowledgeDiscrepancy => {
+                Update::AcknowledgeDiscrepancy { id: self.transaction_id()? }
+            }
         })
     }
 
@@ -150,7 +156,7 @@ impl<'a> Form<'a, '_> {
     }
 
     /// A TransactionDraft of the platform.
-    pub(super) fn fact(mut self) -> Option<Fact> {
+    pub(super) fn report(mut self) -> Option<Report> {
         self.required("type");
         let kind = self.one_of("type", &TYPES);
         let state = match self.raw("state") {
@@ -164,7 +170,7 @@ impl<'a> Form<'a, '_> {
         };
         let interaction_id = self.name("interactionId");
         let interface_id = self.name("interfaceId");
-        Some(Fact {
+        Some(Report {
             kind: kind?,
             state: state?,
             amount: amount?,

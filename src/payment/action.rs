@@ -1,6 +1,5 @@
-use super::{Nonce, PaymentKey, Timestamp, Transaction, TransactionId, TransactionKind};
+use super::{Nonce, PaymentKey, Side, Timestamp, Transaction, TransactionId, TransactionKind};
 use crate::money::Money;
-use crate::mutants::Mutant;
 
 /// What a caller asks of a Payment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -34,6 +33,15 @@ impl Action {
         }
     }
 
+    /// The amounts that it takes from.
+    pub fn sides(&self) -> &'static [Side] {
+        match self {
+            Self::Capture { .. } | Self::Cancel => &[Side::Captures],
+            Self::Refund { .. } => &[Side::Refunds],
+            Self::Reverse => &[Side::Captures, Side::Refunds],
+        }
+    }
+
     /// The Charge that a refund belongs to, where the caller named one.
     pub fn charge(&self) -> Option<&TransactionId> {
         match self {
@@ -63,9 +71,9 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// Whether `transaction` was made by a reservation with this same content.
+    /// Whether `transaction` was reserved by a request with this same content.
     /// An amount that follows from the Payment (cancel, reverse) is not content.
-    pub(super) fn made(&self, transaction: &Transaction) -> bool {
+    pub(super) fn has_same_content(&self, transaction: &Transaction) -> bool {
         use TransactionKind::{CancelAuthorization, Charge, Refund};
         let (kinds, amount): (&[_], _) = match &self.action {
             Action::Capture { amount } => (&[Charge], Some(*amount)),
@@ -73,9 +81,6 @@ impl Reservation {
             Action::Cancel => (&[CancelAuthorization], None),
             Action::Reverse => (&[CancelAuthorization, Refund], None),
         };
-        if Mutant::ReplayWithoutContent.is_on() {
-            return true;
-        }
         kinds.contains(&transaction.kind)
             && amount.is_none_or(|amount| amount == transaction.amount)
             && self.action.charge() == transaction.charge.as_ref()

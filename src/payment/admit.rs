@@ -6,11 +6,10 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 use super::{
-    Action, InFlight, Payment, Pursuit, Reservation, State, Timestamp, Transaction, TransactionId,
+    Action, InFlight, Payment, RecoveryProgress, Reservation, State, Timestamp, Transaction, TransactionId,
     TransactionKind,
 };
 use crate::money::{Currency, Money};
-use crate::mutants::Mutant;
 
 /// What a reservation would become: one transaction of this kind and amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +28,7 @@ impl Payment {
         if self.transactions.len() >= Self::TRANSACTIONS_MAX {
             return Err(Refusal::TooManyTransactions);
         }
+        self.admit_discrepancies(&reservation.action)?;
         match &reservation.action {
             Action::Capture { amount } => self.admit_capture(*amount),
             Action::Refund { amount, charge } => self.admit_refund(*amount, charge.as_ref()),
@@ -51,22 +51,31 @@ impl Payment {
 
     fn admit_identity(&self, reservation: &Reservation) -> Result<(), Refusal> {
         let repeated = self.transactions.get(&reservation.transaction);
-        if repeated.is_some_and(|transaction| !reservation.made(transaction)) {
+        if repeated.is_some_and(|transaction| !reservation.has_same_content(transaction)) {
             return Err(Refusal::KeyReused);
         }
-        let in_flight = self.in_flight.as_ref().filter(|_| !Mutant::IgnoreSlot.is_on());
-        match (in_flight, repeated) {
+        match (&self.in_flight, repeated) {
             (Some(slot), Some(known)) if slot.transaction != known.id => {
-                Err(Refusal::Repeated(known.standing()))
+                Err(Refusal::Repeated(known.state_for_caller()))
             }
             (Some(slot), _) if slot.is_expired(reservation.at) => Err(Refusal::LeaseExpired),
-            (Some(_), _) => Err(Refusal::InFlight),
-            (None, Some(known)) => Err(Refusal::Repeated(known.standing())),
+            (Some(slot), _) => Err(slot.refusal(&reservation.transaction, reservation.at)),
+            (None, Some(known)) => Err(Refusal::Repeated(known.state_for_caller())),
             (None, None) if self.withdrawn_at.is_some_and(|at| at >= reservation.at) => {
-                Err(Refusal::Withdrawn)
+                Err(Refusal::PossiblyStaleCopy)
             }
             (None, None) => Ok(()),
         }
+    }
+
+    /// Where the ledger and the world do not agree about a side, nothing is taken
+    /// from it.
+    fn admit_discrepancies(&self, action: &Action) -> Result<(), Refusal> {
+        let concerned = action.sides().iter().flat_map(|side| self.discrepancies_of(*side));
+        let mut transactions: Vec<_> = concerned.map(|discrepant| discrepant.id.clone()).collect();
+        transactions.sort();
+        transactions.dedup();
+        if transactions.is_empty() { Ok(()) } else { Err(Refusal::Discrepancy { transactions }) }
     }
 
     fn admit_capture(&self, amount: Money) -> Result<Admission, Refusal> {
@@ -115,11 +124,6 @@ impl Payment {
         let balances = &self.balances;
         if balances.authorized.is_zero() {
             Err(Refusal::NothingAuthorized)
-        } else if Mutant::CancelWhileOpen.is_on() && !balances.capturable.is_zero() {
-            Ok(Admission {
-                kind: TransactionKind::CancelAuthorization,
-                amount: balances.capturable,
-            })
         } else if balances.capturable == balances.authorized {
             Ok(Admission {
                 kind: TransactionKind::CancelAuthorization,
@@ -200,10 +204,14 @@ impl Transaction {
             interaction_id: None,
             interface_id: None,
             happened_at: None,
-            unbooked: None,
+            state_awaiting_balances: None,
             is_disputed: false,
+            state_without_likeness: None,
+            waiting_failure: None,
             reported: None,
-            pursuit: Pursuit::default(),
+            acknowledged: None,
+            is_external: false,
+            recovery: RecoveryProgress::default(),
         }
     }
 }
@@ -223,21 +231,41 @@ impl InFlight {
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.lease < now
     }
+
+    /// The refusal of a request for the transaction `id` while this is in flight.
+    pub(super) fn refusal(&self, id: &TransactionId, now: Timestamp) -> Refusal {
+        let lease_ms = self.lease.ms_since(now);
+        if self.transaction == *id {
+            Refusal::SameInFlight { lease_ms }
+        } else {
+            Refusal::OtherInFlight
+        }
+    }
 }
 
 /// Every way in which our rules say no, and nothing was sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// This very request was reserved before; that is how far it is.
     Repeated(State),
     /// A transaction with this id, but other content, is there.
     KeyReused,
-    /// Another action, or an attempt of this one, is at its connector.
-    InFlight,
+    /// Another action is at its connector.
+    OtherInFlight,
+    /// This very request is still being carried out.
+    SameInFlight {
+        /// How much longer it may take.
+        lease_ms: u64,
+    },
     /// The slot is taken by one that can no longer send: take it over first.
     LeaseExpired,
     /// Not later than a reservation that was withdrawn: perhaps a copy of it.
-    Withdrawn,
+    PossiblyStaleCopy,
+    /// What was reported of these transactions does not fit the ledger.
+    Discrepancy {
+        /// Their ids, in order.
+        transactions: Vec<TransactionId>,
+    },
     /// The Payment is full.
     TooManyTransactions,
     /// The Payment is in another currency.

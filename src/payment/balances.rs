@@ -1,8 +1,16 @@
-use super::{Payment, State, Transaction, TransactionKind};
+//! Where the authorized money is, and every rule that moves it.
+
+#![warn(clippy::wildcard_enum_match_arm)]
+
+use super::{Payment, State, Transaction, TransactionId, TransactionKind};
 use crate::money::{Currency, Money, MoneyError};
+use std::collections::BTreeMap;
 
 /// Where the authorized money is. What is *available* is stored, so that taking
 /// it is the check; the sums below hold after every write.
+///
+/// Where an operator acknowledged, or a dispute forced, more than there is, the
+/// available amount is nothing, and what makes room later fills the excess first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Balances {
     /// What the PSP holds for us in all:
@@ -35,73 +43,212 @@ impl Balances {
     }
 }
 
+/// What a Payment's transactions add up to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sums {
+    authorized: Money,
+    is_authorized: bool,
+    captured: Money,
+    capturing: Money,
+    cancelled: Money,
+    cancelling: Money,
+    refunded: Money,
+    refunding: Money,
+}
+
+/// By how much transactions exceed what there is for them: nothing, unless
+/// somebody acknowledged it or it is in dispute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Excess {
+    /// Captures and cancels, above what is authorized.
+    pub(super) placed: Money,
+    /// Refunds and chargebacks, above what is captured.
+    pub(super) refunded: Money,
+    /// Refunds that name a Charge, above the amounts of those Charges.
+    pub(super) of_charges: Money,
+}
+
+impl Excess {
+    pub(super) fn is_zero(self) -> bool {
+        self.placed.is_zero() && self.refunded.is_zero() && self.of_charges.is_zero()
+    }
+
+    /// Whether it is nowhere larger than `other`.
+    pub(super) fn is_within(self, other: Self) -> bool {
+        let is_within = |mine: Money, theirs: Money| theirs.take(mine).is_ok();
+        is_within(self.placed, other.placed)
+            && is_within(self.refunded, other.refunded)
+            && is_within(self.of_charges, other.of_charges)
+    }
+}
+
+impl Sums {
+    /// Adds up the kinds, states and amounts of transactions.
+    pub(super) fn of(
+        currency: Currency,
+        transactions: impl Iterator<Item = (TransactionKind, State, Money)>,
+    ) -> Result<Self, MoneyError> {
+        let zero = Money::zero(currency);
+        let mut sums = Self {
+            authorized: zero,
+            is_authorized: false,
+            captured: zero,
+            capturing: zero,
+            cancelled: zero,
+            cancelling: zero,
+            refunded: zero,
+            refunding: zero,
+        };
+        for (kind, state, amount) in transactions {
+            sums.add(kind, state, amount)?;
+        }
+        Ok(sums)
+    }
+
+    fn add(
+        &mut self,
+        kind: TransactionKind,
+        state: State,
+        amount: Money,
+    ) -> Result<(), MoneyError> {
+        let is_done = state == State::Success;
+        let sum = match kind {
+            TransactionKind::Authorization if is_done => {
+                self.is_authorized = true;
+                &mut self.authorized
+            }
+            TransactionKind::Charge if is_done => &mut self.captured,
+            TransactionKind::Charge if state.is_open() => &mut self.capturing,
+            TransactionKind::CancelAuthorization if is_done => &mut self.cancelled,
+            TransactionKind::CancelAuthorization if state.is_open() => &mut self.cancelling,
+            TransactionKind::Refund | TransactionKind::Chargeback if is_done => &mut self.refunded,
+            TransactionKind::Refund if state.is_open() => &mut self.refunding,
+            TransactionKind::Authorization
+            | TransactionKind::Charge
+            | TransactionKind::CancelAuthorization
+            | TransactionKind::Refund
+            | TransactionKind::Chargeback => return Ok(()),
+        };
+        *sum = sum.give(amount)?;
+        Ok(())
+    }
+
+    /// A Payment with Charges but no successful Authorization is a sale: authorized
+    /// and captured at once.
+    fn authorized(&self) -> Result<Money, MoneyError> {
+        if self.is_authorized { Ok(self.authorized) } else { self.captured.give(self.capturing) }
+    }
+
+    fn placed(&self) -> Result<Money, MoneyError> {
+        let captures = self.captured.give(self.capturing)?;
+        captures.give(self.cancelled)?.give(self.cancelling)
+    }
+
+    /// The balances. What is available is never below zero.
+    pub(super) fn balances(&self) -> Result<Balances, MoneyError> {
+        let authorized = self.authorized()?;
+        Ok(Balances {
+            authorized,
+            capturable: authorized.take_at_most(self.placed()?)?,
+            captured: self.captured,
+            refundable: self.captured.take_at_most(self.refunded.give(self.refunding)?)?,
+            refunded: self.refunded,
+            cancelled: self.cancelled,
+        })
+    }
+
+    /// Captures and cancels above what is authorized.
+    pub(super) fn excess_placed(&self) -> Result<Money, MoneyError> {
+        self.placed()?.take_at_most(self.authorized()?)
+    }
+
+    /// Refunds and chargebacks above what is captured.
+    pub(super) fn excess_refunded(&self) -> Result<Money, MoneyError> {
+        self.refunded.give(self.refunding)?.take_at_most(self.captured)
+    }
+}
+
 impl Payment {
     /// Checks that no money is lost or invented between the balances and the
-    /// transactions (the sums are those on [`Balances`]), and that nothing is
-    /// Initial but what holds the slot.
+    /// transactions, that nothing exceeds what there is but what is disputed or
+    /// acknowledged, and that nothing is Initial but what holds the slot.
     pub fn check(&self) -> Result<(), Inconsistent> {
-        let balances = &self.balances;
-        let held =
-            self.held_of(&[TransactionKind::Charge, TransactionKind::CancelAuthorization])?;
-        let placed = balances.capturable.give(balances.captured)?.give(balances.cancelled)?;
-        if balances.authorized != placed.give(held)? {
-            return Err(Inconsistent::Sum("authorized"));
-        }
-        let held = self.held_of(&[TransactionKind::Refund])?;
-        if balances.captured != balances.refundable.give(balances.refunded)?.give(held)? {
-            return Err(Inconsistent::Sum("captured"));
-        }
-        let done = [
-            ("captured", balances.captured, &[TransactionKind::Charge][..]),
-            ("cancelled", balances.cancelled, &[TransactionKind::CancelAuthorization]),
-            (
-                "refunded",
-                balances.refunded,
-                &[TransactionKind::Refund, TransactionKind::Chargeback],
-            ),
-        ];
-        for (name, balance, kinds) in done {
-            if balance != self.done_of(kinds)? {
+        let sums = self.sums()?;
+        let expected = sums.balances()?;
+        for (name, stored, expected) in [
+            ("authorized", self.balances.authorized, expected.authorized),
+            ("capturable", self.balances.capturable, expected.capturable),
+            ("captured", self.balances.captured, expected.captured),
+            ("refundable", self.balances.refundable, expected.refundable),
+            ("refunded", self.balances.refunded, expected.refunded),
+            ("cancelled", self.balances.cancelled, expected.cancelled),
+        ] {
+            if stored != expected {
                 return Err(Inconsistent::Sum(name));
             }
         }
-        self.transactions.values().try_for_each(|transaction| self.check_charge(transaction))?;
+        let taken = self.taken_by_charge()?;
+        for charge in self.transactions.values() {
+            if charge.refundable != charge.left(&taken)? {
+                return Err(Inconsistent::Sum("refundable of a Charge"));
+            }
+        }
+        if !self.excess()?.is_zero() && !self.may_exceed() {
+            return Err(Inconsistent::Excess);
+        }
         self.check_slot()
     }
 
-    fn held_of(&self, kinds: &[TransactionKind]) -> Result<Money, MoneyError> {
-        self.open_transactions()
-            .filter(|open| kinds.contains(&open.kind))
-            .try_fold(Money::zero(self.currency()), |sum, open| sum.give(open.amount))
+    /// Computes the balances, and what is left of each Charge, from the
+    /// transactions.
+    pub(super) fn rebook(&mut self) -> Result<(), MoneyError> {
+        self.balances = self.sums()?.balances()?;
+        let taken = self.taken_by_charge()?;
+        for charge in self.transactions.values_mut() {
+            charge.refundable = charge.left(&taken)?;
+        }
+        Ok(())
     }
 
-    fn done_of(&self, kinds: &[TransactionKind]) -> Result<Money, MoneyError> {
-        self.transactions
-            .values()
-            .filter(|done| kinds.contains(&done.kind) && done.state == State::Success)
-            .try_fold(Money::zero(self.currency()), |sum, done| sum.give(done.amount))
+    /// By how much the transactions exceed what there is.
+    pub(super) fn excess(&self) -> Result<Excess, MoneyError> {
+        let sums = self.sums()?;
+        let mut of_charges = Money::zero(self.currency());
+        for (charge, taken) in self.taken_by_charge()? {
+            let charge = self.transactions.get(&charge).filter(|charge| charge.is_captured());
+            let amount = charge.map_or(Money::zero(self.currency()), |charge| charge.amount);
+            of_charges = of_charges.give(taken.take_at_most(amount)?)?;
+        }
+        Ok(Excess {
+            placed: sums.excess_placed()?,
+            refunded: sums.excess_refunded()?,
+            of_charges,
+        })
     }
 
-    /// A successful Charge, and only that, says what is left of it; that and
-    /// the refunds that name it make up its amount.
-    fn check_charge(&self, charge: &Transaction) -> Result<(), Inconsistent> {
-        let captured = charge.kind == TransactionKind::Charge && charge.state == State::Success;
-        let Some(left) = charge.refundable.filter(|_| captured) else {
-            let consistent = captured == charge.refundable.is_some();
-            return if consistent {
-                Ok(())
-            } else {
-                Err(Inconsistent::Sum("refundable of a Charge"))
-            };
-        };
-        let taken = self
-            .transactions
-            .values()
-            .filter(|refund| refund.kind == TransactionKind::Refund)
-            .filter(|refund| refund.charge.as_ref() == Some(&charge.id))
-            .filter(|refund| refund.state != State::Failure)
-            .try_fold(left, |sum, refund| sum.give(refund.amount))?;
-        if taken == charge.amount { Ok(()) } else { Err(Inconsistent::Sum("refunds of a Charge")) }
+    /// Whether something explains that transactions exceed what there is.
+    pub(super) fn may_exceed(&self) -> bool {
+        let explains = |one: &Transaction| one.is_discrepant() || one.acknowledged.is_some();
+        self.transactions.values().any(explains)
+    }
+
+    fn sums(&self) -> Result<Sums, MoneyError> {
+        let transactions = self.transactions.values();
+        let transactions = transactions.map(|one| (one.kind, one.state, one.amount));
+        Sums::of(self.currency(), transactions)
+    }
+
+    /// The sums of the refunds that name a Charge, by that Charge.
+    fn taken_by_charge(&self) -> Result<BTreeMap<TransactionId, Money>, MoneyError> {
+        let mut taken: BTreeMap<TransactionId, Money> = BTreeMap::new();
+        for refund in self.transactions.values() {
+            let named = refund.charge.as_ref().filter(|_| refund.state != State::Failure);
+            if let Some(charge) = named {
+                let sum = taken.get(charge).copied().unwrap_or(Money::zero(self.currency()));
+                taken.insert(charge.clone(), sum.give(refund.amount)?);
+            }
+        }
+        Ok(taken)
     }
 
     /// Only the holder of the slot may be Initial; a slot without its
@@ -118,6 +265,21 @@ impl Payment {
     }
 }
 
+impl Transaction {
+    fn is_captured(&self) -> bool {
+        self.kind == TransactionKind::Charge && self.state == State::Success
+    }
+
+    /// What is left of a successful Charge for the refunds that name it.
+    fn left(&self, taken: &BTreeMap<TransactionId, Money>) -> Result<Option<Money>, MoneyError> {
+        match taken.get(&self.id) {
+            _ if !self.is_captured() => Ok(None),
+            Some(taken) => self.amount.take_at_most(*taken).map(Some),
+            None => Ok(Some(self.amount)),
+        }
+    }
+}
+
 /// A ledger that does not add up: never written by this service, and never
 /// acted upon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -125,6 +287,9 @@ pub enum Inconsistent {
     /// One of the sums does not hold.
     #[error("the ledger does not add up: {0}")]
     Sum(&'static str),
+    /// More was captured, cancelled or refunded than there is, and nothing says why.
+    #[error("the ledger holds more than there is, and nothing explains it")]
+    Excess,
     /// An Initial transaction without the slot, or a slot without a transaction.
     #[error("the in-flight slot and the transactions disagree")]
     Slot,

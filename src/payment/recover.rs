@@ -8,7 +8,6 @@ use super::{
     InFlight, Inconsistent, Nonce, Outcome, Payment, Refusal, Reservation, Settlement, State,
     Timestamp, Transaction, TransactionId,
 };
-use crate::mutants::Mutant;
 
 /// How long after it became unclear an open transaction is first looked at.
 pub(super) const FIRST_LOOK_MS: u64 = 60_000;
@@ -38,9 +37,7 @@ impl Payment {
 
     /// Keeps out what was reserved at `at` or before, and arrives only now.
     pub(super) fn fence(&mut self, at: Timestamp) {
-        if !Mutant::ForgetFence.is_on() {
-            self.withdrawn_at = self.withdrawn_at.max(Some(at));
-        }
+        self.withdrawn_at = self.withdrawn_at.max(Some(at));
     }
 
     /// The Payment with its slot freed, if the holder's lease has run out: past
@@ -49,19 +46,15 @@ impl Payment {
         let slot = self.in_flight.as_ref().filter(|slot| slot.is_expired(now))?;
         let mut next = self.changed(now);
         next.in_flight = None;
-        if Mutant::ExpireGivesBack.is_on() {
-            let settled = self.settle(&slot.transaction, &slot.nonce, Outcome::Disproved, now);
-            return match settled {
-                Ok(Settlement::Changed(next)) => Some(*next),
-                Ok(Settlement::Unchanged(_) | Settlement::Gone) | Err(_) => None,
-            };
-        }
         if let Some(transaction) = next.transactions.get_mut(&slot.transaction) {
             if matches!(transaction.state, State::Initial | State::Unknown) {
                 transaction.state = State::Unknown;
-                transaction.pursuit.look_at = Some(now);
+                transaction.recovery.look_at = Some(now);
             }
-            transaction.pursuit.unclear_since = Some(slot.lease);
+            if transaction.state_without_likeness == Some(State::Initial) {
+                transaction.state_without_likeness = Some(State::Unknown);
+            }
+            transaction.recovery.unclear_since = Some(slot.lease);
         }
         Some(next)
     }
@@ -78,16 +71,17 @@ impl Payment {
     ) -> Result<Self, Refusal> {
         match &self.in_flight {
             Some(slot) if slot.is_expired(at) => return Err(Refusal::LeaseExpired),
-            Some(_) => return Err(Refusal::InFlight),
+            Some(slot) => return Err(slot.refusal(id, at)),
             None => {}
         }
         let mut next = self.changed(at);
-        let transaction = next.transactions.get_mut(id).ok_or(Refusal::Withdrawn)?;
-        if transaction.state != State::Unknown {
-            return Err(Refusal::Repeated(transaction.standing()));
+        let transaction = next.transactions.get_mut(id).ok_or(Refusal::PossiblyStaleCopy)?;
+        let is_told_failed = transaction.waiting_failure.is_some();
+        if transaction.state != State::Unknown || transaction.is_discrepant() || is_told_failed {
+            return Err(Refusal::Repeated(transaction.state_for_caller()));
         }
-        transaction.pursuit.resends = transaction.pursuit.resends.saturating_add(1);
-        let attempt = transaction.pursuit.resends.saturating_add(1);
+        transaction.recovery.resends = transaction.recovery.resends.saturating_add(1);
+        let attempt = transaction.recovery.resends.saturating_add(1);
         next.in_flight = Some(InFlight { transaction: id.clone(), nonce, attempt, lease });
         Ok(next)
     }
@@ -97,11 +91,11 @@ impl Payment {
     pub fn look_again(&self, id: &TransactionId, at: Timestamp, earliest: Timestamp) -> Self {
         let mut next = self.changed(at);
         if let Some(transaction) = next.transactions.get_mut(id) {
-            let pursuit = &mut transaction.pursuit;
-            let looks = usize::try_from(pursuit.looks).unwrap_or(usize::MAX);
+            let progress = &mut transaction.recovery;
+            let looks = usize::try_from(progress.looks).unwrap_or(usize::MAX);
             let pause_ms = NEXT_LOOKS_MS.get(looks).or(NEXT_LOOKS_MS.last());
-            pursuit.look_at = Some(at.plus_ms(pause_ms.copied().unwrap_or_default()).max(earliest));
-            pursuit.looks = pursuit.looks.saturating_add(1);
+            progress.look_at = Some(at.plus_ms(pause_ms.copied().unwrap_or_default()).max(earliest));
+            progress.looks = progress.looks.saturating_add(1);
         }
         next
     }
@@ -119,7 +113,7 @@ impl Payment {
 
     pub(super) fn note_unclear(&mut self, id: &TransactionId, at: Timestamp) {
         if let Some(transaction) = self.transactions.get_mut(id) {
-            transaction.pursuit.unclear_since = Some(at);
+            transaction.recovery.unclear_since = Some(at);
         }
     }
 }
@@ -127,7 +121,7 @@ impl Payment {
 impl Transaction {
     /// From then on its connector has stopped working on it.
     pub(crate) fn window_ends(&self) -> Timestamp {
-        let unclear_since = self.pursuit.unclear_since.unwrap_or(self.timestamp);
+        let unclear_since = self.recovery.unclear_since.unwrap_or(self.timestamp);
         unclear_since.plus_ms(SETTLE_WINDOW_MS)
     }
 }

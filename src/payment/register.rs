@@ -2,12 +2,12 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+use super::balances::Sums;
 use super::{
-    Balances, Details, Inconsistent, Payment, PaymentKey, Pursuit, State, Timestamp, Transaction,
+    Details, Inconsistent, Payment, PaymentKey, RecoveryProgress, State, Timestamp, Transaction,
     TransactionId, TransactionKind,
 };
-use crate::money::{Currency, Money, MoneyError};
-use crate::mutants::Mutant;
+use crate::money::{Money, MoneyError};
 use std::collections::BTreeMap;
 
 /// A Payment to be registered.
@@ -48,8 +48,7 @@ pub struct RegistrationTransaction {
 impl Payment {
     /// Builds the ledger of a new Payment from what is known of its past.
     ///
-    /// A Payment with Charges but no successful Authorization is a sale: authorized
-    /// and captured at once. A Chargeback counts as refunded: the payer has it.
+    /// A Chargeback counts as refunded: the payer has it.
     pub fn register(
         registration: Registration,
         at: Timestamp,
@@ -63,7 +62,14 @@ impl Payment {
             amount_planned.take(Money::zero(transaction.amount.currency()))?;
         }
         let past = transactions.iter().map(|past| (past.kind, past.state, past.amount));
-        let balances = Balances::of(amount_planned.currency(), past)?;
+        let sums = Sums::of(amount_planned.currency(), past)?;
+        if !sums.excess_placed()?.is_zero() {
+            return Err(RegistrationRefusal::MorePlacedThanAuthorized);
+        }
+        if !sums.excess_refunded()?.is_zero() {
+            return Err(RegistrationRefusal::MoreRefundedThanCaptured);
+        }
+        let balances = sums.balances()?;
         details.amount_planned = Some(amount_planned);
         let transactions: BTreeMap<_, _> = transactions
             .into_iter()
@@ -87,56 +93,6 @@ impl Payment {
     }
 }
 
-impl Balances {
-    /// Where the money is after these transactions, if there was enough of it.
-    pub(super) fn of(
-        currency: Currency,
-        past: impl Iterator<Item = (TransactionKind, State, Money)> + Clone,
-    ) -> Result<Self, RegistrationRefusal> {
-        let sum = |kind: TransactionKind, counts: fn(State) -> bool| {
-            past.clone()
-                .filter(|(done, state, _)| *done == kind && counts(*state))
-                .try_fold(Money::zero(currency), |sum, (_, _, amount)| sum.give(amount))
-        };
-        let done = |state| state == State::Success;
-        let captured = sum(TransactionKind::Charge, done)?;
-        let capturing = sum(TransactionKind::Charge, State::is_open)?;
-        let cancelled = sum(TransactionKind::CancelAuthorization, done)?;
-        let cancelling = sum(TransactionKind::CancelAuthorization, State::is_open)?;
-        let refunded =
-            sum(TransactionKind::Refund, done)?.give(sum(TransactionKind::Chargeback, done)?)?;
-        let refunding = sum(TransactionKind::Refund, State::is_open)?;
-
-        let is_sale = !past.clone().any(|(kind, state, _)| {
-            let counts = state == State::Success || Mutant::FailedAuthorizationCounts.is_on();
-            kind == TransactionKind::Authorization && counts
-        });
-        let authorized = if is_sale {
-            captured.give(capturing)?
-        } else {
-            sum(TransactionKind::Authorization, done)?
-        };
-        let placed = captured.give(capturing)?.give(cancelled)?.give(cancelling)?;
-        let capturable = authorized
-            .take(placed)
-            .map_err(|error| error.or(RegistrationRefusal::MorePlacedThanAuthorized))?;
-        let refundable = captured
-            .take(refunded.give(refunding)?)
-            .map_err(|error| error.or(RegistrationRefusal::MoreRefundedThanCaptured))?;
-        Ok(Self { authorized, capturable, captured, refundable, refunded, cancelled })
-    }
-}
-
-impl MoneyError {
-    /// `exceeds` where there was too little; otherwise what the error says.
-    fn or(self, exceeds: RegistrationRefusal) -> RegistrationRefusal {
-        match self {
-            Self::Exceeds { .. } => exceeds,
-            Self::TooLarge | Self::OtherCurrency { .. } => self.into(),
-        }
-    }
-}
-
 impl RegistrationTransaction {
     fn into_transaction(self) -> Transaction {
         let captured = self.kind == TransactionKind::Charge && self.state == State::Success;
@@ -153,10 +109,14 @@ impl RegistrationTransaction {
             interaction_id: self.interaction_id,
             interface_id: self.interface_id,
             happened_at: None,
-            unbooked: None,
+            state_awaiting_balances: None,
             is_disputed: false,
+            state_without_likeness: None,
+            waiting_failure: None,
             reported: None,
-            pursuit: Pursuit::default(),
+            acknowledged: None,
+            is_external: true,
+            recovery: RecoveryProgress::default(),
         }
     }
 }

@@ -3,8 +3,9 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 use super::recover::FIRST_LOOK_MS;
-use super::{Inconsistent, Nonce, Payment, Pursuit, State, Timestamp, Transaction, TransactionId};
-use crate::mutants::Mutant;
+use super::{
+    Inconsistent, Nonce, Payment, RecoveryProgress, State, Timestamp, Transaction, TransactionId,
+};
 
 /// How one attempt at a connector ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +55,8 @@ impl Payment {
     /// A positive outcome counts whenever it comes, and from any attempt. A
     /// "no" to one attempt counts only from the holder of the slot, and only
     /// while the transaction is Initial: once an attempt was ambiguous, it proves
-    /// nothing any more, and takes an [`Outcome::Disproved`].
+    /// nothing any more, and takes an [`Outcome::Disproved`]. Where a report was
+    /// taken for this transaction by likeness alone, it gives way.
     pub fn settle(
         &self,
         id: &TransactionId,
@@ -65,77 +67,142 @@ impl Payment {
         let Some(transaction) = self.transactions.get(id) else { return Ok(Settlement::Gone) };
         let holds_slot = self.is_held_by(nonce);
         let counts = holds_slot || outcome.is_of_all_attempts();
-        let step = if counts { transaction.state.after(outcome) } else { Step::Stay };
-        let step = if holds_slot && self.contradicts(transaction, outcome) {
-            Step::Dispute
-        } else {
-            step.mistaken(outcome, holds_slot)
-        };
-        if step == Step::Dispute {
-            return Ok(self.disputed(transaction, holds_slot, at));
-        }
-        if step == Step::Stay && !holds_slot {
-            return Ok(Settlement::Unchanged(transaction.state));
-        }
+        let step = if counts { self.step(transaction, outcome) } else { Step::Stay };
         let mut next = self.changed(at);
         if holds_slot {
             next.in_flight = None;
         }
         match step {
-            Step::Stay if outcome == Outcome::Unknown => next.note_unclear(id, at),
-            Step::Stay | Step::Dispute => {}
-            Step::To(done @ (State::Success | State::Failure)) => {
-                next.set_state(id, done, Pursuit::default());
-                next.rebook()?;
-            }
-            Step::To(open @ (State::Initial | State::Pending | State::Unknown)) => {
-                let look_at = Some(at.plus_ms(FIRST_LOOK_MS));
-                next.set_state(id, open, Pursuit { look_at, ..transaction.pursuit });
-                if open == State::Unknown {
-                    next.note_unclear(id, at);
-                }
-            }
+            Step::Stay if outcome == Outcome::Unknown && holds_slot => next.note_unclear(id, at),
+            Step::Stay if outcome == Outcome::Approved => next.drop_waiting_failure(id),
+            Step::Stay => {}
+            Step::To(State::Success) => next.settle_as_happened(id, State::Success, at),
+            Step::To(State::Pending) => next.settle_as_happened(id, State::Pending, at),
+            Step::To(State::Failure) => next.settle_as_failed(id),
+            Step::To(State::Initial | State::Unknown) => next.settle_as_unknown(id, at),
             Step::Withdraw => {
+                let placed = next.take_back_likeness(id);
                 next.transactions.remove(id);
-                next.rebook()?;
                 next.fence(transaction.timestamp);
+                next.rebook_as_it_is();
+                next.place(id, placed);
+            }
+            Step::Dispute => {
+                next.drop_waiting_failure(id);
+                next.dispute(id, at);
             }
         }
-        // What moved may have made room for a fact.
-        if !Mutant::ForgetWaitingAtAnswers.is_on() {
-            next.book_waiting(at);
+        let is_same = next.transactions == self.transactions && !holds_slot;
+        if step == Step::Stay && is_same {
+            return Ok(Settlement::Unchanged(transaction.state_for_caller()));
         }
+        // What moved may have made room for a report.
+        next.book_waiting(at);
+        next.check()?;
         Ok(Settlement::Changed(Box::new(next)))
     }
 
-    /// Whether nothing was sent yet, and a fact says that it happened: it can only
-    /// have meant another.
-    fn contradicts(&self, transaction: &Transaction, outcome: Outcome) -> bool {
+    /// The step of the state machine, for what is known of the transaction apart
+    /// from likeness.
+    fn step(&self, transaction: &Transaction, outcome: Outcome) -> Step {
+        let known = transaction.known_state();
+        let is_by_likeness = transaction.state_without_likeness.is_some();
+        let is_told_failed = transaction.waiting_failure.is_some() && !is_by_likeness;
+        if transaction.is_disputed {
+            // Both the answer and the last report say no.
+            let is_agreed = is_told_failed
+                && matches!(outcome, Outcome::Rejected | Outcome::Disproved);
+            return if is_agreed { Step::To(State::Failure) } else { Step::Stay };
+        }
+        if self.contradicts(known, outcome) {
+            return Step::Dispute;
+        }
+        match known.after(outcome) {
+            Step::To(State::Success) if is_told_failed => Step::Dispute,
+            Step::Withdraw if is_told_failed => Step::To(State::Failure),
+            // A later report by the PSP's id agrees with this answer.
+            Step::Dispute if is_by_likeness && transaction.state == State::Success => {
+                match outcome {
+                    Outcome::Approved | Outcome::Received => Step::Stay,
+                    Outcome::Rejected
+                    | Outcome::NeverExecuted
+                    | Outcome::Unknown
+                    | Outcome::Disproved => Step::Dispute,
+                }
+            }
+            step => step,
+        }
+    }
+
+    /// Whether nothing was sent yet, and a report by id says that it happened.
+    fn contradicts(&self, known: State, outcome: Outcome) -> bool {
         let is_first = self.in_flight.as_ref().is_some_and(|slot| slot.attempt == 1);
-        let is_told = matches!(transaction.state, State::Success | State::Pending);
+        let is_told = matches!(known, State::Success | State::Pending);
         is_first && is_told && outcome == Outcome::NeverExecuted
     }
 
-    /// The answer is the opposite of what was final before.
-    fn disputed(&self, transaction: &Transaction, holds_slot: bool, at: Timestamp) -> Settlement {
-        let mut next = self.changed(at);
-        let is_news = next.dispute(&transaction.id);
-        if holds_slot {
-            next.in_flight = None;
+    /// The answer says that it happened, or will. A Failure that was taken for it by
+    /// likeness is another's.
+    fn settle_as_happened(&mut self, id: &TransactionId, state: State, at: Timestamp) {
+        let Some(ours) = self.transactions.get(id) else { return };
+        let is_failed_by_likeness = ours.has_failure_by_likeness();
+        let is_final_no = is_failed_by_likeness && state == State::Success;
+        let is_given_back = is_failed_by_likeness && ours.state == State::Failure;
+        let placed =
+            if is_final_no || is_given_back { self.take_back_likeness(id) } else { None };
+        let Some(ours) = self.transactions.get_mut(id) else { return };
+        if ours.state_without_likeness.is_some() {
+            ours.state_without_likeness = Some(state);
         }
-        if is_news || holds_slot {
-            Settlement::Changed(Box::new(next))
-        } else {
-            Settlement::Unchanged(transaction.state)
+        let is_further = ours.state != State::Success;
+        if is_further {
+            let waiting = ours.waiting_failure.take();
+            self.book_or_hold(id, state, at);
+            if let Some(ours) = self.transactions.get_mut(id) {
+                ours.waiting_failure = waiting;
+            }
+        }
+        self.place(id, placed);
+    }
+
+    /// The answer says that nothing happened. An effect that was taken for it by
+    /// likeness is another's.
+    fn settle_as_failed(&mut self, id: &TransactionId) {
+        let Some(ours) = self.transactions.get(id) else { return };
+        let is_agreed = ours.waiting_failure.is_some() || ours.state == State::Failure;
+        let placed = if is_agreed { None } else { self.take_back_likeness(id) };
+        if let Some(ours) = self.transactions.get_mut(id) {
+            ours.state = State::Failure;
+            ours.is_disputed = false;
+            ours.state_awaiting_balances = None;
+            ours.recovery = RecoveryProgress::default();
+            ours.reported = ours.waiting_failure.take().or(ours.reported.take());
+            if ours.state_without_likeness.is_some() {
+                ours.state_without_likeness = Some(State::Failure);
+            }
+        }
+        self.rebook_as_it_is();
+        self.place(id, placed);
+    }
+
+    /// Something positive came: a Failure that waits to be counted never will be.
+    fn drop_waiting_failure(&mut self, id: &TransactionId) {
+        if let Some(ours) = self.transactions.get_mut(id) {
+            ours.waiting_failure = None;
         }
     }
 
-    fn set_state(&mut self, id: &TransactionId, state: State, pursuit: Pursuit) {
-        if let Some(transaction) = self.transactions.get_mut(id) {
-            transaction.state = state;
-            transaction.unbooked = None;
-            transaction.pursuit = pursuit;
+    /// The attempt ended without an answer to believe.
+    fn settle_as_unknown(&mut self, id: &TransactionId, at: Timestamp) {
+        let Some(ours) = self.transactions.get_mut(id) else { return };
+        if ours.state_without_likeness.is_some() {
+            ours.state_without_likeness = Some(State::Unknown);
         }
+        if matches!(ours.state, State::Initial | State::Unknown) {
+            ours.state = State::Unknown;
+            ours.recovery.look_at = Some(at.plus_ms(FIRST_LOOK_MS));
+        }
+        self.note_unclear(id, at);
     }
 }
 
@@ -146,37 +213,6 @@ enum Step {
     Withdraw,
     /// It is final, and this is the opposite.
     Dispute,
-}
-
-impl Step {
-    /// The step that a mistake would make of this one.
-    fn mistaken(self, outcome: Outcome, holds_slot: bool) -> Self {
-        if Mutant::IgnoreEarlyFacts.is_on() && !holds_slot {
-            return Self::Stay;
-        }
-        match outcome {
-            Outcome::Rejected if self == Self::Stay && Mutant::SettleWithoutState.is_on() => {
-                Self::To(State::Failure)
-            }
-            Outcome::Approved if self == Self::Dispute && Mutant::AnswerOverFact.is_on() => {
-                Self::To(State::Success)
-            }
-            Outcome::Rejected if self == Self::Dispute && Mutant::AnswerOverFact.is_on() => {
-                Self::To(State::Failure)
-            }
-            Outcome::NeverExecuted
-                if self == Self::Stay && holds_slot && Mutant::WithdrawConfirmed.is_on() =>
-            {
-                Self::Withdraw
-            }
-            Outcome::Approved
-            | Outcome::Received
-            | Outcome::Rejected
-            | Outcome::NeverExecuted
-            | Outcome::Unknown
-            | Outcome::Disproved => self,
-        }
-    }
 }
 
 impl State {

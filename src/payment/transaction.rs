@@ -29,17 +29,29 @@ pub struct Transaction {
     pub interface_id: Option<String>,
     /// When it happened, where somebody says otherwise.
     pub happened_at: Option<Timestamp>,
-    /// How far it is by the facts, where the balances do not allow it (yet).
-    pub unbooked: Option<State>,
-    /// Its connector's answer contradicts a fact.
+    /// The state by the last report, where the balances do not allow it (yet).
+    pub state_awaiting_balances: Option<State>,
+    /// A report and the connector's answer contradict each other. Until that is
+    /// clear the transaction is Unknown, and holds its amount.
     pub is_disputed: bool,
-    /// Who last said how far it is, if it was a fact.
+    /// The state without the report that was taken to be about this transaction by
+    /// likeness alone; `None` where no such report was. Its ids are that report's,
+    /// and both are taken back when an answer, an id or a look-up says otherwise.
+    pub state_without_likeness: Option<State>,
+    /// A reported Failure that does not count yet, because the connector may still
+    /// be at work.
+    pub waiting_failure: Option<Reported>,
+    /// Who reported its state last, if anybody did.
     pub reported: Option<Reported>,
-    /// How far we are in finding out what came of it.
-    pub pursuit: Pursuit,
+    /// An operator accepted that it exceeds what there is.
+    pub acknowledged: Option<Reported>,
+    /// It was registered or reported, and not sent by this service.
+    pub is_external: bool,
+    /// The progress in finding out what came of it.
+    pub recovery: RecoveryProgress,
 }
 
-/// Whose word a state is, and since when.
+/// The author and the time of a report.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reported {
     /// The caller, where callers have a name.
@@ -48,10 +60,10 @@ pub struct Reported {
     pub at: Timestamp,
 }
 
-/// What was done so far to find out what came of an open transaction. Empty
-/// before anything was unclear, and again once the transaction is final.
+/// The progress in finding out what came of an open transaction. Empty before
+/// anything was unclear, and again once the transaction is final.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Pursuit {
+pub struct RecoveryProgress {
     /// How often it was sent again.
     pub resends: u32,
     /// When the last attempt at it ended without an answer that we may believe:
@@ -64,19 +76,17 @@ pub struct Pursuit {
 }
 
 impl Transaction {
-    /// Whether we sent it ourselves, as far as it is Unknown: what was registered
-    /// as begun elsewhere has no time from which on it was unclear to us.
-    pub fn was_ours(&self) -> bool {
-        self.pursuit.unclear_since.is_some()
+    /// Whether this service sent it, as far as it is Unknown. A transaction that was
+    /// registered as begun elsewhere never became unclear here.
+    pub fn was_sent_by_us(&self) -> bool {
+        !self.is_external && self.recovery.unclear_since.is_some()
     }
 
-    /// The action that this is the transaction of; `None` for one that no action
-    /// makes.
+    /// The action to send for this transaction; `None` for a kind that no action
+    /// makes. A reversal is sent as the cancel or refund that it was decided to be:
+    /// a connector would decide anew, by what it knows, and for another amount.
     pub fn action(&self) -> Option<Action> {
         match self.kind {
-            TransactionKind::Refund | TransactionKind::CancelAuthorization if self.reverses => {
-                Some(Action::Reverse)
-            }
             TransactionKind::Charge => Some(Action::Capture { amount: self.amount }),
             TransactionKind::Refund => {
                 Some(Action::Refund { amount: self.amount, charge: self.charge.clone() })
@@ -89,17 +99,35 @@ impl Transaction {
     /// Whether its outcome is still to come, and its amount held. An
     /// Authorization holds nothing of ours.
     pub fn is_open(&self) -> bool {
-        self.moves() && self.state.is_open()
+        self.kind.is_action_kind() && self.state.is_open()
     }
 
-    /// Whether it is what an action makes.
-    pub(super) fn moves(&self) -> bool {
-        match self.kind {
-            TransactionKind::Charge
-            | TransactionKind::Refund
-            | TransactionKind::CancelAuthorization => true,
-            TransactionKind::Authorization | TransactionKind::Chargeback => false,
+    /// Whether report and balances, or report and answer, do not agree about it.
+    pub fn is_discrepant(&self) -> bool {
+        self.state_awaiting_balances.is_some() || self.is_disputed
+    }
+
+    /// The state by what was reported or answered last.
+    pub fn last_reported_state(&self) -> State {
+        self.state_awaiting_balances.unwrap_or(self.state)
+    }
+
+    /// The state to show: a Failure that does not fit is open until it is clear.
+    pub fn state_to_show(&self) -> State {
+        match self.last_reported_state() {
+            State::Failure if self.is_discrepant() => State::Unknown,
+            state => state,
         }
+    }
+
+    /// The state to answer a caller by. What nobody can be sure of is Unknown.
+    pub fn state_for_caller(&self) -> State {
+        if self.is_discrepant() { State::Unknown } else { self.state }
+    }
+
+    /// The state by answers, ids and look-ups, without what likeness decided.
+    pub(super) fn known_state(&self) -> State {
+        self.state_without_likeness.unwrap_or(self.state)
     }
 }
 
@@ -116,6 +144,37 @@ pub enum TransactionKind {
     CancelAuthorization,
     /// The payer's bank took captured funds back.
     Chargeback,
+}
+
+impl TransactionKind {
+    /// Whether an action makes transactions of this kind.
+    pub(super) fn is_action_kind(self) -> bool {
+        match self {
+            Self::Charge | Self::Refund | Self::CancelAuthorization => true,
+            Self::Authorization | Self::Chargeback => false,
+        }
+    }
+
+    /// Whether a discrepancy about this kind makes it unsafe to take money from
+    /// that side. A capture concerns both: it takes from one and gives to the other.
+    pub(super) fn concerns(self, side: Side) -> bool {
+        match (self, side) {
+            (Self::Charge, Side::Captures | Side::Refunds)
+            | (Self::Authorization | Self::CancelAuthorization, Side::Captures)
+            | (Self::Refund | Self::Chargeback, Side::Refunds) => true,
+            (Self::Authorization | Self::CancelAuthorization, Side::Refunds)
+            | (Self::Refund | Self::Chargeback, Side::Captures) => false,
+        }
+    }
+}
+
+/// One of the two amounts that actions take from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// What is authorized: captures and cancels take from it.
+    Captures,
+    /// What is captured: refunds take from it.
+    Refunds,
 }
 
 /// How far a transaction is.

@@ -3,7 +3,7 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
-use super::facts::{Fact, Reporter};
+use super::reports::{Certainty, Report, Reporter};
 use super::{Payment, State, Timestamp, TransactionId};
 use crate::money::Currency;
 
@@ -15,7 +15,7 @@ pub enum Update {
         /// Its id, if it is none that is there.
         id: TransactionId,
         /// What happened.
-        fact: Fact,
+        report: Report,
     },
     /// A transaction is now that far.
     ChangeTransactionState {
@@ -23,6 +23,12 @@ pub enum Update {
         id: TransactionId,
         /// How far.
         state: State,
+    },
+    /// A transaction exceeds what there is, and that is so. The platform has no such
+    /// action.
+    AcknowledgeDiscrepancy {
+        /// Which.
+        id: TransactionId,
     },
     /// The PSP's id of a transaction.
     ChangeTransactionInteractionId {
@@ -65,9 +71,9 @@ pub enum Update {
 }
 
 impl Payment {
-    /// How many transactions a Payment may have in all: facts are recorded where
+    /// How many transactions a Payment may have in all: reports are recorded where
     /// actions have no room any more.
-    pub const FACTS_MAX: usize = 100;
+    pub const TRANSACTIONS_MAX_REPORTED: usize = 100;
 
     /// How many bytes of text a Payment keeps: half of what an item may hold.
     pub const TEXT_BYTES_MAX: usize = 200 * 1024;
@@ -92,11 +98,14 @@ impl Payment {
     fn apply(&mut self, update: &Update, reporter: &Reporter) -> Result<bool, UpdateRefusal> {
         let details = &mut self.details;
         Ok(match update {
-            Update::AddTransaction { id, fact } => return self.learn(id, fact, reporter),
-            Update::ChangeTransactionState { id, state } => {
-                self.believe(id, *state, reporter)?;
-                self.hear(id, *state, reporter)
+            Update::AddTransaction { id, report } => {
+                return self.record_report(id, report, reporter);
             }
+            Update::ChangeTransactionState { id, state } => {
+                self.confirm_name(id)?;
+                self.report_state(id, *state, reporter, Certainty::Id)
+            }
+            Update::AcknowledgeDiscrepancy { id } => return self.acknowledge(id, reporter),
             Update::ChangeTransactionInteractionId { id, interaction_id } => {
                 set(&mut self.named(id)?.interaction_id, Some(interaction_id.clone()))
             }
@@ -137,20 +146,11 @@ impl Payment {
         })
     }
 
-    /// What is said of a transaction by its id is believed, or refused.
-    fn believe(
-        &self,
-        id: &TransactionId,
-        state: State,
-        reporter: &Reporter,
-    ) -> Result<(), UpdateRefusal> {
-        let Some(ours) = self.transactions.get(id) else {
-            return Err(UpdateRefusal::NoSuchTransaction(id.clone()));
-        };
-        if ours.believes(state, self.is_in_flight(id), reporter) {
-            return Ok(());
-        }
-        Err(UpdateRefusal::TooEarly(id.clone()))
+    /// A caller who changes a transaction by its id saw it with the ids that it
+    /// has, so they are its own from now on, even where likeness gave them to it.
+    fn confirm_name(&mut self, id: &TransactionId) -> Result<(), UpdateRefusal> {
+        self.named(id)?.state_without_likeness = None;
+        Ok(())
     }
 
     /// How much of an item its texts take: what callers can make grow.
@@ -206,17 +206,17 @@ pub enum UpdateRefusal {
         found: Currency,
     },
     /// The Payment is full.
-    #[error("a Payment cannot have more than {max} transactions", max = Payment::FACTS_MAX)]
+    #[error("a Payment cannot have more than {max} transactions", max = Payment::TRANSACTIONS_MAX_REPORTED)]
     TooManyTransactions,
     /// The Payment's texts are too long.
     #[error("a Payment keeps no more than {max} bytes of text", max = Payment::TEXT_BYTES_MAX)]
     TooLarge,
-    /// Its connector may still be at work on it, and is not believed then.
+    /// It does not exceed what there is.
     #[error(
-        "the connector may still be at work on transaction {0}; \
-         6 minutes after it was called, a Failure is believed"
+        "transaction {0} does not exceed what there is, so there is nothing to acknowledge; \
+         to resolve a contradiction, change its state to how far it really is"
     )]
-    TooEarly(TransactionId),
+    NothingToAcknowledge(TransactionId),
     /// Who serves a Payment is not changed while something of it is open.
     #[error("the interface cannot be set while a transaction is open")]
     TransactionOpen,

@@ -4,11 +4,10 @@ use super::{
     ANSWER_RESERVE_MS, ActError, CALL_MIN_MS, Done, Invocation, OutOfTime, SETTLE_PAUSE_MS,
     SETTLE_RESERVE_MS, Service,
 };
-use crate::mutants::Mutant;
 use crate::observe;
 use crate::payment::{Outcome, Payment, Settlement, State, Transaction, TransactionId};
 use crate::ports::{
-    Call, Clock, Connector, ConnectorError, Policy, Rejections, ReplaceError, Served, Store,
+    Call, Clock, Connector, ConnectorError, NotActed, Policy, Rejections, ReplaceError, Served, Store,
     StoreError, Verdict,
 };
 use std::pin::pin;
@@ -33,11 +32,14 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         id: &TransactionId,
         invocation: &Invocation,
     ) -> Called {
-        let outcome = match payment.transactions.get(id) {
-            Some(transaction) => Some(self.call(&payment, transaction, invocation).await),
-            None => None,
+        let (outcome, not_acted) = match payment.transactions.get(id) {
+            Some(transaction) => {
+                let (outcome, not_acted) = self.call(&payment, transaction, invocation).await;
+                (Some(outcome), not_acted)
+            }
+            None => (None, None),
         };
-        Called { payment, outcome }
+        Called { payment, outcome, not_acted }
     }
 
     /// Settles what came of a call.
@@ -47,19 +49,22 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         id: &TransactionId,
         invocation: &Invocation,
     ) -> Settled {
-        let Called { payment, outcome } = called;
+        let Called { payment, outcome, .. } = called;
         let Some(outcome) = outcome else { return Settled::Withdrawn };
-        if Mutant::AnswerBeforeSettle.is_on() && outcome == Outcome::Approved {
-            return Settled::In(State::Success);
-        }
         self.settle(payment, id, invocation, outcome).await
     }
 
     /// Calls the connector, if there is time for it, and logs how that ended.
-    async fn call(&self, payment: &Payment, of: &Transaction, invocation: &Invocation) -> Outcome {
+    /// Answers what it proves, and how the connector put it that it did not act.
+    async fn call(
+        &self,
+        payment: &Payment,
+        of: &Transaction,
+        invocation: &Invocation,
+    ) -> (Outcome, Option<NotActed>) {
         let deadline = invocation.deadline.minus_ms(SETTLE_RESERVE_MS);
         let started = self.clock.now();
-        let Some(action) = of.action() else { return Outcome::NeverExecuted };
+        let Some(action) = of.action() else { return (Outcome::NeverExecuted, None) };
         let call = Call {
             served: Served::of(payment),
             transaction: of.id.clone(),
@@ -73,14 +78,18 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         };
         let answer = if deadline.ms_since(started) < CALL_MIN_MS {
             let why = "too little time was left to call the connector";
-            Err(ConnectorError::NeverExecuted(why.into()))
+            Err(ConnectorError::NotReached(why.into()))
         } else {
             self.connector.call(&call, deadline).await
         };
         let outcome = proven(&answer, call.attempt, self.connector.policy(&call.served));
         let duration_ms = self.clock.now().ms_since(started);
         observe::called(&call, outcome, answer.as_ref().err(), duration_ms, self.clock.now());
-        outcome
+        let not_acted = match answer {
+            Err(ConnectorError::NotActed { answer, .. }) => Some(answer),
+            Err(ConnectorError::NotReached(_) | ConnectorError::OutcomeUnknown(_)) | Ok(_) => None,
+        };
+        (outcome, not_acted)
     }
 
     /// Write 2, tried until it is written or the time is up.
@@ -108,8 +117,8 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
                     return Settled::Withdrawn;
                 }
                 Ok(Settlement::Unchanged(_)) => {
-                    let standing = payment.transactions.get(id).map(Transaction::standing);
-                    return standing.map_or(Settled::Withdrawn, Settled::In);
+                    let state = payment.transactions.get(id).map(Transaction::state_for_caller);
+                    return state.map_or(Settled::Withdrawn, Settled::In);
                 }
                 Ok(Settlement::Gone) => return Settled::Withdrawn,
                 Err(error) => return unsettled(&payment, id, outcome, &error),
@@ -122,11 +131,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
                 Ok(()) => {
                     observe::transition(&payment, &next, id);
                     observe::discrepant(&payment, &next, now);
-                    let state = next.transactions.get(id).map(Transaction::standing);
-                    return state.map_or(Settled::Withdrawn, Settled::In);
-                }
-                Err(ReplaceError::Changed(_)) if Mutant::TakeChangedForDone.is_on() => {
-                    let state = next.transactions.get(id).map(Transaction::standing);
+                    let state = next.transactions.get(id).map(Transaction::state_for_caller);
                     return state.map_or(Settled::Withdrawn, Settled::In);
                 }
                 Err(ReplaceError::Changed(found)) if has_time => payment = *found,
@@ -144,6 +149,8 @@ pub(super) struct Called {
     payment: Payment,
     /// `None` where the transaction is not there.
     outcome: Option<Outcome>,
+    /// The connector's answer, where it says that it did not act.
+    pub(super) not_acted: Option<NotActed>,
 }
 
 /// Where a transaction is after an attempt.
@@ -160,7 +167,11 @@ pub(crate) enum Settled {
 impl Settled {
     /// What the ledger says counts, not what the call said: a fact may have come
     /// first.
-    pub(super) fn answer(self, replayed: bool) -> Result<Done, ActError> {
+    pub(super) fn answer(
+        self,
+        replayed: bool,
+        not_acted: Option<NotActed>,
+    ) -> Result<Done, ActError> {
         let verdict = match self {
             Self::In(State::Success) => Verdict::Approved,
             Self::In(State::Pending) => Verdict::Received,
@@ -168,7 +179,7 @@ impl Settled {
             Self::In(State::Unknown | State::Initial) | Self::Unwritten => {
                 return Err(ActError::OutcomeUnknown { replayed });
             }
-            Self::Withdrawn => return Err(ActError::ConnectorFailed),
+            Self::Withdrawn => return Err(ActError::ConnectorFailed(not_acted)),
         };
         Ok(Done { verdict, replayed })
     }
@@ -179,24 +190,13 @@ fn proven(answer: &Result<Verdict, ConnectorError>, attempt: u32, policy: Policy
     match (answer, policy.rejected) {
         (Ok(Verdict::Approved), _) => Outcome::Approved,
         (Ok(Verdict::Received), _) => Outcome::Received,
-        (Ok(Verdict::Rejected), Rejections::Unproven) if !Mutant::TrustEveryRejection.is_on() => {
-            Outcome::Unknown
-        }
+        (Ok(Verdict::Rejected), Rejections::Unproven) => Outcome::Unknown,
         // Only a connector that honours our key is asked again, and what it
         // answers then is what it recorded for the key.
         (Ok(Verdict::Rejected), _) if attempt > 1 => Outcome::Disproved,
         (Ok(Verdict::Rejected), _) => Outcome::Rejected,
-        (Err(ConnectorError::NeverExecuted(_)), _)
-            if attempt > 1 && Mutant::SecondAttemptProvesTheFirst.is_on() =>
-        {
-            Outcome::Disproved
-        }
-        (Err(ConnectorError::NeverExecuted(_)), _) => Outcome::NeverExecuted,
-        (Err(ConnectorError::OutcomeUnknown(_)), _) if Mutant::ReleaseOnTimeout.is_on() => {
+        (Err(ConnectorError::NotReached(_) | ConnectorError::NotActed { .. }), _) => {
             Outcome::NeverExecuted
-        }
-        (Err(ConnectorError::OutcomeUnknown(_)), _) if Mutant::RejectOnError.is_on() => {
-            Outcome::Rejected
         }
         (Err(ConnectorError::OutcomeUnknown(_)), _) => Outcome::Unknown,
     }

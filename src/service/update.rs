@@ -4,7 +4,7 @@ use super::Service;
 use crate::observe;
 use crate::payment::{Payment, PaymentKey, Reporter, Timestamp, Update, UpdateRefusal};
 use crate::ports::{
-    ClaimError, Clock, Connector, CreateError, Name, Rejections, ReplaceError, Served, Store,
+    ClaimError, Clock, Connector, CreateError, Name, ReplaceError, Served, Store,
     StoreError,
 };
 
@@ -63,8 +63,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         if found.version != change.version {
             return Err(UpdateError::Stale { current: found.version });
         }
-        let rejected = self.connector.policy(&Served::of(&found)).rejected;
-        let is_trusted = rejected == Rejections::Final;
+        let is_trusted = self.connector.policy(&Served::of(&found)).is_trusted();
         let reporter = Reporter { by: change.by, at: self.clock.now(), is_trusted };
         let next = found.update(&change.updates, &reporter).map_err(UpdateError::Refused)?;
         if next == found {

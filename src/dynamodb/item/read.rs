@@ -1,12 +1,12 @@
 //! Item → Payment. What this service did not write, or was damaged since, is an
 //! error that names the attribute.
 
-use super::{CANCELLING, FORMAT, Tag, kind, state};
+use super::{CANCELLING, FORMAT, FORMAT_WITHOUT_STOPS, Tag, kind, state};
 use crate::dynamodb::Item;
 use crate::money::{Currency, Money};
 use crate::payment::{
-    Balances, Details, InFlight, Nonce, Payment, PaymentId, PaymentKey, ProjectKey, Pursuit,
-    Reported, Timestamp, Transaction, TransactionId,
+    Balances, Details, InFlight, Nonce, Payment, PaymentId, PaymentKey, ProjectKey, RecoveryProgress,
+    Reported, State, Timestamp, Transaction, TransactionId,
 };
 use crate::ports::StoreError;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -72,7 +72,7 @@ impl<'a> Reader<'a> {
     }
 
     fn payment(&self, key: &PaymentKey) -> Result<Payment, Unreadable> {
-        if self.number("item_format")? != FORMAT {
+        if ![FORMAT, FORMAT_WITHOUT_STOPS].contains(&self.number("item_format")?) {
             return Err(Unreadable::Invalid("item_format"));
         }
         let currency = self.required("currency", |code| Currency::parse(text(code)?))?;
@@ -136,10 +136,14 @@ impl<'a> Reader<'a> {
             interaction_id: self.optional_text(Tag::INTERACTION_ID)?,
             interface_id: self.optional_text(Tag::INTERFACE_ID)?,
             happened_at: self.optional_timestamp(Tag::HAPPENED_AT)?,
-            unbooked: self.optional(Tag::UNBOOKED, |value| state(text(value)?))?,
+            state_awaiting_balances: self.optional_state(Tag::AWAITING_BALANCES)?,
             is_disputed: self.has(Tag::DISPUTED),
-            reported: self.reported()?,
-            pursuit: Pursuit {
+            state_without_likeness: self.optional_state(Tag::STATE_WITHOUT_LIKENESS)?,
+            waiting_failure: self.reported(Tag::FAILURE_BY, Tag::FAILURE_AT)?,
+            reported: self.reported(Tag::REPORTED_BY, Tag::REPORTED_AT)?,
+            acknowledged: self.reported(Tag::ACKNOWLEDGED_BY, Tag::ACKNOWLEDGED_AT)?,
+            is_external: self.has(Tag::EXTERNAL),
+            recovery: RecoveryProgress {
                 resends: self.small_number(Tag::RESENDS)?.unwrap_or(0),
                 unclear_since: self.optional_timestamp(Tag::UNCLEAR_SINCE)?,
                 looks: self.small_number(Tag::LOOKS)?.unwrap_or(0),
@@ -148,9 +152,17 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn reported(&self) -> Result<Option<Reported>, Unreadable> {
-        let Some(at) = self.optional_timestamp(Tag::REPORTED_AT)? else { return Ok(None) };
-        Ok(Some(Reported { by: self.optional_text(Tag::REPORTED_BY)?, at }))
+    fn reported(
+        &self,
+        by: &'static str,
+        at: &'static str,
+    ) -> Result<Option<Reported>, Unreadable> {
+        let Some(at) = self.optional_timestamp(at)? else { return Ok(None) };
+        Ok(Some(Reported { by: self.optional_text(by)?, at }))
+    }
+
+    fn optional_state(&self, name: &'static str) -> Result<Option<State>, Unreadable> {
+        self.optional(name, |value| state(text(value)?))
     }
 
     fn slot(&self) -> Result<InFlight, Unreadable> {

@@ -1,0 +1,167 @@
+//! Where the ledger and the world do not agree. Until that is over, nothing is
+//! taken from the side that it concerns, and what is in dispute stays held.
+
+#![warn(clippy::wildcard_enum_match_arm)]
+
+use super::recover::FIRST_LOOK_MS;
+use super::{
+    Payment, RecoveryProgress, Reporter, Side, State, Timestamp, Transaction, TransactionId,
+    UpdateRefusal,
+};
+use crate::digest::id_of;
+
+impl Payment {
+    /// The transactions that report and balances, or report and answer, do not
+    /// agree about: somebody has to look.
+    pub fn discrepancies(&self) -> impl Iterator<Item = &Transaction> {
+        self.transactions.values().filter(|transaction| transaction.is_discrepant())
+    }
+
+    /// The discrepancies because of which nothing may be taken from this side.
+    pub fn discrepancies_of(&self, side: Side) -> impl Iterator<Item = &Transaction> {
+        self.discrepancies().filter(move |discrepant| discrepant.kind.concerns(side))
+    }
+
+    /// Notes that report and answer contradict each other. The transaction is
+    /// Unknown from now on, and holds its amount, even where that was given away.
+    pub(super) fn dispute(&mut self, id: &TransactionId, at: Timestamp) {
+        let Some(ours) = self.transactions.get_mut(id) else { return };
+        ours.is_disputed = true;
+        ours.state = State::Unknown;
+        ours.state_awaiting_balances = None;
+        let unclear_since = if ours.is_external { None } else { Some(at) };
+        let look_at = Some(at.plus_ms(FIRST_LOOK_MS));
+        ours.recovery = RecoveryProgress { unclear_since, look_at, ..ours.recovery };
+        self.rebook_as_it_is();
+    }
+
+    /// Accepts that a transaction exceeds what there is: it is booked as it was
+    /// reported, and what makes room later fills the excess first.
+    pub(super) fn acknowledge(
+        &mut self,
+        id: &TransactionId,
+        reporter: &Reporter,
+    ) -> Result<bool, UpdateRefusal> {
+        let Some(ours) = self.transactions.get_mut(id) else {
+            return Err(UpdateRefusal::NoSuchTransaction(id.clone()));
+        };
+        let Some(state) = ours.state_awaiting_balances.take() else {
+            if ours.acknowledged.is_some() && !ours.is_disputed {
+                return Ok(false);
+            }
+            return Err(UpdateRefusal::NothingToAcknowledge(id.clone()));
+        };
+        ours.acknowledged = Some(reporter.signature());
+        ours.become_state(state, reporter.at);
+        self.rebook_as_it_is();
+        self.book_waiting(reporter.at);
+        Ok(true)
+    }
+
+    /// Books a transaction in this state, or notes that the balances do not allow
+    /// it.
+    pub(super) fn book(&mut self, id: &TransactionId, state: State, at: Timestamp) {
+        if let Some(next) = self.booked(&[(id.clone(), state)], at) {
+            *self = next;
+        } else if let Some(ours) = self.transactions.get_mut(id) {
+            ours.state_awaiting_balances = Some(state);
+        }
+    }
+
+    /// Books that a transaction happened whose hold may have been given back: where
+    /// the balances do not allow it any more, it holds its amount all the same.
+    pub(super) fn book_or_hold(&mut self, id: &TransactionId, state: State, at: Timestamp) {
+        self.book(id, state, at);
+        if let Some(ours) = self.transactions.get_mut(id)
+            && ours.state_awaiting_balances.is_some()
+            && !ours.state.is_open()
+        {
+            ours.state = State::Unknown;
+            ours.recovery.look_at = Some(at.plus_ms(FIRST_LOOK_MS));
+            self.rebook_as_it_is();
+        }
+    }
+
+    /// The Payment with all of these booked, if that exceeds nothing that it did
+    /// not exceed before.
+    fn booked(&self, reported: &[(TransactionId, State)], at: Timestamp) -> Option<Self> {
+        let mut next = self.clone();
+        for (id, state) in reported {
+            let Some(ours) = next.transactions.get_mut(id) else { continue };
+            ours.is_disputed = false;
+            ours.become_state(*state, at);
+        }
+        next.rebook().ok()?;
+        let (before, after) = (self.excess().ok()?, next.excess().ok()?);
+        let is_allowed = after.is_zero() || after.is_within(before) && next.may_exceed();
+        is_allowed.then_some(next)
+    }
+
+    /// Books what the balances did not allow when it was reported, and now do.
+    pub(super) fn book_waiting(&mut self, at: Timestamp) {
+        // Each booking may allow another, and some are allowed only together.
+        for _ in 0..self.transactions.len() {
+            let waiting = self.awaiting_balances();
+            if waiting.is_empty() {
+                return;
+            }
+            if let Some(next) = self.booked(&waiting, at) {
+                *self = next;
+                return;
+            }
+            for (id, state) in &waiting {
+                self.book(id, *state, at);
+            }
+            if self.awaiting_balances().len() == waiting.len() {
+                return;
+            }
+        }
+    }
+
+    /// The transactions that are still to be booked, the oldest first.
+    fn awaiting_balances(&self) -> Vec<(TransactionId, State)> {
+        let mut waiting: Vec<_> = self
+            .transactions
+            .values()
+            .filter_map(|ours| Some((ours.timestamp, &ours.id, ours.state_awaiting_balances?)))
+            .collect();
+        waiting.sort();
+        waiting.into_iter().map(|(_, id, state)| (id.clone(), state)).collect()
+    }
+
+    /// Computes the balances though something may exceed what there is. Amounts
+    /// that cannot be added at all leave them as they are, so that the check of the
+    /// next reader refuses them.
+    pub(super) fn rebook_as_it_is(&mut self) {
+        let before = self.balances;
+        if self.rebook().is_err() {
+            self.balances = before;
+        }
+    }
+}
+
+impl Transaction {
+    /// Puts it into this state, and its recovery where that state needs it.
+    fn become_state(&mut self, state: State, at: Timestamp) {
+        self.state = state;
+        self.state_awaiting_balances = None;
+        self.recovery = match state {
+            State::Failure => RecoveryProgress::default(),
+            // Its connector may still be at work.
+            State::Success => RecoveryProgress {
+                unclear_since: self.recovery.unclear_since,
+                ..RecoveryProgress::default()
+            },
+            State::Initial | State::Pending | State::Unknown => RecoveryProgress {
+                look_at: Some(at.plus_ms(FIRST_LOOK_MS)),
+                ..self.recovery
+            },
+        };
+    }
+}
+
+/// The id of an effect that was taken back from a transaction in a write of this
+/// version: whoever repeats the write makes the same.
+pub(super) fn event_id(from: &TransactionId, version: u64) -> TransactionId {
+    TransactionId::from(id_of(&["effect", from.as_str(), &version.to_string()]))
+}

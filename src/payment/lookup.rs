@@ -1,0 +1,233 @@
+//! What a platform's Payment proves of a transaction of ours. It follows the rule
+//! of reports: an id goes before likeness; of several that cannot be told apart as
+//! many happened as are shown.
+
+#![warn(clippy::wildcard_enum_match_arm)]
+
+use super::reports::Certainty;
+use super::{
+    Inconsistent, Nonce, Outcome, Payment, Report, Reporter, Settlement, State, Timestamp,
+    Transaction, TransactionId, TransactionKind,
+};
+use crate::money::Money;
+
+/// A transaction that the platform shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlatformTransaction {
+    /// What it does.
+    pub kind: TransactionKind,
+    /// How far it is there.
+    pub state: State,
+    /// How much it moves.
+    pub amount: Money,
+    /// When it was written there, if that is said: it need not be.
+    pub timestamp: Option<Timestamp>,
+    /// The PSP's id of it.
+    pub interaction_id: Option<String>,
+    /// The connector's id of it.
+    pub interface_id: Option<String>,
+}
+
+/// What may be concluded from what a platform shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlatformProof {
+    /// A shown Failure proves that nothing moved.
+    pub failures_count: bool,
+    /// A transaction of ours that is not shown never happened.
+    pub absence_counts: bool,
+}
+
+impl Payment {
+    /// Settles the open transaction `id` by what the platform shows, as far as that
+    /// proves anything, and keeps the ids that it reads.
+    pub fn look_up(
+        &self,
+        id: &TransactionId,
+        shown: &[PlatformTransaction],
+        proof: PlatformProof,
+        at: Timestamp,
+    ) -> Result<Settlement, Inconsistent> {
+        let Some(open) = self.transactions.get(id) else { return Ok(Settlement::Gone) };
+        let unchanged = Settlement::Unchanged(open.state_for_caller());
+        if !open.is_open() || self.is_in_flight(id) {
+            return Ok(unchanged);
+        }
+        let mut identified = shown.iter().filter(|theirs| self.is_shown_as(open, theirs, shown));
+        if let Some(theirs) = identified.next() {
+            return self.settle_by_shown(open, theirs, proof, Certainty::Id, at);
+        }
+        // What contradicts itself takes an id.
+        if open.is_discrepant() {
+            return Ok(unchanged);
+        }
+        let unclaimed = Unclaimed::of(self, open, shown);
+        // Nobody knows whose it is.
+        if unclaimed.theirs.iter().any(|theirs| theirs.timestamp.is_none()) {
+            return Ok(unchanged);
+        }
+        if let Some(theirs) = unclaimed.claimed_by(open, State::Success, &POSITIVE) {
+            return self.settle_by_shown(open, theirs, proof, Certainty::Likeness, at);
+        }
+        let failure = if proof.failures_count { State::Failure } else { State::Unknown };
+        let failed = unclaimed.claimed_by(open, failure, &[State::Failure]);
+        if let Some(theirs) = failed.filter(|_| proof.failures_count) {
+            return self.settle_by_shown(open, theirs, proof, Certainty::Likeness, at);
+        }
+        let has_begun = unclaimed.claimed_by(open, State::Initial, &[State::Initial]).is_some();
+        let is_absent = failed.is_none() && !has_begun && !unclaimed.may_show(open);
+        let is_ours = open.state == State::Unknown && open.was_sent_by_us();
+        if is_absent && is_ours && proof.absence_counts {
+            return self.settle(id, &Nonce::new(0), Outcome::Disproved, at);
+        }
+        Ok(unchanged)
+    }
+
+    /// Whether an id says that `theirs` is `ours`: it is neither shown twice nor
+    /// shared here.
+    fn is_shown_as(
+        &self,
+        ours: &Transaction,
+        theirs: &PlatformTransaction,
+        shown: &[PlatformTransaction],
+    ) -> bool {
+        let is_same = |other: &&PlatformTransaction| {
+            let (id, other) = (&theirs.interaction_id, &other.interaction_id);
+            id.is_some() && id == other
+        };
+        let is_own = theirs.interaction_id.as_deref() == Some(ours.id.as_str())
+            || theirs.interface_id.as_deref() == Some(ours.id.as_str());
+        let is_shared = shown.iter().filter(is_same).count() > 1;
+        self.is_identified_by(ours, &theirs.report()) && (is_own || !is_shared)
+    }
+
+    fn settle_by_shown(
+        &self,
+        open: &Transaction,
+        theirs: &PlatformTransaction,
+        proof: PlatformProof,
+        certainty: Certainty,
+        at: Timestamp,
+    ) -> Result<Settlement, Inconsistent> {
+        let unchanged = Ok(Settlement::Unchanged(open.state_for_caller()));
+        if theirs.state == State::Failure && !proof.failures_count {
+            return unchanged;
+        }
+        let mut next = self.changed(at);
+        let reporter = Reporter { by: None, at, is_trusted: true };
+        match certainty {
+            Certainty::Id => next.record_by_id(&open.id, &theirs.report(), &reporter),
+            Certainty::Likeness => {
+                next.record_by_likeness(&open.id, &theirs.report(), &reporter)
+            }
+        };
+        if next.transactions == self.transactions {
+            return unchanged;
+        }
+        next.check()?;
+        Ok(Settlement::Changed(Box::new(next)))
+    }
+}
+
+const POSITIVE: [State; 2] = [State::Success, State::Pending];
+
+/// What is alike on both sides, and not told apart by ids.
+struct Unclaimed<'a> {
+    payment: &'a Payment,
+    ours: Vec<&'a Transaction>,
+    theirs: Vec<&'a PlatformTransaction>,
+}
+
+impl<'a> Unclaimed<'a> {
+    fn of(payment: &'a Payment, open: &Transaction, shown: &'a [PlatformTransaction]) -> Self {
+        let alike = payment.transactions.values();
+        let alike = alike.filter(|ours| ours.kind == open.kind && ours.amount == open.amount);
+        let (mut claimed, mut ours) = (Vec::new(), Vec::new());
+        for one in alike {
+            let mine = shown.iter().filter(|theirs| payment.is_shown_as(one, theirs, shown));
+            let before = claimed.len();
+            claimed.extend(mine);
+            if claimed.len() == before {
+                ours.push(one);
+            }
+        }
+        let is_alike = |theirs: &&PlatformTransaction| {
+            theirs.kind == open.kind && theirs.amount == open.amount
+        };
+        let is_free = |theirs: &&PlatformTransaction| {
+            !claimed.iter().any(|claimed| std::ptr::eq(*claimed, *theirs))
+        };
+        ours.sort_by_key(|ours| ours.timestamp);
+        let mut theirs: Vec<_> = shown.iter().filter(is_alike).filter(is_free).collect();
+        theirs.sort_by_key(|theirs| theirs.timestamp);
+        Self { payment, ours, theirs }
+    }
+
+    /// The transaction among those shown in one of `states` that is `open`'s.
+    ///
+    /// Where several of ours could claim it, it is that which came to the end
+    /// `settled` already, or else the latest that began before it: a connector
+    /// records what it does when it does it.
+    fn claimed_by(
+        &self,
+        open: &Transaction,
+        settled: State,
+        states: &[State],
+    ) -> Option<&'a PlatformTransaction> {
+        let is_candidate = |ours: &&&Transaction| {
+            ours.is_open() && !ours.is_discrepant() || ours.state == settled
+        };
+        let mut ours: Vec<_> = self.ours.iter().filter(is_candidate).collect();
+        ours.sort_by_key(|ours| (ours.state == settled, ours.timestamp));
+        let mut theirs: Vec<_> = self.theirs.clone();
+        theirs.retain(|theirs| states.contains(&theirs.state));
+        theirs.retain(|theirs| {
+            let claims = |ours: &&Transaction| ours.state == settled && self.can_be(ours, theirs);
+            let claimed =
+                (theirs.state == settled).then(|| ours.iter().rposition(|one| claims(one)));
+            claimed.flatten().map(|at| ours.remove(at)).is_none()
+        });
+        for theirs in theirs {
+            if let Some(claims) = ours.iter().rposition(|ours| self.can_be(ours, theirs))
+                && ours.remove(claims).id == open.id
+            {
+                return Some(theirs);
+            }
+        }
+        None
+    }
+
+    /// Whether something that is shown as happened, or as going to, may be `open`:
+    /// more is shown than those of ours account for that must be shown. Clocks may
+    /// differ more than we think, so times do not count here.
+    fn may_show(&self, open: &Transaction) -> bool {
+        let is_positive = |state: State| POSITIVE.contains(&state);
+        let theirs = self.theirs.iter().filter(|theirs| is_positive(theirs.state));
+        let theirs = theirs.filter(|theirs| self.has_no_other_name(open, theirs)).count();
+        let ours = self.ours.iter().filter(|ours| ours.id != open.id && !ours.is_external);
+        theirs > ours.filter(|ours| is_positive(ours.state)).count()
+    }
+
+    fn can_be(&self, ours: &Transaction, theirs: &PlatformTransaction) -> bool {
+        self.payment.could_have_begun(ours, theirs.timestamp)
+            && self.has_no_other_name(ours, theirs)
+    }
+
+    fn has_no_other_name(&self, ours: &Transaction, theirs: &PlatformTransaction) -> bool {
+        theirs.interaction_id.is_none()
+            || !self.payment.is_named(ours)
+            || theirs.interaction_id == ours.interaction_id
+    }
+}
+
+impl PlatformTransaction {
+    fn report(&self) -> Report {
+        Report {
+            kind: self.kind,
+            state: self.state,
+            amount: self.amount,
+            timestamp: self.timestamp,
+            interaction_id: self.interaction_id.clone(),
+            interface_id: self.interface_id.clone(),
+        }
+    }
+}

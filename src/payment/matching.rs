@@ -1,0 +1,227 @@
+//! Which transaction a report is about. Identity goes before likeness: a report
+//! with an id is about the transaction with that id. Likeness (the same type and
+//! amount) counts only where there is no id, and forms groups: of the transactions
+//! that are alike, as many happened as distinct effects were reported.
+
+#![warn(clippy::wildcard_enum_match_arm)]
+
+use super::{Payment, Report, State, Timestamp, Transaction, TransactionId, TransactionKind};
+
+/// By how much two clocks may differ, or a message be older than its effect.
+const CLOCKS_DIFFER_MS: u64 = 60_000;
+
+/// What a report is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Match {
+    /// The transaction that it identifies.
+    ById(TransactionId),
+    /// A transaction of its type and amount. An answer, an id or a look-up may say
+    /// otherwise later.
+    ByLikeness(TransactionId),
+    /// An effect of its own.
+    New,
+}
+
+impl Payment {
+    /// Finds the transaction that `report` is about. `except` is none of it.
+    pub(super) fn match_report(&self, report: &Report, except: Option<&TransactionId>) -> Match {
+        let others = || self.transactions.values().filter(|ours| Some(&ours.id) != except);
+        if let Some(identified) = others().find(|ours| self.is_identified_by(ours, report)) {
+            return Match::ById(identified.id.clone());
+        }
+        let ids = self.identifying_ids(report);
+        let alike = others().filter(|ours| self.is_alike(ours, report));
+        let alike = alike.filter(|ours| self.could_have_begun(ours, report.timestamp));
+        let alike: Vec<_> = alike.filter(|ours| self.may_be_named(ours, ids, report)).collect();
+        let found = match report.state {
+            State::Failure => self.failed_one_of(&alike, ids),
+            State::Initial | State::Pending | State::Success | State::Unknown => {
+                self.happened_one_of(&alike, report)
+            }
+        };
+        found.map_or(Match::New, |ours| Match::ByLikeness(ours.id.clone()))
+    }
+
+    /// Of the transactions that are alike, the one to count as happened: first one
+    /// that has come that far already, then the one at its connector, then an open
+    /// one.
+    fn happened_one_of<'a>(
+        &self,
+        alike: &[&'a Transaction],
+        report: &Report,
+    ) -> Option<&'a Transaction> {
+        let rank = |ours: &&Transaction| {
+            let has_come_that_far = ours.has_come_to(report.state);
+            let can_come = ours.can_still_happen();
+            match (has_come_that_far, self.is_in_flight(&ours.id)) {
+                (true, _) => Some(0),
+                (false, true) if can_come => Some(1),
+                (false, false) if can_come => Some(2),
+                (false, _) => None,
+            }
+        };
+        // With a time, the latest that began before it; without one, the oldest.
+        let age = |ours: &Transaction| match report.timestamp {
+            Some(_) => u64::MAX.saturating_sub(ours.timestamp.ms()),
+            None => ours.timestamp.ms(),
+        };
+        let ranked = alike.iter().filter_map(|ours| Some((rank(ours)?, *ours)));
+        let first = ranked.min_by_key(|(rank, ours)| {
+            (*rank, ours.interaction_id.is_none() != report.interaction_id.is_some(), age(ours))
+        });
+        first.map(|(_, ours)| ours)
+    }
+
+    /// Of the transactions that are alike, the one to count as failed: one that
+    /// has failed already, or the only one that could have. A Failure gives money
+    /// back, so among several it names none.
+    fn failed_one_of<'a>(
+        &self,
+        alike: &[&'a Transaction],
+        ids: ReportIds<'_>,
+    ) -> Option<&'a Transaction> {
+        let has_failed = |ours: &&&Transaction| {
+            let is_reported = ours.waiting_failure.is_some();
+            ours.last_reported_state() == State::Failure || is_reported
+        };
+        if let Some(failed) = alike.iter().find(has_failed) {
+            return Some(failed);
+        }
+        let could_fail = |ours: &&&Transaction| ours.can_fail_by_likeness(ids.is_empty());
+        let mut candidates = alike.iter().filter(could_fail);
+        candidates.next().filter(|_| candidates.next().is_none()).copied()
+    }
+
+    /// Whether `failed` is still the only one that a Failure which was reported at
+    /// `at` by likeness alone can be about.
+    pub(super) fn is_only_candidate(&self, failed: &Transaction, at: Timestamp) -> bool {
+        self.transactions.values().filter(|ours| ours.id != failed.id).all(|ours| {
+            let is_alike = ours.kind == failed.kind && ours.amount == failed.amount;
+            let began_later = ours.timestamp > at.plus_ms(CLOCKS_DIFFER_MS);
+            let is_other = !is_alike || began_later || self.is_named(ours);
+            is_other || !ours.can_fail_by_likeness(false) || ours.waiting_failure.is_some()
+        })
+    }
+
+    /// Whether an id of the report is this transaction's, and nobody else's.
+    pub(super) fn is_identified_by(&self, ours: &Transaction, report: &Report) -> bool {
+        if !self.is_alike(ours, report) {
+            return false;
+        }
+        let own = Some(ours.id.as_str());
+        if report.interaction_id.as_deref() == own || report.interface_id.as_deref() == own {
+            return true;
+        }
+        let ids = self.identifying_ids(report);
+        let is_same = |theirs: Option<&str>, ours: &Option<String>| {
+            theirs.is_some_and(|theirs| ours.as_deref() == Some(theirs))
+        };
+        if ids.interaction.is_some() && self.is_named(ours) {
+            return is_same(ids.interaction, &ours.interaction_id);
+        }
+        is_same(ids.interaction, &ours.interaction_id) || is_same(ids.interface, &ours.interface_id)
+    }
+
+    /// Connectors report a cancel with the planned amount, whatever is authorized.
+    fn is_alike(&self, ours: &Transaction, report: &Report) -> bool {
+        let is_whole = report.kind == TransactionKind::CancelAuthorization
+            && self.details.amount_planned == Some(report.amount);
+        ours.kind == report.kind && (ours.amount == report.amount || is_whole)
+    }
+
+    /// The ids of the report that identify something. An id that several share
+    /// identifies nothing: some connectors report all that they do by the
+    /// authorization's.
+    fn identifying_ids<'a>(&self, report: &'a Report) -> ReportIds<'a> {
+        let is_shared = |id: &&str, of: fn(&Transaction) -> &Option<String>| {
+            let has_it = |ours: &&Transaction| of(ours).as_deref() == Some(*id);
+            let holders: Vec<_> = self.transactions.values().filter(has_it).collect();
+            let is_of_other = holders.iter().any(|ours| !self.is_alike(ours, report));
+            let is_of_payment = self.details.interface_id.as_deref() == Some(*id);
+            is_of_payment || is_of_other || holders.len() > 1
+        };
+        let interaction = report.interaction_id.as_deref();
+        let interface = report.interface_id.as_deref();
+        ReportIds {
+            interaction: interaction.filter(|id| !is_shared(id, |ours| &ours.interaction_id)),
+            interface: interface.filter(|id| !is_shared(id, |ours| &ours.interface_id)),
+        }
+    }
+
+    /// Whether the PSP's id of this transaction is its alone.
+    pub(super) fn is_named(&self, ours: &Transaction) -> bool {
+        let Some(id) = &ours.interaction_id else { return false };
+        let is_same = |other: &&Transaction| other.interaction_id.as_ref() == Some(id);
+        self.details.interface_id.as_ref() != Some(id)
+            && self.transactions.values().filter(is_same).count() == 1
+    }
+
+    /// Whether the report's effect can be this transaction by its names. One that
+    /// the PSP calls something else is another; unless that name is of a Failure
+    /// that was taken for it by likeness alone, which gives way to what happened.
+    fn may_be_named(&self, ours: &Transaction, ids: ReportIds<'_>, report: &Report) -> bool {
+        if ids.interaction.is_none() || !self.is_named(ours) {
+            return true;
+        }
+        report.state != State::Failure && ours.has_failure_by_likeness()
+    }
+
+    /// Whether something that happened at `at` can be this transaction's: it had
+    /// begun then, by whatever clock. What was registered began elsewhere before.
+    pub(super) fn could_have_begun(
+        &self,
+        ours: &Transaction,
+        at: Option<Timestamp>,
+    ) -> bool {
+        ours.timestamp <= self.created_at
+            || at.is_none_or(|at| at.plus_ms(CLOCKS_DIFFER_MS) >= ours.timestamp)
+    }
+}
+
+/// The ids by which a report identifies something.
+#[derive(Clone, Copy, Debug)]
+struct ReportIds<'a> {
+    interaction: Option<&'a str>,
+    interface: Option<&'a str>,
+}
+
+impl ReportIds<'_> {
+    fn is_empty(self) -> bool {
+        self.interaction.is_none() && self.interface.is_none()
+    }
+}
+
+impl Transaction {
+    /// Whether a report of this state is no news to it.
+    fn has_come_to(&self, reported: State) -> bool {
+        let state = self.last_reported_state();
+        match reported {
+            State::Success => state == State::Success,
+            State::Pending => matches!(state, State::Pending | State::Success),
+            State::Initial | State::Unknown => state.is_open() || state == State::Success,
+            State::Failure => state == State::Failure,
+        }
+    }
+
+    /// Whether a report without its id may say that it happened: its outcome is
+    /// open, or it failed by likeness alone. Not against an answer or an id.
+    fn can_still_happen(&self) -> bool {
+        let is_failed_by_id = self.waiting_failure.is_some() && !self.has_failure_by_likeness();
+        self.known_state().is_open() && !self.is_discrepant() && !is_failed_by_id
+            || self.kind == TransactionKind::Authorization && self.state != State::Success
+    }
+
+    /// Whether a Failure without its id may be about it.
+    fn can_fail_by_likeness(&self, is_nameless: bool) -> bool {
+        let is_free = self.interaction_id.is_none() || is_nameless;
+        let is_doubtful = self.state == State::Success && is_free;
+        (self.state.is_open() || is_doubtful) && !self.is_discrepant()
+    }
+
+    /// Whether a report of a Failure was taken for it by likeness alone.
+    pub(super) fn has_failure_by_likeness(&self) -> bool {
+        let is_failure = self.state == State::Failure || self.waiting_failure.is_some();
+        let known = self.state_without_likeness;
+        is_failure && known.is_some_and(|known| known != State::Failure)
+    }
+}
