@@ -18,7 +18,8 @@ pub struct Balances {
     pub authorized: Money,
     /// What may still be reserved for capture.
     pub capturable: Money,
-    /// Captured for good, the sum of the successful Charges: `refundable + refunded +` what open refunds hold.
+    /// Captured for good, the sum of the successful Charges: `refundable + refunded +`
+    /// what open refunds and chargebacks hold.
     pub captured: Money,
     /// What may still be reserved for refund.
     pub refundable: Money,
@@ -122,7 +123,10 @@ impl Sums {
             TransactionKind::CancelAuthorization if is_done => &mut self.cancelled,
             TransactionKind::CancelAuthorization if state.is_open() => &mut self.cancelling,
             TransactionKind::Refund | TransactionKind::Chargeback if is_done => &mut self.refunded,
-            TransactionKind::Refund if state.is_open() => &mut self.refunding,
+            // A bank that has begun to take it back may have it.
+            TransactionKind::Refund | TransactionKind::Chargeback if state.is_open() => {
+                &mut self.refunding
+            }
             TransactionKind::Authorization
             | TransactionKind::Charge
             | TransactionKind::CancelAuthorization

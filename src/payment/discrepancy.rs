@@ -25,7 +25,9 @@ impl Payment {
     /// Notes that report and answer contradict each other. The transaction is
     /// Unknown from now on, and holds its amount, even where that was given away.
     pub(super) fn dispute(&mut self, id: &TransactionId, at: Timestamp) {
-        let Some(ours) = self.transactions.get_mut(id) else { return };
+        let Some(ours) = self.transactions.get_mut(id).filter(|ours| !ours.is_disputed) else {
+            return;
+        };
         ours.is_disputed = true;
         ours.state = State::Unknown;
         ours.state_awaiting_balances = None;

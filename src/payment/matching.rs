@@ -32,7 +32,7 @@ impl Payment {
         let ids = self.identifying_ids(report);
         let alike = others().filter(|ours| self.is_alike(ours, report));
         let alike = alike.filter(|ours| self.could_have_begun(ours, report.timestamp));
-        let alike: Vec<_> = alike.filter(|ours| self.may_be_named(ours, ids, report)).collect();
+        let alike: Vec<_> = alike.filter(|ours| Self::may_be_named(ours, ids, report)).collect();
         let found = match report.state {
             State::Failure => self.failed_one_of(&alike, ids),
             State::Initial | State::Pending | State::Success | State::Unknown => {
@@ -67,7 +67,8 @@ impl Payment {
         };
         let ranked = alike.iter().filter_map(|ours| Some((rank(ours)?, *ours)));
         let first = ranked.min_by_key(|(rank, ours)| {
-            (*rank, ours.interaction_id.is_none() != report.interaction_id.is_some(), age(ours))
+            let is_named_so = ours.interaction_id == report.interaction_id;
+            (*rank, !is_named_so, ours.interaction_id.is_some(), age(ours))
         });
         first.map(|(_, ours)| ours)
     }
@@ -81,7 +82,7 @@ impl Payment {
         ids: ReportIds<'_>,
     ) -> Option<&'a Transaction> {
         let has_failed = |ours: &&&Transaction| {
-            let is_reported = ours.waiting_failure.is_some();
+            let is_reported = ours.waiting_failure.is_some() || ours.is_disputed;
             ours.last_reported_state() == State::Failure || is_reported
         };
         if let Some(failed) = alike.iter().find(has_failed) {
@@ -159,8 +160,9 @@ impl Payment {
     /// Whether the report's effect can be this transaction by its names. One that
     /// the PSP calls something else is another; unless that name is of a Failure
     /// that was taken for it by likeness alone, which gives way to what happened.
-    fn may_be_named(&self, ours: &Transaction, ids: ReportIds<'_>, report: &Report) -> bool {
-        if ids.interaction.is_none() || !self.is_named(ours) {
+    fn may_be_named(ours: &Transaction, ids: ReportIds<'_>, report: &Report) -> bool {
+        let theirs = ids.interaction.filter(|_| ours.interaction_id.is_some());
+        if theirs.is_none() || theirs == ours.interaction_id.as_deref() {
             return true;
         }
         report.state != State::Failure && ours.has_failure_by_likeness()
@@ -207,7 +209,11 @@ impl Transaction {
     /// open, or it failed by likeness alone. Not against an answer or an id.
     fn can_still_happen(&self) -> bool {
         let is_failed_by_id = self.waiting_failure.is_some() && !self.has_failure_by_likeness();
+        let is_disputed_by_likeness = self.is_disputed && self.has_failure_by_likeness();
+        let is_awaited = self.state_awaiting_balances.is_some_and(State::is_open);
         self.known_state().is_open() && !self.is_discrepant() && !is_failed_by_id
+            || is_awaited
+            || is_disputed_by_likeness
             || self.kind == TransactionKind::Authorization && self.state != State::Success
     }
 
@@ -220,7 +226,8 @@ impl Transaction {
 
     /// Whether a report of a Failure was taken for it by likeness alone.
     pub(super) fn has_failure_by_likeness(&self) -> bool {
-        let is_failure = self.state == State::Failure || self.waiting_failure.is_some();
+        let is_waiting = self.waiting_failure.is_some() || self.is_disputed;
+        let is_failure = self.state == State::Failure || is_waiting;
         let known = self.state_without_likeness;
         is_failure && known.is_some_and(|known| known != State::Failure)
     }

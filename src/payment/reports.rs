@@ -88,9 +88,54 @@ impl Payment {
         if is_by_own_id {
             self.remove_duplicate_effect(id, report);
         }
-        self.report_state(id, report.state, reporter, Certainty::Id);
+        let has_likely_name =
+            self.transactions.get(id).is_some_and(|ours| ours.state_without_likeness.is_some());
+        if has_likely_name && !is_by_own_id {
+            self.record_by_likely_name(id, report, reporter);
+        } else {
+            self.report_state(id, report.state, reporter, Certainty::Id);
+        }
         self.place(id, displaced);
         self.transactions != before
+    }
+
+    /// Records a report by the name that likeness gave to this transaction. That it
+    /// failed gives back nothing while the effect of that name may be another's.
+    fn record_by_likely_name(&mut self, id: &TransactionId, report: &Report, reporter: &Reporter) {
+        let is_ambiguous = self.transactions.get(id).is_some_and(|ours| {
+            ours.known_state().is_open()
+                && ours.state != State::Failure
+                && ours.waiting_failure.is_none()
+                && !ours.is_disputed
+                && !self.is_only_candidate(ours, reporter.at)
+        });
+        let is_in_dispute = self.transactions.get(id).is_some_and(|ours| ours.is_disputed);
+        if report.state == State::Failure && is_in_dispute {
+            return;
+        }
+        if report.state == State::Failure && is_ambiguous {
+            return self.leave_failure_open(id, reporter);
+        }
+        self.report_state(id, report.state, reporter, Certainty::Likeness);
+    }
+
+    /// An effect that was taken for this transaction failed, and nobody knows whether
+    /// that was this one. It is open again; or in dispute, where what was captured by
+    /// it was refunded already.
+    fn leave_failure_open(&mut self, id: &TransactionId, reporter: &Reporter) {
+        let mut next = self.clone();
+        let Some(taken_back) = next.take_back_likeness(id) else { return };
+        let is_covered = match (self.excess(), next.excess()) {
+            (Ok(before), Ok(after)) => after.is_within(before),
+            (Err(_), _) | (_, Err(_)) => false,
+        };
+        if !is_covered {
+            return self.dispute(id, reporter.at);
+        }
+        *self = next;
+        let failed = Report { state: State::Failure, ..taken_back.report };
+        let new = event_id(id, self.version);
+        self.add_effect(&new, &failed, &reporter.signature());
     }
 
     /// Records a report whose effect is taken to be this transaction, because it is
@@ -210,7 +255,9 @@ impl Payment {
         let ours = self.transactions.get_mut(id)?;
         let known = ours.state_without_likeness.take()?;
         let failed = ours.waiting_failure.take();
-        let state = if failed.is_some() { State::Failure } else { ours.state };
+        let is_contradicted = std::mem::take(&mut ours.is_disputed);
+        let is_failure = failed.is_some() || is_contradicted;
+        let state = if is_failure { State::Failure } else { ours.state };
         let by = ours.reported.take();
         let report = Report {
             kind: ours.kind,

@@ -102,8 +102,8 @@ impl Payment {
                 return self.record_report(id, report, reporter);
             }
             Update::ChangeTransactionState { id, state } => {
-                self.confirm_name(id)?;
-                self.report_state(id, *state, reporter, Certainty::Id)
+                let is_confirmed = self.confirm_name(id)?;
+                self.report_state(id, *state, reporter, Certainty::Id) || is_confirmed
             }
             Update::AcknowledgeDiscrepancy { id } => return self.acknowledge(id, reporter),
             Update::ChangeTransactionInteractionId { id, interaction_id } => {
@@ -148,9 +148,9 @@ impl Payment {
 
     /// A caller who changes a transaction by its id saw it with the ids that it
     /// has, so they are its own from now on, even where likeness gave them to it.
-    fn confirm_name(&mut self, id: &TransactionId) -> Result<(), UpdateRefusal> {
-        self.named(id)?.state_without_likeness = None;
-        Ok(())
+    /// Returns whether that is new.
+    fn confirm_name(&mut self, id: &TransactionId) -> Result<bool, UpdateRefusal> {
+        Ok(self.named(id)?.state_without_likeness.take().is_some())
     }
 
     /// How much of an item its texts take: what callers can make grow.

@@ -34,7 +34,7 @@ impl Schedule {
         world.note(|| format!("client {client} is answered {answered:?}"));
         let found = world.payment.transactions.get(id).cloned();
         let state = found.as_ref().map(|found| found.state);
-        let action = &self.plan.clients[client].action;
+        let spec = &self.plan.clients[client];
         match answered {
             Answered::Result(verdict) => {
                 let expected = match verdict {
@@ -45,9 +45,7 @@ impl Schedule {
                 if !state.is_some_and(|state| expected.contains(&state)) {
                     world.violated(format!("{id} was answered {verdict}, but is {state:?}"));
                 }
-                let same =
-                    found.and_then(|found| found.action()).is_some_and(|made| made == *action);
-                if !same {
+                if !found.is_some_and(|found| spec.is_wanted(&found)) {
                     world.violated(format!("{id} was answered for an action with other content"));
                 }
             }
@@ -93,13 +91,13 @@ pub fn described(answer: &Answer) -> String {
         }
         Answer::Keys(keys) => format!("{} keys", keys.len()),
         Answer::Reserved(Ok(payment), _) => format!("reserved, version {}", payment.version),
-        Answer::Reserved(Err(payment), may_arrive) => {
-            format!("refused, version {}, copy under way: {may_arrive}", payment.version)
+        Answer::Reserved(Err(payment), late_copy_possible) => {
+            format!("refused, version {}, copy under way: {late_copy_possible}", payment.version)
         }
         Answer::Replaced(Ok(())) => "replaced".to_owned(),
         Answer::Replaced(Err(payment)) => format!("changed, version {}", payment.version),
         Answer::Verdict(verdict) => format!("{verdict:?}"),
-        Answer::Seen(seen) => format!("{seen:?}"),
+        Answer::Shown(shown) => format!("{shown:?}"),
         Answer::Unavailable => "unavailable".to_owned(),
         Answer::NeverExecuted => "never executed".to_owned(),
         Answer::Unclear => "unclear".to_owned(),
@@ -114,11 +112,13 @@ impl Answered {
                 Verdict::Received => 1,
                 Verdict::Rejected => 2,
             }),
-            Err(ActError::Refused(Refusal::InFlight | Refusal::LeaseExpired)) => Self::Busy,
+            Err(ActError::Refused(
+                Refusal::OtherInFlight | Refusal::SameInFlight { .. } | Refusal::LeaseExpired,
+            )) => Self::Busy,
             Err(ActError::Refused(Refusal::KeyReused)) => Self::KeyReused,
-            Err(ActError::Refused(Refusal::Withdrawn)) => Self::NothingSent,
+            Err(ActError::Refused(Refusal::PossiblyStaleCopy)) => Self::NothingSent,
             Err(ActError::Refused(_) | ActError::NotFound | ActError::Corrupt(_)) => Self::Refused,
-            Err(ActError::ConnectorFailed | ActError::Unavailable(_)) => Self::NothingSent,
+            Err(ActError::ConnectorFailed(_) | ActError::Unavailable(_)) => Self::NothingSent,
             Err(ActError::OutcomeUnknown { .. }) => Self::Unknown,
         }
     }

@@ -184,7 +184,8 @@ fn any_plan(random: &mut Random) -> Plan {
             _ => Action::Capture { amount },
         };
         let key = (random.below(2) == 0).then(|| keys[random.below(2)]);
-        Client { action, key, repeats: u8::try_from(random.below(4)).unwrap() }
+        let reference = (random.below(4) == 0).then_some("order-1");
+        Client { action, key, repeats: u8::try_from(random.below(4)).unwrap(), reference }
     });
     let clients = clients.collect();
     let mut up_to = |most: usize| u8::try_from(random.below(most + 1)).unwrap();
@@ -217,6 +218,7 @@ fn any_plan(random: &mut Random) -> Plan {
         lies,
         jumps,
         decisions: random.below(2) == 0,
+        is_skewed: random.below(4) == 0,
     }
 }
 

@@ -4,12 +4,15 @@
 use crate::answers::Answered;
 use crate::landing::{Telling, reported_amount};
 use crate::ports::locked;
-use crate::psp::Effect;
+use crate::psp::{Effect, Style};
 use crate::runs::INVOCATION_MS;
 use crate::schedule::Schedule;
 use crate::world::{Doing, Op, World, key};
-use payment_intents::payment::{Fact, State, Transaction, TransactionId, Update, UpdateRefusal};
+use payment_intents::payment::{Report, State, Transaction, TransactionId, Update};
 use payment_intents::service::{Change, Service, UpdateError};
+
+/// How far back a time may lie that has nothing to do with what is told.
+const YEARS_MS: u64 = 100_000_000_000;
 
 /// How often somebody says it again whom a conflict or a failure kept from it.
 const TRIES: usize = 4;
@@ -103,8 +106,6 @@ impl Schedule {
                     Err(UpdateError::Stale { current }) => version = current,
                     Err(UpdateError::Store(_)) => {}
                     Err(UpdateError::NotFound | UpdateError::KeyTaken(_)) => return None,
-                    // It is told again when the connector has stopped for good.
-                    Err(UpdateError::Refused(UpdateRefusal::TooEarly(_))) => return None,
                     Err(UpdateError::Refused(refusal)) => {
                         locked(&port.world).violated(format!("a fact was refused: {refusal}"));
                         return None;
@@ -122,15 +123,19 @@ impl Schedule {
         let open = |index: usize| world.payment.open_transactions().nth(index);
         let added = |(index, effect): (Option<usize>, &Effect), state| {
             let is_ours = effect.transaction.is_some();
-            let fact = Fact {
+            let fact = Report {
                 kind: effect.kind,
                 state,
                 amount: reported_amount(effect.kind, effect.amount, is_ours),
-                timestamp: self.plan.is_timed.then_some(effect.at),
+                timestamp: if effect.is_backdated {
+                    Some(effect.at.minus_ms(YEARS_MS))
+                } else {
+                    self.plan.is_timed.then_some(effect.at)
+                },
                 interaction_id: effect.reference.clone(),
                 interface_id: None,
             };
-            let update = Update::AddTransaction { id: id.clone(), fact };
+            let update = Update::AddTransaction { id: id.clone(), report: fact };
             Telling { effect: index, transaction: effect.transaction.clone(), update }
         };
         let changed = |effect: Option<usize>, id: TransactionId, state| {
@@ -151,7 +156,7 @@ impl Schedule {
             Word::Nothing(index) => changed(None, open(index)?.id.clone(), State::Failure),
             Word::Hasty(index) => {
                 let open = open(index)?;
-                let fact = Fact {
+                let fact = Report {
                     kind: open.kind,
                     state: State::Failure,
                     amount: reported_amount(open.kind, open.amount, true),
@@ -159,7 +164,7 @@ impl Schedule {
                     interaction_id: world.style.reference(&open.id),
                     interface_id: None,
                 };
-                let update = Update::AddTransaction { id, fact };
+                let update = Update::AddTransaction { id, report: fact };
                 Telling { effect: None, transaction: Some(open.id.clone()), update }
             }
         })
@@ -168,25 +173,41 @@ impl Schedule {
     /// What somebody said was heard, or nobody knows whether it was.
     pub fn heard(&mut self, telling: &Telling, is_heard: bool) {
         let mut world = locked(&self.world);
-        // Who is not trusted may have been told that nobody believes it yet.
-        let named = telling.fact().and_then(|fact| fact.interaction_id.as_ref());
-        let is_meant = |one: &&Transaction| {
-            Some(&one.id) == telling.transaction.as_ref()
-                || named.is_some() && one.interaction_id.as_ref() == named
-        };
-        let mut meant = world.payment.transactions.values().filter(is_meant);
-        let is_ignored = !world.tier.is_trusted()
-            && telling.state() == State::Failure
-            && meant.all(|one| one.unbooked.unwrap_or(one.state) != State::Failure);
-        let is_heard = is_heard && !is_ignored;
         let heard = if is_heard { telling.state() } else { State::Unknown };
-        let is_meant = |(index, effect): (usize, &Effect)| {
-            telling.effect == Some(index)
-                || telling.transaction.is_some() && effect.transaction == telling.transaction
+        let is_its = |effect: &Effect| {
+            telling.transaction.is_some() && effect.transaction == telling.transaction
         };
         // What nobody had done when it was said may be done by now.
-        if let Some(index) = world.effects.iter().enumerate().position(is_meant) {
+        let meant = telling.effect.or_else(|| world.effects.iter().position(is_its));
+        if let Some(index) = meant {
             world.effects[index].heard = Some(heard);
+        }
+    }
+}
+
+impl World {
+    /// Notes what a report tells, from the write on that records it.
+    pub fn note_told(&mut self) {
+        let Some(telling) = self.telling.clone() else { return };
+        let state = telling.state();
+        if state == State::Unknown {
+            return;
+        }
+        let is_named = telling.fact().is_some_and(|fact| fact.interaction_id.is_some());
+        let is_by_id = telling.fact().is_none() || is_named && self.style != Style::Shared;
+        if let Some(id) = &telling.transaction
+            && (is_by_id || telling.effect.is_none())
+        {
+            self.told_of.insert(id.clone(), state);
+        }
+        let is_its = |effect: &Effect| {
+            telling.transaction.is_some() && effect.transaction == telling.transaction
+        };
+        if let Some(index) = telling.effect.or_else(|| self.effects.iter().position(is_its)) {
+            let version = self.payment.version;
+            let effect = &mut self.effects[index];
+            effect.told = Some(state);
+            effect.told_at = if effect.told_at == 0 { version } else { effect.told_at };
         }
     }
 }
@@ -218,10 +239,13 @@ impl World {
         if let Some(id) = &effect.transaction {
             return self.payment.transactions.contains_key(id).then(|| id.clone());
         }
+        let reference = effect.reference.as_ref()?;
         let mut all = self.payment.transactions.values();
-        let found =
-            all.find(|one| one.kind == effect.kind && one.interaction_id == effect.reference);
-        found.map(|found| found.id.clone())
+        let is_same = |one: &&Transaction| {
+            (one.kind, one.amount) == (effect.kind, effect.amount)
+                && one.interaction_id.as_ref() == Some(reference)
+        };
+        all.find(is_same).map(|found| found.id.clone())
     }
 
     /// Whether nobody can send it any more, or its connector has said no for good.

@@ -4,7 +4,7 @@ use crate::psp::Style;
 use crate::world::{World, eur};
 use payment_intents::money::Money;
 use payment_intents::payment::{
-    Fact, Payment, Reporter, State, Transaction, TransactionId, TransactionKind, Update,
+    Report, Payment, Reporter, State, Transaction, TransactionId, TransactionKind, Update,
 };
 use std::hash::{Hash, Hasher};
 
@@ -27,9 +27,9 @@ impl Hash for Telling {
 
 impl Telling {
     /// The fact, where it does not name a transaction of ours.
-    pub fn fact(&self) -> Option<&Fact> {
+    pub fn fact(&self) -> Option<&Report> {
         match &self.update {
-            Update::AddTransaction { fact, .. } => Some(fact),
+            Update::AddTransaction { report: fact, .. } => Some(fact),
             _ => None,
         }
     }
@@ -37,8 +37,10 @@ impl Telling {
     /// What it says.
     pub fn state(&self) -> State {
         match &self.update {
-            Update::AddTransaction { fact, .. } => fact.state,
+            Update::AddTransaction { report: fact, .. } => fact.state,
             Update::ChangeTransactionState { state, .. } => *state,
+            // It says that what was reported is so.
+            Update::AcknowledgeDiscrepancy { .. } => State::Unknown,
             other => panic!("no word is told by {other:?}"),
         }
     }
@@ -72,47 +74,43 @@ impl World {
     pub fn check_landing(&mut self, before: &Payment) {
         let Some(telling) = self.telling.clone() else { return };
         let Some(fact) = telling.fact() else { return };
-        let Some(landed) = self.landed(before) else { return };
-        let is_mine = |one: &&Transaction| Some(&one.id) == telling.transaction.as_ref();
+        let Some(landed) = self.landed_by_name(before, fact).or_else(|| self.landed(before)) else {
+            return;
+        };
         let alike = || Self::alike(before, fact.kind, fact.amount);
         let is_unique = self.style != Style::Shared || telling.transaction.is_none();
         let same_id = |one: &&Transaction| {
             fact.interaction_id.is_some() && one.interaction_id == fact.interaction_id
         };
-        let expected = if let Some(known) = alike().find(same_id).filter(|_| is_unique) {
-            Some(Some(known.id.clone()))
-        } else {
-            let is_free = |one: &&Transaction| one.interaction_id.is_none() || same_id(one);
-            let free: Vec<_> = alike().filter(is_free).collect();
-            let mine = free.iter().copied().find(is_mine);
-            let in_flight = before.in_flight.as_ref().map(|slot| &slot.transaction);
-            // One that is that far may be meant.
-            let is_waiting = |one: &&&Transaction| {
-                let is_that_far =
-                    one.state == fact.state || fact.state == State::Pending && !one.state.is_open();
-                is_that_far && !is_mine(one)
-            };
-            let waits = free.iter().any(|one| is_waiting(&one));
-            match mine {
-                Some(mine) if in_flight == Some(&mine.id) && !waits || free.len() == 1 => {
-                    Some(Some(mine.id.clone()))
-                }
-                None if free.is_empty() => Some(None),
-                Some(_) | None => None,
-            }
+        let known = alike().find(same_id).filter(|_| is_unique);
+        let expected = match known {
+            Some(known) => Some(Some(known.id.clone())),
+            None if alike().next().is_none() => Some(None),
+            None => None,
         };
+        // A Failure that another of its name took over is that one's.
+        let is_moved = known.is_some_and(|known| known.state_without_likeness.is_some());
         if let Some(expected) = expected
             && expected != landed
+            && !is_moved
         {
             let what = format!("a fact about {expected:?} was taken for one about {landed:?}");
             self.violated(what);
         }
         let is_right = landed == telling.transaction
             || (landed.is_none() && !before_has(before, telling.transaction.as_ref()));
-        let known = alike().find(same_id).filter(|_| is_unique);
-        if !is_right && known.is_none() {
+        if !is_right {
             self.mistaken.insert(group(fact.kind, fact.amount));
         }
+    }
+
+    /// The same by the name of the fact, where only one has it.
+    fn landed_by_name(&self, before: &Payment, fact: &Report) -> Option<Option<TransactionId>> {
+        let name = fact.interaction_id.as_ref()?;
+        let has_name = |one: &&Transaction| one.interaction_id.as_ref() == Some(name);
+        let mut named = self.payment.transactions.values().filter(has_name);
+        let landed = named.next().filter(|_| named.next().is_none())?;
+        Some(before.transactions.contains_key(&landed.id).then(|| landed.id.clone()))
     }
 
     /// The transaction that the write made of the fact; `Some(None)`: a new one.
@@ -120,7 +118,10 @@ impl World {
         for after in self.payment.transactions.values() {
             match before.transactions.get(&after.id) {
                 None => return Some(None),
-                Some(same) if same.reported != after.reported => {
+                Some(same)
+                    if same.reported != after.reported
+                        || same.waiting_failure != after.waiting_failure =>
+                {
                     return Some(Some(after.id.clone()));
                 }
                 Some(same) if same.interaction_id != after.interaction_id => {
@@ -142,12 +143,21 @@ impl World {
             fact.interaction_id.is_some() || Self::alike(told, fact.kind, fact.amount).count() == 1
         });
         if is_clear && again.as_ref() != Ok(told) {
+            let text = format!("again: {:?}\n{:?}", told.transactions, again.map(|again| again.transactions));
+            self.note(|| text);
             self.violated("what was told again changed something");
+        }
+        // Without a name, it looks like any other.
+        if let Some(fact) = fact
+            && telling.transaction.is_none()
+            && fact.interaction_id.is_none()
+        {
+            self.mistaken.insert(group(fact.kind, fact.amount));
         }
         // Another may have been that far already.
         let mine = telling.transaction.as_ref().and_then(|id| told.transactions.get(id));
         if let Some((fact, mine)) = fact.zip(mine)
-            && mine.unbooked.unwrap_or(mine.state) != fact.state
+            && mine.state_awaiting_balances.unwrap_or(mine.state) != fact.state
             && Self::alike(told, fact.kind, fact.amount).count() > 1
         {
             self.mistaken.insert(group(fact.kind, fact.amount));
@@ -166,7 +176,11 @@ impl World {
         }
         let state = telling.state();
         let is_believed = is_trusted || state == State::Success;
-        let is_there = one.state == state || one.unbooked == Some(state);
+        let is_waiting = state == State::Failure && one.waiting_failure.is_some();
+        let is_there = one.state == state
+            || one.state_awaiting_balances == Some(state)
+            || is_waiting
+            || one.is_disputed;
         if is_believed && !state.is_open() && !is_there {
             self.violated(format!("{reference} was told as {state:?}, and is {:?}", one.state));
         }

@@ -1,10 +1,12 @@
 //! The ports of the real code, in the model's hands.
 
-use crate::world::{Answer, Op, Process, World};
-use payment_intents::payment::{Payment, PaymentKey, ProjectKey, Reservation, Timestamp};
+use crate::world::{Answer, Op, Process, SKEW_MS, World};
+use payment_intents::payment::{
+    Payment, PaymentKey, PlatformTransaction, ProjectKey, Reservation, Timestamp,
+};
 use payment_intents::ports::{
     BoxError, Call, ClaimError, Clock, Connector, ConnectorError, CreateError, Name, Policy,
-    ReplaceError, Resend, ReserveError, Seen, Served, Store, StoreError, Verdict,
+    ReplaceError, Resend, ReserveError, Served, Store, StoreError, Verdict,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -49,7 +51,7 @@ impl Future for Asked {
         if let Some(op) = op {
             process.pending = Some(op);
             let calls = |process: &&Process| matches!(process.pending, Some(Op::Call(_)));
-            if world.processes.iter().filter(calls).count() > 1 {
+            if world.processes.iter().filter(calls).count() > 1 && !world.is_skewed {
                 world.violated("two actions are at the connector at once");
             }
             return Poll::Pending;
@@ -97,11 +99,13 @@ impl Future for Sleeping {
 
 impl Clock for Port {
     fn now(&self) -> Timestamp {
-        self.world().now
+        let world = self.world();
+        let clock_ms = world.processes[self.process].clock_ms;
+        world.now.plus_ms(clock_ms).minus_ms(SKEW_MS / 2)
     }
 
     fn sleep_ms(&self, ms: u64) -> impl Future<Output = ()> + Send {
-        let wake_at = self.now().plus_ms(ms);
+        let wake_at = self.world().now.plus_ms(ms);
         Sleeping { port: self.clone(), wake_at }
     }
 }
@@ -133,8 +137,8 @@ impl Store for Port {
     async fn reserve(&self, reservation: &Reservation) -> Result<Payment, ReserveError> {
         match self.ask(Op::Reserve(reservation.clone())).await {
             Answer::Reserved(Ok(payment), _) => Ok(*payment),
-            Answer::Reserved(Err(found), may_arrive) => {
-                Err(ReserveError::Refused { found, may_arrive })
+            Answer::Reserved(Err(found), late_copy_possible) => {
+                Err(ReserveError::Refused { found, late_copy_possible })
             }
             _ => Err(unavailable().into()),
         }
@@ -165,9 +169,13 @@ impl Connector for Port {
         self.world().tier.policy()
     }
 
-    async fn look_up(&self, _: &Served, _: Timestamp) -> Result<Vec<Seen>, BoxError> {
+    async fn look_up(
+        &self,
+        _: &Served,
+        _: Timestamp,
+    ) -> Result<Vec<PlatformTransaction>, BoxError> {
         match self.ask(Op::LookUp).await {
-            Answer::Seen(seen) => Ok(seen),
+            Answer::Shown(shown) => Ok(shown),
             _ => Err("the model says so".into()),
         }
     }
@@ -175,7 +183,7 @@ impl Connector for Port {
     async fn call(&self, call: &Call, _: Timestamp) -> Result<Verdict, ConnectorError> {
         match self.ask(Op::Call(call.clone().into())).await {
             Answer::Verdict(verdict) => Ok(verdict),
-            Answer::NeverExecuted => Err(ConnectorError::NeverExecuted("the model says so".into())),
+            Answer::NeverExecuted => Err(ConnectorError::NotReached("the model says so".into())),
             _ => Err(ConnectorError::OutcomeUnknown("the model says so".into())),
         }
     }

@@ -4,8 +4,10 @@
 use crate::landing::group;
 use crate::world::{World, eur};
 use payment_intents::money::Money;
-use payment_intents::payment::{Action, State, Timestamp, TransactionId, TransactionKind};
-use payment_intents::ports::{Absence, Call, Lookup, Policy, Rejections, Resend, Seen, Verdict};
+use payment_intents::payment::{
+    Action, PlatformTransaction, State, Timestamp, TransactionId, TransactionKind,
+};
+use payment_intents::ports::{Absence, Call, Lookup, Policy, Rejections, Resend, Verdict};
 
 /// How long a connector may work after we gave up.
 pub const CONNECTOR_WORKS_MS: u64 = 300_000;
@@ -88,6 +90,16 @@ pub struct Effect {
     /// The last word about it that was heard, or what the ledger must take it for
     /// where that has become wrong.
     pub heard: Option<State>,
+    /// Whether the PSP did it when it was asked, whatever became of it since.
+    pub has_acted: bool,
+    /// The last state of it that a report told, by whatever name.
+    pub told: Option<State>,
+    /// The version that the ledger was at when it was first told or looked up.
+    pub told_at: u64,
+    /// Whether somebody looked it up.
+    pub is_seen: bool,
+    /// Whether its reports say that it happened long before anything here began.
+    pub is_backdated: bool,
 }
 
 impl Effect {
@@ -129,8 +141,16 @@ impl Style {
 /// What happens at the PSP without us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
-    /// Somebody captures in the PSP's dashboard.
+    /// Somebody captures in the PSP's dashboard, perhaps more than is authorized.
     Capture(u64),
+    /// The same, and its reports have a time of years ago.
+    OldCapture(u64),
+    /// Somebody refunds in the PSP's dashboard.
+    Refund(u64),
+    /// Somebody tried to capture there, and the PSP declined.
+    FailedCapture(u64),
+    /// Somebody tried to refund there, and the PSP declined.
+    FailedRefund(u64),
     /// The payer's bank takes it back.
     Chargeback(u64),
     /// The payer authorizes more.
@@ -152,6 +172,7 @@ pub struct Shown {
     amount: Money,
     at: Timestamp,
     visible_at: Timestamp,
+    reference: Option<String>,
 }
 
 impl World {
@@ -169,6 +190,11 @@ impl World {
                 is_done,
                 moves: u8::from(is_done),
                 heard: None,
+                has_acted: is_done,
+                told: Some(past.state),
+                told_at: 0,
+            is_seen: false,
+            is_backdated: false,
             };
             self.effects.push(effect);
         }
@@ -189,12 +215,14 @@ impl World {
         {
             return *verdict;
         }
-        let kind = match (&call.action, self.payment.transactions.get(id)) {
-            (Action::Capture { .. }, _) => TransactionKind::Charge,
-            (Action::Refund { .. }, _) => TransactionKind::Refund,
-            (Action::Cancel, _) => TransactionKind::CancelAuthorization,
-            (Action::Reverse, Some(reserved)) => reserved.kind,
-            (Action::Reverse, None) => TransactionKind::CancelAuthorization,
+        let kind = match &call.action {
+            Action::Capture { .. } => TransactionKind::Charge,
+            Action::Refund { .. } => TransactionKind::Refund,
+            Action::Cancel => TransactionKind::CancelAuthorization,
+            Action::Reverse => {
+                self.violated(format!("{id} was sent as a reversal, for the connector to decide"));
+                TransactionKind::CancelAuthorization
+            }
         };
         let mut effect = Effect {
             transaction: Some(id.clone()),
@@ -205,13 +233,13 @@ impl World {
             at: self.now,
             is_done: false,
             moves: 0,
-            heard: None,
+            heard: self.told_of.get(id).copied(),
+            has_acted: false,
+            told: self.told_of.get(id).copied(),
+            told_at: 0,
+            is_seen: false,
+            is_backdated: false,
         };
-        // Where the ledger was told all that happened, and nothing else, it never
-        // asks for more than there is.
-        let is_misled = self.is_surprised || !self.mistaken.is_empty();
-        let is_declined = is_misled && !self.has_room(&effect, true);
-        let decision = if is_declined { Decision::Reject } else { decision };
         let (acts, verdict) = match decision {
             Decision::Approve => (true, Verdict::Approved),
             Decision::Receive => (true, Verdict::Received),
@@ -220,14 +248,21 @@ impl World {
             Decision::ApproveWithoutActing => (false, Verdict::Approved),
         };
         match decision {
-            Decision::ActAndReject if self.tier.is_trusted() => effect.heard = Some(State::Failure),
-            Decision::ApproveWithoutActing => effect.heard = Some(State::Success),
+            Decision::ActAndReject if self.tier.is_trusted() => {
+                (effect.heard, effect.told) = (Some(State::Failure), Some(State::Failure));
+            }
+            Decision::ApproveWithoutActing => {
+                (effect.heard, effect.told) = (Some(State::Success), Some(State::Success));
+            }
             Decision::Approve | Decision::Receive | Decision::Reject | Decision::ActAndReject => {}
         }
-        if acts && !self.has_room(&effect, true) {
+        // The PSP does whatever it is asked. Where nothing happened there that nobody
+        // here asked for, the ledger never asks for more than there is.
+        let is_misled = self.is_surprised || self.is_doubted || !self.mistaken.is_empty();
+        if acts && !is_misled && !self.has_room(&effect, true) {
             self.violated(format!("{id} moved more than the PSP has"));
         }
-        (effect.is_done, effect.moves) = (acts, u8::from(acts));
+        (effect.is_done, effect.moves, effect.has_acted) = (acts, u8::from(acts), acts);
         self.effects.push(effect);
         if acts {
             self.check_move(id);
@@ -247,7 +282,9 @@ impl World {
             None => self.violated(format!("{id} moved money without a reservation")),
             Some(found) if found.state == State::Failure => {
                 // A fact that was no truth, or meant another, is no mistake of ours.
-                let is_misled = self.is_contradicted || self.is_mistaken(found.kind, found.amount);
+                let is_misled = self.is_contradicted
+                    || self.is_doubted
+                    || self.is_mistaken(found.kind, found.amount);
                 if found.reported.is_none() || !is_misled {
                     self.violated(format!("{id} moved money after its Failure"));
                 }
@@ -328,11 +365,16 @@ impl World {
         let mut events = Vec::new();
         let free = self.free();
         events.extend([40, 60].into_iter().filter(|most| *most <= free).map(Event::Capture));
+        events.extend([40, 60].into_iter().filter(|most| *most <= free).map(Event::OldCapture));
+        events.push(Event::Capture(120));
+        events.extend([40, 60, 100].map(Event::FailedCapture));
+        events.extend([40, 60, 100].map(Event::FailedRefund));
         let left = self
             .done(TransactionKind::Charge)
             .saturating_sub(self.done(TransactionKind::Refund))
             .saturating_sub(self.done(TransactionKind::Chargeback));
         events.extend([60].into_iter().filter(|most| *most <= left).map(Event::Chargeback));
+        events.extend([40, 60].into_iter().filter(|most| *most <= left).map(Event::Refund));
         // One that is told of later is about what was captured at once.
         events.push(Event::Authorize(if self.is_sale() { 100 } else { 50 }));
         if free > 0 {
@@ -363,7 +405,12 @@ impl World {
         self.is_surprised = true;
         let free = self.free();
         let (kind, amount) = match event {
-            Event::Capture(amount) => (TransactionKind::Charge, amount),
+            Event::Capture(amount) | Event::OldCapture(amount) | Event::FailedCapture(amount) => {
+                (TransactionKind::Charge, amount)
+            }
+            Event::Refund(amount) | Event::FailedRefund(amount) => {
+                (TransactionKind::Refund, amount)
+            }
             Event::Chargeback(amount) => (TransactionKind::Chargeback, amount),
             Event::Authorize(amount) => (TransactionKind::Authorization, amount),
             Event::Release => (TransactionKind::CancelAuthorization, free),
@@ -376,16 +423,23 @@ impl World {
                 return;
             }
         };
+        let is_done = !matches!(event, Event::FailedCapture(_) | Event::FailedRefund(_));
+        let name = format!("psp-event-{}", self.effects.len());
         let effect = Effect {
             transaction: None,
             kind,
             amount: eur(amount),
             charge: None,
-            reference: Some(format!("psp-event-{}", self.effects.len())),
+            reference: Some(name).filter(|_| self.style != Style::Nameless),
             at: self.now,
-            is_done: true,
-            moves: 1,
+            is_done,
+            moves: u8::from(is_done),
             heard: None,
+            has_acted: is_done,
+            told: None,
+            told_at: 0,
+            is_seen: false,
+            is_backdated: matches!(event, Event::OldCapture(_)),
         };
         self.may_be_mistaken(kind, effect.amount);
         self.effects.push(effect);
@@ -418,17 +472,26 @@ impl World {
             (Tier::SameKey | Tier::Opaque | Tier::Liar, _, _) => return,
         };
         let Effect { kind, amount, at, .. } = *effect;
-        self.shown.push(Shown { effect: index, kind, state, amount, at, visible_at });
+        let reference = effect.reference.clone();
+        self.shown.push(Shown { effect: index, kind, state, amount, at, visible_at, reference });
     }
 
-    pub fn seen(&self) -> Vec<Seen> {
+    pub fn platform_transactions(&mut self) -> Vec<PlatformTransaction> {
+        let version = self.payment.version;
+        for shown in self.shown.iter().filter(|shown| shown.visible_at <= self.now) {
+            let effect = &mut self.effects[shown.effect];
+            effect.is_seen |= shown.state == State::Success;
+            effect.told_at = if effect.told_at == 0 { version } else { effect.told_at };
+        }
         let visible = self.shown.iter().filter(|shown| shown.visible_at <= self.now);
         visible
-            .map(|shown| Seen {
+            .map(|shown| PlatformTransaction {
                 kind: shown.kind,
                 state: shown.state,
                 amount: shown.amount,
                 timestamp: Some(shown.at),
+                interaction_id: shown.reference.clone(),
+                interface_id: None,
             })
             .collect()
     }

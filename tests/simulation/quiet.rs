@@ -5,8 +5,8 @@ use crate::landing::{Telling, group};
 use crate::ports::locked;
 use crate::psp::{RESEND_WINDOW_MS, Tier};
 use crate::schedule::{Choice, MINUTE_MS, Schedule};
-use crate::world::World;
-use payment_intents::payment::{Fact, SETTLE_WINDOW_MS, State, Transaction, TransactionId, Update};
+use crate::world::{SKEW_MS, World};
+use payment_intents::payment::{Report, SETTLE_WINDOW_MS, State, Transaction, TransactionId, Update};
 use payment_intents::ports::Lookup;
 use std::collections::BTreeSet;
 
@@ -24,6 +24,7 @@ impl Schedule {
             self.take(Choice::DeliverLate(0));
         }
         let start = locked(&self.world).now;
+        let skew_ms = if self.plan.is_skewed { SKEW_MS * 2 } else { 0 };
         let within_ms = match self.plan.tier {
             Tier::SameKey => self.next_look_ms().max(120_000),
             // What somebody else did, or what is not so, may look like ours.
@@ -42,7 +43,7 @@ impl Schedule {
         }
         let took_ms = locked(&self.world).now.ms_since(start);
         let waits = self.waits_for_a_fact();
-        if within_ms > 0 && !waits && (self.is_open() || took_ms > within_ms) {
+        if within_ms > 0 && !waits && (self.is_open() || took_ms > within_ms + skew_ms) {
             let mut world = locked(&self.world);
             world.violated(format!("not final {took_ms} ms after everything was quiet"));
         }
@@ -54,7 +55,7 @@ impl Schedule {
     /// until then, a minute's schedule included.
     fn next_look_ms(&self) -> u64 {
         let world = locked(&self.world);
-        let looked = world.payment.open_transactions().filter(|open| open.pursuit.looks > 0);
+        let looked = world.payment.open_transactions().filter(|open| open.recovery.looks > 0);
         let next = looked.map(|open| world.payment.look_at(open).ms_since(world.now)).max();
         next.map_or(0, |next_ms| next_ms + MINUTE_MS)
     }
@@ -86,9 +87,10 @@ impl Schedule {
         }
         let resolves_itself = matches!(self.plan.tier, Tier::SameKey | Tier::Queryable);
         world.payment.open_transactions().all(|open| {
-            !resolves_itself && open.state == State::Unknown
+            !resolves_itself && open.state == State::Unknown && open.waiting_failure.is_none()
+                || open.is_discrepant()
                 || open.state == State::Pending
-                || !open.was_ours()
+                || !open.was_sent_by_us()
                 || self.plan.tier == Tier::SameKey
                     && world.now.ms_since(open.timestamp) > RESEND_WINDOW_MS
         }) && world.payment.open_transactions().next().is_some()
@@ -105,7 +107,7 @@ impl Schedule {
         self.finish(run);
         let mut world = locked(&self.world);
         let now = world.now;
-        if world.payment.in_flight.as_ref().is_some_and(|slot| slot.is_expired(now)) {
+        if world.payment.in_flight.as_ref().is_some_and(|slot| slot.is_expired(now.minus_ms(SKEW_MS / 2))) {
             world.violated("recovery left an expired slot behind");
         }
     }
@@ -155,6 +157,49 @@ impl Schedule {
             self.tell_alone(|schedule| schedule.say(telling, false));
         }
         self.compare_sums();
+        self.resolve_discrepancies();
+        self.compare_sums();
+    }
+
+    /// An operator looks at what is flagged: says of a contradiction what is so, and
+    /// accepts an excess that is.
+    fn resolve_discrepancies(&mut self) {
+        self.check_flags();
+        for _ in 0..8 {
+            let Some(telling) = self.resolution() else { return };
+            self.tell_alone(|schedule| schedule.say(telling, false));
+            // Where the connector may be at work, a Failure counts when it cannot be.
+            let is_waiting = |ours: &Transaction| ours.waiting_failure.is_some();
+            if locked(&self.world).payment.transactions.values().any(is_waiting) {
+                let then = locked(&self.world).now.plus_ms(SETTLE_WINDOW_MS + MINUTE_MS);
+                self.pass_until(then);
+                self.recover_alone();
+            }
+        }
+    }
+
+    /// Nothing is flagged where nothing unasked happened, and all that was said was so.
+    fn check_flags(&self) {
+        let mut world = locked(&self.world);
+        let is_clear = !world.is_surprised && !world.is_doubted && world.mistaken.is_empty();
+        let flagged = world.payment.discrepancies().next().map(|flagged| flagged.id.to_string());
+        if let Some(flagged) = flagged.filter(|_| is_clear) {
+            world.violated(format!("{flagged} is flagged, and nobody said what is not so"));
+        }
+    }
+
+    fn resolution(&self) -> Option<Telling> {
+        let world = locked(&self.world);
+        let flagged = world.payment.discrepancies().next()?;
+        let id = flagged.id.clone();
+        let update = if flagged.state_awaiting_balances.is_some_and(|state| !state.is_open()) {
+            Update::AcknowledgeDiscrepancy { id: id.clone() }
+        } else {
+            let Alike { done, moved } = self.alike(&world, &id);
+            let state = if moved > done { State::Success } else { State::Failure };
+            Update::ChangeTransactionState { id: id.clone(), state }
+        };
+        Some(Telling { effect: None, transaction: Some(id), update })
     }
 
     /// Facts without ids of their own, and those that are not so, may have been taken
@@ -175,21 +220,22 @@ impl Schedule {
             let ours: Vec<_> = ours.filter(|one| same(one.kind, one.amount)).collect();
             let moved = world.effects.iter().filter(|effect| effect.is_done);
             let moved = moved.filter(|effect| same(effect.kind, effect.amount));
-            let done = ours.iter().filter(|one| one.state == State::Success).count();
+            let is_done = |one: &&&Transaction| one.last_reported_state() == State::Success;
+            let done = ours.iter().filter(is_done).count();
             let moved: Vec<_> = moved.collect();
             (done != moved.len()).then_some((ours, done > moved.len(), moved.first().copied()))
         });
         let (ours, are_too_many, moved) = mistaken?;
         let wrong = if are_too_many { State::Success } else { State::Failure };
         let right = if are_too_many { State::Failure } else { State::Success };
-        if let Some(one) = ours.iter().find(|one| one.state == wrong) {
+        if let Some(one) = ours.iter().find(|one| one.last_reported_state() == wrong) {
             let id = one.id.clone();
             let update = Update::ChangeTransactionState { id: id.clone(), state: right };
             return Some(Telling { effect: None, transaction: Some(id), update });
         }
         let moved = moved?;
         let id = format!("fact-missing-{}", self.words);
-        let fact = Fact {
+        let fact = Report {
             kind: moved.kind,
             state: State::Success,
             amount: moved.amount,
@@ -197,7 +243,7 @@ impl Schedule {
             interaction_id: Some(id.clone()),
             interface_id: None,
         };
-        let update = Update::AddTransaction { id: TransactionId::parse(&id).unwrap(), fact };
+        let update = Update::AddTransaction { id: TransactionId::parse(&id).unwrap(), report: fact };
         Some(Telling { effect: None, transaction: None, update })
     }
 
@@ -218,7 +264,7 @@ impl Schedule {
         let are_together = is_looked_up || is_mistaken;
         let done = world.payment.transactions.values().filter(|other| {
             let is_alike = other.id == *id || are_together && same(other.kind, other.amount);
-            is_alike && other.state == State::Success
+            is_alike && other.last_reported_state() == State::Success
         });
         let moved = world.effects.iter().filter(|effect| {
             let is_mine = effect.transaction.as_ref() == Some(id);
@@ -256,13 +302,9 @@ impl Schedule {
     fn check_sums(&self) {
         let mut world = locked(&self.world);
         let payment = world.payment.clone();
-        let is_doubtful = world.is_contradicted || world.is_doubted || !world.mistaken.is_empty();
         let flagged: Vec<_> = payment.discrepancies().map(|found| found.id.to_string()).collect();
-        if !flagged.is_empty() && !is_doubtful {
-            world.violated(format!("{flagged:?} is flagged, and nobody said what is not so"));
-        }
         if !flagged.is_empty() {
-            return;
+            world.violated(format!("{flagged:?} is flagged after an operator looked"));
         }
         for one in payment.transactions.values() {
             let is_ours = !one.id.as_str().starts_with("fact-");
@@ -298,7 +340,7 @@ impl World {
         let is_mistaken = self.is_mistaken(effect.kind, effect.amount);
         let named = self.payment.transactions.values();
         let mut named = named.filter(|one| one.interaction_id == effect.reference);
-        let is_there = named.any(|one| one.unbooked.unwrap_or(one.state) == effect.state());
+        let is_there = named.any(|one| one.state_awaiting_balances.unwrap_or(one.state) == effect.state());
         let is_news = effect.transaction.is_none() || effect.heard.is_some();
         is_news && effect.heard != Some(effect.state()) || is_mistaken && !is_there
     }

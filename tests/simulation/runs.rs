@@ -3,8 +3,9 @@
 use crate::answers::{Answered, described};
 use crate::ports::{Port, locked};
 use crate::schedule::Schedule;
-use crate::world::{Answer, Doing, Op, Process, World, key, nonce};
+use crate::world::{Answer, Doing, Op, Process, SKEW_MS, World, key, nonce};
 use payment_intents::payment::{Timestamp, TransactionId};
+use payment_intents::ports::Clock;
 use payment_intents::service::{Invocation, Request, Service};
 use std::future::Future;
 use std::pin::Pin;
@@ -76,7 +77,7 @@ impl Schedule {
         locked(&self.world).now = then;
         for run in 0..self.runs.len() {
             let deadline = locked(&self.world).processes[run].deadline;
-            if self.runs[run].is_some() && deadline.is_some_and(|deadline| deadline < then) {
+            if self.runs[run].is_some() && deadline.is_some_and(|deadline| deadline <= then) {
                 self.kill(run);
             }
         }
@@ -102,7 +103,12 @@ impl Schedule {
         let process = {
             let mut world = locked(&self.world);
             let deadline = Some(deadline);
-            world.processes.push(Process { deadline, doing, ..Process::default() });
+            let clock_ms = match (world.is_skewed, world.processes.len() % 3) {
+                (false, _) | (true, 2) => SKEW_MS / 2,
+                (true, 0) => 0,
+                (true, _) => SKEW_MS,
+            };
+            world.processes.push(Process { deadline, doing, clock_ms, ..Process::default() });
             world.processes.len() - 1
         };
         let port = Port { world: Arc::clone(&self.world), process };
@@ -121,21 +127,22 @@ impl Schedule {
         };
         let transaction = TransactionId::parse(&id).unwrap();
         let deadline = locked(&self.world).now.plus_ms(INVOCATION_MS);
-        let invocation = Invocation {
-            nonce: nonce(&mut self.nonces),
-            deadline,
-            correlation_id: String::new(),
-            bearer: None,
-        };
-        let request = Request {
-            key: key(),
-            transaction: transaction.clone(),
-            action: spec.action,
-            merchant_reference: None,
-            invocation,
-        };
-        let doing = Doing::Acting(transaction);
+        let nonce = nonce(&mut self.nonces);
+        let doing = Doing::Acting(transaction.clone());
         self.begin(doing, Some(client), deadline, |port| async move {
+            let invocation = Invocation {
+                nonce,
+                deadline: port.now().plus_ms(INVOCATION_MS),
+                correlation_id: String::new(),
+                bearer: None,
+            };
+            let request = Request {
+                key: key(),
+                transaction,
+                action: spec.action,
+                merchant_reference: spec.reference.map(str::to_owned),
+                invocation,
+            };
             let service = Service::new(port.clone(), port.clone(), port);
             Some(Answered::of(&service.act(request).await))
         });
@@ -147,6 +154,7 @@ impl Schedule {
         let first = self.nonces;
         self.nonces += 1_000;
         self.begin(Doing::Recovering, None, deadline, |port| async move {
+            let deadline = port.now().plus_ms(INVOCATION_MS);
             let service = Service::new(port.clone(), port.clone(), port);
             let mut count = first;
             let _ = service.recover(deadline, move || nonce(&mut count)).await;

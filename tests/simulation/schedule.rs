@@ -7,7 +7,7 @@ use crate::ports::locked;
 use crate::psp::{CONNECTOR_WORKS_MS, Decision, Event, Style, Tier};
 use crate::runs::Run;
 use crate::world::{Answer, Op, Past, World};
-use payment_intents::payment::{Action, TransactionId, TransactionKind};
+use payment_intents::payment::{Action, Transaction, TransactionId, TransactionKind};
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex};
@@ -36,6 +36,8 @@ pub struct Plan {
     pub jumps: u8,
     /// What the PSP may decide besides approving.
     pub decisions: bool,
+    /// Whether the processes' clocks differ.
+    pub is_skewed: bool,
 }
 
 /// Somebody who wants one thing done, once.
@@ -45,6 +47,20 @@ pub struct Client {
     /// A key, with which it repeats after anything but a result.
     pub key: Option<&'static str>,
     pub repeats: u8,
+    /// Its own reference, which is part of what it wants.
+    pub reference: Option<&'static str>,
+}
+
+impl Client {
+    /// Whether this transaction is what the client wants.
+    pub fn is_wanted(&self, made: &Transaction) -> bool {
+        let is_same = match (&self.action, made.action()) {
+            (Action::Reverse, Some(Action::Cancel | Action::Refund { .. })) => made.reverses,
+            (wanted, Some(made_of)) => !made.reverses && *wanted == made_of,
+            (_, None) => false,
+        };
+        is_same && self.reference == made.merchant_reference.as_deref()
+    }
 }
 
 /// Where the choices come from.
@@ -74,6 +90,7 @@ pub enum Choice {
     Happen(Event),
     WaitForTimer,
     TimeOut(usize),
+    JumpToDeadline,
     JumpPastLease,
     JumpPastWindow,
     JumpADay,
@@ -96,6 +113,7 @@ impl Schedule {
     pub fn new(plan: &Plan, trace: bool) -> Self {
         let mut world = World::new(plan.tier, plan.past, plan.style);
         world.trace = trace.then(Vec::new);
+        world.is_skewed = plan.is_skewed;
         Self {
             plan: plan.clone(),
             world: Arc::new(Mutex::new(world)),
@@ -168,6 +186,7 @@ impl Schedule {
         if self.plan.jumps > 0 {
             if world.payment.in_flight.is_some() {
                 choices.push(Choice::JumpPastLease);
+                choices.push(Choice::JumpToDeadline);
             } else if world.payment.open_transactions().next().is_some() {
                 choices.push(Choice::JumpPastWindow);
                 choices.push(Choice::JumpADay);
@@ -338,6 +357,13 @@ impl Schedule {
                 let wake_at = locked(&self.world).processes[run].wake_at;
                 if let Some(wake_at) = wake_at {
                     self.pass_until(wake_at);
+                }
+            }
+            Choice::JumpToDeadline => {
+                self.plan.jumps -= 1;
+                let deadline = locked(&self.world).processes.iter().filter_map(|one| one.deadline).max();
+                if let Some(deadline) = deadline {
+                    self.pass_until(deadline);
                 }
             }
             Choice::JumpPastLease => {

@@ -1,14 +1,14 @@
 //! One Payment, its store, its PSP and its callers, as a model: every call to a
 //! port waits here until the scheduler says what becomes of it.
 
-use crate::landing::Telling;
+use crate::landing::{Telling, group};
 use crate::psp::{Decision, Effect, Shown, Style, Tier};
 use payment_intents::money::{Currency, Money};
 use payment_intents::payment::{
-    Action, Details, Nonce, Payment, PaymentId, PaymentKey, ProjectKey, Registration,
-    RegistrationTransaction, Reservation, State, Timestamp, TransactionId, TransactionKind,
+    Action, Details, Nonce, Payment, PaymentId, PaymentKey, PlatformTransaction, ProjectKey, Registration,
+    RegistrationTransaction, Reservation, State, Timestamp, Transaction, TransactionId, TransactionKind,
 };
-use payment_intents::ports::{Call, Seen, Verdict};
+use payment_intents::ports::{Call, Verdict};
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
@@ -33,7 +33,7 @@ pub enum Answer {
     Reserved(Result<Box<Payment>, Box<Payment>>, bool),
     Replaced(Result<(), Box<Payment>>),
     Verdict(Verdict),
-    Seen(Vec<Seen>),
+    Shown(Vec<PlatformTransaction>),
     /// The store did not answer.
     Unavailable,
     /// The connector provably never got it.
@@ -54,6 +54,9 @@ pub enum Past {
     /// Captured at once, without an authorization.
     Sale,
 }
+
+/// By how much the clocks of two processes may differ.
+pub const SKEW_MS: u64 = 30_000;
 
 /// Something that left and has not arrived.
 #[derive(Clone, Debug)]
@@ -82,8 +85,16 @@ pub struct World {
     pub is_contradicted: bool,
     /// Somebody who was at work yet said that nothing would come of it.
     pub is_doubted: bool,
+    /// The processes' clocks differ.
+    pub is_skewed: bool,
     /// Of these, facts were taken to be about one that they could not be told from.
     pub mistaken: BTreeSet<(TransactionKind, u64)>,
+    /// The last state that was told of a transaction by its own id, or by its PSP's.
+    pub told_of: BTreeMap<TransactionId, State>,
+    /// The version with which a transaction of ours was reserved.
+    pub reserved_at: BTreeMap<TransactionId, u64>,
+    /// Transactions that failed by likeness, as the only ones that could have.
+    pub failed_alone: BTreeSet<TransactionId>,
     /// Whose word is being written.
     pub telling: Option<Telling>,
     pub late: Vec<Late>,
@@ -101,6 +112,8 @@ pub struct Process {
     pub wake_at: Option<Timestamp>,
     pub deadline: Option<Timestamp>,
     pub doing: Doing,
+    /// How far its clock is, on a scale of which the true time is the middle.
+    pub clock_ms: u64,
     /// What the PSP has decided already, before it says so.
     pub decided: Option<Verdict>,
     /// All that was done and answered so far: equal histories, equal positions.
@@ -197,7 +210,11 @@ impl World {
             is_surprised: false,
             is_contradicted: false,
             is_doubted: false,
+            is_skewed: false,
             mistaken: BTreeSet::new(),
+            told_of: BTreeMap::new(),
+            reserved_at: BTreeMap::new(),
+            failed_alone: BTreeSet::new(),
             telling: None,
             late: Vec::new(),
             processes: Vec::new(),
@@ -249,7 +266,7 @@ impl World {
             ),
             Op::Reserve(reservation) => Answer::Reserved(self.reserve(reservation), false),
             Op::Replace(from, to) => Answer::Replaced(self.replace(from, to)),
-            Op::LookUp => Answer::Seen(self.seen()),
+            Op::LookUp => Answer::Shown(self.platform_transactions()),
             Op::Call(call) => Answer::Verdict(self.act(call, Decision::Approve)),
         }
     }
@@ -291,15 +308,25 @@ impl World {
         if self.recover_at.is_some() != is_expected {
             self.violated("the index does not list what is open, or lists what is not");
         }
-        if self.recover_at.is_some_and(|at| at.ms_since(self.now) > 3_600_000) {
+        let hour_ms = 3_600_000 + u64::from(self.is_skewed) * SKEW_MS;
+        if self.recover_at.is_some_and(|at| at.ms_since(self.now) > hour_ms) {
             self.violated("something open is not looked at within the hour");
         }
     }
 
     fn written(&mut self, next: Payment) {
         for before in self.payment.transactions.values() {
+            // What likeness decided was taken back: whose it is stays open.
+            let after = next.transactions.get(&before.id);
+            let is_same = |after: &Transaction| {
+                after.interaction_id == before.interaction_id && after.state == before.state
+            };
+            if before.state_without_likeness.is_some() && !after.is_some_and(is_same) {
+                self.mistaken.insert(group(before.kind, before.amount));
+            }
             let Some(after) = next.transactions.get(&before.id) else {
-                if before.state != State::Initial {
+                let known = before.state_without_likeness.unwrap_or(before.state);
+                if known != State::Initial && !before.is_external {
                     let what = format!("{} was {:?} and is gone", before.id, before.state);
                     self.violation.get_or_insert(what);
                 }
@@ -307,8 +334,11 @@ impl World {
             };
             // By a fact just now, or by one that waited until the balances allow it.
             let is_told = after.reported != before.reported && after.reported.is_some();
-            let has_waited = before.unbooked == Some(after.state);
-            if !before.state.is_open() && after.state != before.state && !is_told && !has_waited {
+            let has_waited = before.state_awaiting_balances == Some(after.state);
+            let is_open_to_doubt =
+                before.state_without_likeness.is_some() || after.is_disputed || before.is_disputed;
+            let is_firm = !before.state.is_open() && !is_open_to_doubt;
+            if is_firm && after.state != before.state && !is_told && !has_waited {
                 let what =
                     format!("{} went from {:?} to {:?}", before.id, before.state, after.state);
                 self.violation.get_or_insert(what);
@@ -323,8 +353,15 @@ impl World {
         if next.version <= self.payment.version {
             self.violation.get_or_insert("a write did not raise the version".to_owned());
         }
+        let version = next.version;
+        let begun = next.transactions.keys().filter(|id| !self.payment.transactions.contains_key(id));
+        let begun: Vec<_> = begun.cloned().collect();
+        self.reserved_at.extend(begun.into_iter().map(|id| (id, version)));
         let before = std::mem::replace(&mut self.payment, next);
+        self.note_told();
         self.check_landing(&before);
+        self.note_failed_alone(&before);
+        self.check_send(&before);
     }
 
     /// What the process number `run` has sent is still under way, and may arrive.
@@ -342,6 +379,7 @@ impl World {
     pub fn hash(&self, state: &mut DefaultHasher) {
         (self.tier, self.now, &self.payment, self.recover_at).hash(state);
         (&self.effects, &self.shown, &self.mistaken).hash(state);
+        (&self.told_of, &self.failed_alone).hash(state);
         (self.is_surprised, self.is_contradicted, self.is_doubted).hash(state);
         for (id, (verdict, at)) in &self.answers {
             (id, *verdict as u8, at).hash(state);

@@ -1,0 +1,212 @@
+//! The oracle: at every reservation, what may have happened at the PSP by all that
+//! was told so far, and this amount, are no more than there is. It knows what the
+//! PSP really did and what was told of it, and nothing of how the service decides.
+
+use crate::landing::group;
+use crate::psp::{Effect, Style};
+use crate::world::{Op, World};
+use payment_intents::payment::{Payment, State, Transaction, TransactionId, TransactionKind};
+use std::collections::BTreeMap;
+
+type Group = (TransactionKind, u64);
+
+/// How many effects of one kind and amount may have happened.
+#[derive(Default)]
+struct Count {
+    /// Ours, of which a report told that they happened.
+    ours_told: u64,
+    /// Ours that the PSP did, or may yet do, of which no report told anything: by
+    /// when they were reserved.
+    ours_untold: Vec<u64>,
+    /// What others did there, as far as a report told of it: by when it did.
+    others: Vec<u64>,
+    /// Of those, the ones that happened before any of ours began.
+    others_before: u64,
+}
+
+impl Count {
+    /// A report without an id of ours may be about any of those of ours that were
+    /// reserved before it and of which none told, so that they are the same; a
+    /// report more is an effect more.
+    fn total(&mut self) -> u64 {
+        self.ours_untold.sort_unstable();
+        self.others.sort_unstable();
+        // What happened years ago can only be what had begun before.
+        let past = self.ours_untold.iter().filter(|reserved_at| **reserved_at == 0).count();
+        let mut same = past.min(usize::try_from(self.others_before).unwrap());
+        let distinct_before = self.others_before - same as u64;
+        self.ours_untold.drain(..same);
+        same = 0;
+        for told_at in &self.others {
+            if self.ours_untold.get(same).is_some_and(|reserved_at| reserved_at < told_at) {
+                same += 1;
+            }
+        }
+        let distinct = self.ours_untold.len() + self.others.len() - same;
+        let past = self.others_before - distinct_before;
+        self.ours_told + distinct as u64 + distinct_before + past
+    }
+}
+
+impl World {
+    /// A write was made. Where it lets an action go to its connector, nothing can
+    /// come of that but what there is room for.
+    pub fn check_send(&mut self, before: &Payment) {
+        let Some(slot) = self.payment.in_flight.clone() else { return };
+        let was_held = before.in_flight.as_ref().is_some_and(|held| held.nonce == slot.nonce);
+        if was_held || slot.attempt > 1 {
+            return;
+        }
+        let Some(sent) = self.payment.transactions.get(&slot.transaction).cloned() else { return };
+        let amount = sent.amount.minor_units();
+        let (most, room) = match sent.kind {
+            TransactionKind::Charge | TransactionKind::CancelAuthorization => {
+                (self.may_be_placed(&sent.id) + amount, self.told_authorized())
+            }
+            TransactionKind::Refund => {
+                (self.may_be_refunded(&sent.id) + amount, self.told_captured(&sent.id))
+            }
+            TransactionKind::Authorization | TransactionKind::Chargeback => return,
+        };
+        if most > room {
+            self.violated(format!("{} makes {most} of {room} by what was told", sent.id));
+        }
+    }
+
+    fn told_authorized(&self) -> u64 {
+        let told = self.effects.iter().filter(|effect| {
+            effect.kind == TransactionKind::Authorization && effect.told == Some(State::Success)
+        });
+        told.map(|effect| effect.amount.minor_units()).sum()
+    }
+
+    fn may_be_placed(&self, except: &TransactionId) -> u64 {
+        self.sum(&[TransactionKind::Charge, TransactionKind::CancelAuthorization], except, true)
+    }
+
+    fn may_be_refunded(&self, except: &TransactionId) -> u64 {
+        self.sum(&[TransactionKind::Refund, TransactionKind::Chargeback], except, true)
+    }
+
+    fn told_captured(&self, except: &TransactionId) -> u64 {
+        self.sum(&[TransactionKind::Charge], except, false)
+    }
+
+    /// The sum of what may have happened; or of what is known to have, where
+    /// `may` is false.
+    fn sum(&self, kinds: &[TransactionKind], except: &TransactionId, may: bool) -> u64 {
+        let mut counts: BTreeMap<Group, (u64, Count)> = BTreeMap::new();
+        for effect in self.effects.iter().filter(|effect| kinds.contains(&effect.kind)) {
+            if effect.transaction.as_ref() == Some(except) {
+                continue;
+            }
+            let of = group(effect.kind, effect.amount);
+            let entry = counts.entry(of).or_default();
+            entry.0 = entry.0.max(effect.amount.minor_units());
+            self.count(effect, may, &mut entry.1);
+        }
+        if may {
+            for open in self.open_without_effect(kinds, except) {
+                let of = group(open.kind, open.amount);
+                let entry = counts.entry(of).or_default();
+                entry.0 = entry.0.max(open.amount.minor_units());
+                entry.1.ours_untold.push(self.reserved_at(&open.id));
+            }
+        }
+        counts.values_mut().map(|(amount, count)| *amount * count.total()).sum()
+    }
+
+    fn count(&self, effect: &Effect, may: bool, count: &mut Count) {
+        let told = match effect.told {
+            Some(State::Success) => Some(true),
+            Some(State::Pending) => Some(true).filter(|_| may),
+            Some(State::Failure) => Some(false),
+            Some(State::Initial | State::Unknown) | None => None,
+        };
+        let is_distinct = effect.reference.is_some();
+        match (&effect.transaction, told) {
+            // By likeness alone, a Failure of the only one that it can be about
+            // counts as one.
+            (Some(id), _) if self.is_failed_by_report(id) => {}
+            (Some(_), Some(true)) if self.style == Style::Named => count.ours_told += 1,
+            (Some(id), Some(true)) => count.ours_untold.push(self.reserved_at(id)),
+            (Some(_), Some(false)) => {}
+            (Some(id), None) => {
+                let is_known = self.payment.transactions.get(id).is_some_and(|ours| {
+                    ours.state == State::Success && !ours.is_discrepant()
+                });
+                if effect.has_acted && (may || is_known) {
+                    count.ours_untold.push(self.reserved_at(id));
+                }
+            }
+            (None, Some(true)) if effect.is_backdated && (is_distinct || !may) => count.others_before += 1,
+            (None, Some(true)) if is_distinct => count.others.push(effect.told_at),
+            // Who tells of several without a name tells of one.
+            (None, Some(true)) if count.others.is_empty() => count.others.push(effect.told_at),
+            (None, Some(true)) => {}
+            // A look-up that found it may have taken it for one of ours.
+            (None, None) if effect.is_seen && !may => count.others.push(effect.told_at),
+            (None, Some(false) | None) => {}
+        }
+    }
+
+    /// When a transaction of ours was reserved, by the version; 0 for what was before.
+    fn reserved_at(&self, id: &TransactionId) -> u64 {
+        self.reserved_at.get(id).copied().unwrap_or(0)
+    }
+
+    /// What is at its connector, or still under way to it.
+    fn open_without_effect(
+        &self,
+        kinds: &[TransactionKind],
+        except: &TransactionId,
+    ) -> Vec<Transaction> {
+        let calls = |id: &TransactionId| {
+            let is_call = |op: &Op| matches!(op, Op::Call(call) if call.transaction == *id);
+            let pending = self.processes.iter().filter_map(|process| process.pending.as_ref());
+            pending.chain(self.late.iter().map(|late| &late.op)).any(is_call)
+        };
+        let ours = self.payment.transactions.values();
+        let ours = ours.filter(|ours| kinds.contains(&ours.kind) && ours.id != *except);
+        let ours = ours.filter(|ours| self.of(&ours.id).next().is_none() && calls(&ours.id));
+        ours.filter(|ours| !self.is_failed_by_report(&ours.id)).cloned().collect()
+    }
+
+    /// Whether a report said of this very transaction that it failed, or could only
+    /// be about it, and it was not told otherwise since.
+    fn is_failed_by_report(&self, id: &TransactionId) -> bool {
+        let is_told = self.told_of.get(id) == Some(&State::Failure);
+        let by_likeness = self.payment.transactions.get(id).is_some_and(|ours| {
+            ours.state == State::Failure && ours.state_without_likeness.is_some()
+        });
+        is_told || by_likeness && self.failed_alone.contains(id)
+    }
+
+    /// Notes of a write that it took a Failure for the only transaction that could
+    /// have failed, so that a Failure without a known id counts as its.
+    pub fn note_failed_alone(&mut self, before: &Payment) {
+        let failed: Vec<_> = self
+            .payment
+            .transactions
+            .values()
+            .filter(|ours| ours.state == State::Failure && ours.state_without_likeness.is_some())
+            .filter(|ours| {
+                let same = |other: &&Transaction| {
+                    group(other.kind, other.amount) == group(ours.kind, ours.amount)
+                };
+                let can_fail = |other: &&Transaction| {
+                    other.state.is_open() && other.waiting_failure.is_none()
+                        || other.id == ours.id
+                };
+                let is_in_flight = before.is_in_flight(&ours.id);
+                let alike = before.transactions.values().filter(same).filter(can_fail);
+                let named = |other: &&Transaction| {
+                    other.id != ours.id && other.interaction_id.is_some()
+                };
+                !is_in_flight && alike.filter(|one| !named(one)).count() == 1
+            })
+            .map(|ours| ours.id.clone())
+            .collect();
+        self.failed_alone.extend(failed);
+    }
+}
