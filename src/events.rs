@@ -65,13 +65,16 @@ fn of_write(before: Option<&Payment>, after: &Payment) -> Vec<Event> {
         .transactions
         .values()
         .filter(|now| {
-            before.transactions.get(&now.id).map(|then| then.state_to_show()) != Some(now.state_to_show())
+            before.transactions.get(&now.id).map(|then| then.state_to_show())
+                != Some(now.state_to_show())
         })
         .collect();
     changed.sort_by_key(|now| now.timestamp);
     changed
         .into_iter()
-        .filter_map(|now| Some(Event::of(after, &now.id, event_type(now.kind, now.state_to_show())?)))
+        .filter_map(|now| {
+            Some(Event::of(after, &now.id, event_type(now.kind, now.state_to_show())?))
+        })
         .collect()
 }
 

@@ -77,8 +77,12 @@ pub(crate) fn acted(acted: &Result<Done, ActError>, times: Times, at: Timestamp)
             "failed"
         }
     };
-    let in_the_way =
-        matches!(acted, Err(ActError::Refused(Refusal::OtherInFlight | Refusal::SameInFlight { .. } | Refusal::LeaseExpired)));
+    let in_the_way = matches!(
+        acted,
+        Err(ActError::Refused(
+            Refusal::OtherInFlight | Refusal::SameInFlight { .. } | Refusal::LeaseExpired
+        ))
+    );
     let mut all = vec![
         ("ActionTime", "Milliseconds", times.total_ms),
         ("ReserveTime", "Milliseconds", times.reserve_ms),

@@ -16,8 +16,8 @@ use crate::payment::{
     TransactionId,
 };
 use crate::ports::{
-    BoxError, Clock, Connector, Name, NotActed, ReplaceError, Resend, ReserveError, Secret, Served, Store,
-    StoreError, Verdict,
+    BoxError, Clock, Connector, Name, NotActed, ReplaceError, Resend, ReserveError, Secret, Served,
+    Store, StoreError, Verdict,
 };
 use futures_util::future::{Either, select};
 use std::future::Future;

@@ -8,17 +8,22 @@ use crate::payment::Timestamp;
 use crate::ports::{BoxError, Secret};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use futures_util::future::join_all;
+use futures_util::future::{Either, join_all, select};
 use http::{HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector as TcpConnector;
+use hyper_util::rt::TokioIo;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout_at;
 use tower_service::Service;
@@ -26,6 +31,9 @@ use tower_service::Service;
 /// A connection dies unseen while the process is frozen between invocations, so
 /// only one that was used this recently, by either clock, is used again.
 const IDLE_MAX: Duration = Duration::from_secs(3);
+
+/// How long a reset may take, which waits for nobody.
+const RESET_MAX: Duration = Duration::from_millis(100);
 
 /// So many connections are opened ahead, at the most: the first request needs one
 /// or two.
@@ -67,11 +75,22 @@ pub struct Transport {
     idle: Arc<Mutex<HashMap<String, Idle>>>,
 }
 
+/// A connection that no request uses, since when by either clock.
 #[derive(Debug)]
 struct Idle {
-    sender: SendRequest<Full<Bytes>>,
+    connection: Connection,
     since: Instant,
     at: Timestamp,
+}
+
+/// A connection to one server.
+#[derive(Debug)]
+struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    /// Resets the connection. Dropped, it does nothing.
+    reset: oneshot::Sender<()>,
+    /// Ends when the connection does.
+    driver: JoinHandle<()>,
 }
 
 /// What makes connections, and verifies those over TLS by the system's certificate
@@ -107,8 +126,8 @@ impl Transport {
     ) {
         let addresses: HashMap<_, _> = addresses.map(|uri| (origin(uri), uri)).collect();
         let opened = addresses.into_iter().take(OPENED_MAX).map(async |(origin, uri)| {
-            if let Ok(Ok(sender)) = tokio::time::timeout(time, self.connect(uri)).await {
-                self.keep(origin, sender, now);
+            if let Ok(Ok(connection)) = tokio::time::timeout(time, self.connect(uri)).await {
+                self.keep(origin, connection, now);
             }
         });
         join_all(opened).await;
@@ -128,11 +147,11 @@ impl Transport {
         let uri = request.uri().clone();
         let origin = origin(&uri);
         let mut request = in_origin_form(request).map_err(NotAnswered::NeverSent)?;
-        if let Some(mut sender) = self.recent(&origin, now) {
+        if let Some(recent) = self.recent(&origin, now) {
             in_time(deadline)?;
-            match timeout_at(deadline, send(&mut sender, request, bytes_max)).await.map_err(lost)? {
-                Ok(answer) => {
-                    self.keep(origin, sender, now);
+            match recent.send(request, bytes_max, deadline).await {
+                Ok((answer, connection)) => {
+                    self.keep(origin, connection, now);
                     return Ok(answer);
                 }
                 Err(NotSent::Lost(error)) => return Err(NotAnswered::Lost(error)),
@@ -141,11 +160,11 @@ impl Transport {
             }
         }
         let connected = timeout_at(deadline, self.connect(&uri)).await;
-        let mut sender = connected.map_err(never_sent)?.map_err(NotAnswered::NeverSent)?;
+        let connection = connected.map_err(never_sent)?.map_err(NotAnswered::NeverSent)?;
         in_time(deadline)?;
-        match timeout_at(deadline, send(&mut sender, request, bytes_max)).await.map_err(lost)? {
-            Ok(answer) => {
-                self.keep(origin, sender, now);
+        match connection.send(request, bytes_max, deadline).await {
+            Ok((answer, connection)) => {
+                self.keep(origin, connection, now);
                 Ok(answer)
             }
             Err(NotSent::Lost(error)) => Err(NotAnswered::Lost(error)),
@@ -154,28 +173,38 @@ impl Transport {
     }
 
     /// A connection that was used just now.
-    fn recent(&self, origin: &str, now: Timestamp) -> Option<SendRequest<Full<Bytes>>> {
+    fn recent(&self, origin: &str, now: Timestamp) -> Option<Connection> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).remove(origin)?;
         let idle_ms = u128::from(now.ms_since(idle.at));
         let is_recent = idle.since.elapsed() < IDLE_MAX && idle_ms < IDLE_MAX.as_millis();
-        let usable = is_recent && idle.sender.is_ready();
-        usable.then_some(idle.sender)
+        let usable = is_recent && idle.connection.sender.is_ready();
+        usable.then_some(idle.connection)
     }
 
-    async fn connect(&self, uri: &Uri) -> Result<SendRequest<Full<Bytes>>, BoxError> {
+    async fn connect(&self, uri: &Uri) -> Result<Connection, BoxError> {
         let mut connector = self.connector.clone();
         std::future::poll_fn(|context| connector.poll_ready(context)).await?;
         let stream = connector.call(uri.clone()).await?;
-        let (mut sender, connection) = http1::handshake(stream).await?;
-        // Ends with the sender, which this call owns.
-        tokio::spawn(connection);
+        let (mut sender, mut driver) = http1::handshake(stream).await?;
+        let (reset, is_reset) = oneshot::channel();
+        // Ends with the sender, which this call owns, or when it is reset.
+        let driver = tokio::spawn(async move {
+            let driven = select(is_reset, &mut driver).await;
+            if let Either::Left((Ok(()), _)) = driven {
+                let tcp = driver.into_parts().io;
+                // It closes in the usual way, then.
+                let _ = tcp_stream(&tcp).set_zero_linger();
+            } else if let Either::Left((Err(_), _)) = driven {
+                let _ = driver.await;
+            }
+        });
         sender.ready().await?;
-        Ok(sender)
+        Ok(Connection { sender, reset, driver })
     }
 
-    fn keep(&self, origin: String, sender: SendRequest<Full<Bytes>>, now: Timestamp) {
-        if !sender.is_closed() {
-            let idle = Idle { sender, since: Instant::now(), at: now };
+    fn keep(&self, origin: String, connection: Connection, now: Timestamp) {
+        if !connection.sender.is_closed() {
+            let idle = Idle { connection, since: Instant::now(), at: now };
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).insert(origin, idle);
         }
     }
@@ -189,10 +218,6 @@ fn in_time(deadline: tokio::time::Instant) -> Result<(), NotAnswered> {
     Err(NotAnswered::NeverSent("the time was up before anything was sent".into()))
 }
 
-fn lost(_: Elapsed) -> NotAnswered {
-    NotAnswered::Lost("no answer came in time".into())
-}
-
 fn never_sent(_: Elapsed) -> NotAnswered {
     NotAnswered::NeverSent("no connection was made in time".into())
 }
@@ -203,6 +228,41 @@ enum NotSent {
     Returned(Box<Request<Full<Bytes>>>, BoxError),
     /// Something may have been written.
     Lost(BoxError),
+}
+
+impl Connection {
+    /// Sends one request and reads its answer. Where none comes in time, the
+    /// connection is reset: what the server's system has not taken yet, it never
+    /// gets, and a server that reads on is told that the request was given up. A
+    /// connection that is closed would have it served to its end.
+    async fn send(
+        mut self,
+        request: Request<Full<Bytes>>,
+        bytes_max: usize,
+        deadline: tokio::time::Instant,
+    ) -> Result<(Answer, Self), NotSent> {
+        let sent = {
+            let mut sending = pin!(send(&mut self.sender, request, bytes_max));
+            match timeout_at(deadline, &mut sending).await {
+                Ok(sent) => sent,
+                Err(_) => {
+                    // Before the request is dropped, which closes the connection.
+                    let _ = self.reset.send(());
+                    let _ = tokio::time::timeout(RESET_MAX, self.driver).await;
+                    return Err(NotSent::Lost("no answer came in time".into()));
+                }
+            }
+        };
+        sent.map(|answer| (answer, self))
+    }
+}
+
+/// The TCP connection below, with TLS or without.
+fn tcp_stream(stream: &MaybeHttpsStream<TokioIo<TcpStream>>) -> &TcpStream {
+    match stream {
+        MaybeHttpsStream::Http(tcp) => tcp.inner(),
+        MaybeHttpsStream::Https(tls) => tls.inner().get_ref().0.inner().inner(),
+    }
 }
 
 async fn send(

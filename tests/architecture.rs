@@ -7,15 +7,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may use of this crate besides itself.
-const ROOMS: [(&str, &[&str]); 17] = [
+const ROOMS: [(&str, &[&str]); 16] = [
     ("money", &[]),
-    ("mutants", &[]),
-    ("payment", &["money", "mutants"]),
+    ("payment", &["digest", "money"]),
     ("platform", &["payment"]),
     ("ports", &["money", "payment"]),
     ("observe", &["clock", "payment", "platform", "ports", "recovery", "service"]),
-    ("service", &["mutants", "observe", "payment", "ports"]),
-    ("recovery", &["mutants", "observe", "payment", "ports", "service"]),
+    ("service", &["observe", "payment", "ports"]),
+    ("recovery", &["observe", "payment", "ports", "service"]),
     ("transport", &["payment", "ports"]),
     ("auth", &["payment", "ports", "transport"]),
     ("clock", &["payment", "ports"]),

@@ -18,6 +18,8 @@
 mod dynamo;
 #[path = "simulation/landing.rs"]
 mod landing;
+#[path = "simulation/oracle.rs"]
+mod oracle;
 #[path = "support/payments.rs"]
 mod payments;
 #[path = "simulation/psp.rs"]

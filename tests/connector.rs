@@ -74,7 +74,7 @@ async fn ends(connector: &HttpConnector<SystemClock>, call: &Call) -> &'static s
         Ok(Verdict::Approved) => "approved",
         Ok(Verdict::Received) => "received",
         Ok(Verdict::Rejected) => "rejected",
-        Err(ConnectorError::NeverExecuted(_)) => NEVER,
+        Err(ConnectorError::NotReached(_) | ConnectorError::NotActed { .. }) => NEVER,
         Err(ConnectorError::OutcomeUnknown(_)) => "unknown",
     }
 }
@@ -138,7 +138,7 @@ async fn what_cannot_be_reached_was_never_asked() {
     ] {
         let connector = connector(vec![url], Nothing);
         let called = connector.call(&call(), SystemClock.now().plus_ms(TIMEOUT_MS)).await;
-        assert!(matches!(called, Err(ConnectorError::NeverExecuted(_))), "{called:?}");
+        assert!(matches!(called, Err(ConnectorError::NotReached(_))), "{called:?}");
         assert!(format!("{called:?}").contains(cause), "{called:?}");
     }
 }
@@ -161,7 +161,7 @@ async fn after_the_deadline_nothing_is_sent() {
     let late = connector.call(&call(), SystemClock.now().minus_ms(1)).await;
     drop(connector);
     assert_eq!(psp.finish().await.iter().map(|bytes| requests(bytes)).sum::<usize>(), 1);
-    assert!(matches!(late, Err(ConnectorError::NeverExecuted(_))), "{late:?}");
+    assert!(matches!(late, Err(ConnectorError::NotReached(_))), "{late:?}");
 }
 
 #[tokio::test]

@@ -48,7 +48,7 @@ async fn after_the_connector_was_never_reached_the_same_key_may_run_again() {
     for _ in 0..2 {
         let reply = server.act(AUTHORIZED, capture(10_000), &key).await;
         assert_eq!(reply.outcome(), (502, "ConnectorFailed"));
-        assert_eq!(reply.body["message"], "The connector could not be reached.");
+        assert_eq!(reply.body["message"], "The connector could not be reached. Nothing moved.");
         assert_eq!(server.transactions(AUTHORIZED).await.len(), 1);
     }
 }

@@ -31,7 +31,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
 use payment_intents::payment::{Payment, Refusal, State};
 use payment_intents::ports::{Clock, Policy, Rejections, Store};
-use payment_intents::recovery::Report;
+use payment_intents::recovery::RecoveryRun;
 use payment_intents::service::ActError;
 use payments::{capture, eur, id, key, registered};
 use platform::world::{APPROVED, AUTHORIZATION, KEYED, LIAR, MINUTE, OPAQUE, World, nonce};
@@ -52,13 +52,13 @@ async fn what_an_opaque_connector_leaves_unknown_stays_held_and_listed_and_is_ne
         assert_eq!(world.look_at().await, Some(due), "{minutes} min");
         world.clock.set(due);
         let age_ms = due.ms_since(began);
-        let expected = Report {
+        let expected = RecoveryRun {
             payments: 1,
             open: 1,
             unknown: 1,
             oldest_ms: age_ms,
             oldest_unknown_ms: age_ms,
-            ..Report::default()
+            ..RecoveryRun::default()
         };
         assert_eq!(world.recover().await, expected);
         let repeated = world.act("t", capture(60)).await;
@@ -82,7 +82,10 @@ async fn after_a_crash_a_connector_that_honours_keys_is_sent_the_same_key_once_m
         assert_eq!((report.open, report.unknown, report.resolved), (1, 0, 0));
         for (transaction, amount) in [("t", 60), ("other", 40)] {
             let acted = world.act(transaction, capture(amount)).await;
-            let busy = matches!(acted, Err(ActError::Refused(Refusal::InFlight)));
+            let busy = matches!(
+                acted,
+                Err(ActError::Refused(Refusal::OtherInFlight | Refusal::SameInFlight { .. }))
+            );
             assert!(busy, "{acted:?}");
         }
         assert_eq!((world.state("t").await, world.sent().len()), (Some(State::Initial), 0));
@@ -98,7 +101,7 @@ async fn after_a_crash_a_connector_that_honours_keys_is_sent_the_same_key_once_m
         } else {
             assert_eq!(
                 world.recover().await,
-                Report { payments: 1, resolved: 1, ..Report::default() }
+                RecoveryRun { payments: 1, resolved: 1, ..RecoveryRun::default() }
             );
         }
         let slot = slot.try_recv().unwrap().unwrap();

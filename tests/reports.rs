@@ -9,8 +9,8 @@ mod payments;
 use State::{Failure, Initial, Pending, Success, Unknown};
 use TransactionKind::{Authorization, CancelAuthorization, Charge, Chargeback, Refund};
 use payment_intents::payment::{
-    Fact, Nonce, Outcome, Payment, Reporter, Settlement, State, Timestamp, TransactionKind, Update,
-    UpdateRefusal,
+    Action, Nonce, Outcome, Payment, PlatformProof, PlatformTransaction, Refusal, Report, Reporter,
+    Settlement, State, Timestamp, TransactionKind, Update, UpdateRefusal,
 };
 use payments::{at, capture, eur, id, payment, refund, reservation};
 
@@ -23,19 +23,19 @@ fn reporter(at: Timestamp, is_trusted: bool) -> Reporter {
     Reporter { by: Some("operator".to_owned()), at, is_trusted }
 }
 
-fn fact(kind: TransactionKind, state: State, amount: u64, name: &str) -> Fact {
+fn fact(kind: TransactionKind, state: State, amount: u64, name: &str) -> Report {
     let interaction_id = (!name.is_empty()).then(|| name.to_owned());
-    Fact { kind, state, amount: eur(amount), timestamp: None, interaction_id, interface_id: None }
+    Report { kind, state, amount: eur(amount), timestamp: None, interaction_id, interface_id: None }
 }
 
 /// Told by somebody whose word counts.
-fn told(payment: &Payment, fact: Fact) -> Payment {
+fn told(payment: &Payment, fact: Report) -> Payment {
     told_by(payment, fact, &reporter(later(), true))
 }
 
-fn told_by(payment: &Payment, fact: Fact, reporter: &Reporter) -> Payment {
+fn told_by(payment: &Payment, fact: Report, reporter: &Reporter) -> Payment {
     let new = id(&format!("new-{}", payment.version));
-    let update = Update::AddTransaction { id: new, fact };
+    let update = Update::AddTransaction { id: new, report: fact };
     let next = payment.update(&[update], reporter).unwrap();
     assert_eq!(next.check(), Ok(()));
     next
@@ -81,7 +81,7 @@ fn a_late_failure_of_an_earlier_capture_leaves_the_one_in_flight_alone() {
 #[test]
 fn what_was_over_before_it_began_is_no_failure_of_it() {
     let open = in_flight(&payment(AUTHORIZED), "a", 50, later());
-    let before = Fact { timestamp: Some(at(0)), ..fact(Charge, Failure, 50, "X") };
+    let before = Report { timestamp: Some(at(0)), ..fact(Charge, Failure, 50, "X") };
     let told = told_by(&open, before, &reporter(later().plus_ms(1_000), true));
     assert_eq!(told.transactions[&id("a")].state, Initial);
     assert_eq!(told.balances.capturable, eur(50));
@@ -114,16 +114,31 @@ fn a_connector_that_is_not_trusted_cannot_fail_what_it_called_pending_meanwhile(
 }
 
 #[test]
-fn an_operator_who_is_too_early_is_told_so() {
+fn an_early_failure_is_kept_and_counts_when_the_connector_has_stopped() {
     let open = in_flight(&payment(AUTHORIZED), "a", 50, at(1_000));
     let open = settled(&open, "a", Outcome::Unknown, at(2_000));
-    let failed = Update::ChangeTransactionState { id: id("a"), state: Failure };
-    let early = open.update(std::slice::from_ref(&failed), &reporter(at(300_000), false));
-    assert_eq!(early, Err(UpdateRefusal::TooEarly(id("a"))));
-    let resolved = open.update(&[failed], &reporter(at(400_000), false)).unwrap();
-    assert_eq!(resolved.balances.capturable, eur(100));
-    let reported = resolved.transactions[&id("a")].reported.clone().unwrap();
-    assert_eq!((reported.by.as_deref(), reported.at), (Some("operator"), at(400_000)));
+    let doubtful = reporter(at(300_000), false);
+    for how in ["by id", "by likeness"] {
+        let told = if how == "by id" {
+            let failed = Update::ChangeTransactionState { id: id("a"), state: Failure };
+            open.update(&[failed], &doubtful).unwrap()
+        } else {
+            told_by(&open, fact(Charge, Failure, 50, "X"), &doubtful)
+        };
+        assert_eq!(told.balances.capturable, eur(50), "{how}");
+        assert!(told.transactions[&id("a")].waiting_failure.is_some(), "{how}");
+        assert!(told.recover_at().unwrap() <= at(362_000), "{how}");
+        assert_eq!(told.apply_waiting_failures(at(361_999), false), None, "{how}");
+        let resolved = told.apply_waiting_failures(at(362_000), false).unwrap();
+        assert_eq!(resolved.check(), Ok(()));
+        assert_eq!(resolved.balances.capturable, eur(100), "{how}");
+        let reported = resolved.transactions[&id("a")].reported.clone().unwrap();
+        assert_eq!((reported.by.as_deref(), reported.at), (Some("operator"), at(300_000)));
+        // Unless something positive came meanwhile.
+        let approved = settled(&told, "a", Outcome::Approved, at(310_000));
+        assert_eq!(approved.apply_waiting_failures(at(400_000), false), None, "{how}");
+        assert_eq!(approved.balances.capturable, eur(50), "{how}");
+    }
 }
 
 #[test]
@@ -209,25 +224,295 @@ fn an_id_that_many_share_names_none_of_them() {
     let second = in_flight(&first, "b", 40, later().plus_ms(1_000));
     let failed = reporter(later().plus_ms(2_000), true);
     let told = told_by(&second, fact(Charge, Failure, 40, "psp-0"), &failed);
-    assert_eq!(states(&told), [(Charge, Success, 40), (Charge, Failure, 40)]);
+    assert_eq!(
+        states(&told),
+        [(Charge, Success, 40), (Charge, Initial, 40), (Charge, Failure, 40)]
+    );
+}
+
+/// A reservation of this action by a new request.
+fn admitted(payment: &Payment, action: Action) -> Result<(), Refusal> {
+    payment.admit(&reservation("next", 9, action, later().plus_ms(9_000))).map(drop)
+}
+
+/// Whether a discrepancy stops captures and cancels, and whether it stops refunds.
+fn stopped(payment: &Payment) -> (bool, bool) {
+    let is_stopped = |action| matches!(admitted(payment, action), Err(Refusal::Discrepancy { .. }));
+    assert_eq!(is_stopped(capture(1)), is_stopped(Action::Cancel));
+    assert_eq!(is_stopped(Action::Reverse), is_stopped(capture(1)) || is_stopped(refund(1)));
+    (is_stopped(capture(1)), is_stopped(refund(1)))
+}
+
+fn acknowledged(payment: &Payment, name: &str) -> Payment {
+    let update = Update::AcknowledgeDiscrepancy { id: id(name) };
+    let next = payment.update(&[update], &reporter(later(), true)).unwrap();
+    assert_eq!(next.check(), Ok(()));
+    next
+}
+
+const CAPTURED: &[(TransactionKind, State, u64)] =
+    &[(Authorization, Success, 100), (Charge, Success, 40)];
+
+/// A capture of so much that is Unknown.
+fn unclear(payment: &Payment, name: &str, amount: u64) -> Payment {
+    let open = in_flight(payment, name, amount, at(1_000));
+    settled(&open, name, Outcome::Unknown, at(2_000))
 }
 
 #[test]
-fn a_fact_stands_against_an_answer_and_somebody_has_to_look() {
-    for (state, outcome, standing) in [
-        (Failure, Outcome::Approved, Unknown),
-        (Failure, Outcome::Received, Unknown),
-        (Success, Outcome::Rejected, Success),
-        (Success, Outcome::NeverExecuted, Success),
+fn a_capture_of_more_than_is_authorized_stops_captures_and_refunds_until_it_is_resolved() {
+    let told = told(&payment(AUTHORIZED), fact(Charge, Success, 120, "X"));
+    assert_eq!(stopped(&told), (true, true));
+    let new = id("new-1");
+    assert_eq!(
+        admitted(&told, capture(100)),
+        Err(Refusal::Discrepancy { transactions: vec![new.clone()] })
+    );
+    let more = told_again(&told, fact(Authorization, Success, 30, "A"));
+    assert_eq!((stopped(&more), more.balances.capturable), ((false, false), eur(10)));
+    let failed = Update::ChangeTransactionState { id: new, state: Failure };
+    let undone = told.update(&[failed], &reporter(later(), true)).unwrap();
+    assert_eq!((stopped(&undone), undone.balances.capturable), ((false, false), eur(100)));
+}
+
+fn told_again(payment: &Payment, fact: Report) -> Payment {
+    told(payment, fact)
+}
+
+#[test]
+fn a_refund_of_more_than_is_captured_stops_refunds_and_not_captures() {
+    let told = told(&payment(CAPTURED), fact(Refund, Success, 50, "X"));
+    assert_eq!(stopped(&told), (false, true));
+    assert_eq!(admitted(&told, capture(60)), Ok(()));
+}
+
+#[test]
+fn an_excess_that_is_acknowledged_is_taken_from_what_makes_room_later() {
+    let told = told(&payment(CAPTURED), fact(Refund, Success, 50, "X"));
+    let accepted = acknowledged(&told, "new-1");
+    assert_eq!(stopped(&accepted), (false, false));
+    assert_eq!(accepted.balances.refundable, eur(0));
+    assert_eq!(accepted.transactions[&id("new-1")].acknowledged.as_ref().unwrap().at, later());
+    let open = accepted.reserve(&reservation("c", 1, capture(60), later())).unwrap();
+    let captured = settled(&open, "c", Outcome::Approved, later());
+    assert_eq!(captured.balances.refundable, eur(50));
+    // What exceeds it anew is a discrepancy anew.
+    let more = told_again(&accepted, fact(Refund, Success, 1, "Y"));
+    assert_eq!(stopped(&more), (false, true));
+    // Twice is no news, and what exceeds nothing cannot be acknowledged.
+    assert_eq!(acknowledged(&accepted, "new-1"), accepted);
+    let update = Update::AcknowledgeDiscrepancy { id: id("past-1") };
+    let refused = accepted.update(&[update], &reporter(later(), true));
+    assert_eq!(refused, Err(UpdateRefusal::NothingToAcknowledge(id("past-1"))));
+}
+
+#[test]
+fn a_capture_elsewhere_that_does_not_fit_beside_an_unclear_one_stops_captures() {
+    let told = told(&unclear(&payment(AUTHORIZED), "a", 60), fact(Charge, Success, 100, "X"));
+    assert_eq!(stopped(&told), (true, true));
+    // It fits as soon as the unclear one turns out to have failed.
+    let failed = Update::ChangeTransactionState { id: id("a"), state: Failure };
+    let resolved = told.update(&[failed], &reporter(later(), true)).unwrap();
+    assert_eq!((stopped(&resolved), resolved.balances.captured), ((false, false), eur(100)));
+}
+
+#[test]
+fn a_release_that_does_not_fit_beside_an_unclear_capture_stops_captures() {
+    let unclear = unclear(&payment(AUTHORIZED), "a", 40);
+    let told = told(&unclear, fact(CancelAuthorization, Success, 100, "X"));
+    assert_eq!(stopped(&told), (true, false));
+}
+
+#[test]
+fn a_refund_that_fits_only_if_an_unclear_capture_happened_stops_refunds() {
+    let told = told(&unclear(&payment(CAPTURED), "a", 60), fact(Refund, Success, 100, "X"));
+    assert_eq!(stopped(&told), (false, true));
+    let approved = settled(&told, "a", Outcome::Approved, later());
+    assert_eq!((stopped(&approved), approved.balances.refundable), ((false, false), eur(0)));
+}
+
+#[test]
+fn the_failure_of_another_capture_does_not_release_the_one_in_flight() {
+    let open = in_flight(&payment(AUTHORIZED), "a", 100, at(1_000));
+    let told = told_by(&open, fact(Charge, Failure, 100, "X"), &reporter(at(2_000), true));
+    assert_eq!(told.balances.capturable, eur(0));
+    let approved = settled(&told, "a", Outcome::Approved, at(3_000));
+    assert_eq!(approved.transactions[&id("a")].state, Success);
+    assert_eq!(approved.transactions[&id("a")].interaction_id, None);
+    assert_eq!(stopped(&approved), (false, false));
+    let failed = approved.transactions.values().find(|ours| ours.state == Failure).unwrap();
+    assert_eq!(failed.interaction_id.as_deref(), Some("X"));
+}
+
+#[test]
+fn a_failure_by_id_against_an_approval_is_a_dispute_that_holds_its_amount() {
+    let refunding = payment(CAPTURED).reserve(&reservation("a", 1, refund(40), at(1_000))).unwrap();
+    let failed = Update::ChangeTransactionState { id: id("a"), state: Failure };
+    let told = refunding.update(&[failed], &reporter(at(2_000), true)).unwrap();
+    assert_eq!(told.balances.refundable, eur(0), "its connector is at work");
+    let disputed = settled(&told, "a", Outcome::Approved, at(3_000));
+    assert_eq!(disputed.transactions[&id("a")].state_to_show(), Unknown);
+    assert_eq!(disputed.transactions[&id("a")].state_for_caller(), Unknown);
+    assert_eq!((stopped(&disputed), disputed.balances.refundable), ((false, true), eur(0)));
+    assert_eq!(disputed.apply_waiting_failures(later(), true), None);
+    for (state, left) in [(Success, 0), (Failure, 40)] {
+        let said = Update::ChangeTransactionState { id: id("a"), state };
+        let resolved = disputed.update(&[said], &reporter(later(), true)).unwrap();
+        assert_eq!(resolved.balances.refundable, eur(left), "{state:?}");
+        assert_eq!(stopped(&resolved), (false, false), "{state:?}");
+    }
+}
+
+#[test]
+fn report_and_answer_that_contradict_each_other_are_a_dispute_whichever_came_first() {
+    for (state, outcome) in [
+        (Failure, Outcome::Approved),
+        (Success, Outcome::Rejected),
+        (Success, Outcome::NeverExecuted),
     ] {
         let open = in_flight(&payment(AUTHORIZED), "a", 50, at(1_000));
-        let known = told_by(&open, fact(Charge, state, 50, "X"), &reporter(at(2_000), true));
+        let said = Update::ChangeTransactionState { id: id("a"), state };
+        let known = open.update(&[said], &reporter(at(2_000), true)).unwrap();
         let disputed = settled(&known, "a", outcome, at(3_000));
-        assert_eq!(states(&disputed), [(Charge, state, 50)], "{outcome:?}");
+        assert_eq!(states(&disputed), [(Charge, Unknown, 50)], "{outcome:?}");
         assert_eq!(disputed.in_flight, None, "{outcome:?}");
-        assert_eq!(disputed.discrepancies().count(), 1, "{outcome:?}");
-        assert_eq!(disputed.transactions[&id("a")].standing(), standing, "{outcome:?}");
-        let confirmed = told(&disputed, fact(Charge, state, 50, "X"));
-        assert_eq!(confirmed.discrepancies().count(), 0, "{outcome:?}");
+        assert_eq!(stopped(&disputed), (true, true), "{outcome:?}");
+        assert_eq!(disputed.balances.capturable, eur(50), "{outcome:?}");
+        let confirmed = told_again(&disputed, fact(Charge, state, 50, "a"));
+        assert_eq!(stopped(&confirmed), (false, false), "{outcome:?}");
+        assert_eq!(states(&confirmed), [(Charge, state, 50)], "{outcome:?}");
     }
+}
+
+#[test]
+fn a_capture_of_years_ago_is_not_the_one_in_flight() {
+    let open = in_flight(&payment(AUTHORIZED), "a", 40, later());
+    let old = Report { timestamp: Some(at(1_000)), ..fact(Charge, Success, 40, "X") };
+    let told = told_by(&open, old, &reporter(later().plus_ms(1_000), true));
+    assert_eq!(told.balances.capturable, eur(20));
+    assert_eq!(told.transactions[&id("a")].state, Initial);
+    let approved = settled(&told, "a", Outcome::Approved, later().plus_ms(2_000));
+    assert_eq!(approved.balances.captured, eur(80));
+    assert!(matches!(admitted(&approved, capture(60)), Err(Refusal::ExceedsCapturable { .. })));
+}
+
+#[test]
+fn a_rejection_gives_an_effect_back_that_likeness_took_for_the_one_in_flight() {
+    for (outcome, state) in [(Outcome::Rejected, Some(Failure)), (Outcome::NeverExecuted, None)] {
+        let open = in_flight(&payment(AUTHORIZED), "a", 40, at(1_000));
+        let told = told_by(&open, fact(Charge, Success, 40, "X"), &reporter(at(2_000), true));
+        assert_eq!(told.balances.captured, eur(40));
+        let answered = settled(&told, "a", outcome, at(3_000));
+        assert_eq!(answered.transactions.get(&id("a")).map(|ours| ours.state), state);
+        let other =
+            answered.transactions.values().find(|one| one.interaction_id.as_deref() == Some("X"));
+        assert_eq!(other.unwrap().state, Success, "{outcome:?}");
+        assert_eq!(answered.balances.captured, eur(40), "{outcome:?}");
+        assert_eq!(answered.discrepancies().count(), 0, "{outcome:?}");
+    }
+}
+
+#[test]
+fn of_two_that_are_alike_as_many_count_as_effects_were_told() {
+    let both = unclear(&unclear(&payment(AUTHORIZED), "a", 30), "b", 30);
+    let once = told(&both, fact(Charge, Success, 30, "X"));
+    assert_eq!((once.balances.captured, once.balances.capturable), (eur(30), eur(40)));
+    let again = told_again(&once, fact(Charge, Success, 30, "X"));
+    assert_eq!(again, once);
+    let twice = told_again(&once, fact(Charge, Success, 30, "Y"));
+    assert_eq!((twice.balances.captured, twice.balances.capturable), (eur(60), eur(40)));
+    let thrice = told_again(&twice, fact(Charge, Success, 30, "Z"));
+    assert_eq!((thrice.balances.captured, thrice.balances.capturable), (eur(90), eur(10)));
+}
+
+#[test]
+fn a_failure_names_none_of_several_that_are_alike() {
+    let both = unclear(&unclear(&payment(AUTHORIZED), "a", 30), "b", 30);
+    let told = told(&both, fact(Charge, Failure, 30, "X"));
+    assert_eq!(told.balances.capturable, eur(40));
+    assert_eq!(told.transactions.len(), both.transactions.len() + 1);
+}
+
+#[test]
+fn an_id_takes_back_what_likeness_decided() {
+    let both = unclear(&unclear(&payment(AUTHORIZED), "a", 30), "b", 30);
+    let guessed = told(&both, fact(Charge, Success, 30, "X"));
+    let (taken, other) =
+        if guessed.transactions[&id("a")].state == Success { ("a", "b") } else { ("b", "a") };
+    // The PSP says that X was the other one, by both ids.
+    let said = Report { interface_id: Some(other.to_owned()), ..fact(Charge, Success, 30, "X") };
+    let known = told_again(&guessed, said);
+    assert_eq!(known.balances.captured, eur(30), "it is one effect, whose ever it was");
+    // And that the first one failed.
+    let failed = Report { interaction_id: Some(taken.to_owned()), ..fact(Charge, Failure, 30, "") };
+    let known = told_again(&known, failed);
+    assert_eq!(known.transactions[&id(taken)].state, Failure);
+    assert_eq!((known.balances.captured, known.balances.capturable), (eur(30), eur(70)));
+}
+
+#[test]
+fn a_chargeback_after_a_full_refund_is_an_excess_that_an_operator_accepts() {
+    let refunded = told(&payment(CAPTURED), fact(Refund, Success, 40, "R"));
+    let charged_back = told_again(&refunded, fact(Chargeback, Success, 40, "B"));
+    assert_eq!(stopped(&charged_back), (false, true));
+    let accepted = acknowledged(&charged_back, &format!("new-{}", refunded.version));
+    assert_eq!(accepted.balances.refunded, eur(80));
+    assert_eq!(accepted.balances.refundable, eur(0));
+    assert_eq!(admitted(&accepted, capture(60)), Ok(()));
+}
+
+fn shown(state: State, name: Option<&str>, when: Timestamp) -> PlatformTransaction {
+    PlatformTransaction {
+        kind: Charge,
+        state,
+        amount: eur(40),
+        timestamp: Some(when),
+        interaction_id: name.map(str::to_owned),
+        interface_id: None,
+    }
+}
+
+const PROOF: PlatformProof = PlatformProof { failures_count: true, absence_counts: true };
+
+fn looked_up(payment: &Payment, name: &str, shown: &[PlatformTransaction]) -> Payment {
+    match payment.look_up(&id(name), shown, PROOF, later()).unwrap() {
+        Settlement::Changed(next) => *next,
+        Settlement::Unchanged(_) | Settlement::Gone => payment.clone(),
+    }
+}
+
+#[test]
+fn a_look_up_settles_by_ids_what_likeness_would_confuse() {
+    // `a` happened and is known as PSP-A; `b` never happened.
+    let a = unclear(&payment(AUTHORIZED), "a", 40);
+    let a = told_by(&a, fact(Charge, Pending, 40, "PSP-A"), &reporter(at(3_000), true));
+    let open = a.reserve(&reservation("b", 1, capture(40), at(4_000))).unwrap();
+    let both = settled(&open, "b", Outcome::Unknown, at(5_000));
+    let platform = [shown(Success, Some("PSP-A"), at(2_000))];
+    let known = looked_up(&looked_up(&both, "b", &platform), "a", &platform);
+    assert_eq!(known.transactions[&id("a")].state, Success);
+    assert_eq!(known.transactions[&id("b")].state, Failure);
+    let again = told_again(&known, fact(Charge, Success, 40, "PSP-A"));
+    assert_eq!(again.balances.captured, eur(40));
+}
+
+#[test]
+fn a_look_up_keeps_the_ids_that_it_reads() {
+    let open = unclear(&payment(AUTHORIZED), "a", 40);
+    let known = looked_up(&open, "a", &[shown(Success, Some("PSP-A"), at(2_000))]);
+    assert_eq!(known.transactions[&id("a")].interaction_id.as_deref(), Some("PSP-A"));
+    let told = told(&known, fact(Charge, Success, 40, "PSP-B"));
+    assert_eq!(told.balances.captured, eur(80), "another id is another effect");
+}
+
+#[test]
+fn nothing_is_absent_while_something_shown_could_still_be_it() {
+    // A dashboard capture that is known here, and one of ours that is not.
+    let own = Report { timestamp: Some(at(500)), ..fact(Charge, Success, 40, "") };
+    let dashboard = told(&payment(AUTHORIZED), own);
+    let open = unclear(&dashboard, "a", 40);
+    let known = looked_up(&open, "a", &[shown(Success, None, at(2_000))]);
+    assert_eq!(known.transactions[&id("a")].state, Unknown, "which of both is shown?");
+    let absent = looked_up(&open, "a", &[]);
+    assert_eq!(absent.transactions[&id("a")].state, Failure);
 }

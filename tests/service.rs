@@ -246,7 +246,7 @@ async fn a_connector_that_serves_somebody_else_is_not_called() {
     for connectors in [Connectors::from(named), Connectors::from([("*".to_owned(), closed)])] {
         let world = World::with(AUTHORIZED, sandbox.clone(), connectors).await;
         let acted = world.act("t", capture(100)).await;
-        assert!(matches!(acted, Err(ActError::ConnectorFailed)), "{acted:?}");
+        assert!(matches!(acted, Err(ActError::ConnectorFailed(_))), "{acted:?}");
         assert_eq!(world.payment().await.balances.capturable, eur(100));
         assert_eq!(world.state("t").await, None);
     }
@@ -298,7 +298,7 @@ async fn each_way_a_call_can_end_is_recorded_as_what_it_proves() {
         let acted = world.service.act(told(request("t", capture(40)), reference)).await;
         let acted = match acted {
             Ok(done) => Ok(done.verdict),
-            Err(ActError::ConnectorFailed) => Err("never"),
+            Err(ActError::ConnectorFailed(_)) => Err("never"),
             Err(ActError::OutcomeUnknown { replayed: false }) => Err("unknown"),
             Err(other) => panic!("{reference}: {other:?}"),
         };

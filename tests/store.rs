@@ -215,7 +215,7 @@ fn a_withdrawn_reservation_does_not_come_to_life_again() {
         for late in [&asked, &later] {
             match table.store.reserve(late).await {
                 Err(ReserveError::Refused { found, .. }) => {
-                    assert_eq!(found.admit(late), Err(Refusal::Withdrawn));
+                    assert_eq!(found.admit(late), Err(Refusal::PossiblyStaleCopy));
                 }
                 other => panic!("{other:?}"),
             }

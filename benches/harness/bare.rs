@@ -1,9 +1,11 @@
 //! A store and a connector that answer at once, so that all that is left is ours.
 
-use payment_intents::payment::{Payment, PaymentKey, ProjectKey, Reservation, Timestamp};
+use payment_intents::payment::{
+    Payment, PaymentKey, PlatformTransaction, ProjectKey, Reservation, Timestamp,
+};
 use payment_intents::ports::{
     BoxError, Call, ClaimError, Connector, ConnectorError, CreateError, Name, Policy, ReplaceError,
-    ReserveError, Seen, Served, Store, StoreError, Verdict,
+    ReserveError, Served, Store, StoreError, Verdict,
 };
 
 /// A store that has one Payment, as new for every action, or none.
@@ -52,7 +54,11 @@ impl Connector for Approving {
         Policy::default()
     }
 
-    async fn look_up(&self, _: &Served, _: Timestamp) -> Result<Vec<Seen>, BoxError> {
+    async fn look_up(
+        &self,
+        _: &Served,
+        _: Timestamp,
+    ) -> Result<Vec<PlatformTransaction>, BoxError> {
         Ok(Vec::new())
     }
 

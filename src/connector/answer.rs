@@ -112,7 +112,9 @@ mod tests {
             Ok(Verdict::Approved) => "approved",
             Ok(Verdict::Received) => "received",
             Ok(Verdict::Rejected) => "rejected",
-            Err(ConnectorError::NotReached(_) | ConnectorError::NotActed { .. }) => "never executed",
+            Err(ConnectorError::NotReached(_) | ConnectorError::NotActed { .. }) => {
+                "never executed"
+            }
             Err(ConnectorError::OutcomeUnknown(_)) => "unknown",
         }
     }

@@ -3,8 +3,8 @@
 use super::settings::Platform;
 use super::{address, authorization};
 use crate::money::{Currency, Money};
-use crate::platform::{parse_time, transaction_kind, transaction_state};
 use crate::payment::PlatformTransaction;
+use crate::platform::{parse_time, transaction_kind, transaction_state};
 use crate::ports::{BoxError, Secret, Served};
 use http::{Request, StatusCode, header};
 use http_body_util::Full;
@@ -29,7 +29,10 @@ pub(super) fn request(
 }
 
 /// Reads the transactions. What cannot be read whole proves nothing.
-pub(super) fn transactions(status: StatusCode, body: &[u8]) -> Result<Vec<PlatformTransaction>, BoxError> {
+pub(super) fn transactions(
+    status: StatusCode,
+    body: &[u8],
+) -> Result<Vec<PlatformTransaction>, BoxError> {
     if status != StatusCode::OK {
         return Err(format!("the platform answered {status}").into());
     }

@@ -8,8 +8,8 @@ pub(super) use read::{claim, index_entry, payment_key, to_payment};
 use super::Item;
 use crate::money::Money;
 use crate::payment::{
-    Balances, Details, InFlight, Nonce, Payment, PaymentKey, RecoveryProgress, Reported, Reservation, Side, State,
-    Transaction, TransactionKind,
+    Balances, Details, InFlight, Nonce, Payment, PaymentKey, RecoveryProgress, Reported,
+    Reservation, Side, State, Transaction, TransactionKind,
 };
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;

@@ -158,9 +158,11 @@ pub(super) fn to_update(error: UpdateError, key: &PaymentKey, expected: u64) -> 
             | UpdateRefusal::OtherCurrency { .. } => {
                 Problem::invalid_operation(format!("The Payment cannot be changed: {refusal}."))
             }
-            UpdateRefusal::TooManyTransactions => {
-                Problem::limit_exceeded("transaction", "transactions", Payment::TRANSACTIONS_MAX_REPORTED)
-            }
+            UpdateRefusal::TooManyTransactions => Problem::limit_exceeded(
+                "transaction",
+                "transactions",
+                Payment::TRANSACTIONS_MAX_REPORTED,
+            ),
             UpdateRefusal::TooLarge => {
                 Problem::limit_exceeded("payment", "bytes of text", Payment::TEXT_BYTES_MAX)
             }

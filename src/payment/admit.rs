@@ -6,8 +6,8 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 use super::{
-    Action, InFlight, Payment, RecoveryProgress, Reservation, State, Timestamp, Transaction, TransactionId,
-    TransactionKind,
+    Action, InFlight, Payment, RecoveryProgress, Reservation, State, Timestamp, Transaction,
+    TransactionId, TransactionKind,
 };
 use crate::money::{Currency, Money};
 

@@ -223,11 +223,7 @@ impl Payment {
             let amount = charge.map_or(Money::zero(self.currency()), |charge| charge.amount);
             of_charges = of_charges.give(taken.take_at_most(amount)?)?;
         }
-        Ok(Excess {
-            placed: sums.excess_placed()?,
-            refunded: sums.excess_refunded()?,
-            of_charges,
-        })
+        Ok(Excess { placed: sums.excess_placed()?, refunded: sums.excess_refunded()?, of_charges })
     }
 
     /// Whether something explains that transactions exceed what there is.

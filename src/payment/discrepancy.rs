@@ -154,10 +154,9 @@ impl Transaction {
                 unclear_since: self.recovery.unclear_since,
                 ..RecoveryProgress::default()
             },
-            State::Initial | State::Pending | State::Unknown => RecoveryProgress {
-                look_at: Some(at.plus_ms(FIRST_LOOK_MS)),
-                ..self.recovery
-            },
+            State::Initial | State::Pending | State::Unknown => {
+                RecoveryProgress { look_at: Some(at.plus_ms(FIRST_LOOK_MS)), ..self.recovery }
+            }
         };
     }
 }

@@ -116,9 +116,7 @@ impl Payment {
         let reporter = Reporter { by: None, at, is_trusted: true };
         match certainty {
             Certainty::Id => next.record_by_id(&open.id, &theirs.report(), &reporter),
-            Certainty::Likeness => {
-                next.record_by_likeness(&open.id, &theirs.report(), &reporter)
-            }
+            Certainty::Likeness => next.record_by_likeness(&open.id, &theirs.report(), &reporter),
         };
         if next.transactions == self.transactions {
             return unchanged;
@@ -173,9 +171,8 @@ impl<'a> Unclaimed<'a> {
         settled: State,
         states: &[State],
     ) -> Option<&'a PlatformTransaction> {
-        let is_candidate = |ours: &&&Transaction| {
-            ours.is_open() && !ours.is_discrepant() || ours.state == settled
-        };
+        let is_candidate =
+            |ours: &&&Transaction| ours.is_open() && !ours.is_discrepant() || ours.state == settled;
         let mut ours: Vec<_> = self.ours.iter().filter(is_candidate).collect();
         ours.sort_by_key(|ours| (ours.state == settled, ours.timestamp));
         let mut theirs: Vec<_> = self.theirs.clone();

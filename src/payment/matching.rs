@@ -8,7 +8,7 @@
 use super::{Payment, Report, State, Timestamp, Transaction, TransactionId, TransactionKind};
 
 /// By how much two clocks may differ, or a message be older than its effect.
-const CLOCKS_DIFFER_MS: u64 = 60_000;
+const CLOCKS_DIFFER_MS: u64 = 30_000;
 
 /// What a report is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,11 +170,7 @@ impl Payment {
 
     /// Whether something that happened at `at` can be this transaction's: it had
     /// begun then, by whatever clock. What was registered began elsewhere before.
-    pub(super) fn could_have_begun(
-        &self,
-        ours: &Transaction,
-        at: Option<Timestamp>,
-    ) -> bool {
+    pub(super) fn could_have_begun(&self, ours: &Transaction, at: Option<Timestamp>) -> bool {
         ours.timestamp <= self.created_at
             || at.is_none_or(|at| at.plus_ms(CLOCKS_DIFFER_MS) >= ours.timestamp)
     }
@@ -221,7 +217,8 @@ impl Transaction {
     fn can_fail_by_likeness(&self, is_nameless: bool) -> bool {
         let is_free = self.interaction_id.is_none() || is_nameless;
         let is_doubtful = self.state == State::Success && is_free;
-        (self.state.is_open() || is_doubtful) && !self.is_discrepant()
+        let is_awaited = self.state_awaiting_balances.is_some_and(State::is_open);
+        is_awaited || (self.state.is_open() || is_doubtful) && !self.is_discrepant()
     }
 
     /// Whether a report of a Failure was taken for it by likeness alone.

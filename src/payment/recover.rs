@@ -94,7 +94,8 @@ impl Payment {
             let progress = &mut transaction.recovery;
             let looks = usize::try_from(progress.looks).unwrap_or(usize::MAX);
             let pause_ms = NEXT_LOOKS_MS.get(looks).or(NEXT_LOOKS_MS.last());
-            progress.look_at = Some(at.plus_ms(pause_ms.copied().unwrap_or_default()).max(earliest));
+            progress.look_at =
+                Some(at.plus_ms(pause_ms.copied().unwrap_or_default()).max(earliest));
             progress.looks = progress.looks.saturating_add(1);
         }
         next

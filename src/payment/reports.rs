@@ -77,13 +77,17 @@ impl Payment {
     }
 
     /// Records a report that an id identifies with this transaction.
-    pub(super) fn record_by_id(&mut self, id: &TransactionId, report: &Report, reporter: &Reporter) -> bool {
+    pub(super) fn record_by_id(
+        &mut self,
+        id: &TransactionId,
+        report: &Report,
+        reporter: &Reporter,
+    ) -> bool {
         let before = self.transactions.clone();
         let is_by_own_id = [&report.interaction_id, &report.interface_id]
             .into_iter()
             .any(|name| name.as_deref() == Some(id.as_str()));
-        let displaced =
-            if is_by_own_id { self.displace_other_effect(id, report) } else { None };
+        let displaced = if is_by_own_id { self.displace_other_effect(id, report) } else { None };
         self.name(id, report);
         if is_by_own_id {
             self.remove_duplicate_effect(id, report);

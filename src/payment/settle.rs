@@ -110,8 +110,8 @@ impl Payment {
         let is_told_failed = transaction.waiting_failure.is_some() && !is_by_likeness;
         if transaction.is_disputed {
             // Both the answer and the last report say no.
-            let is_agreed = is_told_failed
-                && matches!(outcome, Outcome::Rejected | Outcome::Disproved);
+            let is_agreed =
+                is_told_failed && matches!(outcome, Outcome::Rejected | Outcome::Disproved);
             return if is_agreed { Step::To(State::Failure) } else { Step::Stay };
         }
         if self.contradicts(known, outcome) {
@@ -121,15 +121,14 @@ impl Payment {
             Step::To(State::Success) if is_told_failed => Step::Dispute,
             Step::Withdraw if is_told_failed => Step::To(State::Failure),
             // A later report by the PSP's id agrees with this answer.
-            Step::Dispute if is_by_likeness && transaction.state == State::Success => {
-                match outcome {
-                    Outcome::Approved | Outcome::Received => Step::Stay,
-                    Outcome::Rejected
-                    | Outcome::NeverExecuted
-                    | Outcome::Unknown
-                    | Outcome::Disproved => Step::Dispute,
-                }
-            }
+            Step::Dispute if is_by_likeness && transaction.state == State::Success => match outcome
+            {
+                Outcome::Approved | Outcome::Received => Step::Stay,
+                Outcome::Rejected
+                | Outcome::NeverExecuted
+                | Outcome::Unknown
+                | Outcome::Disproved => Step::Dispute,
+            },
             step => step,
         }
     }
@@ -148,8 +147,7 @@ impl Payment {
         let is_failed_by_likeness = ours.has_failure_by_likeness();
         let is_final_no = is_failed_by_likeness && state == State::Success;
         let is_given_back = is_failed_by_likeness && ours.state == State::Failure;
-        let placed =
-            if is_final_no || is_given_back { self.take_back_likeness(id) } else { None };
+        let placed = if is_final_no || is_given_back { self.take_back_likeness(id) } else { None };
         let Some(ours) = self.transactions.get_mut(id) else { return };
         if ours.state_without_likeness.is_some() {
             ours.state_without_likeness = Some(state);

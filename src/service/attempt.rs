@@ -7,8 +7,8 @@ use super::{
 use crate::observe;
 use crate::payment::{Outcome, Payment, Settlement, State, Transaction, TransactionId};
 use crate::ports::{
-    Call, Clock, Connector, ConnectorError, NotActed, Policy, Rejections, ReplaceError, Served, Store,
-    StoreError, Verdict,
+    Call, Clock, Connector, ConnectorError, NotActed, Policy, Rejections, ReplaceError, Served,
+    Store, StoreError, Verdict,
 };
 use std::pin::pin;
 

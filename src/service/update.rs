@@ -4,8 +4,7 @@ use super::Service;
 use crate::observe;
 use crate::payment::{Payment, PaymentKey, Reporter, Timestamp, Update, UpdateRefusal};
 use crate::ports::{
-    ClaimError, Clock, Connector, CreateError, Name, ReplaceError, Served, Store,
-    StoreError,
+    ClaimError, Clock, Connector, CreateError, Name, ReplaceError, Served, Store, StoreError,
 };
 
 /// Changes to a Payment: all of them or none.

@@ -247,7 +247,7 @@ async fn calls_at_once_get_one_token_and_one_after_the_refusal() {
     }
     let (one, other) = at_once().await;
     for refused in [one, other] {
-        assert!(matches!(refused, Err(ConnectorError::NeverExecuted(_))), "{refused:?}");
+        assert!(matches!(refused, Err(ConnectorError::NotActed { .. })), "{refused:?}");
     }
     let (one, other) = at_once().await;
     assert!(one.is_ok() && other.is_ok());
@@ -265,7 +265,7 @@ async fn a_token_service_that_hangs_costs_no_call_more_than_its_own_time() {
         sleep(Duration::from_millis(ms)).await;
         let began = Instant::now();
         let called = connector.call(&call(), SystemClock.now().plus_ms(20_000)).await;
-        assert!(matches!(called, Err(ConnectorError::NeverExecuted(_))), "{called:?}");
+        assert!(matches!(called, Err(ConnectorError::NotReached(_))), "{called:?}");
         let took_ms = began.elapsed().as_millis();
         assert!((900..1_600).contains(&took_ms), "{took_ms} ms");
     };

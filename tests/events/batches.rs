@@ -51,7 +51,7 @@ async fn a_record_that_cannot_be_read_keeps_back_what_is_behind_it_and_nothing_e
         with(reserved, &format!("{new}/version"), json!({"N": "-1"})),
         with(reserved, &format!("{new}/version"), json!({"X": "1"})),
         with(reserved, &format!("{new}/version"), json!(1)),
-        with(reserved, &format!("{new}/item_format"), json!({"N": "2"})),
+        with(reserved, &format!("{new}/item_format"), json!({"N": "3"})),
         with(reserved, &format!("{new}/captured"), json!({"N": "1"})),
         with(reserved, &format!("{new}/inflight/M/n"), json!({"B": "%%%"})),
         with(reserved, &format!("{new}/inflight/M/n"), json!({"B": "AAAA"})),

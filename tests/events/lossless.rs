@@ -7,7 +7,7 @@ use payment_intents::dynamodb::{Connection, DynamoStore, create_table};
 use payment_intents::events::change;
 use payment_intents::local::emulator;
 use payment_intents::payment::{
-    Details, Fact, Nonce, Payment, Reporter, State, Transaction, TransactionKind, Update,
+    Details, Nonce, Payment, Report, Reporter, State, Transaction, TransactionKind, Update,
 };
 use payment_intents::ports::Store;
 use proptest::prelude::*;
@@ -38,7 +38,7 @@ fn any_life() -> impl Strategy<Value = Vec<Payment>> {
 
 /// With all that a fact can leave behind.
 fn reported(payment: &Payment) -> Payment {
-    let fact = Fact {
+    let fact = Report {
         kind: TransactionKind::Refund,
         state: State::Success,
         amount: eur(10_000),
@@ -48,7 +48,7 @@ fn reported(payment: &Payment) -> Payment {
     };
     let fact_id = id("fact");
     let updates = [
-        Update::AddTransaction { id: fact_id.clone(), fact },
+        Update::AddTransaction { id: fact_id.clone(), report: fact },
         Update::ChangeTransactionTimestamp { id: fact_id, timestamp: at(9) },
         Update::AddInterfaceInteraction(r#"{"a": ["\u0000", 1e400]}"#.to_owned()),
         Update::AddInterfaceInteraction("{}".to_owned()),
@@ -111,10 +111,10 @@ fn the_payments_of_the_property_have_everything_that_a_payment_can_have() {
         let has = |found: fn(&Transaction) -> bool| transactions().any(found);
         let found = [
             has(|found| found.reverses),
-            has(|found| found.unbooked.is_some()),
+            has(|found| found.state_awaiting_balances.is_some()),
             has(|found| found.is_disputed),
             has(|found| found.reported.is_some()),
-            has(|found| found.pursuit.look_at.is_some()),
+            has(|found| found.recovery.look_at.is_some()),
             life.iter().any(|payment| payment.in_flight.is_some()),
             life.iter().any(|payment| payment.withdrawn_at.is_some()),
             life.iter().any(|payment| payment.details.interface_interactions.len() > 1),

@@ -9,7 +9,7 @@ use payment_intents::payment::{
     Action, Nonce, Payment, Reservation, State, Timestamp, TransactionKind,
 };
 use payment_intents::ports::{Absence, Clock, Lookup, Policy, Rejections, Resend, Store, Verdict};
-use payment_intents::recovery::Report;
+use payment_intents::recovery::RecoveryRun;
 use payment_intents::service::{ActError, Done, Invocation, Request, Service};
 use payment_intents::transport::Transport;
 use std::sync::Arc;
@@ -108,11 +108,11 @@ impl World {
         }
     }
 
-    pub async fn recover(&self) -> Report {
+    pub async fn recover(&self) -> RecoveryRun {
         self.recover_within(20_000).await
     }
 
-    pub async fn recover_within(&self, ms: u64) -> Report {
+    pub async fn recover_within(&self, ms: u64) -> RecoveryRun {
         self.service.recover(self.clock.now().plus_ms(ms), nonce).await.unwrap()
     }
 

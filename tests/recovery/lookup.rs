@@ -7,8 +7,10 @@ use crate::platform::world::{
 use crate::platform::{Outside, Reply, Role, TestClock, shown, token, transaction};
 use futures_util::future::join_all;
 use payment_intents::connector::{Connectors, HttpConnector};
-use payment_intents::payment::{Outcome, Settlement, State, Timestamp, TransactionKind};
-use payment_intents::ports::{BoxError, Clock, Connector, Policy, Seen, Served, Store};
+use payment_intents::payment::{
+    Outcome, PlatformTransaction, Settlement, State, Timestamp, TransactionKind,
+};
+use payment_intents::ports::{BoxError, Clock, Connector, Policy, Served, Store};
 use payment_intents::transport::Transport;
 use serde_json::{Value, json};
 
@@ -46,7 +48,7 @@ async fn an_outcome_is_looked_up_six_minutes_after_it_became_unclear_and_not_bef
 #[tokio::test]
 async fn what_the_platform_shows_settles_what_it_proves_and_nothing_else() {
     let now = at(60 * MINUTE);
-    let (soon, before) = (now.plus_ms(1_000), now.minus_ms(5_001));
+    let (soon, before) = (now.plus_ms(1_000), now.minus_ms(30_001));
     let ours = |state| vec![charge(state, 60, soon)];
     let other = |kind, amount| vec![transaction(kind, "Success", amount, soon)];
     let mut untimed = ours("Success");
@@ -58,7 +60,7 @@ async fn what_the_platform_shows_settles_what_it_proves_and_nothing_else() {
         (ours("Initial"), State::Unknown, State::Unknown),
         (ours("Failure"), State::Failure, State::Failure),
         (vec![], State::Unknown, State::Failure),
-        (vec![charge("Success", 60, now.minus_ms(5_000))], State::Success, State::Success),
+        (vec![charge("Success", 60, now.minus_ms(30_000))], State::Success, State::Success),
         // Too early to be ours by our clock; but whose else would it be?
         (vec![charge("Success", 60, before)], State::Unknown, State::Unknown),
         (vec![charge("Failure", 60, before)], State::Unknown, State::Failure),
@@ -321,7 +323,7 @@ impl Reader {
         Self { connector, clock, outside }
     }
 
-    async fn look_up(&self) -> Result<Vec<Seen>, BoxError> {
+    async fn look_up(&self) -> Result<Vec<PlatformTransaction>, BoxError> {
         let served = Served { key: key("p"), payment_interface: None };
         self.connector.look_up(&served, self.clock.now().plus_ms(5_000)).await
     }

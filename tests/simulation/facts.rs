@@ -4,11 +4,11 @@
 use crate::answers::Answered;
 use crate::landing::{Telling, reported_amount};
 use crate::ports::locked;
-use crate::psp::{Effect, Style};
+use crate::psp::Effect;
 use crate::runs::INVOCATION_MS;
 use crate::schedule::Schedule;
 use crate::world::{Doing, Op, World, key};
-use payment_intents::payment::{Report, State, Transaction, TransactionId, Update};
+use payment_intents::payment::{Report, State, Transaction, TransactionId, Update, UpdateRefusal};
 use payment_intents::service::{Change, Service, UpdateError};
 
 /// How far back a time may lie that has nothing to do with what is told.
@@ -106,6 +106,8 @@ impl Schedule {
                     Err(UpdateError::Stale { current }) => version = current,
                     Err(UpdateError::Store(_)) => {}
                     Err(UpdateError::NotFound | UpdateError::KeyTaken(_)) => return None,
+                    // Withdrawn meanwhile: nothing of it was sent.
+                    Err(UpdateError::Refused(UpdateRefusal::NoSuchTransaction(_))) => return None,
                     Err(UpdateError::Refused(refusal)) => {
                         locked(&port.world).violated(format!("a fact was refused: {refusal}"));
                         return None;
@@ -181,33 +183,6 @@ impl Schedule {
         let meant = telling.effect.or_else(|| world.effects.iter().position(is_its));
         if let Some(index) = meant {
             world.effects[index].heard = Some(heard);
-        }
-    }
-}
-
-impl World {
-    /// Notes what a report tells, from the write on that records it.
-    pub fn note_told(&mut self) {
-        let Some(telling) = self.telling.clone() else { return };
-        let state = telling.state();
-        if state == State::Unknown {
-            return;
-        }
-        let is_named = telling.fact().is_some_and(|fact| fact.interaction_id.is_some());
-        let is_by_id = telling.fact().is_none() || is_named && self.style != Style::Shared;
-        if let Some(id) = &telling.transaction
-            && (is_by_id || telling.effect.is_none())
-        {
-            self.told_of.insert(id.clone(), state);
-        }
-        let is_its = |effect: &Effect| {
-            telling.transaction.is_some() && effect.transaction == telling.transaction
-        };
-        if let Some(index) = telling.effect.or_else(|| self.effects.iter().position(is_its)) {
-            let version = self.payment.version;
-            let effect = &mut self.effects[index];
-            effect.told = Some(state);
-            effect.told_at = if effect.told_at == 0 { version } else { effect.told_at };
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::psp::Style;
 use crate::world::{World, eur};
 use payment_intents::money::Money;
 use payment_intents::payment::{
-    Report, Payment, Reporter, State, Transaction, TransactionId, TransactionKind, Update,
+    Payment, Report, Reporter, State, Transaction, TransactionId, TransactionKind, Update,
 };
 use std::hash::{Hash, Hasher};
 
@@ -136,14 +136,18 @@ impl World {
     /// What was told is in the ledger, once, and telling it again changes nothing.
     pub fn check_told(&mut self, told: &Payment, telling: &Telling) {
         let is_trusted = self.tier.is_trusted();
-        let reporter = Reporter { by: None, at: self.now, is_trusted };
+        let reporter = Reporter { by: None, at: told.modified_at, is_trusted };
         let again = told.update(std::slice::from_ref(&telling.update), &reporter);
         let fact = telling.fact();
         let is_clear = fact.is_none_or(|fact| {
             fact.interaction_id.is_some() || Self::alike(told, fact.kind, fact.amount).count() == 1
         });
         if is_clear && again.as_ref() != Ok(told) {
-            let text = format!("again: {:?}\n{:?}", told.transactions, again.map(|again| again.transactions));
+            let text = format!(
+                "again: {:?}\n{:?}",
+                told.transactions,
+                again.map(|again| again.transactions)
+            );
             self.note(|| text);
             self.violated("what was told again changed something");
         }

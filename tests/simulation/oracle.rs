@@ -49,12 +49,38 @@ impl Count {
 }
 
 impl World {
+    /// Notes what a report tells, from the write on that records it.
+    pub fn note_told(&mut self) {
+        let Some(telling) = self.telling.clone() else { return };
+        let state = telling.state();
+        if state == State::Unknown {
+            return;
+        }
+        let is_named = telling.fact().is_some_and(|fact| fact.interaction_id.is_some());
+        let is_by_id = telling.fact().is_none() || is_named && self.style != Style::Shared;
+        if let Some(id) = &telling.transaction
+            && (is_by_id || telling.effect.is_none())
+        {
+            self.told_of.insert(id.clone(), state);
+        }
+        let is_its = |effect: &Effect| {
+            telling.transaction.is_some() && effect.transaction == telling.transaction
+        };
+        if let Some(index) = telling.effect.or_else(|| self.effects.iter().position(is_its)) {
+            let (version, style) = (self.payment.version, self.style);
+            let effect = &mut self.effects[index];
+            effect.told = Some(state);
+            effect.is_told_by_name |= is_named && style == Style::Named;
+            effect.told_at = if effect.told_at == 0 { version } else { effect.told_at };
+        }
+    }
+
     /// A write was made. Where it lets an action go to its connector, nothing can
     /// come of that but what there is room for.
     pub fn check_send(&mut self, before: &Payment) {
         let Some(slot) = self.payment.in_flight.clone() else { return };
         let was_held = before.in_flight.as_ref().is_some_and(|held| held.nonce == slot.nonce);
-        if was_held || slot.attempt > 1 {
+        if was_held || slot.attempt > 1 || !self.is_played {
             return;
         }
         let Some(sent) = self.payment.transactions.get(&slot.transaction).cloned() else { return };
@@ -128,18 +154,22 @@ impl World {
             // By likeness alone, a Failure of the only one that it can be about
             // counts as one.
             (Some(id), _) if self.is_failed_by_report(id) => {}
-            (Some(_), Some(true)) if self.style == Style::Named => count.ours_told += 1,
+            (Some(_), Some(true)) if effect.is_told_by_name => count.ours_told += 1,
             (Some(id), Some(true)) => count.ours_untold.push(self.reserved_at(id)),
             (Some(_), Some(false)) => {}
             (Some(id), None) => {
-                let is_known = self.payment.transactions.get(id).is_some_and(|ours| {
-                    ours.state == State::Success && !ours.is_discrepant()
-                });
+                let is_known = self
+                    .payment
+                    .transactions
+                    .get(id)
+                    .is_some_and(|ours| ours.state == State::Success && !ours.is_discrepant());
                 if effect.has_acted && (may || is_known) {
                     count.ours_untold.push(self.reserved_at(id));
                 }
             }
-            (None, Some(true)) if effect.is_backdated && (is_distinct || !may) => count.others_before += 1,
+            (None, Some(true)) if effect.is_backdated && (is_distinct || !may) => {
+                count.others_before += 1
+            }
             (None, Some(true)) if is_distinct => count.others.push(effect.told_at),
             // Who tells of several without a name tells of one.
             (None, Some(true)) if count.others.is_empty() => count.others.push(effect.told_at),
@@ -195,14 +225,12 @@ impl World {
                     group(other.kind, other.amount) == group(ours.kind, ours.amount)
                 };
                 let can_fail = |other: &&Transaction| {
-                    other.state.is_open() && other.waiting_failure.is_none()
-                        || other.id == ours.id
+                    other.state.is_open() && other.waiting_failure.is_none() || other.id == ours.id
                 };
                 let is_in_flight = before.is_in_flight(&ours.id);
                 let alike = before.transactions.values().filter(same).filter(can_fail);
-                let named = |other: &&Transaction| {
-                    other.id != ours.id && other.interaction_id.is_some()
-                };
+                let named =
+                    |other: &&Transaction| other.id != ours.id && other.interaction_id.is_some();
                 !is_in_flight && alike.filter(|one| !named(one)).count() == 1
             })
             .map(|ours| ours.id.clone())

@@ -94,6 +94,8 @@ pub struct Effect {
     pub has_acted: bool,
     /// The last state of it that a report told, by whatever name.
     pub told: Option<State>,
+    /// Whether a report told its PSP's id.
+    pub is_told_by_name: bool,
     /// The version that the ledger was at when it was first told or looked up.
     pub told_at: u64,
     /// Whether somebody looked it up.
@@ -192,9 +194,10 @@ impl World {
                 heard: None,
                 has_acted: is_done,
                 told: Some(past.state),
-                told_at: 0,
-            is_seen: false,
-            is_backdated: false,
+                is_told_by_name: false,
+            told_at: 0,
+                is_seen: false,
+                is_backdated: false,
             };
             self.effects.push(effect);
         }
@@ -236,6 +239,7 @@ impl World {
             heard: self.told_of.get(id).copied(),
             has_acted: false,
             told: self.told_of.get(id).copied(),
+            is_told_by_name: false,
             told_at: 0,
             is_seen: false,
             is_backdated: false,
@@ -437,6 +441,7 @@ impl World {
             heard: None,
             has_acted: is_done,
             told: None,
+            is_told_by_name: false,
             told_at: 0,
             is_seen: false,
             is_backdated: matches!(event, Event::OldCapture(_)),

@@ -6,7 +6,9 @@ use crate::ports::locked;
 use crate::psp::{RESEND_WINDOW_MS, Tier};
 use crate::schedule::{Choice, MINUTE_MS, Schedule};
 use crate::world::{SKEW_MS, World};
-use payment_intents::payment::{Report, SETTLE_WINDOW_MS, State, Transaction, TransactionId, Update};
+use payment_intents::payment::{
+    Report, SETTLE_WINDOW_MS, State, Transaction, TransactionId, Update,
+};
 use payment_intents::ports::Lookup;
 use std::collections::BTreeSet;
 
@@ -107,7 +109,12 @@ impl Schedule {
         self.finish(run);
         let mut world = locked(&self.world);
         let now = world.now;
-        if world.payment.in_flight.as_ref().is_some_and(|slot| slot.is_expired(now.minus_ms(SKEW_MS / 2))) {
+        if world
+            .payment
+            .in_flight
+            .as_ref()
+            .is_some_and(|slot| slot.is_expired(now.minus_ms(SKEW_MS / 2)))
+        {
             world.violated("recovery left an expired slot behind");
         }
     }
@@ -156,9 +163,20 @@ impl Schedule {
             let telling = Telling { effect: None, transaction: Some(id), update };
             self.tell_alone(|schedule| schedule.say(telling, false));
         }
+        self.let_failures_count();
         self.compare_sums();
         self.resolve_discrepancies();
         self.compare_sums();
+    }
+
+    /// Where the connector may be at work, a Failure counts when it cannot be.
+    fn let_failures_count(&mut self) {
+        let is_waiting = |ours: &Transaction| ours.waiting_failure.is_some();
+        if locked(&self.world).payment.transactions.values().any(is_waiting) {
+            let then = locked(&self.world).now.plus_ms(SETTLE_WINDOW_MS + MINUTE_MS);
+            self.pass_until(then);
+            self.recover_alone();
+        }
     }
 
     /// An operator looks at what is flagged: says of a contradiction what is so, and
@@ -168,13 +186,7 @@ impl Schedule {
         for _ in 0..8 {
             let Some(telling) = self.resolution() else { return };
             self.tell_alone(|schedule| schedule.say(telling, false));
-            // Where the connector may be at work, a Failure counts when it cannot be.
-            let is_waiting = |ours: &Transaction| ours.waiting_failure.is_some();
-            if locked(&self.world).payment.transactions.values().any(is_waiting) {
-                let then = locked(&self.world).now.plus_ms(SETTLE_WINDOW_MS + MINUTE_MS);
-                self.pass_until(then);
-                self.recover_alone();
-            }
+            self.let_failures_count();
         }
     }
 
@@ -243,7 +255,8 @@ impl Schedule {
             interaction_id: Some(id.clone()),
             interface_id: None,
         };
-        let update = Update::AddTransaction { id: TransactionId::parse(&id).unwrap(), report: fact };
+        let update =
+            Update::AddTransaction { id: TransactionId::parse(&id).unwrap(), report: fact };
         Some(Telling { effect: None, transaction: None, update })
     }
 
@@ -277,7 +290,10 @@ impl Schedule {
     /// At the end everything is final, and the ledger says what the PSP did.
     fn check_end(&mut self) {
         if self.is_open() {
-            locked(&self.world).violated("not final after a fact");
+            let mut world = locked(&self.world);
+            let open: Vec<_> = world.payment.open_transactions().cloned().collect();
+            world.note(|| format!("open: {open:?}"));
+            world.violated("not final after a fact");
         }
         self.check_sums();
         let mut world = locked(&self.world);
@@ -340,7 +356,8 @@ impl World {
         let is_mistaken = self.is_mistaken(effect.kind, effect.amount);
         let named = self.payment.transactions.values();
         let mut named = named.filter(|one| one.interaction_id == effect.reference);
-        let is_there = named.any(|one| one.state_awaiting_balances.unwrap_or(one.state) == effect.state());
+        let is_there =
+            named.any(|one| one.state_awaiting_balances.unwrap_or(one.state) == effect.state());
         let is_news = effect.transaction.is_none() || effect.heard.is_some();
         is_news && effect.heard != Some(effect.state()) || is_mistaken && !is_there
     }

@@ -113,7 +113,7 @@ impl Schedule {
     pub fn new(plan: &Plan, trace: bool) -> Self {
         let mut world = World::new(plan.tier, plan.past, plan.style);
         world.trace = trace.then(Vec::new);
-        world.is_skewed = plan.is_skewed;
+        (world.is_played, world.is_skewed) = (true, plan.is_skewed);
         Self {
             plan: plan.clone(),
             world: Arc::new(Mutex::new(world)),
@@ -361,7 +361,8 @@ impl Schedule {
             }
             Choice::JumpToDeadline => {
                 self.plan.jumps -= 1;
-                let deadline = locked(&self.world).processes.iter().filter_map(|one| one.deadline).max();
+                let deadline =
+                    locked(&self.world).processes.iter().filter_map(|one| one.deadline).max();
                 if let Some(deadline) = deadline {
                     self.pass_until(deadline);
                 }

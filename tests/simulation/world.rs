@@ -5,8 +5,9 @@ use crate::landing::{Telling, group};
 use crate::psp::{Decision, Effect, Shown, Style, Tier};
 use payment_intents::money::{Currency, Money};
 use payment_intents::payment::{
-    Action, Details, Nonce, Payment, PaymentId, PaymentKey, PlatformTransaction, ProjectKey, Registration,
-    RegistrationTransaction, Reservation, State, Timestamp, Transaction, TransactionId, TransactionKind,
+    Action, Details, Nonce, Payment, PaymentId, PaymentKey, PlatformTransaction, ProjectKey,
+    Registration, RegistrationTransaction, Reservation, State, Timestamp, Transaction,
+    TransactionId, TransactionKind,
 };
 use payment_intents::ports::{Call, Verdict};
 use std::collections::hash_map::DefaultHasher;
@@ -85,6 +86,8 @@ pub struct World {
     pub is_contradicted: bool,
     /// Somebody who was at work yet said that nothing would come of it.
     pub is_doubted: bool,
+    /// Whether what is reserved is sent, so that the oracle looks at it.
+    pub is_played: bool,
     /// The processes' clocks differ.
     pub is_skewed: bool,
     /// Of these, facts were taken to be about one that they could not be told from.
@@ -210,6 +213,7 @@ impl World {
             is_surprised: false,
             is_contradicted: false,
             is_doubted: false,
+            is_played: false,
             is_skewed: false,
             mistaken: BTreeSet::new(),
             told_of: BTreeMap::new(),
@@ -354,7 +358,8 @@ impl World {
             self.violation.get_or_insert("a write did not raise the version".to_owned());
         }
         let version = next.version;
-        let begun = next.transactions.keys().filter(|id| !self.payment.transactions.contains_key(id));
+        let begun =
+            next.transactions.keys().filter(|id| !self.payment.transactions.contains_key(id));
         let begun: Vec<_> = begun.cloned().collect();
         self.reserved_at.extend(begun.into_iter().map(|id| (id, version)));
         let before = std::mem::replace(&mut self.payment, next);

@@ -5,8 +5,8 @@ use super::{CANCELLING, FORMAT, FORMAT_WITHOUT_STOPS, Tag, kind, state};
 use crate::dynamodb::Item;
 use crate::money::{Currency, Money};
 use crate::payment::{
-    Balances, Details, InFlight, Nonce, Payment, PaymentId, PaymentKey, ProjectKey, RecoveryProgress,
-    Reported, State, Timestamp, Transaction, TransactionId,
+    Balances, Details, InFlight, Nonce, Payment, PaymentId, PaymentKey, ProjectKey,
+    RecoveryProgress, Reported, State, Timestamp, Transaction, TransactionId,
 };
 use crate::ports::StoreError;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -152,11 +152,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn reported(
-        &self,
-        by: &'static str,
-        at: &'static str,
-    ) -> Result<Option<Reported>, Unreadable> {
+    fn reported(&self, by: &'static str, at: &'static str) -> Result<Option<Reported>, Unreadable> {
         let Some(at) = self.optional_timestamp(at)? else { return Ok(None) };
         Ok(Some(Reported { by: self.optional_text(by)?, at }))
     }
