@@ -22,7 +22,10 @@ use payment_intents::transport::Transport;
 use payments::{capture, eur, id, key, money, refund, refund_of};
 use psp::{Psp, Script, Step, answer, chunk, say};
 use serde_json::json;
+use std::io::ErrorKind;
 use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
@@ -225,6 +228,22 @@ async fn once_a_byte_arrived_only_a_whole_answer_counts() {
     call_each("http", rows).await;
 }
 
+/// A connection that is closed would bring its request to an end as usual. What the
+/// peer's system holds already, it may read all the same; but not without hearing
+/// that the request was given up.
+#[tokio::test]
+async fn a_connector_that_accepts_after_the_time_out_finds_the_connection_reset() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let connector = connector(vec![url], Nothing);
+    assert_eq!(ends(&connector, &call()).await, "unknown");
+    let (mut late, _) = listener.accept().await.unwrap();
+    let mut received = Vec::new();
+    let read = timeout(Duration::from_secs(5), late.read_to_end(&mut received)).await.unwrap();
+    let kind = read.map_err(|error| error.kind());
+    assert_eq!(kind, Err(ErrorKind::ConnectionReset), "{}", String::from_utf8_lossy(&received));
+}
+
 #[tokio::test]
 async fn an_answer_counts_as_what_it_proves() {
     let error = |codes: &str| {
@@ -402,7 +421,7 @@ async fn the_body_is_the_action_with_the_amount_that_is_reserved_for_it() {
         (refund(100), euros, None, "refundPayment", ""),
         (refund_of("charge", 100), euros, None, "refundPayment", r#","transactionId":"charge""#),
         (Action::Cancel, euros, None, "cancelPayment", ""),
-        (Action::Reverse, euros, Some("r"), "reversePayment", r#","merchantReference":"r""#),
+        (Action::Cancel, euros, Some("r"), "cancelPayment", r#","merchantReference":"r""#),
     ] {
         let merchant_reference = reference.map(str::to_owned);
         let call = Call { action, amount, fraction_digits, merchant_reference, ..call() };

@@ -32,7 +32,7 @@ async fn each_event_is_answered_as_its_name_says() {
         ("capture-lambda-authorizer", 200, "", Some("capturePayment 500 EUR")),
         ("capture-rest-user-pool", 200, "", Some("capturePayment 500 EUR")),
         ("refund", 200, "", Some("refundPayment 1000 EUR")),
-        ("reverse", 200, "", Some("reversePayment 9000 EUR")),
+        ("reverse", 200, "", Some("refundPayment 9000 EUR")),
         ("cancel", 200, "", Some("cancelPayment 5000 JPY")),
     ];
     let mut effects = Vec::new();

@@ -153,17 +153,16 @@ impl World {
         match (&effect.transaction, told) {
             // By likeness alone, a Failure of the only one that it can be about
             // counts as one.
-            (Some(id), _) if self.is_failed_by_report(id) => {}
+            (Some(id), _) if may && self.is_failed_by_report(id) => {}
+            // An answer that came later says that it happened.
+            (Some(id), Some(false)) if !may && self.is_known(id) => {
+                count.ours_untold.push(self.reserved_at(id));
+            }
             (Some(_), Some(true)) if effect.is_told_by_name => count.ours_told += 1,
             (Some(id), Some(true)) => count.ours_untold.push(self.reserved_at(id)),
             (Some(_), Some(false)) => {}
             (Some(id), None) => {
-                let is_known = self
-                    .payment
-                    .transactions
-                    .get(id)
-                    .is_some_and(|ours| ours.state == State::Success && !ours.is_discrepant());
-                if effect.has_acted && (may || is_known) {
+                if effect.has_acted && (may || self.is_known(id)) {
                     count.ours_untold.push(self.reserved_at(id));
                 }
             }
@@ -178,6 +177,12 @@ impl World {
             (None, None) if effect.is_seen && !may => count.others.push(effect.told_at),
             (None, Some(false) | None) => {}
         }
+    }
+
+    /// Whether the ledger holds a transaction for done, without a doubt.
+    fn is_known(&self, id: &TransactionId) -> bool {
+        let ours = self.payment.transactions.get(id);
+        ours.is_some_and(|ours| ours.state == State::Success && !ours.is_discrepant())
     }
 
     /// When a transaction of ours was reserved, by the version; 0 for what was before.

@@ -195,7 +195,7 @@ impl World {
                 has_acted: is_done,
                 told: Some(past.state),
                 is_told_by_name: false,
-            told_at: 0,
+                told_at: 0,
                 is_seen: false,
                 is_backdated: false,
             };
