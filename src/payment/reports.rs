@@ -157,8 +157,10 @@ impl Payment {
             }
             Some(_) | None => None,
         };
+        // One that was reported as failed by its id takes the name, and stays known.
         if let Some(ours) = self.transactions.get_mut(id)
             && ours.state_without_likeness.is_none()
+            && ours.waiting_failure.is_none()
         {
             ours.state_without_likeness = Some(ours.state);
         }

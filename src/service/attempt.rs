@@ -102,10 +102,14 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
     ) -> Settled {
         let began = |payment: &Payment| payment.transactions.get(id).map(|found| found.timestamp);
         let reserved_at = began(&payment);
+        let is_trusted = self.connector.policy(&Served::of(&payment)).is_trusted();
         loop {
             let now = self.clock.now();
             let next = match payment.settle(id, &invocation.nonce, outcome, now) {
-                Ok(Settlement::Changed(next)) => next,
+                // A Failure that was reported meanwhile may count from now on.
+                Ok(Settlement::Changed(next)) => {
+                    next.apply_waiting_failures(now, is_trusted).map_or(next, Box::new)
+                }
                 Ok(Settlement::Gone) if outcome != Outcome::NeverExecuted => {
                     return unsettled(&payment, id, outcome, &Contradicted);
                 }

@@ -65,6 +65,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         let is_trusted = self.connector.policy(&Served::of(&found)).is_trusted();
         let reporter = Reporter { by: change.by, at: self.clock.now(), is_trusted };
         let next = found.update(&change.updates, &reporter).map_err(UpdateError::Refused)?;
+        let next = next.apply_waiting_failures(reporter.at, is_trusted).unwrap_or(next);
         if next == found {
             return Ok(found);
         }

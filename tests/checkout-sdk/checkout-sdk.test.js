@@ -35,7 +35,7 @@ for (const [paymentId, action, effect] of [
   [DEMO_AUTHORIZED, capture(10_000), ['capturePayment', 10_000, 'EUR']],
   [DEMO_CAPTURED, refund(10_000), ['refundPayment', 10_000, 'EUR']],
   [DEMO_AUTHORIZED_JPY, cancel, ['cancelPayment', 5_000, 'JPY']],
-  [toRegister[0], reverse, ['reversePayment', 10_000, 'EUR']],
+  [toRegister[0], reverse, ['cancelPayment', 10_000, 'EUR']],
   [toRegister[1], capture(1), ['capturePayment', 1, 'EUR']],
 ]) {
   test(`${action.action} of Payment ${paymentId} is answered 200 with an empty object`, async () => {
@@ -67,7 +67,7 @@ test('a Payment is captured in parts, one part is refunded, and the rest reverse
     ['capturePayment', 6_000, 'EUR'],
     ['capturePayment', 4_000, 'EUR'],
     ['refundPayment', 4_000, 'EUR'],
-    ['reversePayment', 6_000, 'EUR'],
+    ['refundPayment', 6_000, 'EUR'],
   ]);
 });
 

@@ -30,6 +30,26 @@ async function assertOneCharge(paymentId, state) {
   assert.deepEqual(await world.act(paymentId, happened ? refund(6_000) : capture(10_000)), DONE);
 }
 
+/**
+ * The answer said that the capture was rejected, which proves that nothing of it happened. So what the PSP reports
+ * is an effect of its own, which cannot be told from a capture in its dashboard.
+ */
+async function assertRejectedAndAnother(paymentId) {
+  const payment = await world.payment(paymentId);
+  assert.deepEqual(ledger(payment), [['Charge', 6_000, 'Failure'], ['Charge', 6_000, 'Success']]);
+  assert.equal(references(payment)[1], world.connector.reference(paymentId));
+  assert.deepEqual(await world.act(paymentId, capture(4_001)), REFUSED);
+  assert.deepEqual(await world.act(paymentId, refund(6_001)), REFUSED);
+  assert.deepEqual(await world.act(paymentId, refund(6_000)), DONE);
+}
+
+/** What a report and an answer came to. Against an approval, a Failure counts when it is told after it. */
+async function assertDecided(paymentId, state, outcome) {
+  if (state === 'Success' && outcome === 'rejected') return assertRejectedAndAnother(paymentId);
+  if (state === 'Failure' && outcome === 'approved') await world.connector.notify(paymentId, state);
+  return assertOneCharge(paymentId, state);
+}
+
 const OUTCOMES = ['approved', 'received', 'rejected'];
 for (const outcome of OUTCOMES) {
   for (const state of ['Success', 'Failure']) {
@@ -41,7 +61,7 @@ for (const outcome of OUTCOMES) {
 
       await world.act(paymentId, capture(6_000));
 
-      await assertOneCharge(paymentId, state);
+      await assertDecided(paymentId, state, outcome);
     });
 
     test(`a ${state} that arrives twice during the answer ${outcome} decides`, async () => {
@@ -58,7 +78,7 @@ for (const outcome of OUTCOMES) {
       await world.act(paymentId, capture(6_000));
       await delivered;
 
-      await assertOneCharge(paymentId, state);
+      await assertDecided(paymentId, state, outcome);
     });
 
     test(`a ${state} that arrives twice after the answer ${outcome} decides`, async () => {
@@ -69,7 +89,7 @@ for (const outcome of OUTCOMES) {
       await deliverTwice(paymentId, state);
 
       assert.deepEqual(answer, outcome === 'rejected' ? { status: 400, code: 'PaymentFailure' } : DONE);
-      await assertOneCharge(paymentId, state);
+      await assertDecided(paymentId, state, outcome);
     });
   }
 }
@@ -162,6 +182,35 @@ test('two captures of one amount whose answers are lost are both final when the 
   const payment = await world.payment(paymentId);
   assert.deepEqual(ledger(payment), [['Charge', 5_000, 'Success'], ['Charge', 5_000, 'Success']]);
   assert.deepEqual(references(payment).toSorted(), reported.map(({ interactionId }) => interactionId));
+});
+
+test('an approval against a failure that was reported of the same capture is open, and holds its amount', async () => {
+  const paymentId = await world.authorizedPayment();
+  world.connector.plan(paymentId, { reports: false, beforeAnswer: () => deliverTwice(paymentId, 'Failure') });
+
+  assert.deepEqual(await world.act(paymentId, capture(10_000)), UNKNOWN);
+
+  const payment = await world.payment(paymentId);
+  assert.deepEqual(ledger(payment), [['Charge', 10_000, 'Initial']]);
+  assert.equal(payment.discrepancy, true);
+  assert.deepEqual(await world.act(paymentId, capture(10_000)), REFUSED);
+  assert.deepEqual(world.connector.effects(paymentId), [['Charge', 10_000]]);
+  await world.connector.notify(paymentId, 'Success');
+  assert.deepEqual(ledger(await world.payment(paymentId)), [['Charge', 10_000, 'Success']]);
+  assert.deepEqual(await world.act(paymentId, refund(10_000)), DONE);
+});
+
+test('a capture of the same amount in the PSP\'s dashboard is a second one as soon as both were reported', async () => {
+  const paymentId = await world.authorizedPayment();
+  const dashboard = { type: 'Charge', amount: eur(4_000), interactionId: `dashboard-${paymentId}` };
+  world.connector.plan(paymentId, { beforeAnswer: () => world.connector.notify(paymentId, 'Success', dashboard) });
+
+  assert.deepEqual(await world.act(paymentId, capture(4_000)), DONE);
+
+  assert.deepEqual(ledger(await world.payment(paymentId)), [['Charge', 4_000, 'Success'], ['Charge', 4_000, 'Success']]);
+  assert.deepEqual(await world.act(paymentId, capture(2_001)), REFUSED);
+  assert.deepEqual(await world.act(paymentId, capture(2_000)), DONE);
+  assert.deepEqual(await world.act(paymentId, refund(10_000)), DONE);
 });
 
 test('a capture in the PSP\'s dashboard while another is on its way is a second one', async () => {

@@ -210,8 +210,10 @@ test('a failure of what was refunded already is recorded though it does not add 
 
   const told = await tell(id, change(transactionId, 'Failure'));
 
-  assert.deepEqual(ledger(told), [['Charge', 10_000, 'Failure'], ['Refund', 10_000, 'Success']]);
+  // It is open until somebody says what is so.
+  assert.deepEqual(ledger(told), [['Charge', 10_000, 'Initial'], ['Refund', 10_000, 'Success']]);
   await assertAnswer(id, refund(1), REFUSED);
+  await assertAnswer(id, capture(1), REFUSED);
 });
 
 test('a success of what was captured anew is recorded though it does not add up, and frees no money', async () => {

@@ -20,6 +20,7 @@ mod answers;
 mod explore;
 mod facts;
 mod landing;
+mod mutants;
 mod oracle;
 mod ports;
 mod psp;

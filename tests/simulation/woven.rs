@@ -1,0 +1,38 @@
+//! The program of the copy that has the realistic mistakes woven in: makes one of
+//! them, and searches for a schedule that shows it. `mutants.rs` builds and runs it.
+
+#![allow(warnings, reason = "the lints are for the source that this is a copy of")]
+
+mod answers;
+mod explore;
+mod facts;
+mod landing;
+mod oracle;
+mod ports;
+mod psp;
+mod quiet;
+mod runs;
+mod schedule;
+mod world;
+
+use explore::random;
+use payment_intents::woven::switch;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1).map(|argument| argument.parse::<u32>().unwrap());
+    let (number, schedules) = (arguments.next(), arguments.next().unwrap());
+    for seed in 0..u64::from(schedules) {
+        switch(number);
+        let Err(failure) = random(seed) else { continue };
+        // What goes wrong without it too shows nothing.
+        switch(None);
+        if random(seed).is_err() {
+            continue;
+        }
+        println!("caught by schedule {seed}: {}", failure.what);
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("none of {schedules} schedules shows it");
+    ExitCode::FAILURE
+}
