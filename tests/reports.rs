@@ -12,7 +12,7 @@ use payment_intents::payment::{
     Action, Nonce, Outcome, Payment, PlatformProof, PlatformTransaction, Refusal, Report, Reporter,
     Settlement, State, Timestamp, TransactionKind, Update, UpdateRefusal,
 };
-use payments::{at, capture, eur, id, payment, refund, reservation};
+use payments::{at, capture, eur, id, payment, refund, refund_of, reservation};
 
 /// An hour after the Payment was registered.
 fn later() -> Timestamp {
@@ -515,4 +515,48 @@ fn nothing_is_absent_while_something_shown_could_still_be_it() {
     assert_eq!(known.transactions[&id("a")].state, Unknown, "which of both is shown?");
     let absent = looked_up(&open, "a", &[]);
     assert_eq!(absent.transactions[&id("a")].state, Failure);
+}
+
+#[test]
+fn of_two_unclear_refunds_the_one_that_is_shown_by_its_id_happened() {
+    // `a` happened, and its connector said that it had begun; `b` never happened.
+    let past = &[(Authorization, Success, 100), (Charge, Success, 100)];
+    let refunding = |payment: &Payment, name: &str, when: Timestamp| {
+        let open = payment.reserve(&reservation(name, 1, refund(40), when)).unwrap();
+        settled(&open, name, Outcome::Unknown, when.plus_ms(1_000))
+    };
+    let a = refunding(&payment(past), "a", at(1_000));
+    let both = refunding(&a, "b", at(3_000));
+    let begun = fact(Refund, Pending, 40, "PSP-A");
+    let both = told_by(&both, begun, &reporter(at(5_000), true));
+    let known = both.transactions.values().find(|one| one.interaction_id.is_some()).unwrap();
+    let other = if known.id == id("a") { "b" } else { "a" };
+    let item = PlatformTransaction { kind: Refund, ..shown(Success, Some("PSP-A"), at(3_500)) };
+    let platform = [item];
+    let looked = looked_up(&looked_up(&both, "b", &platform), "a", &platform);
+    assert_eq!(looked.transactions[&known.id].state, Success);
+    assert_eq!(looked.transactions[&id(other)].state, Failure);
+    let webhook = told_again(&looked, fact(Refund, Success, 40, "PSP-A"));
+    assert_eq!(webhook.balances.refunded, eur(40), "it is one refund, whoever tells of it");
+}
+
+#[test]
+fn what_was_undone_at_the_psp_comes_right_though_all_its_reports_share_one_id() {
+    // Captured 100 and refunded 40, all known by the authorization's id; then both are
+    // undone, and 40 are captured in the dashboard.
+    let past = &[(Authorization, Success, 100), (Charge, Success, 100)];
+    let open = payment(past).reserve(&reservation("r", 1, refund_of("past-1", 40), at(1_000)));
+    let open = settled(&open.unwrap(), "r", Outcome::Unknown, at(2_000));
+    let refunded = told(&open, fact(Refund, Success, 40, "psp-0"));
+    assert_eq!(refunded.balances.refunded, eur(40));
+    let undone = told_again(&refunded, fact(Charge, Failure, 100, "psp-0"));
+    assert_eq!(stopped(&undone), (true, true), "nobody knows whose it is");
+    let undone = told_again(&undone, fact(Refund, Failure, 40, "psp-0"));
+    let elsewhere = told_again(&undone, fact(Charge, Success, 40, "X"));
+    let said = |name: &str| Update::ChangeTransactionState { id: id(name), state: Failure };
+    let clear = elsewhere.update(&[said("r"), said("past-1")], &reporter(later(), true)).unwrap();
+    assert_eq!(clear.check(), Ok(()));
+    assert_eq!(stopped(&clear), (false, false));
+    assert_eq!((clear.balances.captured, clear.balances.refunded), (eur(40), eur(0)));
+    assert_eq!(clear.balances.capturable, eur(60));
 }

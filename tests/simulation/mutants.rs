@@ -260,7 +260,9 @@ impl Place {
             window.iter().map(|one| one.1).eq(wanted.iter().map(|one| one.1))
         };
         let found = windows.filter(is_it).map(|window| &window[skipped..skipped + length]);
-        found.map(|found| found[0].0..found[length - 1].0 + found[length - 1].1.len_utf8()).collect()
+        found
+            .map(|found| found[0].0..found[length - 1].0 + found[length - 1].1.len_utf8())
+            .collect()
     }
 }
 
