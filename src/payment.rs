@@ -15,6 +15,7 @@ mod admit;
 mod balances;
 mod discrepancy;
 mod ids;
+mod likeness;
 mod lookup;
 mod matching;
 mod recover;
@@ -33,7 +34,9 @@ pub use recover::SETTLE_WINDOW_MS;
 pub use register::{Registration, RegistrationRefusal, RegistrationTransaction};
 pub use reports::{Report, Reporter};
 pub use settle::{Outcome, Settlement};
-pub use transaction::{RecoveryProgress, Reported, Side, State, Transaction, TransactionKind};
+pub use transaction::{
+    Likeness, RecoveryProgress, Reported, Side, State, Transaction, TransactionKind,
+};
 pub use update::{Update, UpdateRefusal};
 
 use crate::money::{Currency, Money};

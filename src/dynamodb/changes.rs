@@ -35,35 +35,31 @@ fn set(expression: &mut Expression, name: &str, value: aws_sdk_dynamodb::types::
 }
 
 fn transactions(expression: &mut Expression, from: &Payment, to: &Payment) {
-    let changed = to
-        .transactions
-        .values()
-        .filter(|transaction| from.transactions.get(&transaction.id) != Some(*transaction));
-    let mut cancelling = false;
-    for (index, transaction) in changed.enumerate() {
+    let is_changed = |one: &&Transaction| from.transactions.get(&one.id) != Some(*one);
+    let removed: Vec<_> =
+        from.transactions.values().filter(|one| !to.transactions.contains_key(&one.id)).collect();
+    // The amount of a cancel that was reserved unseen waits beside the transactions.
+    // Whoever writes an open cancel writes the amounts of all.
+    let mut touched = to.transactions.values().filter(is_changed).chain(removed.iter().copied());
+    let writes_cancels = touched.any(|one| is_open_cancel(from, one));
+    let is_written =
+        |one: &&Transaction| is_changed(one) || writes_cancels && is_open_cancel(from, one);
+    for (index, transaction) in to.transactions.values().filter(is_written).enumerate() {
         let (name, value) = (format!("#changed{index}"), format!(":changed{index}"));
         expression.set(&format!("transactions.{name}"), &value);
         expression.name(name, transaction.id.as_str());
         expression.value(value, item::map(item::from_transaction(transaction)));
-        cancelling |= is_open_cancel(from, transaction);
     }
-    let removed = from
-        .transactions
-        .values()
-        .filter(|transaction| !to.transactions.contains_key(&transaction.id));
-    for (index, transaction) in removed.enumerate() {
+    for (index, transaction) in removed.iter().enumerate() {
         let name = format!("#removed{index}");
         expression.remove(format!("transactions.{name}"));
         expression.name(name, transaction.id.as_str());
-        cancelling |= is_open_cancel(from, transaction);
     }
-    // The transaction whose amount waited there has its own now, or is gone.
-    if cancelling {
+    if writes_cancels {
         expression.remove(item::CANCELLING);
     }
 }
 
-/// There is never more than one: a cancel needs that nothing is open.
 fn is_open_cancel(from: &Payment, transaction: &Transaction) -> bool {
     let is_open = from.transactions.get(&transaction.id).is_some_and(Transaction::is_open);
     is_open && transaction.kind == TransactionKind::CancelAuthorization

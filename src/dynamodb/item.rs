@@ -8,7 +8,7 @@ pub(super) use read::{claim, index_entry, payment_key, to_payment};
 use super::Item;
 use crate::money::Money;
 use crate::payment::{
-    Balances, Details, InFlight, Nonce, Payment, PaymentKey, RecoveryProgress, Reported,
+    Balances, Details, InFlight, Likeness, Nonce, Payment, PaymentKey, RecoveryProgress, Reported,
     Reservation, Side, State, Transaction, TransactionKind,
 };
 use aws_sdk_dynamodb::primitives::Blob;
@@ -56,7 +56,7 @@ impl Tag {
     pub(super) const UNCLEAR_SINCE: &str = "u";
     pub(super) const LOOKS: &str = "o";
     pub(super) const LOOK_AT: &str = "w";
-    pub(super) const STATE_WITHOUT_LIKENESS: &str = "g";
+    pub(super) const LIKENESS: &str = "g";
     pub(super) const FAILURE_BY: &str = "j";
     pub(super) const FAILURE_AT: &str = "q";
     pub(super) const EXTERNAL: &str = "y";
@@ -178,7 +178,7 @@ pub(super) fn from_transaction(transaction: &Transaction) -> Item {
     let state_text = |state: Option<State>| state.map(|state| text(state_code(state)));
     item.put(Tag::AWAITING_BALANCES, state_text(transaction.state_awaiting_balances));
     item.put(Tag::DISPUTED, flag(transaction.is_disputed));
-    item.put(Tag::STATE_WITHOUT_LIKENESS, state_text(transaction.state_without_likeness));
+    item.put(Tag::LIKENESS, transaction.likeness.as_ref().map(|one| map(from_likeness(one))));
     item.put(Tag::EXTERNAL, flag(transaction.is_external));
     item.put_report((Tag::REPORTED_BY, Tag::REPORTED_AT), &transaction.reported);
     item.put_report((Tag::FAILURE_BY, Tag::FAILURE_AT), &transaction.waiting_failure);
@@ -188,6 +188,17 @@ pub(super) fn from_transaction(transaction: &Transaction) -> Item {
     item.put(Tag::UNCLEAR_SINCE, unclear_since.map(|at| number(at.ms())));
     item.put(Tag::LOOKS, (looks > 0).then(|| number(looks.into())));
     item.put(Tag::LOOK_AT, look_at.map(|at| number(at.ms())));
+    item.0
+}
+
+fn from_likeness(likeness: &Likeness) -> Item {
+    let mut item = Fields::new();
+    item.put(Tag::STATE, Some(text(state_code(likeness.known))));
+    item.put(Tag::AWAITING_BALANCES, Some(text(state_code(likeness.told))));
+    item.put(Tag::INTERACTION_ID, flag(likeness.gave_interaction_id));
+    item.put(Tag::INTERFACE_ID, flag(likeness.gave_interface_id));
+    item.put(Tag::HAPPENED_AT, likeness.timestamp.map(|at| number(at.ms())));
+    item.put_report((Tag::REPORTED_BY, Tag::REPORTED_AT), &Some(likeness.by.clone()));
     item.0
 }
 

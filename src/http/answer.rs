@@ -154,6 +154,8 @@ pub(super) fn to_update(error: UpdateError, key: &PaymentKey, expected: u64) -> 
             UpdateRefusal::NoSuchTransaction(_)
             | UpdateRefusal::AlreadySet(_)
             | UpdateRefusal::NothingToAcknowledge(_)
+            | UpdateRefusal::TooMuch(_)
+            | UpdateRefusal::Inconsistent
             | UpdateRefusal::TransactionOpen
             | UpdateRefusal::OtherCurrency { .. } => {
                 Problem::invalid_operation(format!("The Payment cannot be changed: {refusal}."))

@@ -206,7 +206,7 @@ impl Transaction {
             happened_at: None,
             state_awaiting_balances: None,
             is_disputed: false,
-            state_without_likeness: None,
+            likeness: None,
             waiting_failure: None,
             reported: None,
             acknowledged: None,

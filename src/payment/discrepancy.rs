@@ -5,10 +5,9 @@
 
 use super::recover::FIRST_LOOK_MS;
 use super::{
-    Payment, RecoveryProgress, Reporter, Side, State, Timestamp, Transaction, TransactionId,
-    UpdateRefusal,
+    Inconsistent, Payment, RecoveryProgress, Reporter, Side, State, Timestamp, Transaction,
+    TransactionId, UpdateRefusal,
 };
-use crate::digest::id_of;
 
 impl Payment {
     /// The transactions that report and balances, or report and answer, do not
@@ -24,9 +23,10 @@ impl Payment {
 
     /// Notes that report and answer contradict each other. The transaction is
     /// Unknown from now on, and holds its amount, even where that was given away.
-    pub(super) fn dispute(&mut self, id: &TransactionId, at: Timestamp) {
+    /// Returns whether that is new.
+    pub(super) fn dispute(&mut self, id: &TransactionId, at: Timestamp) -> bool {
         let Some(ours) = self.transactions.get_mut(id).filter(|ours| !ours.is_disputed) else {
-            return;
+            return false;
         };
         ours.is_disputed = true;
         ours.state = State::Unknown;
@@ -35,6 +35,28 @@ impl Payment {
         let look_at = Some(at.plus_ms(FIRST_LOOK_MS));
         ours.recovery = RecoveryProgress { unclear_since, look_at, ..ours.recovery };
         self.rebook_as_it_is();
+        true
+    }
+
+    /// Whether this exceeds what there is nowhere more than `other` does.
+    pub(super) fn exceeds_no_more_than(&self, other: &Self) -> bool {
+        match (other.excess(), self.excess()) {
+            (Ok(before), Ok(after)) => after.is_within(before),
+            (Err(_), _) | (_, Err(_)) => false,
+        }
+    }
+
+    /// Where updates left more than there is, and nothing says why, what they changed
+    /// is in dispute.
+    pub(super) fn explain_excess(&mut self, before: &Self, at: Timestamp) {
+        let state = |payment: &Self, id| payment.transactions.get(id).map(|one| one.state);
+        let changed = self.transactions.keys().filter(|id| state(before, id) != state(self, id));
+        for id in changed.cloned().collect::<Vec<_>>() {
+            if self.check() != Err(Inconsistent::Excess) {
+                return;
+            }
+            self.dispute(&id, at);
+        }
     }
 
     /// Accepts that a transaction exceeds what there is: it is booked as it was
@@ -55,7 +77,7 @@ impl Payment {
         };
         ours.acknowledged = Some(reporter.signature());
         ours.become_state(state, reporter.at);
-        self.rebook_as_it_is();
+        self.rebook().map_err(|_| UpdateRefusal::TooMuch(id.clone()))?;
         self.book_waiting(reporter.at);
         Ok(true)
     }
@@ -159,10 +181,4 @@ impl Transaction {
             }
         };
     }
-}
-
-/// The id of an effect that was taken back from a transaction in a write of this
-/// version: whoever repeats the write makes the same.
-pub(super) fn event_id(from: &TransactionId, version: u64) -> TransactionId {
-    TransactionId::from(id_of(&["effect", from.as_str(), &version.to_string()]))
 }

@@ -54,6 +54,14 @@ impl Payment {
         }
         let mut identified = shown.iter().filter(|theirs| self.is_shown_as(open, theirs, shown));
         if let Some(theirs) = identified.next() {
+            // That an effect failed whose name likeness gave proves nothing while another
+            // that is shown may be it.
+            let is_doubtful = theirs.state == State::Failure
+                && open.likeness.is_some()
+                && Unclaimed::of(self, open, shown).may_show(open);
+            if is_doubtful {
+                return Ok(unchanged);
+            }
             return self.settle_by_shown(open, theirs, proof, Certainty::Id, at);
         }
         // What contradicts itself takes an id.
@@ -121,6 +129,7 @@ impl Payment {
         if next.transactions == self.transactions {
             return unchanged;
         }
+        next.explain_excess(self, at);
         next.check()?;
         Ok(Settlement::Changed(Box::new(next)))
     }
@@ -211,6 +220,7 @@ impl<'a> Unclaimed<'a> {
 
     fn has_no_other_name(&self, ours: &Transaction, theirs: &PlatformTransaction) -> bool {
         theirs.interaction_id.is_none()
+            || ours.likeness.as_ref().is_some_and(|likeness| likeness.gave_interaction_id)
             || !self.payment.is_named(ours)
             || theirs.interaction_id == ours.interaction_id
     }

@@ -5,7 +5,9 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
-use super::{Payment, Report, State, Timestamp, Transaction, TransactionId, TransactionKind};
+use super::{
+    Likeness, Payment, Report, State, Timestamp, Transaction, TransactionId, TransactionKind,
+};
 
 /// By how much two clocks may differ, or a message be older than its effect.
 const CLOCKS_DIFFER_MS: u64 = 30_000;
@@ -18,6 +20,8 @@ pub(super) enum Match {
     /// A transaction of its type and amount. An answer, an id or a look-up may say
     /// otherwise later.
     ByLikeness(TransactionId),
+    /// The transaction whose own id it has, though it tells of another amount.
+    Other(TransactionId),
     /// An effect of its own.
     New,
 }
@@ -26,6 +30,12 @@ impl Payment {
     /// Finds the transaction that `report` is about. `except` is none of it.
     pub(super) fn match_report(&self, report: &Report, except: Option<&TransactionId>) -> Match {
         let others = || self.transactions.values().filter(|ours| Some(&ours.id) != except);
+        // Our own id goes before what others call it.
+        let own = others().find(|ours| ours.is_named_by_own_id(report));
+        if let Some(own) = own {
+            let is_it = self.is_alike(own, report);
+            return if is_it { Match::ById(own.id.clone()) } else { Match::Other(own.id.clone()) };
+        }
         if let Some(identified) = others().find(|ours| self.is_identified_by(ours, report)) {
             return Match::ById(identified.id.clone());
         }
@@ -109,8 +119,7 @@ impl Payment {
         if !self.is_alike(ours, report) {
             return false;
         }
-        let own = Some(ours.id.as_str());
-        if report.interaction_id.as_deref() == own || report.interface_id.as_deref() == own {
+        if ours.is_named_by_own_id(report) {
             return true;
         }
         let ids = self.identifying_ids(report);
@@ -123,10 +132,12 @@ impl Payment {
         is_same(ids.interaction, &ours.interaction_id) || is_same(ids.interface, &ours.interface_id)
     }
 
-    /// Connectors report a cancel with the planned amount, whatever is authorized.
+    /// Connectors report a cancel of ours with the planned amount, whatever is
+    /// authorized.
     fn is_alike(&self, ours: &Transaction, report: &Report) -> bool {
         let is_whole = report.kind == TransactionKind::CancelAuthorization
-            && self.details.amount_planned == Some(report.amount);
+            && self.details.amount_planned == Some(report.amount)
+            && !ours.is_external;
         ours.kind == report.kind && (ours.amount == report.amount || is_whole)
     }
 
@@ -169,9 +180,11 @@ impl Payment {
     }
 
     /// Whether something that happened at `at` can be this transaction's: it had
-    /// begun then, by whatever clock. What was registered began elsewhere before.
+    /// begun then, by whatever clock. What others began, they began before they said
+    /// so.
     pub(super) fn could_have_begun(&self, ours: &Transaction, at: Option<Timestamp>) -> bool {
-        ours.timestamp <= self.created_at
+        ours.is_external
+            || ours.timestamp <= self.created_at
             || at.is_none_or(|at| at.plus_ms(CLOCKS_DIFFER_MS) >= ours.timestamp)
     }
 }
@@ -190,6 +203,13 @@ impl ReportIds<'_> {
 }
 
 impl Transaction {
+    /// Whether the report names it by our own id, and is of its type.
+    pub(super) fn is_named_by_own_id(&self, report: &Report) -> bool {
+        let own = Some(self.id.as_str());
+        self.kind == report.kind
+            && (report.interaction_id.as_deref() == own || report.interface_id.as_deref() == own)
+    }
+
     /// Whether a report of this state is no news to it.
     fn has_come_to(&self, reported: State) -> bool {
         let state = self.last_reported_state();
@@ -223,9 +243,9 @@ impl Transaction {
 
     /// Whether a report of a Failure was taken for it by likeness alone.
     pub(super) fn has_failure_by_likeness(&self) -> bool {
-        let is_waiting = self.waiting_failure.is_some() || self.is_disputed;
-        let is_failure = self.state == State::Failure || is_waiting;
-        let known = self.state_without_likeness;
-        is_failure && known.is_some_and(|known| known != State::Failure)
+        let is_failure = |likeness: &Likeness| {
+            likeness.told == State::Failure && likeness.known != State::Failure
+        };
+        self.likeness.as_ref().is_some_and(is_failure)
     }
 }

@@ -51,8 +51,10 @@ impl Payment {
                 transaction.state = State::Unknown;
                 transaction.recovery.look_at = Some(now);
             }
-            if transaction.state_without_likeness == Some(State::Initial) {
-                transaction.state_without_likeness = Some(State::Unknown);
+            if let Some(likeness) = &mut transaction.likeness
+                && likeness.known == State::Initial
+            {
+                likeness.known = State::Unknown;
             }
             transaction.recovery.unclear_since = Some(slot.lease);
         }

@@ -5,10 +5,10 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
-use super::discrepancy::event_id;
 use super::matching::Match;
+use super::recover::FIRST_LOOK_MS;
 use super::{
-    Payment, RecoveryProgress, Reported, State, Timestamp, Transaction, TransactionId,
+    Likeness, Payment, RecoveryProgress, Reported, State, Timestamp, Transaction, TransactionId,
     TransactionKind, UpdateRefusal,
 };
 use crate::money::Money;
@@ -66,6 +66,7 @@ impl Payment {
         match self.match_report(report, None) {
             Match::ById(id) => Ok(self.record_by_id(&id, report, reporter)),
             Match::ByLikeness(id) => Ok(self.record_by_likeness(&id, report, reporter)),
+            Match::Other(id) => Ok(self.record_other_amount(&id, report, reporter)),
             Match::New if self.transactions.len() >= Self::TRANSACTIONS_MAX_REPORTED => {
                 Err(UpdateRefusal::TooManyTransactions)
             }
@@ -84,62 +85,62 @@ impl Payment {
         reporter: &Reporter,
     ) -> bool {
         let before = self.transactions.clone();
-        let is_by_own_id = [&report.interaction_id, &report.interface_id]
-            .into_iter()
-            .any(|name| name.as_deref() == Some(id.as_str()));
-        let displaced = if is_by_own_id { self.displace_other_effect(id, report) } else { None };
+        let is_by_own_id =
+            self.transactions.get(id).is_some_and(|ours| ours.is_named_by_own_id(report));
+        if !is_by_own_id {
+            self.name(id, report);
+            self.record_by_name(id, report, reporter);
+            return self.transactions != before;
+        }
+        let displaced = self.displace_other_effect(id, report);
+        self.claim_name(id, report, reporter.at);
         self.name(id, report);
-        if is_by_own_id {
-            self.remove_duplicate_effect(id, report);
+        if let Some(ours) = self.transactions.get_mut(id) {
+            match &mut ours.likeness {
+                // What likeness decided is known now.
+                Some(_) if report.state == State::Failure => ours.likeness = None,
+                Some(likeness) => likeness.known = likeness.known.on_hearing(report.state),
+                None => {}
+            }
         }
-        let has_likely_name =
-            self.transactions.get(id).is_some_and(|ours| ours.state_without_likeness.is_some());
-        if has_likely_name && !is_by_own_id {
-            self.record_by_likely_name(id, report, reporter);
-        } else {
-            self.report_state(id, report.state, reporter, Certainty::Id);
-        }
+        self.report_state(id, report.state, reporter, Certainty::Id);
         self.place(id, displaced);
         self.transactions != before
     }
 
-    /// Records a report by the name that likeness gave to this transaction. That it
-    /// failed gives back nothing while the effect of that name may be another's.
-    fn record_by_likely_name(&mut self, id: &TransactionId, report: &Report, reporter: &Reporter) {
-        let is_ambiguous = self.transactions.get(id).is_some_and(|ours| {
-            ours.known_state().is_open()
-                && ours.state != State::Failure
-                && ours.waiting_failure.is_none()
-                && !ours.is_disputed
-                && !self.is_only_candidate(ours, reporter.at)
-        });
-        let is_in_dispute = self.transactions.get(id).is_some_and(|ours| ours.is_disputed);
-        if report.state == State::Failure && is_in_dispute {
+    /// Records a report by the name that the PSP gave to this transaction, or to an
+    /// effect that likeness took for it. That such an effect failed gives nothing back
+    /// while it may be another's.
+    fn record_by_name(&mut self, id: &TransactionId, report: &Report, reporter: &Reporter) {
+        let Some(ours) = self.transactions.get_mut(id) else { return };
+        let Some(likeness) = &mut ours.likeness else {
+            self.report_state(id, report.state, reporter, Certainty::Id);
+            return;
+        };
+        if report.state != State::Failure {
+            likeness.told = likeness.told.on_hearing(report.state);
+            self.report_state(id, report.state, reporter, Certainty::Likeness);
             return;
         }
-        if report.state == State::Failure && is_ambiguous {
-            return self.leave_failure_open(id, reporter);
+        if ours.is_disputed || ours.state == State::Failure {
+            return;
         }
-        self.report_state(id, report.state, reporter, Certainty::Likeness);
-    }
-
-    /// An effect that was taken for this transaction failed, and nobody knows whether
-    /// that was this one. It is open again; or in dispute, where what was captured by
-    /// it was refunded already.
-    fn leave_failure_open(&mut self, id: &TransactionId, reporter: &Reporter) {
-        let mut next = self.clone();
-        let Some(taken_back) = next.take_back_likeness(id) else { return };
-        let is_covered = match (self.excess(), next.excess()) {
-            (Ok(before), Ok(after)) => after.is_within(before),
-            (Err(_), _) | (_, Err(_)) => false,
-        };
-        if !is_covered {
-            return self.dispute(id, reporter.at);
+        let is_open = ours.known_state().is_open();
+        let is_waiting = ours.waiting_failure.is_some();
+        let is_only =
+            self.transactions.get(id).is_some_and(|ours| self.is_only_candidate(ours, reporter.at));
+        if is_open && !is_only {
+            if !is_waiting {
+                self.leave_failure_open(id, reporter);
+            }
+            return;
         }
-        *self = next;
-        let failed = Report { state: State::Failure, ..taken_back.report };
-        let new = event_id(id, self.version);
-        self.add_effect(&new, &failed, &reporter.signature());
+        if let Some(likeness) =
+            self.transactions.get_mut(id).and_then(|ours| ours.likeness.as_mut())
+        {
+            likeness.told = State::Failure;
+        }
+        self.report_state(id, State::Failure, reporter, Certainty::Likeness);
     }
 
     /// Records a report whose effect is taken to be this transaction, because it is
@@ -151,27 +152,70 @@ impl Payment {
         reporter: &Reporter,
     ) -> bool {
         let before = self.transactions.clone();
+        let is_failure = report.state == State::Failure;
         let displaced = match self.transactions.get(id) {
-            Some(ours) if report.state != State::Failure && ours.has_failure_by_likeness() => {
+            Some(ours) if !is_failure && ours.has_failure_by_likeness() => {
                 self.take_back_likeness(id)
             }
             Some(_) | None => None,
         };
+        let Some(ours) = self.transactions.get_mut(id) else { return false };
+        // A Failure without the name of what was reported to have happened may be
+        // another's.
+        let is_contrary = is_failure
+            && (ours.state == State::Success || ours.is_disputed)
+            && ours.interaction_id != report.interaction_id;
+        let (known, had_likeness) = (ours.known_state(), ours.likeness.is_some());
+        let gave_interaction_id = ours.interaction_id.is_none();
+        let gave_interface_id = ours.interface_id.is_none();
         // One that was reported as failed by its id takes the name, and stays known.
-        if let Some(ours) = self.transactions.get_mut(id)
-            && ours.state_without_likeness.is_none()
-            && ours.waiting_failure.is_none()
-        {
-            ours.state_without_likeness = Some(ours.state);
-        }
+        let is_known_to_fail = ours.waiting_failure.is_some();
         let is_named = self.name(id, report);
-        let is_news = self.report_state(id, report.state, reporter, Certainty::Likeness);
+        if let Some(ours) = self.transactions.get_mut(id)
+            && !had_likeness
+            && !is_known_to_fail
+        {
+            ours.likeness = Some(Likeness {
+                known,
+                told: report.state,
+                gave_interaction_id: gave_interaction_id && ours.interaction_id.is_some(),
+                gave_interface_id: gave_interface_id && ours.interface_id.is_some(),
+                timestamp: report.timestamp,
+                by: reporter.signature(),
+            });
+        } else if let Some(likeness) =
+            self.transactions.get_mut(id).and_then(|ours| ours.likeness.as_mut())
+            && !is_contrary
+        {
+            likeness.told = likeness.told.on_hearing(report.state);
+        }
+        let is_news = if is_contrary {
+            self.dispute(id, reporter.at)
+        } else {
+            self.report_state(id, report.state, reporter, Certainty::Likeness)
+        };
         if !is_named && !is_news && displaced.is_none() {
             self.transactions = before;
             return false;
         }
         self.place(id, displaced);
         self.transactions != before
+    }
+
+    /// Records a report by our own id that tells of another amount. Nobody knows how
+    /// much happened.
+    fn record_other_amount(
+        &mut self,
+        id: &TransactionId,
+        report: &Report,
+        reporter: &Reporter,
+    ) -> bool {
+        let is_positive = matches!(report.state, State::Success | State::Pending);
+        let is_news = is_positive && self.dispute(id, reporter.at);
+        if let Some(ours) = self.transactions.get_mut(id).filter(|_| is_news) {
+            ours.reported = Some(reporter.signature());
+        }
+        is_news
     }
 
     /// Notes what the report calls the transaction. Returns whether that is new.
@@ -204,7 +248,7 @@ impl Payment {
             happened_at: None,
             state_awaiting_balances: None,
             is_disputed: false,
-            state_without_likeness: None,
+            likeness: None,
             waiting_failure: None,
             reported: Some(by.clone()),
             acknowledged: None,
@@ -216,82 +260,6 @@ impl Payment {
         let state = if report.state == State::Initial { State::Unknown } else { report.state };
         self.book(id, state, by.at);
         self.book_waiting(by.at);
-    }
-
-    /// A report by our own id may say that another effect was taken for this
-    /// transaction: one that the PSP calls otherwise, or that happened where this
-    /// one did not. Takes that effect's report back.
-    fn displace_other_effect(&mut self, id: &TransactionId, report: &Report) -> Option<Placed> {
-        let ours = self.transactions.get(id)?;
-        ours.state_without_likeness?;
-        let theirs = report.interaction_id.as_ref().filter(|name| name.as_str() != id.as_str());
-        let is_same = theirs.is_some() && theirs == ours.interaction_id.as_ref();
-        let is_contrary = (report.state == State::Failure) != ours.has_failure_by_likeness();
-        let is_other = theirs.is_some() && ours.interaction_id.is_some();
-        if is_same {
-            let ours = self.transactions.get_mut(id)?;
-            ours.state_without_likeness = None;
-            return None;
-        }
-        if is_other || is_contrary { self.take_back_likeness(id) } else { None }
-    }
-
-    /// An effect that was added because no transaction was known to be it is one
-    /// with the transaction that the report names by both ids.
-    fn remove_duplicate_effect(&mut self, id: &TransactionId, report: &Report) {
-        let Some(ours) = self.transactions.get(id) else { return };
-        let (kind, amount) = (ours.kind, ours.amount);
-        let Some(name) = report.interaction_id.as_ref() else { return };
-        let is_duplicate = |other: &&Transaction| {
-            other.id != *id
-                && other.is_external
-                && (other.kind, other.amount) == (kind, amount)
-                && other.interaction_id.as_ref() == Some(name)
-        };
-        let duplicate = self.transactions.values().find(is_duplicate).map(|one| one.id.clone());
-        if let Some(duplicate) = duplicate {
-            self.transactions.remove(&duplicate);
-            self.rebook_as_it_is();
-        }
-    }
-
-    /// Takes back what likeness decided about the transaction. Returns the report
-    /// that was taken for it.
-    pub(super) fn take_back_likeness(&mut self, id: &TransactionId) -> Option<Placed> {
-        let ours = self.transactions.get_mut(id)?;
-        let known = ours.state_without_likeness.take()?;
-        let failed = ours.waiting_failure.take();
-        let is_contradicted = std::mem::take(&mut ours.is_disputed);
-        let is_failure = failed.is_some() || is_contradicted;
-        let state = if is_failure { State::Failure } else { ours.state };
-        let by = ours.reported.take();
-        let report = Report {
-            kind: ours.kind,
-            state,
-            amount: ours.amount,
-            timestamp: None,
-            interaction_id: ours.interaction_id.take(),
-            interface_id: ours.interface_id.take(),
-        };
-        ours.state = known;
-        ours.state_awaiting_balances = None;
-        self.rebook_as_it_is();
-        Some(Placed { report, by: failed.or(by)? })
-    }
-
-    /// Finds another place for a report that was taken back from `from`.
-    pub(super) fn place(&mut self, from: &TransactionId, placed: Option<Placed>) {
-        let Some(Placed { report, by }) = placed else { return };
-        match self.match_report(&report, Some(from)) {
-            Match::ById(id) | Match::ByLikeness(id) => {
-                let reporter = Reporter { by: by.by, at: by.at, is_trusted: false };
-                self.record_by_likeness(&id, &report, &reporter);
-            }
-            Match::New => {
-                let id = event_id(from, self.version);
-                self.add_effect(&id, &report, &by);
-            }
-        }
     }
 
     /// Records that a transaction is reported to be in this state. Returns whether
@@ -337,7 +305,13 @@ impl Payment {
     fn report_pending(&mut self, id: &TransactionId, at: Timestamp) {
         let Some(ours) = self.transactions.get(id) else { return };
         let is_unclear = matches!(ours.state, State::Initial | State::Unknown);
-        if is_unclear && !ours.is_discrepant() {
+        // After a Failure that was answered, and not after one that was reported: that
+        // report may have come first.
+        let is_refuted = ours.state == State::Failure
+            && ours.state_awaiting_balances.is_none()
+            && ours.reported.is_none()
+            && ours.kind.is_action_kind();
+        if is_unclear && !ours.is_discrepant() || is_refuted {
             self.book(id, State::Pending, at);
         }
     }
@@ -355,16 +329,11 @@ impl Payment {
         let has_answer = ours.known_state() == State::Success;
         let is_guess = certainty == Certainty::Likeness && has_answer;
         if is_guess && ours.kind.is_action_kind() {
-            return self.dispute(id, reporter.at);
+            self.dispute(id, reporter.at);
+            return;
         }
         if !ours.accepts_failure(is_in_flight, reporter) {
-            let signature = reporter.signature();
-            ours.waiting_failure.get_or_insert(signature);
-            ours.look_when_window_ends();
-            if ours.state == State::Success {
-                self.dispute(id, reporter.at);
-            }
-            return;
+            return self.let_failure_wait(id, reporter, certainty);
         }
         ours.waiting_failure = None;
         self.book(id, State::Failure, reporter.at);
@@ -373,17 +342,46 @@ impl Payment {
         }
     }
 
+    /// Keeps a Failure until its connector cannot be at work any more. What was
+    /// reported to have happened is open again, or in dispute.
+    fn let_failure_wait(&mut self, id: &TransactionId, reporter: &Reporter, certainty: Certainty) {
+        let is_in_flight = self.is_in_flight(id);
+        let Some(ours) = self.transactions.get_mut(id) else { return };
+        // One that is in dispute waits for somebody to say it again.
+        if ours.is_disputed {
+            return;
+        }
+        ours.waiting_failure.get_or_insert(reporter.signature());
+        ours.look_when_window_ends();
+        if ours.state != State::Success {
+            return;
+        }
+        let mut open = self.clone();
+        if let Some(ours) = open.transactions.get_mut(id) {
+            ours.state = if is_in_flight { State::Initial } else { State::Unknown };
+            ours.recovery.look_at = Some(reporter.at.plus_ms(FIRST_LOOK_MS));
+        }
+        open.rebook_as_it_is();
+        if certainty == Certainty::Likeness && open.exceeds_no_more_than(self) {
+            *self = open;
+        } else {
+            self.dispute(id, reporter.at);
+        }
+    }
+
     /// Counts the reported Failures whose time has come, unless something positive
     /// came meanwhile. Returns the Payment, where that changes it.
     pub fn apply_waiting_failures(&self, at: Timestamp, is_trusted: bool) -> Option<Self> {
         let mut next = self.changed(at);
         let waiting = self.transactions.values().filter(|ours| ours.waiting_failure.is_some());
+        // Time does not settle a contradiction.
+        let waiting = waiting.filter(|ours| !ours.is_disputed);
         for ours in waiting {
             let Some(Reported { by, at: reported_at }) = ours.waiting_failure.clone() else {
                 continue;
             };
             let reporter = Reporter { by, at, is_trusted };
-            let is_by_likeness = ours.state_without_likeness.is_some();
+            let is_by_likeness = ours.likeness.is_some();
             let is_clear = !is_by_likeness || self.is_only_candidate(ours, reported_at);
             if is_clear && ours.accepts_failure(self.is_in_flight(&ours.id), &reporter) {
                 next.count_waiting_failure(&ours.id, at);
@@ -401,18 +399,23 @@ impl Payment {
     }
 }
 
-/// A report, with its author, that is to find its transaction.
-#[derive(Clone, Debug)]
-pub(super) struct Placed {
-    report: Report,
-    by: Reported,
-}
-
 impl Reporter {
     pub(super) fn signature(&self) -> Reported {
         const BY_MAX: usize = 256;
         let by = self.by.as_deref().map(|by| by.chars().take(BY_MAX).collect());
         Reported { by, at: self.at }
+    }
+}
+
+impl State {
+    /// The state after another report about the same effect.
+    fn on_hearing(self, heard: Self) -> Self {
+        match (self, heard) {
+            (_, Self::Success) => Self::Success,
+            (_, Self::Failure) => Self::Failure,
+            (Self::Initial | Self::Unknown, Self::Pending) => Self::Pending,
+            (_, Self::Pending | Self::Initial | Self::Unknown) => self,
+        }
     }
 }
 

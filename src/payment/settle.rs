@@ -73,19 +73,21 @@ impl Payment {
             next.in_flight = None;
         }
         match step {
-            Step::Stay if outcome == Outcome::Unknown && holds_slot => next.note_unclear(id, at),
-            Step::Stay if outcome == Outcome::Approved => next.drop_waiting_failure(id),
-            Step::Stay => {}
+            Step::Stay if outcome == Outcome::Unknown && holds_slot => {
+                next.note_answer(id, outcome);
+                next.note_unclear(id, at);
+            }
+            Step::Stay => next.note_answer(id, outcome),
             Step::To(State::Success) => next.settle_as_happened(id, State::Success, at),
             Step::To(State::Pending) => next.settle_as_happened(id, State::Pending, at),
             Step::To(State::Failure) => next.settle_as_failed(id),
             Step::To(State::Initial | State::Unknown) => next.settle_as_unknown(id, at),
             Step::Withdraw => {
-                let placed = next.take_back_likeness(id);
+                let taken_back = next.take_back_likeness(id);
                 next.transactions.remove(id);
                 next.fence(transaction.timestamp);
                 next.rebook_as_it_is();
-                next.place(id, placed);
+                next.place(id, taken_back);
             }
             Step::Dispute => {
                 next.drop_waiting_failure(id);
@@ -98,6 +100,14 @@ impl Payment {
         }
         // What moved may have made room for a report.
         next.book_waiting(at);
+        if next.check() == Err(Inconsistent::Excess) {
+            // It does not fit what was reported of others: somebody has to look.
+            next = self.changed(at);
+            if holds_slot {
+                next.in_flight = None;
+            }
+            next.dispute(id, at);
+        }
         next.check()?;
         Ok(Settlement::Changed(Box::new(next)))
     }
@@ -106,12 +116,13 @@ impl Payment {
     /// from likeness.
     fn step(&self, transaction: &Transaction, outcome: Outcome) -> Step {
         let known = transaction.known_state();
-        let is_by_likeness = transaction.state_without_likeness.is_some();
+        let is_by_likeness = transaction.likeness.is_some();
         let is_told_failed = transaction.waiting_failure.is_some() && !is_by_likeness;
         if transaction.is_disputed {
             // Both the answer and the last report say no.
-            let is_agreed =
-                is_told_failed && matches!(outcome, Outcome::Rejected | Outcome::Disproved);
+            let is_first_answer = is_by_likeness && known == State::Initial;
+            let is_no = matches!(outcome, Outcome::Rejected | Outcome::Disproved);
+            let is_agreed = is_no && (is_told_failed || is_first_answer);
             return if is_agreed { Step::To(State::Failure) } else { Step::Stay };
         }
         if self.contradicts(known, outcome) {
@@ -145,22 +156,25 @@ impl Payment {
     fn settle_as_happened(&mut self, id: &TransactionId, state: State, at: Timestamp) {
         let Some(ours) = self.transactions.get(id) else { return };
         let is_failed_by_likeness = ours.has_failure_by_likeness();
-        let is_final_no = is_failed_by_likeness && state == State::Success;
+        let is_no_longer = is_failed_by_likeness && state == State::Success;
         let is_given_back = is_failed_by_likeness && ours.state == State::Failure;
-        let placed = if is_final_no || is_given_back { self.take_back_likeness(id) } else { None };
+        let taken_back =
+            if is_no_longer || is_given_back { self.take_back_likeness(id) } else { None };
         let Some(ours) = self.transactions.get_mut(id) else { return };
-        if ours.state_without_likeness.is_some() {
-            ours.state_without_likeness = Some(state);
+        if let Some(likeness) = &mut ours.likeness {
+            likeness.known = state;
         }
-        let is_further = ours.state != State::Success;
-        if is_further {
+        if ours.state != State::Success {
             let waiting = ours.waiting_failure.take();
             self.book_or_hold(id, state, at);
             if let Some(ours) = self.transactions.get_mut(id) {
                 ours.waiting_failure = waiting;
             }
         }
-        self.place(id, placed);
+        self.place(id, taken_back);
+        if state == State::Success {
+            self.claim_effect_of_open_one(id);
+        }
     }
 
     /// The answer says that nothing happened. An effect that was taken for it by
@@ -168,19 +182,42 @@ impl Payment {
     fn settle_as_failed(&mut self, id: &TransactionId) {
         let Some(ours) = self.transactions.get(id) else { return };
         let is_agreed = ours.waiting_failure.is_some() || ours.state == State::Failure;
-        let placed = if is_agreed { None } else { self.take_back_likeness(id) };
+        let taken_back = if is_agreed { None } else { self.take_back_likeness(id) };
         if let Some(ours) = self.transactions.get_mut(id) {
             ours.state = State::Failure;
             ours.is_disputed = false;
             ours.state_awaiting_balances = None;
             ours.recovery = RecoveryProgress::default();
             ours.reported = ours.waiting_failure.take().or(ours.reported.take());
-            if ours.state_without_likeness.is_some() {
-                ours.state_without_likeness = Some(State::Failure);
+            if let Some(likeness) = &mut ours.likeness {
+                likeness.known = State::Failure;
             }
         }
         self.rebook_as_it_is();
-        self.place(id, placed);
+        self.place(id, taken_back);
+    }
+
+    /// An answer that changes no state is known all the same, for the time when the
+    /// report is taken back that it contradicts.
+    fn note_answer(&mut self, id: &TransactionId, outcome: Outcome) {
+        let Some(ours) = self.transactions.get_mut(id).filter(|ours| ours.is_disputed) else {
+            return;
+        };
+        let known = match outcome {
+            Outcome::Approved => State::Success,
+            Outcome::Received => State::Pending,
+            Outcome::Rejected | Outcome::NeverExecuted | Outcome::Unknown | Outcome::Disproved => {
+                State::Unknown
+            }
+        };
+        if outcome == Outcome::Approved {
+            ours.waiting_failure = None;
+        }
+        if let Some(likeness) = &mut ours.likeness
+            && likeness.known.is_open()
+        {
+            likeness.known = known;
+        }
     }
 
     /// Something positive came: a Failure that waits to be counted never will be.
@@ -193,8 +230,8 @@ impl Payment {
     /// The attempt ended without an answer to believe.
     fn settle_as_unknown(&mut self, id: &TransactionId, at: Timestamp) {
         let Some(ours) = self.transactions.get_mut(id) else { return };
-        if ours.state_without_likeness.is_some() {
-            ours.state_without_likeness = Some(State::Unknown);
+        if let Some(likeness) = &mut ours.likeness {
+            likeness.known = State::Unknown;
         }
         if matches!(ours.state, State::Initial | State::Unknown) {
             ours.state = State::Unknown;

@@ -34,10 +34,9 @@ pub struct Transaction {
     /// A report and the connector's answer contradict each other. Until that is
     /// clear the transaction is Unknown, and holds its amount.
     pub is_disputed: bool,
-    /// The state without the report that was taken to be about this transaction by
-    /// likeness alone; `None` where no such report was. Its ids are that report's,
-    /// and both are taken back when an answer, an id or a look-up says otherwise.
-    pub state_without_likeness: Option<State>,
+    /// The report that was taken to be about this transaction by likeness alone. It
+    /// is taken back when an answer, an id or a look-up says otherwise.
+    pub likeness: Option<Likeness>,
     /// A reported Failure that does not count yet, because the connector may still
     /// be at work.
     pub waiting_failure: Option<Reported>,
@@ -49,6 +48,24 @@ pub struct Transaction {
     pub is_external: bool,
     /// The progress in finding out what came of it.
     pub recovery: RecoveryProgress,
+}
+
+/// A report that has no id of ours, and was taken to be about a transaction because
+/// that is alike.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Likeness {
+    /// The state of the transaction by answers, ids and look-ups, without the report.
+    pub known: State,
+    /// The state that was reported.
+    pub told: State,
+    /// Whether the PSP's id of the transaction is the report's.
+    pub gave_interaction_id: bool,
+    /// Whether the connector's id of the transaction is the report's.
+    pub gave_interface_id: bool,
+    /// When it happened, where that was said.
+    pub timestamp: Option<Timestamp>,
+    /// Who reported it, and when.
+    pub by: Reported,
 }
 
 /// The author and the time of a report.
@@ -127,7 +144,7 @@ impl Transaction {
 
     /// The state by answers, ids and look-ups, without what likeness decided.
     pub(super) fn known_state(&self) -> State {
-        self.state_without_likeness.unwrap_or(self.state)
+        self.likeness.as_ref().map_or(self.state, |likeness| likeness.known)
     }
 }
 

@@ -89,6 +89,8 @@ impl Payment {
             }
         }
         if next != *self {
+            next.explain_excess(self, reporter.at);
+            next.check().map_err(|_| UpdateRefusal::Inconsistent)?;
             next.check_size()?;
         }
         Ok(next)
@@ -107,7 +109,7 @@ impl Payment {
             }
             Update::AcknowledgeDiscrepancy { id } => return self.acknowledge(id, reporter),
             Update::ChangeTransactionInteractionId { id, interaction_id } => {
-                set(&mut self.named(id)?.interaction_id, Some(interaction_id.clone()))
+                return self.change_interaction_id(id, interaction_id);
             }
             Update::ChangeTransactionTimestamp { id, timestamp } => {
                 let named = self.named(id)?;
@@ -150,7 +152,23 @@ impl Payment {
     /// has, so they are its own from now on, even where likeness gave them to it.
     /// Returns whether that is new.
     fn confirm_name(&mut self, id: &TransactionId) -> Result<bool, UpdateRefusal> {
-        Ok(self.named(id)?.state_without_likeness.take().is_some())
+        Ok(self.named(id)?.likeness.take().is_some())
+    }
+
+    /// Names a transaction. An effect of another name that likeness took for it is
+    /// another's.
+    fn change_interaction_id(
+        &mut self,
+        id: &TransactionId,
+        name: &str,
+    ) -> Result<bool, UpdateRefusal> {
+        let ours = self.named(id)?;
+        let is_other = ours.interaction_id.as_deref() != Some(name);
+        let is_likely = ours.likeness.as_ref().is_some_and(|one| one.gave_interaction_id);
+        let taken_back = if is_other && is_likely { self.take_back_likeness(id) } else { None };
+        let is_new = set(&mut self.named(id)?.interaction_id, Some(name.to_owned()));
+        self.place(id, taken_back);
+        Ok(is_new)
     }
 
     /// How much of an item its texts take: what callers can make grow.
@@ -217,6 +235,12 @@ pub enum UpdateRefusal {
          to resolve a contradiction, change its state to how far it really is"
     )]
     NothingToAcknowledge(TransactionId),
+    /// Its amount is more than a ledger can hold.
+    #[error("the amount of transaction {0} is more than a ledger can hold")]
+    TooMuch(TransactionId),
+    /// The ledger would not add up.
+    #[error("the ledger would not add up")]
+    Inconsistent,
     /// Who serves a Payment is not changed while something of it is open.
     #[error("the interface cannot be set while a transaction is open")]
     TransactionOpen,

@@ -211,9 +211,11 @@ impl World {
     /// be about it, and it was not told otherwise since.
     fn is_failed_by_report(&self, id: &TransactionId) -> bool {
         let is_told = self.told_of.get(id) == Some(&State::Failure);
-        let by_likeness = self.payment.transactions.get(id).is_some_and(|ours| {
-            ours.state == State::Failure && ours.state_without_likeness.is_some()
-        });
+        let by_likeness = self
+            .payment
+            .transactions
+            .get(id)
+            .is_some_and(|ours| ours.state == State::Failure && ours.likeness.is_some());
         is_told || by_likeness && self.failed_alone.contains(id)
     }
 
@@ -224,7 +226,7 @@ impl World {
             .payment
             .transactions
             .values()
-            .filter(|ours| ours.state == State::Failure && ours.state_without_likeness.is_some())
+            .filter(|ours| ours.state == State::Failure && ours.likeness.is_some())
             .filter(|ours| {
                 let same = |other: &&Transaction| {
                     group(other.kind, other.amount) == group(ours.kind, ours.amount)

@@ -325,11 +325,11 @@ impl World {
             let is_same = |after: &Transaction| {
                 after.interaction_id == before.interaction_id && after.state == before.state
             };
-            if before.state_without_likeness.is_some() && !after.is_some_and(is_same) {
+            if before.likeness.is_some() && !after.is_some_and(is_same) {
                 self.mistaken.insert(group(before.kind, before.amount));
             }
             let Some(after) = next.transactions.get(&before.id) else {
-                let known = before.state_without_likeness.unwrap_or(before.state);
+                let known = before.likeness.as_ref().map_or(before.state, |one| one.known);
                 if known != State::Initial && !before.is_external {
                     let what = format!("{} was {:?} and is gone", before.id, before.state);
                     self.violation.get_or_insert(what);
@@ -340,7 +340,7 @@ impl World {
             let is_told = after.reported != before.reported && after.reported.is_some();
             let has_waited = before.state_awaiting_balances == Some(after.state);
             let is_open_to_doubt =
-                before.state_without_likeness.is_some() || after.is_disputed || before.is_disputed;
+                before.likeness.is_some() || after.is_disputed || before.is_disputed;
             let is_firm = !before.state.is_open() && !is_open_to_doubt;
             if is_firm && after.state != before.state && !is_told && !has_waited {
                 let what =

@@ -5,7 +5,7 @@ use super::{CANCELLING, FORMAT, FORMAT_WITHOUT_STOPS, Tag, kind, state};
 use crate::dynamodb::Item;
 use crate::money::{Currency, Money};
 use crate::payment::{
-    Balances, Details, InFlight, Nonce, Payment, PaymentId, PaymentKey, ProjectKey,
+    Balances, Details, InFlight, Likeness, Nonce, Payment, PaymentId, PaymentKey, ProjectKey,
     RecoveryProgress, Reported, State, Timestamp, Transaction, TransactionId,
 };
 use crate::ports::StoreError;
@@ -138,7 +138,7 @@ impl<'a> Reader<'a> {
             happened_at: self.optional_timestamp(Tag::HAPPENED_AT)?,
             state_awaiting_balances: self.optional_state(Tag::AWAITING_BALANCES)?,
             is_disputed: self.has(Tag::DISPUTED),
-            state_without_likeness: self.optional_state(Tag::STATE_WITHOUT_LIKENESS)?,
+            likeness: self.optional_map(Tag::LIKENESS)?.map(|one| one.likeness()).transpose()?,
             waiting_failure: self.reported(Tag::FAILURE_BY, Tag::FAILURE_AT)?,
             reported: self.reported(Tag::REPORTED_BY, Tag::REPORTED_AT)?,
             acknowledged: self.reported(Tag::ACKNOWLEDGED_BY, Tag::ACKNOWLEDGED_AT)?,
@@ -155,6 +155,20 @@ impl<'a> Reader<'a> {
     fn reported(&self, by: &'static str, at: &'static str) -> Result<Option<Reported>, Unreadable> {
         let Some(at) = self.optional_timestamp(at)? else { return Ok(None) };
         Ok(Some(Reported { by: self.optional_text(by)?, at }))
+    }
+
+    fn likeness(&self) -> Result<Likeness, Unreadable> {
+        let required =
+            |name: &'static str| self.optional_state(name)?.ok_or(Unreadable::Missing(name));
+        let by = self.reported(Tag::REPORTED_BY, Tag::REPORTED_AT)?;
+        Ok(Likeness {
+            known: required(Tag::STATE)?,
+            told: required(Tag::AWAITING_BALANCES)?,
+            gave_interaction_id: self.has(Tag::INTERACTION_ID),
+            gave_interface_id: self.has(Tag::INTERFACE_ID),
+            timestamp: self.optional_timestamp(Tag::HAPPENED_AT)?,
+            by: by.ok_or(Unreadable::Missing(Tag::REPORTED_AT))?,
+        })
     }
 
     fn optional_state(&self, name: &'static str) -> Result<Option<State>, Unreadable> {
