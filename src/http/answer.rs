@@ -155,7 +155,7 @@ pub(super) fn to_update(error: UpdateError, key: &PaymentKey, expected: u64) -> 
             | UpdateRefusal::AlreadySet(_)
             | UpdateRefusal::NothingToAcknowledge(_)
             | UpdateRefusal::TooMuch(_)
-            | UpdateRefusal::Inconsistent
+            | UpdateRefusal::Inconsistent(_)
             | UpdateRefusal::TransactionOpen
             | UpdateRefusal::OtherCurrency { .. } => {
                 Problem::invalid_operation(format!("The Payment cannot be changed: {refusal}."))

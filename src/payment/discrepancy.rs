@@ -47,15 +47,20 @@ impl Payment {
     }
 
     /// Where updates left more than there is, and nothing says why, what they changed
-    /// is in dispute.
-    pub(super) fn explain_excess(&mut self, before: &Self, at: Timestamp) {
-        let state = |payment: &Self, id| payment.transactions.get(id).map(|one| one.state);
-        let changed = self.transactions.keys().filter(|id| state(before, id) != state(self, id));
-        for id in changed.cloned().collect::<Vec<_>>() {
+    /// waits for the balances, one after the other until it fits.
+    pub(super) fn explain_excess(&mut self, before: &Self) {
+        let state = |id| before.transactions.get(id).map_or(State::Failure, |one| one.state);
+        let changed = self.transactions.values().filter(|one| state(&one.id) != one.state);
+        let changed: Vec<_> = changed.map(|one| (one.id.clone(), state(&one.id))).collect();
+        for (id, earlier) in changed {
             if self.check() != Err(Inconsistent::Excess) {
                 return;
             }
-            self.dispute(&id, at);
+            if let Some(ours) = self.transactions.get_mut(&id) {
+                ours.state_awaiting_balances = Some(ours.state);
+                ours.state = earlier;
+            }
+            self.rebook_as_it_is();
         }
     }
 

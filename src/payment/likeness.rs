@@ -6,6 +6,7 @@
 use super::matching::Match;
 use super::{
     Likeness, Payment, Report, Reported, Reporter, State, Timestamp, Transaction, TransactionId,
+    TransactionKind,
 };
 use crate::digest::id_of;
 
@@ -53,7 +54,12 @@ impl Payment {
             }
             Match::Other(_) | Match::New => {
                 let id = self.effect_id(from);
-                self.add_effect(&id, &report, &by);
+                // Without an id, nothing says that it is another Authorization, and one
+                // more would be more to capture.
+                let is_nameless = report.interaction_id.is_none() && report.interface_id.is_none();
+                let is_doubtful = report.kind == TransactionKind::Authorization && is_nameless;
+                let state = if is_doubtful { State::Unknown } else { report.state };
+                self.add_effect(&id, &Report { state, ..report }, &by);
             }
         }
     }

@@ -129,7 +129,7 @@ impl Payment {
         if next.transactions == self.transactions {
             return unchanged;
         }
-        next.explain_excess(self, at);
+        next.explain_excess(self);
         next.check()?;
         Ok(Settlement::Changed(Box::new(next)))
     }

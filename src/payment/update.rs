@@ -4,7 +4,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 use super::reports::{Certainty, Report, Reporter};
-use super::{Payment, State, Timestamp, TransactionId};
+use super::{Inconsistent, Payment, State, Timestamp, TransactionId};
 use crate::money::Currency;
 
 /// One change to a Payment. The names are the platform's.
@@ -89,8 +89,8 @@ impl Payment {
             }
         }
         if next != *self {
-            next.explain_excess(self, reporter.at);
-            next.check().map_err(|_| UpdateRefusal::Inconsistent)?;
+            next.explain_excess(self);
+            next.check().map_err(UpdateRefusal::Inconsistent)?;
             next.check_size()?;
         }
         Ok(next)
@@ -239,8 +239,8 @@ pub enum UpdateRefusal {
     #[error("the amount of transaction {0} is more than a ledger can hold")]
     TooMuch(TransactionId),
     /// The ledger would not add up.
-    #[error("the ledger would not add up")]
-    Inconsistent,
+    #[error(transparent)]
+    Inconsistent(Inconsistent),
     /// Who serves a Payment is not changed while something of it is open.
     #[error("the interface cannot be set while a transaction is open")]
     TransactionOpen,

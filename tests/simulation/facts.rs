@@ -24,6 +24,8 @@ pub enum Word {
     Truth(usize),
     /// The same, of a transaction that is known by its id.
     TruthOfTransaction(usize),
+    /// How it stands with an effect, by what the PSP calls it and by our own id.
+    TruthByBothIds(usize),
     /// That the PSP has begun.
     Begun(usize),
     /// The contrary of what is so.
@@ -44,6 +46,9 @@ impl Schedule {
             }
             if is_news(effect) && world.recorded(effect).is_some() {
                 words.push(Word::TruthOfTransaction(index));
+            }
+            if is_news(effect) && effect.transaction.is_some() {
+                words.push(Word::TruthByBothIds(index));
             }
             if effect.is_done && effect.heard.is_none() && is_news(effect) {
                 words.push(Word::Begun(index));
@@ -73,7 +78,11 @@ impl Schedule {
                 world.contradicted(kind, amount);
             }
             Word::Hasty(_) => locked(&self.world).is_doubted = true,
-            Word::Truth(_) | Word::TruthOfTransaction(_) | Word::Begun(_) | Word::Nothing(_) => {}
+            Word::Truth(_)
+            | Word::TruthOfTransaction(_)
+            | Word::TruthByBothIds(_)
+            | Word::Begun(_)
+            | Word::Nothing(_) => {}
         }
         self.say(telling, matches!(word, Word::Hasty(_)));
     }
@@ -150,6 +159,14 @@ impl Schedule {
             Word::Lie(index) => {
                 let is_done = world.effects[index].is_done;
                 added(of(index), if is_done { State::Failure } else { State::Success })
+            }
+            Word::TruthByBothIds(index) => {
+                let mut telling = added(of(index), world.effects[index].state());
+                if let Update::AddTransaction { report, .. } = &mut telling.update {
+                    let own = world.effects[index].transaction.as_ref()?;
+                    report.interface_id = Some(own.to_string());
+                }
+                telling
             }
             Word::TruthOfTransaction(index) => {
                 let effect = &world.effects[index];

@@ -83,6 +83,18 @@ impl World {
             fact.interaction_id.is_some() && one.interaction_id == fact.interaction_id
         };
         let known = alike().find(same_id).filter(|_| is_unique);
+        let own = telling.transaction.clone().filter(|id| {
+            fact.interface_id.as_deref() == Some(id.as_str())
+                && before.transactions.contains_key(id)
+        });
+        if let Some(own) = own {
+            // A write that only takes a name back or away tells nothing of where it landed.
+            let has_it = self.payment.transactions.contains_key(&own);
+            if !has_it {
+                self.violated(format!("a fact about {own} took it away"));
+            }
+            return;
+        }
         let expected = match known {
             Some(known) => Some(Some(known.id.clone())),
             None if alike().next().is_none() => Some(None),
@@ -118,6 +130,8 @@ impl World {
         for after in self.payment.transactions.values() {
             match before.transactions.get(&after.id) {
                 None => return Some(None),
+                // One that waited counts with whatever is written next.
+                Some(same) if same.waiting_failure.is_some() && !after.state.is_open() => {}
                 Some(same)
                     if same.reported != after.reported
                         || same.waiting_failure != after.waiting_failure =>
@@ -140,7 +154,9 @@ impl World {
         let again = told.update(std::slice::from_ref(&telling.update), &reporter);
         let fact = telling.fact();
         let is_clear = fact.is_none_or(|fact| {
-            fact.interaction_id.is_some() || Self::alike(told, fact.kind, fact.amount).count() == 1
+            fact.interaction_id.is_some()
+                || fact.interface_id.is_some()
+                || Self::alike(told, fact.kind, fact.amount).count() == 1
         });
         if is_clear && again.as_ref() != Ok(told) {
             let text = format!(

@@ -57,7 +57,9 @@ impl World {
             return;
         }
         let is_named = telling.fact().is_some_and(|fact| fact.interaction_id.is_some());
-        let is_by_id = telling.fact().is_none() || is_named && self.style != Style::Shared;
+        let is_own = telling.fact().is_some_and(|fact| fact.interface_id.is_some());
+        let is_by_id =
+            telling.fact().is_none() || is_own || is_named && self.style != Style::Shared;
         if let Some(id) = &telling.transaction
             && (is_by_id || telling.effect.is_none())
         {

@@ -185,6 +185,11 @@ impl Schedule {
         self.check_flags();
         for _ in 0..8 {
             let Some(telling) = self.resolution() else { return };
+            if !self.plan.tier.is_trusted() {
+                // What is in dispute takes a word that comes after its connector stopped.
+                let then = locked(&self.world).now.plus_ms(SETTLE_WINDOW_MS + MINUTE_MS);
+                self.pass_until(then);
+            }
             self.tell_alone(|schedule| schedule.say(telling, false));
             self.let_failures_count();
         }
