@@ -31,7 +31,7 @@ pub(crate) fn called(
         Outcome::Received => "received",
         Outcome::Rejected | Outcome::Disproved => "rejected",
         Outcome::NeverExecuted => "neverExecuted",
-        Outcome::Unknown => "unknown",
+        Outcome::Unknown | Outcome::RejectedWithoutProof => "unknown",
     };
     let all = [("ConnectorTime", "Milliseconds", duration_ms)];
     let by_outcome = [("ConnectorCalls", "Count", 1), all[0]];

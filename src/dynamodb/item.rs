@@ -198,6 +198,7 @@ fn from_likeness(likeness: &Likeness) -> Item {
     item.put(Tag::INTERACTION_ID, flag(likeness.gave_interaction_id));
     item.put(Tag::INTERFACE_ID, flag(likeness.gave_interface_id));
     item.put(Tag::HAPPENED_AT, likeness.timestamp.map(|at| number(at.ms())));
+    item.put(Tag::RESENDS, flag(likeness.came_in_flight));
     item.put_report((Tag::REPORTED_BY, Tag::REPORTED_AT), &Some(likeness.by.clone()));
     item.0
 }

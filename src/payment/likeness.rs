@@ -22,7 +22,7 @@ impl Payment {
     /// that was taken for it.
     pub(super) fn take_back_likeness(&mut self, id: &TransactionId) -> Option<TakenBack> {
         let ours = self.transactions.get_mut(id)?;
-        let Likeness { known, told, gave_interaction_id, gave_interface_id, timestamp, by } =
+        let Likeness { known, told, gave_interaction_id, gave_interface_id, timestamp, by, .. } =
             ours.likeness.take()?;
         let given = |is_given: bool, name: &mut Option<String>| {
             if is_given { name.take() } else { None }

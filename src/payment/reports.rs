@@ -135,10 +135,12 @@ impl Payment {
             }
             return;
         }
+        let is_in_flight = self.is_in_flight(id);
         if let Some(likeness) =
             self.transactions.get_mut(id).and_then(|ours| ours.likeness.as_mut())
         {
             likeness.told = State::Failure;
+            likeness.came_in_flight = is_in_flight;
         }
         self.report_state(id, State::Failure, reporter, Certainty::Likeness);
     }
@@ -166,6 +168,7 @@ impl Payment {
             *self = earlier;
             return self.let_state_wait(id, report.state, reporter);
         }
+        let is_in_flight = self.is_in_flight(id);
         let Some(ours) = self.transactions.get_mut(id) else { return false };
         // A Failure without the name of what was reported to have happened may be
         // another's.
@@ -188,6 +191,7 @@ impl Payment {
                 gave_interaction_id: gave_interaction_id && ours.interaction_id.is_some(),
                 gave_interface_id: gave_interface_id && ours.interface_id.is_some(),
                 timestamp: report.timestamp,
+                came_in_flight: is_in_flight,
                 by: reporter.signature(),
             });
         } else if let Some(likeness) =
@@ -195,6 +199,7 @@ impl Payment {
             && !is_contrary
         {
             likeness.told = likeness.told.on_hearing(report.state);
+            likeness.came_in_flight &= is_in_flight;
         }
         let is_news = if is_contrary {
             self.dispute(id, reporter.at)
@@ -400,8 +405,9 @@ impl Payment {
                 continue;
             };
             let reporter = Reporter { by, at, is_trusted };
-            let is_by_likeness = ours.likeness.is_some();
-            let is_clear = !is_by_likeness || self.is_only_candidate(ours, reported_at);
+            let is_clear = ours.likeness.as_ref().is_none_or(|likeness| {
+                !likeness.came_in_flight && self.is_only_candidate(ours, reported_at)
+            });
             if is_clear && ours.accepts_failure(self.is_in_flight(&ours.id), &reporter) {
                 next.count_waiting_failure(&ours.id, at);
             }

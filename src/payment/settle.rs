@@ -20,18 +20,34 @@ pub enum Outcome {
     NeverExecuted,
     /// It may have happened.
     Unknown,
+    /// The PSP says no, by a connector whose word is no proof: it may have happened.
+    RejectedWithoutProof,
     /// It provably did not happen, however unclear it was before: the recorded
     /// answer to its key, or a complete record without it.
     Disproved,
 }
 
 impl Outcome {
+    /// Whether the attempt ended without an answer to believe.
+    fn is_unclear(self) -> bool {
+        match self {
+            Self::Unknown | Self::RejectedWithoutProof => true,
+            Self::Approved
+            | Self::Received
+            | Self::Rejected
+            | Self::NeverExecuted
+            | Self::Disproved => false,
+        }
+    }
+
     /// Whether it says something of the transaction as a whole, and not only of
     /// one attempt at it.
     fn is_of_all_attempts(self) -> bool {
         match self {
             Self::Approved | Self::Received | Self::Disproved => true,
-            Self::Rejected | Self::NeverExecuted | Self::Unknown => false,
+            Self::Rejected | Self::NeverExecuted | Self::Unknown | Self::RejectedWithoutProof => {
+                false
+            }
         }
     }
 }
@@ -73,7 +89,7 @@ impl Payment {
             next.in_flight = None;
         }
         match step {
-            Step::Stay if outcome == Outcome::Unknown && holds_slot => {
+            Step::Stay if outcome.is_unclear() && holds_slot => {
                 next.note_answer(id, outcome);
                 next.note_unclear(id, at);
             }
@@ -81,7 +97,9 @@ impl Payment {
             Step::To(State::Success) => next.settle_as_happened(id, State::Success, at),
             Step::To(State::Pending) => next.settle_as_happened(id, State::Pending, at),
             Step::To(State::Failure) => next.settle_as_failed(id),
-            Step::To(State::Initial | State::Unknown) => next.settle_as_unknown(id, at),
+            Step::To(State::Initial | State::Unknown) => {
+                next.settle_as_unknown(id, outcome, at);
+            }
             Step::Withdraw => {
                 let taken_back = next.take_back_likeness(id);
                 next.transactions.remove(id);
@@ -138,6 +156,7 @@ impl Payment {
                 Outcome::Rejected
                 | Outcome::NeverExecuted
                 | Outcome::Unknown
+                | Outcome::RejectedWithoutProof
                 | Outcome::Disproved => Step::Dispute,
             },
             step => step,
@@ -206,9 +225,11 @@ impl Payment {
         let known = match outcome {
             Outcome::Approved => State::Success,
             Outcome::Received => State::Pending,
-            Outcome::Rejected | Outcome::NeverExecuted | Outcome::Unknown | Outcome::Disproved => {
-                State::Unknown
-            }
+            Outcome::Rejected
+            | Outcome::NeverExecuted
+            | Outcome::Unknown
+            | Outcome::RejectedWithoutProof
+            | Outcome::Disproved => State::Unknown,
         };
         if outcome == Outcome::Approved {
             ours.waiting_failure = None;
@@ -228,10 +249,13 @@ impl Payment {
     }
 
     /// The attempt ended without an answer to believe.
-    fn settle_as_unknown(&mut self, id: &TransactionId, at: Timestamp) {
+    fn settle_as_unknown(&mut self, id: &TransactionId, outcome: Outcome, at: Timestamp) {
         let Some(ours) = self.transactions.get_mut(id) else { return };
         if let Some(likeness) = &mut ours.likeness {
             likeness.known = State::Unknown;
+            // The connector says the same as the report that came meanwhile.
+            let is_agreed = outcome == Outcome::RejectedWithoutProof;
+            likeness.came_in_flight &= !is_agreed;
         }
         if matches!(ours.state, State::Initial | State::Unknown) {
             ours.state = State::Unknown;
@@ -261,7 +285,9 @@ impl State {
                 Step::To(Self::Failure)
             }
             (Self::Initial, Outcome::NeverExecuted) => Step::Withdraw,
-            (Self::Initial, Outcome::Unknown) => Step::To(Self::Unknown),
+            (Self::Initial, Outcome::Unknown | Outcome::RejectedWithoutProof) => {
+                Step::To(Self::Unknown)
+            }
             (Self::Unknown, Outcome::Received) => Step::To(Self::Pending),
             (Self::Pending | Self::Unknown, Outcome::Approved) => Step::To(Self::Success),
             (Self::Pending, Outcome::Received) => Step::Stay,
@@ -269,18 +295,29 @@ impl State {
             // is no proof.
             (
                 Self::Pending | Self::Unknown,
-                Outcome::Rejected | Outcome::NeverExecuted | Outcome::Unknown,
+                Outcome::Rejected
+                | Outcome::NeverExecuted
+                | Outcome::Unknown
+                | Outcome::RejectedWithoutProof,
             ) => Step::Stay,
             // Final by a fact, or by an earlier answer to the same key.
             (Self::Failure, Outcome::Approved | Outcome::Received) => Step::Dispute,
             (Self::Success, Outcome::Rejected | Outcome::Disproved) => Step::Dispute,
             (
                 Self::Success,
-                Outcome::Approved | Outcome::Received | Outcome::NeverExecuted | Outcome::Unknown,
+                Outcome::Approved
+                | Outcome::Received
+                | Outcome::NeverExecuted
+                | Outcome::Unknown
+                | Outcome::RejectedWithoutProof,
             )
             | (
                 Self::Failure,
-                Outcome::Rejected | Outcome::NeverExecuted | Outcome::Unknown | Outcome::Disproved,
+                Outcome::Rejected
+                | Outcome::NeverExecuted
+                | Outcome::Unknown
+                | Outcome::RejectedWithoutProof
+                | Outcome::Disproved,
             ) => Step::Stay,
         }
     }

@@ -64,6 +64,9 @@ pub struct Likeness {
     pub gave_interface_id: bool,
     /// When it happened, where that was said.
     pub timestamp: Option<Timestamp>,
+    /// Whether it was reported while the transaction was at its connector: then it may
+    /// rather be about another, and a Failure gives nothing back until it is said again.
+    pub came_in_flight: bool,
     /// Who reported it, and when.
     pub by: Reported,
 }

@@ -194,7 +194,7 @@ fn proven(answer: &Result<Verdict, ConnectorError>, attempt: u32, policy: Policy
     match (answer, policy.rejected) {
         (Ok(Verdict::Approved), _) => Outcome::Approved,
         (Ok(Verdict::Received), _) => Outcome::Received,
-        (Ok(Verdict::Rejected), Rejections::Unproven) => Outcome::Unknown,
+        (Ok(Verdict::Rejected), Rejections::Unproven) => Outcome::RejectedWithoutProof,
         // Only a connector that honours our key is asked again, and what it
         // answers then is what it recorded for the key.
         (Ok(Verdict::Rejected), _) if attempt > 1 => Outcome::Disproved,

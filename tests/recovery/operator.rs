@@ -176,7 +176,7 @@ async fn a_call_is_measured_and_logged_with_its_causes_and_without_secrets() {
     let calls = said(&lines, "a call to the connector ended");
     let outcomes = [
         ("approved", "Approved", ""),
-        ("unknown", "Unknown", ""),
+        ("unknown", "RejectedWithoutProof", ""),
         ("unknown", "Unknown", "connection"),
         ("neverExecuted", "NeverExecuted", "refused"),
     ];

@@ -2,6 +2,8 @@
 //! `mutants.toml` lists them. All of them are woven into one copy of the source,
 //! each behind a switch, and `woven.rs` is built over that copy.
 
+#![allow(clippy::disallowed_types, reason = "what serde derives names every type of number")]
+
 use crate::in_parallel;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};

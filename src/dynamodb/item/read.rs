@@ -167,6 +167,7 @@ impl<'a> Reader<'a> {
             gave_interaction_id: self.has(Tag::INTERACTION_ID),
             gave_interface_id: self.has(Tag::INTERFACE_ID),
             timestamp: self.optional_timestamp(Tag::HAPPENED_AT)?,
+            came_in_flight: self.has(Tag::RESENDS),
             by: by.ok_or(Unreadable::Missing(Tag::REPORTED_AT))?,
         })
     }
