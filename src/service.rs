@@ -311,7 +311,14 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         let Some(mut payment) = found.map(Box::new) else { return Ok(()) };
         for _ in 0..CONTENTION_MAX {
             let next = payment.withdraw(reservation, self.clock.now())?;
+            // By a clock that is ahead of ours its lease has run out, so that others may
+            // send it.
+            let is_left = next
+                .transactions
+                .get(&reservation.transaction)
+                .is_some_and(|left| left.is_open() && left.timestamp == reservation.at);
             match self.store.replace(&payment, &next).await {
+                Ok(()) if is_left => return Err("its lease had run out already".into()),
                 Ok(()) | Err(ReplaceError::Gone) => return Ok(()),
                 Err(ReplaceError::Changed(found)) => payment = found,
                 Err(ReplaceError::Store(error)) => return Err(error.into()),

@@ -5,67 +5,17 @@
 
 #[path = "support/payments.rs"]
 mod payments;
+#[path = "support/reporting.rs"]
+mod reporting;
 
 use State::{Failure, Initial, Pending, Success, Unknown};
 use TransactionKind::{Authorization, CancelAuthorization, Charge, Chargeback, Refund};
 use payment_intents::payment::{
-    Action, Nonce, Outcome, Payment, PlatformProof, PlatformTransaction, Refusal, Report, Reporter,
-    Settlement, State, Timestamp, TransactionKind, Update, UpdateRefusal,
+    Nonce, Outcome, Payment, PlatformProof, PlatformTransaction, Refusal, Report, Settlement,
+    State, Timestamp, TransactionKind, Update, UpdateRefusal,
 };
 use payments::{at, capture, eur, id, payment, refund, refund_of, reservation};
-
-/// An hour after the Payment was registered.
-fn later() -> Timestamp {
-    at(3_600_000)
-}
-
-fn reporter(at: Timestamp, is_trusted: bool) -> Reporter {
-    Reporter { by: Some("operator".to_owned()), at, is_trusted }
-}
-
-fn fact(kind: TransactionKind, state: State, amount: u64, name: &str) -> Report {
-    let interaction_id = (!name.is_empty()).then(|| name.to_owned());
-    Report { kind, state, amount: eur(amount), timestamp: None, interaction_id, interface_id: None }
-}
-
-/// Told by somebody whose word counts.
-fn told(payment: &Payment, fact: Report) -> Payment {
-    told_by(payment, fact, &reporter(later(), true))
-}
-
-fn told_by(payment: &Payment, fact: Report, reporter: &Reporter) -> Payment {
-    let new = id(&format!("new-{}", payment.version));
-    let update = Update::AddTransaction { id: new, report: fact };
-    let next = payment.update(&[update], reporter).unwrap();
-    assert_eq!(next.check(), Ok(()));
-    next
-}
-
-/// The action in flight, as the transaction of that name, with the nonce 1.
-fn in_flight(payment: &Payment, name: &str, amount: u64, when: Timestamp) -> Payment {
-    payment.reserve(&reservation(name, 1, capture(amount), when)).unwrap()
-}
-
-fn settled(payment: &Payment, name: &str, outcome: Outcome, when: Timestamp) -> Payment {
-    match payment.settle(&id(name), &Nonce::new(1), outcome, when).unwrap() {
-        Settlement::Changed(next) => *next,
-        unchanged => panic_with(&unchanged),
-    }
-}
-
-#[expect(clippy::panic, reason = "that is how a test fails")]
-fn panic_with(settlement: &Settlement) -> ! {
-    panic!("{settlement:?}")
-}
-
-fn states(payment: &Payment) -> Vec<(TransactionKind, State, u64)> {
-    let all = payment.transactions.values().filter(|ours| ours.kind != Authorization);
-    let mut all: Vec<_> = all.collect();
-    all.sort_by_key(|ours| (ours.timestamp, ours.id.clone()));
-    all.iter().map(|ours| (ours.kind, ours.state, ours.amount.minor_units())).collect()
-}
-
-const AUTHORIZED: &[(TransactionKind, State, u64)] = &[(Authorization, Success, 100)];
+use reporting::*;
 
 #[test]
 fn a_late_failure_of_an_earlier_capture_leaves_the_one_in_flight_alone() {
@@ -230,53 +180,20 @@ fn an_id_that_many_share_names_none_of_them() {
     );
 }
 
-/// A reservation of this action by a new request.
-fn admitted(payment: &Payment, action: Action) -> Result<(), Refusal> {
-    payment.admit(&reservation("next", 9, action, later().plus_ms(9_000))).map(drop)
-}
-
-/// Whether a discrepancy stops captures and cancels, and whether it stops refunds.
-fn stopped(payment: &Payment) -> (bool, bool) {
-    let is_stopped = |action| matches!(admitted(payment, action), Err(Refusal::Discrepancy { .. }));
-    assert_eq!(is_stopped(capture(1)), is_stopped(Action::Cancel));
-    assert_eq!(is_stopped(Action::Reverse), is_stopped(capture(1)) || is_stopped(refund(1)));
-    (is_stopped(capture(1)), is_stopped(refund(1)))
-}
-
-fn acknowledged(payment: &Payment, name: &str) -> Payment {
-    let update = Update::AcknowledgeDiscrepancy { id: id(name) };
-    let next = payment.update(&[update], &reporter(later(), true)).unwrap();
-    assert_eq!(next.check(), Ok(()));
-    next
-}
-
-const CAPTURED: &[(TransactionKind, State, u64)] =
-    &[(Authorization, Success, 100), (Charge, Success, 40)];
-
-/// A capture of so much that is Unknown.
-fn unclear(payment: &Payment, name: &str, amount: u64) -> Payment {
-    let open = in_flight(payment, name, amount, at(1_000));
-    settled(&open, name, Outcome::Unknown, at(2_000))
-}
-
 #[test]
 fn a_capture_of_more_than_is_authorized_stops_captures_and_refunds_until_it_is_resolved() {
-    let told = told(&payment(AUTHORIZED), fact(Charge, Success, 120, "X"));
-    assert_eq!(stopped(&told), (true, true));
+    let exceeded = told(&payment(AUTHORIZED), fact(Charge, Success, 120, "X"));
+    assert_eq!(stopped(&exceeded), (true, true));
     let new = id("new-1");
     assert_eq!(
-        admitted(&told, capture(100)),
+        admitted(&exceeded, capture(100)),
         Err(Refusal::Discrepancy { transactions: vec![new.clone()] })
     );
-    let more = told_again(&told, fact(Authorization, Success, 30, "A"));
+    let more = told(&exceeded, fact(Authorization, Success, 30, "A"));
     assert_eq!((stopped(&more), more.balances.capturable), ((false, false), eur(10)));
     let failed = Update::ChangeTransactionState { id: new, state: Failure };
-    let undone = told.update(&[failed], &reporter(later(), true)).unwrap();
+    let undone = exceeded.update(&[failed], &reporter(later(), true)).unwrap();
     assert_eq!((stopped(&undone), undone.balances.capturable), ((false, false), eur(100)));
-}
-
-fn told_again(payment: &Payment, fact: Report) -> Payment {
-    told(payment, fact)
 }
 
 #[test]
@@ -288,8 +205,8 @@ fn a_refund_of_more_than_is_captured_stops_refunds_and_not_captures() {
 
 #[test]
 fn an_excess_that_is_acknowledged_is_taken_from_what_makes_room_later() {
-    let told = told(&payment(CAPTURED), fact(Refund, Success, 50, "X"));
-    let accepted = acknowledged(&told, "new-1");
+    let exceeded = told(&payment(CAPTURED), fact(Refund, Success, 50, "X"));
+    let accepted = acknowledged(&exceeded, "new-1");
     assert_eq!(stopped(&accepted), (false, false));
     assert_eq!(accepted.balances.refundable, eur(0));
     assert_eq!(accepted.transactions[&id("new-1")].acknowledged.as_ref().unwrap().at, later());
@@ -297,7 +214,7 @@ fn an_excess_that_is_acknowledged_is_taken_from_what_makes_room_later() {
     let captured = settled(&open, "c", Outcome::Approved, later());
     assert_eq!(captured.balances.refundable, eur(50));
     // What exceeds it anew is a discrepancy anew.
-    let more = told_again(&accepted, fact(Refund, Success, 1, "Y"));
+    let more = told(&accepted, fact(Refund, Success, 1, "Y"));
     assert_eq!(stopped(&more), (false, true));
     // Twice is no news, and what exceeds nothing cannot be acknowledged.
     assert_eq!(acknowledged(&accepted, "new-1"), accepted);
@@ -378,7 +295,7 @@ fn report_and_answer_that_contradict_each_other_are_a_dispute_whichever_came_fir
         assert_eq!(disputed.in_flight, None, "{outcome:?}");
         assert_eq!(stopped(&disputed), (true, true), "{outcome:?}");
         assert_eq!(disputed.balances.capturable, eur(50), "{outcome:?}");
-        let confirmed = told_again(&disputed, fact(Charge, state, 50, "a"));
+        let confirmed = told(&disputed, fact(Charge, state, 50, "a"));
         assert_eq!(stopped(&confirmed), (false, false), "{outcome:?}");
         assert_eq!(states(&confirmed), [(Charge, state, 50)], "{outcome:?}");
     }
@@ -417,11 +334,11 @@ fn of_two_that_are_alike_as_many_count_as_effects_were_told() {
     let both = unclear(&unclear(&payment(AUTHORIZED), "a", 30), "b", 30);
     let once = told(&both, fact(Charge, Success, 30, "X"));
     assert_eq!((once.balances.captured, once.balances.capturable), (eur(30), eur(40)));
-    let again = told_again(&once, fact(Charge, Success, 30, "X"));
+    let again = told(&once, fact(Charge, Success, 30, "X"));
     assert_eq!(again, once);
-    let twice = told_again(&once, fact(Charge, Success, 30, "Y"));
+    let twice = told(&once, fact(Charge, Success, 30, "Y"));
     assert_eq!((twice.balances.captured, twice.balances.capturable), (eur(60), eur(40)));
-    let thrice = told_again(&twice, fact(Charge, Success, 30, "Z"));
+    let thrice = told(&twice, fact(Charge, Success, 30, "Z"));
     assert_eq!((thrice.balances.captured, thrice.balances.capturable), (eur(90), eur(10)));
 }
 
@@ -441,11 +358,11 @@ fn an_id_takes_back_what_likeness_decided() {
         if guessed.transactions[&id("a")].state == Success { ("a", "b") } else { ("b", "a") };
     // The PSP says that X was the other one, by both ids.
     let said = Report { interface_id: Some(other.to_owned()), ..fact(Charge, Success, 30, "X") };
-    let known = told_again(&guessed, said);
+    let known = told(&guessed, said);
     assert_eq!(known.balances.captured, eur(30), "it is one effect, whose ever it was");
     // And that the first one failed.
     let failed = Report { interaction_id: Some(taken.to_owned()), ..fact(Charge, Failure, 30, "") };
-    let known = told_again(&known, failed);
+    let known = told(&known, failed);
     assert_eq!(known.transactions[&id(taken)].state, Failure);
     assert_eq!((known.balances.captured, known.balances.capturable), (eur(30), eur(70)));
 }
@@ -453,7 +370,7 @@ fn an_id_takes_back_what_likeness_decided() {
 #[test]
 fn a_chargeback_after_a_full_refund_is_an_excess_that_an_operator_accepts() {
     let refunded = told(&payment(CAPTURED), fact(Refund, Success, 40, "R"));
-    let charged_back = told_again(&refunded, fact(Chargeback, Success, 40, "B"));
+    let charged_back = told(&refunded, fact(Chargeback, Success, 40, "B"));
     assert_eq!(stopped(&charged_back), (false, true));
     let accepted = acknowledged(&charged_back, &format!("new-{}", refunded.version));
     assert_eq!(accepted.balances.refunded, eur(80));
@@ -492,7 +409,7 @@ fn a_look_up_settles_by_ids_what_likeness_would_confuse() {
     let known = looked_up(&looked_up(&both, "b", &platform), "a", &platform);
     assert_eq!(known.transactions[&id("a")].state, Success);
     assert_eq!(known.transactions[&id("b")].state, Failure);
-    let again = told_again(&known, fact(Charge, Success, 40, "PSP-A"));
+    let again = told(&known, fact(Charge, Success, 40, "PSP-A"));
     assert_eq!(again.balances.captured, eur(40));
 }
 
@@ -536,7 +453,7 @@ fn of_two_unclear_refunds_the_one_that_is_shown_by_its_id_happened() {
     let looked = looked_up(&looked_up(&both, "b", &platform), "a", &platform);
     assert_eq!(looked.transactions[&known.id].state, Success);
     assert_eq!(looked.transactions[&id(other)].state, Failure);
-    let webhook = told_again(&looked, fact(Refund, Success, 40, "PSP-A"));
+    let webhook = told(&looked, fact(Refund, Success, 40, "PSP-A"));
     assert_eq!(webhook.balances.refunded, eur(40), "it is one refund, whoever tells of it");
 }
 
@@ -549,10 +466,10 @@ fn what_was_undone_at_the_psp_comes_right_though_all_its_reports_share_one_id() 
     let open = settled(&open.unwrap(), "r", Outcome::Unknown, at(2_000));
     let refunded = told(&open, fact(Refund, Success, 40, "psp-0"));
     assert_eq!(refunded.balances.refunded, eur(40));
-    let undone = told_again(&refunded, fact(Charge, Failure, 100, "psp-0"));
+    let undone = told(&refunded, fact(Charge, Failure, 100, "psp-0"));
     assert_eq!(stopped(&undone), (true, true), "nobody knows whose it is");
-    let undone = told_again(&undone, fact(Refund, Failure, 40, "psp-0"));
-    let elsewhere = told_again(&undone, fact(Charge, Success, 40, "X"));
+    let undone = told(&undone, fact(Refund, Failure, 40, "psp-0"));
+    let elsewhere = told(&undone, fact(Charge, Success, 40, "X"));
     let said = |name: &str| Update::ChangeTransactionState { id: id(name), state: Failure };
     let clear = elsewhere.update(&[said("r"), said("past-1")], &reporter(later(), true)).unwrap();
     assert_eq!(clear.check(), Ok(()));

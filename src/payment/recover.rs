@@ -78,8 +78,7 @@ impl Payment {
         }
         let mut next = self.changed(at);
         let transaction = next.transactions.get_mut(id).ok_or(Refusal::PossiblyStaleCopy)?;
-        let is_told_failed = transaction.waiting_failure.is_some();
-        if transaction.state != State::Unknown || transaction.is_discrepant() || is_told_failed {
+        if transaction.state != State::Unknown || transaction.is_discrepant() {
             return Err(Refusal::Repeated(transaction.state_for_caller()));
         }
         transaction.recovery.resends = transaction.recovery.resends.saturating_add(1);

@@ -63,6 +63,18 @@ impl Payment {
         if found != expected {
             return Err(UpdateRefusal::OtherCurrency { expected, found });
         }
+        let is_news = self.record_matched(new, report, reporter)?;
+        // What moved may have made room for another report.
+        self.book_waiting(reporter.at);
+        Ok(is_news)
+    }
+
+    fn record_matched(
+        &mut self,
+        new: &TransactionId,
+        report: &Report,
+        reporter: &Reporter,
+    ) -> Result<bool, UpdateRefusal> {
         match self.match_report(report, None) {
             Match::ById(id) => Ok(self.record_by_id(&id, report, reporter)),
             Match::ByLikeness(id) => Ok(self.record_by_likeness(&id, report, reporter)),

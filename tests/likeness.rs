@@ -1,0 +1,222 @@
+//! Reports that say in several ways, and in any order, which transaction they are
+//! about: what an id says goes before what likeness decided, no report is lost, and
+//! no order makes more to send than another.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
+
+#[path = "support/payments.rs"]
+mod payments;
+#[path = "support/reporting.rs"]
+mod reporting;
+
+use State::{Failure, Pending, Success, Unknown};
+use TransactionKind::{Authorization, CancelAuthorization, Charge, Refund};
+use payment_intents::payment::{
+    Action, Nonce, Outcome, Payment, Refusal, Report, Settlement, State, Timestamp,
+    TransactionKind, Update, UpdateRefusal,
+};
+use payments::{at, capture, eur, id, payment, refund, refund_of, reservation};
+use reporting::*;
+
+/// The same report, which names the transaction by our own id as well.
+fn by_own_id(report: Report, name: &str) -> Report {
+    Report { interface_id: Some(name.to_owned()), ..report }
+}
+
+/// A capture of so much that was answered so.
+fn answered(payment: &Payment, name: &str, amount: u64, outcome: Outcome) -> Payment {
+    settled(&in_flight(payment, name, amount, at(1_000)), name, outcome, at(2_000))
+}
+
+fn capturable(payment: &Payment) -> u64 {
+    payment.balances.capturable.minor_units()
+}
+
+fn captured(payment: &Payment) -> u64 {
+    payment.balances.captured.minor_units()
+}
+
+#[test]
+fn an_effect_elsewhere_is_counted_though_its_name_was_taken_for_ours() {
+    for state in [Success, Pending] {
+        let ours = answered(&payment(AUTHORIZED), "a", 40, Outcome::Approved);
+        let likely = told(&ours, fact(Charge, state, 40, "X"));
+        let known = told(&likely, by_own_id(fact(Charge, Success, 40, "Y"), "a"));
+        assert_eq!(capturable(&known), 20, "{state:?}");
+        assert_eq!(captured(&known), if state == Success { 80 } else { 40 }, "{state:?}");
+    }
+}
+
+#[test]
+fn what_several_share_by_one_id_is_not_merged() {
+    let elsewhere = told(&payment(AUTHORIZED), fact(Charge, Success, 40, "psp-0"));
+    let both = answered(&elsewhere, "b", 40, Outcome::Approved);
+    let known = told(&both, by_own_id(fact(Charge, Success, 40, "psp-0"), "b"));
+    assert_eq!((captured(&known), capturable(&known)), (80, 20));
+}
+
+#[test]
+fn an_effect_that_turns_out_to_be_ours_takes_its_refunds_along() {
+    let open = in_flight(&payment(AUTHORIZED), "a", 40, later());
+    let early = Report { timestamp: Some(at(60_000)), ..fact(Charge, Success, 40, "X") };
+    let both = settled(&told(&open, early), "a", Outcome::Approved, later());
+    let effect = both.transactions.values().find(|one| one.interaction_id.is_some()).unwrap();
+    let asked = reservation("r", 2, refund_of(effect.id.as_str(), 40), later());
+    let refunding = both.reserve(&asked).unwrap();
+    let Ok(Settlement::Changed(refunded)) =
+        refunding.settle(&id("r"), &Nonce::new(2), Outcome::Approved, later())
+    else {
+        unreachable!("a refund is settled")
+    };
+    let known = told(&refunded, by_own_id(fact(Charge, Success, 40, "X"), "a"));
+    assert_eq!(known.transactions[&id("r")].charge, Some(id("a")));
+    assert_eq!(known.balances.refundable, eur(0));
+    assert_eq!((captured(&known), known.balances.refunded), (40, eur(40)));
+}
+
+#[test]
+fn a_report_without_a_name_does_not_undo_what_one_with_a_name_told() {
+    for name in ["", "psp-0"] {
+        let open = unclear(&payment(AUTHORIZED), "a", 40);
+        let happened = told(&open, fact(Charge, Success, 40, "X"));
+        let contrary = told(&happened, fact(Charge, Failure, 40, name));
+        assert_eq!(stopped(&contrary), (true, true), "{name:?}");
+        assert_eq!(capturable(&contrary), 60, "{name:?}");
+    }
+}
+
+#[test]
+fn what_our_own_id_says_is_known_beside_a_likely_name() {
+    let open = unclear(&payment(AUTHORIZED), "a", 40);
+    let begun = told(&open, fact(Charge, Pending, 40, "X"));
+    let known = told(&begun, fact(Charge, Success, 40, "a"));
+    let failed = told(&known, fact(Charge, Failure, 40, "X"));
+    assert_eq!((capturable(&failed), stopped(&failed)), (60, (true, true)));
+}
+
+#[test]
+fn the_order_of_a_late_answer_and_a_report_makes_no_difference() {
+    let late = |payment: &Payment| match payment
+        .settle(&id("b"), &Nonce::new(77), Outcome::Approved, later())
+        .unwrap()
+    {
+        Settlement::Changed(next) => *next,
+        Settlement::Unchanged(_) | Settlement::Gone => payment.clone(),
+    };
+    let first = unclear(&payment(AUTHORIZED), "b", 40);
+    let open = first.reserve(&reservation("a", 1, capture(40), at(3_000))).unwrap();
+    let report = || fact(Charge, Success, 40, "X");
+    let reported = settled(&told(&open, report()), "a", Outcome::Unknown, at(5_000));
+    let one = late(&reported);
+    let other = told(&late(&settled(&open, "a", Outcome::Unknown, at(5_000))), report());
+    for payment in [&one, &other] {
+        assert_eq!((captured(payment), capturable(payment)), (40, 20));
+        let known = told(payment, by_own_id(report(), "b"));
+        assert_eq!((captured(&known), capturable(&known)), (40, 20));
+        assert_eq!(known.transactions[&id("b")].interaction_id.as_deref(), Some("X"));
+        assert_eq!(known.transactions[&id("a")].state, Unknown);
+    }
+}
+
+#[test]
+fn time_settles_no_contradiction() {
+    let open = in_flight(&payment(AUTHORIZED), "a", 40, at(1_000));
+    let said = Update::ChangeTransactionState { id: id("a"), state: Failure };
+    let doubtful = reporter(at(2_000), false);
+    let failed = open.update(std::slice::from_ref(&said), &doubtful).unwrap();
+    let disputed = settled(&failed, "a", Outcome::Approved, at(3_000));
+    let again = disputed.update(std::slice::from_ref(&said), &reporter(at(4_000), false)).unwrap();
+    assert_eq!(again.apply_waiting_failures(at(9_000_000), false), None);
+    assert_eq!((capturable(&again), stopped(&again)), (60, (true, true)));
+}
+
+#[test]
+fn what_the_psp_takes_on_after_a_rejection_is_held() {
+    let rejected = answered(&payment(AUTHORIZED), "a", 40, Outcome::Rejected);
+    let begun = told(&rejected, by_own_id(fact(Charge, Pending, 40, "Y"), "a"));
+    assert_eq!(capturable(&begun), 60);
+    // Not after a report that it failed: that may have overtaken this one.
+    let failed = told(&begun, by_own_id(fact(Charge, Failure, 40, "Y"), "a"));
+    let late = told(&failed, by_own_id(fact(Charge, Pending, 40, "Y"), "a"));
+    assert_eq!(capturable(&late), 100);
+}
+
+#[test]
+fn a_name_that_was_ours_stays_ours() {
+    let open = in_flight(&payment(AUTHORIZED), "a", 40, at(1_000));
+    let named = Update::SetTransactionInterfaceId { id: id("a"), interface_id: Some("F".into()) };
+    let open = open.update(&[named], &reporter(at(1_500), true)).unwrap();
+    let likely = told(&open, fact(Charge, Success, 40, "X"));
+    let rejected = settled(&likely, "a", Outcome::Rejected, at(3_000));
+    assert_eq!(rejected.transactions[&id("a")].interface_id.as_deref(), Some("F"));
+    let failed =
+        told(&rejected, Report { interface_id: Some("F".into()), ..fact(Charge, Failure, 40, "") });
+    assert_eq!((captured(&failed), capturable(&failed)), (40, 60));
+}
+
+#[test]
+fn one_effect_told_with_and_without_its_time_is_one() {
+    let without = told(&payment(AUTHORIZED), fact(Charge, Success, 40, ""));
+    let timed = Report { timestamp: Some(at(100_000)), ..fact(Charge, Success, 40, "") };
+    assert_eq!(captured(&told(&without, timed)), 40);
+}
+
+#[test]
+fn another_amount_by_our_own_id_is_a_discrepancy() {
+    let ours = answered(&payment(AUTHORIZED), "a", 100, Outcome::Approved);
+    let other = told(&ours, by_own_id(fact(Charge, Success, 60, "Y"), "a"));
+    assert_eq!(stopped(&other), (true, true));
+    assert_eq!(other.transactions.len(), ours.transactions.len());
+}
+
+#[test]
+fn a_likely_effect_is_not_lost_when_ours_is_given_another_name() {
+    let open = in_flight(&payment(AUTHORIZED), "a", 40, at(1_000));
+    let likely = told(&open, fact(Charge, Success, 40, "X"));
+    let update =
+        Update::ChangeTransactionInteractionId { id: id("a"), interaction_id: "Y".to_owned() };
+    let named = likely.update(&[update], &reporter(at(2_000), true)).unwrap();
+    let approved = settled(&named, "a", Outcome::Approved, at(3_000));
+    assert_eq!((captured(&approved), capturable(&approved)), (80, 20));
+}
+
+#[test]
+fn a_release_of_everything_is_not_taken_for_a_release_of_a_part() {
+    let part = told(&payment(AUTHORIZED), fact(CancelAuthorization, Success, 30, "V"));
+    let whole = told(&part, fact(CancelAuthorization, Success, 100, ""));
+    assert_eq!(stopped(&whole), (true, false));
+}
+
+#[test]
+fn an_amount_that_no_ledger_can_hold_is_not_acknowledged() {
+    let most = payment_intents::money::Money::MINOR_UNITS_MAX;
+    let exceeded = told(&payment(CAPTURED), fact(Charge, Success, most, "X"));
+    let update = Update::AcknowledgeDiscrepancy { id: id("new-1") };
+    let refused = exceeded.update(&[update], &reporter(later(), true));
+    assert_eq!(refused, Err(UpdateRefusal::TooMuch(id("new-1"))));
+}
+
+#[test]
+fn a_rejection_that_does_not_fit_what_was_refunded_elsewhere_is_in_dispute() {
+    let open = in_flight(&payment(CAPTURED), "a", 60, at(1_000));
+    let likely = told(&open, fact(Charge, Success, 60, "X"));
+    let failed = Report { timestamp: None, ..fact(Charge, Failure, 60, "X") };
+    let refunded = told(&likely, fact(Refund, Success, 100, "R"));
+    let waiting = told(&refunded, failed);
+    assert_eq!(waiting.check(), Ok(()));
+    let rejected = settled(&waiting, "a", Outcome::Rejected, at(3_000));
+    assert_eq!(rejected.check(), Ok(()));
+    let asked = reservation("next", 9, refund(1), later());
+    assert!(matches!(rejected.admit(&asked), Err(Refusal::Discrepancy { .. })), "{rejected:?}");
+}
+
+#[test]
+fn a_further_authorization_without_a_name_is_not_made_of_one_that_failed() {
+    let pending = payment(&[(Authorization, Pending, 100)]);
+    let likely =
+        told(&pending, Report { interaction_id: None, ..fact(Authorization, Success, 100, "") });
+    let failed = told(&likely, by_own_id(fact(Authorization, Failure, 100, ""), "past-0"));
+    assert_eq!(capturable(&failed), 0);
+    let asked = reservation("next", 9, Action::Cancel, Timestamp::from_ms(later().ms() + 1));
+    assert!(failed.admit(&asked).is_err());
+}
