@@ -28,9 +28,9 @@ mod psp;
 mod world;
 
 use dynamo::{Table, table};
-use payment_intents::payment::{Nonce, Payment, Settlement, Timestamp};
+use payment_intents::payment::{Nonce, Payment, Reporter, Settlement, Timestamp};
 use payment_intents::ports::{ReplaceError, ReserveError, Store};
-use payments::{any_action, any_outcome, id};
+use payments::{any_action, any_outcome, any_report, id};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use psp::{Style, Tier};
@@ -52,6 +52,8 @@ enum Operation {
     Resume(u8),
     LookAgain(u8),
     Withdraw(u8),
+    /// Somebody reports something.
+    Tell(payment_intents::payment::Update),
     /// The last write once more, as the network may deliver it.
     Again,
 }
@@ -65,6 +67,7 @@ fn any_operation() -> impl Strategy<Value = Operation> {
         1 => (0_u8..6).prop_map(Operation::Resume),
         1 => (0_u8..6).prop_map(Operation::LookAgain),
         1 => (0_u8..6).prop_map(Operation::Withdraw),
+        3 => any_report().prop_map(Operation::Tell),
         2 => Just(Operation::Again),
     ]
 }
@@ -161,6 +164,11 @@ fn asked(operation: &Operation, seen: &Payment, now: Timestamp, nonce: u128) -> 
             let mut asked = payments::reservation(&format!("key-{key}"), nonce, action, now);
             asked.key = seen.key.clone();
             seen.withdraw(&asked, now).unwrap()
+        }
+        Operation::Tell(update) => {
+            let reporter = Reporter { by: None, at: now, is_trusted: true };
+            let told = seen.update(std::slice::from_ref(update), &reporter).ok()?;
+            Some(told).filter(|told| told != seen)?
         }
         Operation::Again => return None,
     };

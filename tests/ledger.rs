@@ -20,8 +20,8 @@ use payment_intents::payment::{
     TransactionKind,
 };
 use payments::{
-    any_past, any_step, at, capture, eur, id, money, payment, refund, refund_of, register,
-    reservation, walk,
+    any_past, any_step, any_step_or_report, at, capture, eur, id, money, payment, refund,
+    refund_of, register, reservation, walk,
 };
 use proptest::prelude::*;
 
@@ -477,6 +477,29 @@ fn a_past_that_does_not_add_up_cannot_be_registered() {
         }
     }
     assert_eq!(register(&[(Authorization, Success, 1); 49], eur(10)), Ok(()));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    /// Whatever is reported, by whatever id and in whatever order: the ledger adds up,
+    /// so that it can be read, and what is in dispute stays held.
+    #[test]
+    fn no_report_makes_a_ledger_that_does_not_add_up(
+        past in any_past(),
+        steps in prop::collection::vec(any_step_or_report(), 0..24),
+    ) {
+        walk(past, &steps, |before, after| {
+            assert_eq!(after.check(), Ok(()), "{after:?}");
+            assert!(after.version > before.version);
+            for disputed in after.transactions.values().filter(|one| one.is_disputed) {
+                assert_eq!(disputed.state, Unknown, "{after:?}");
+            }
+            let is_open =
+                after.open_transactions().next().is_some() || after.in_flight.is_some();
+            assert_eq!(after.recover_at().is_some(), is_open);
+        });
+    }
 }
 
 proptest! {

@@ -11,8 +11,8 @@
 use payment_intents::money::{Currency, Money};
 use payment_intents::payment::{
     Action, Details, Nonce, Outcome, Payment, PaymentId, PaymentKey, ProjectKey, Registration,
-    RegistrationRefusal, RegistrationTransaction, Reservation, Settlement, State, Timestamp,
-    TransactionId, TransactionKind,
+    RegistrationRefusal, RegistrationTransaction, Report, Reporter, Reservation, Settlement, State,
+    Timestamp, TransactionId, TransactionKind, Update,
 };
 use proptest::prelude::*;
 
@@ -114,6 +114,10 @@ pub enum Step {
     Resume(u8),
     /// Recovery looked in vain.
     LookAgain(u8),
+    /// Somebody, who is trusted or not, reports something.
+    Tell(Update, bool),
+    /// What was reported too early is counted, if its time has come.
+    CountWaiting,
 }
 
 pub fn any_action() -> impl Strategy<Value = Action> {
@@ -153,6 +157,64 @@ pub fn any_step() -> impl Strategy<Value = Step> {
         1 => (0_u8..6).prop_map(Step::Withdraw),
         1 => (0_u8..6).prop_map(Step::Resume),
         1 => (0_u8..6).prop_map(Step::LookAgain),
+    ]
+}
+
+/// A report, by an id of the PSP, of ours, of several, or of nobody.
+pub fn any_report() -> impl Strategy<Value = Update> {
+    use TransactionKind::{Authorization, CancelAuthorization, Charge, Chargeback, Refund};
+    let kind = prop_oneof![
+        4 => Just(Charge),
+        3 => Just(Refund),
+        1 => Just(Chargeback),
+        1 => Just(CancelAuthorization),
+        1 => Just(Authorization),
+    ];
+    let state = prop_oneof![
+        3 => Just(State::Success),
+        2 => Just(State::Failure),
+        1 => Just(State::Pending),
+        1 => Just(State::Initial),
+    ];
+    let amount = prop_oneof![1 => 1_u64..=120, 3 => Just(100_u64), 3 => Just(40_u64)];
+    let ours = || (0_u8..6).prop_map(|n| format!("key-{n}"));
+    let name = || {
+        prop::option::of(prop_oneof![
+            3 => (0_u8..4).prop_map(|n| format!("psp-{n}")),
+            1 => ours(),
+        ])
+    };
+    let timestamp = prop::option::of((0_u64..40_000).prop_map(at));
+    let fact = (kind, state.clone(), amount, timestamp, name(), name(), any::<u64>());
+    let added = fact.prop_map(|(kind, state, amount, timestamp, psp, connector, new)| {
+        let report = Report {
+            kind,
+            state,
+            amount: eur(amount),
+            timestamp,
+            interaction_id: psp,
+            interface_id: connector,
+        };
+        Update::AddTransaction { id: id(&format!("new-{new}")), report }
+    });
+    let said = (ours(), state)
+        .prop_map(|(name, state)| Update::ChangeTransactionState { id: id(&name), state });
+    let renamed = (ours(), 0_u8..4).prop_map(|(name, n)| Update::ChangeTransactionInteractionId {
+        id: id(&name),
+        interaction_id: format!("psp-{n}"),
+    });
+    let accepted = ours().prop_map(|name| Update::AcknowledgeDiscrepancy { id: id(&name) });
+    prop_oneof![8 => added, 3 => said, 1 => renamed, 1 => accepted]
+}
+
+/// A step, or a report of what happened at the PSP.
+pub fn any_step_or_report() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => any_step(),
+        2 => (any_report(), any::<bool>()).prop_map(|(update, is_trusted)| {
+            Step::Tell(update, is_trusted)
+        }),
+        1 => Just(Step::CountWaiting),
     ]
 }
 
@@ -236,6 +298,12 @@ impl Step {
                 let open = payment.transactions.get(&transaction).filter(|open| open.is_open())?;
                 Some(payment.look_again(&open.id, now, now.plus_ms(90_000)))
             }
+            Self::Tell(update, is_trusted) => {
+                let reporter = Reporter { by: None, at: now, is_trusted: *is_trusted };
+                let told = payment.update(std::slice::from_ref(update), &reporter).ok();
+                told.filter(|told| told != payment)
+            }
+            Self::CountWaiting => payment.apply_waiting_failures(now.plus_ms(400_000), false),
             Self::Expire => payment.expire(now.plus_ms(60_000)),
             Self::Withdraw(key) => {
                 let asked = reservation(&format!("key-{key}"), nonce, capture(1), now);
@@ -247,7 +315,7 @@ impl Step {
 
 /// A Payment that has been through something.
 pub fn any_payment() -> impl Strategy<Value = Payment> {
-    (any_past(), prop::collection::vec(any_step(), 0..12))
+    (any_past(), prop::collection::vec(any_step_or_report(), 0..12))
         .prop_map(|(past, steps)| walk(past, &steps, |_, _| {}))
 }
 
