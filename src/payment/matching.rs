@@ -176,7 +176,8 @@ impl Payment {
         if theirs.is_none() || theirs == ours.interaction_id.as_deref() {
             return true;
         }
-        report.state != State::Failure && ours.has_failure_by_likeness()
+        let gave_name = ours.likeness.as_ref().is_some_and(|one| one.gave_interaction_id);
+        report.state != State::Failure && gave_name && ours.has_failure_by_likeness()
     }
 
     /// Whether something that happened at `at` can be this transaction's: it had

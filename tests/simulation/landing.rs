@@ -186,6 +186,13 @@ impl World {
         if self.style == Style::Shared && telling.transaction.is_some() {
             return;
         }
+        // Somebody called it otherwise by our own id before.
+        let is_renamed = mine.is_some_and(|mine| {
+            mine.interaction_id.is_some() && mine.interaction_id.as_ref() != Some(reference)
+        });
+        if is_renamed && fact.is_some_and(|fact| fact.interface_id.is_some()) {
+            return;
+        }
         let named = told.transactions.values();
         let mut named = named.filter(|one| one.interaction_id.as_ref() == Some(reference));
         let Some(one) = named.next() else {
