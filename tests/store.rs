@@ -17,8 +17,8 @@ use TransactionKind::{Authorization, Charge};
 use aws_sdk_dynamodb::types::AttributeValue;
 use dynamo::{Table, table};
 use payment_intents::payment::{
-    Action, Nonce, Outcome, Payment, PaymentKey, Refusal, Reservation, Settlement, State,
-    TransactionKind,
+    Action, Nonce, Outcome, Payment, PaymentKey, Refusal, Report, Reporter, Reservation,
+    Settlement, State, TransactionKind, Update,
 };
 use payment_intents::ports::{CreateError, ReplaceError, ReserveError, Store, StoreError};
 use payments::{
@@ -358,5 +358,70 @@ fn a_cancel_in_flight_survives_a_write_to_an_earlier_one() {
         next.transactions.get_mut(&id("past-1")).unwrap().interface_id = Some("i".to_owned());
         table.store.replace(&held, &next).await.unwrap();
         assert_eq!(table.store.get(&payment.key).await.unwrap(), Some(next));
+    });
+}
+
+/// Writes the Payment as it was written before discrepancies stopped anything.
+async fn create_in_earlier_format(table: &Table, payment: &Payment) {
+    let mut item = payment_intents::dynamodb::to_item(payment);
+    item.insert("item_format".to_owned(), AttributeValue::N("1".to_owned()));
+    item.remove("captures_stopped");
+    item.remove("refunds_stopped");
+    let put = table.client.put_item().table_name(&table.name).set_item(Some(item));
+    put.send().await.unwrap();
+}
+
+/// Nothing says in such an item what its discrepancies stop, so nothing is reserved
+/// on it unseen; its next write brings it up to date.
+#[test]
+fn an_item_of_the_earlier_format_is_read_refused_unseen_and_written_anew() {
+    runtime().block_on(async {
+        let table = table().await;
+        let payment = somewhere_new(registered("p", AUTHORIZED));
+        create_in_earlier_format(&table, &payment).await;
+        assert_eq!(table.store.get(&payment.key).await.unwrap(), Some(payment.clone()));
+        let asked = of(&payment, reservation("t", 1, capture(40), at(20_000)));
+        let Err(ReserveError::Refused { found, .. }) = table.store.reserve(&asked).await else {
+            panic!("it was reserved unseen")
+        };
+        let reserved = found.reserve(&asked).unwrap();
+        table.store.replace(&found, &reserved).await.unwrap();
+        let settled = settle(&table, &asked, &reserved).await;
+        let next = of(&payment, reservation("u", 2, capture(60), at(30_000)));
+        assert_eq!(table.store.reserve(&next).await.unwrap().balances.capturable, eur(0));
+        assert_eq!(settled.balances.captured, eur(40));
+    });
+}
+
+/// The amount of a cancel that was reserved unseen waits beside the transactions.
+#[test]
+fn the_amount_of_a_cancel_in_flight_survives_what_is_written_of_another_cancel() {
+    runtime().block_on(async {
+        let table = table().await;
+        let mut payment = somewhere_new(registered("p", AUTHORIZED));
+        table.store.create(&payment).await.unwrap();
+        let asked = of(&payment, reservation("v", 1, Action::Cancel, at(20_000)));
+        payment = table.store.reserve(&asked).await.unwrap();
+        let reporter = Reporter { by: None, at: at(21_000), is_trusted: true };
+        for (kind, state, amount, name) in [
+            (Authorization, State::Success, 50, "A"),
+            (TransactionKind::CancelAuthorization, State::Pending, 50, "W"),
+            (TransactionKind::CancelAuthorization, State::Success, 50, "W"),
+        ] {
+            let report = Report {
+                kind,
+                state,
+                amount: eur(amount),
+                timestamp: None,
+                interaction_id: Some(name.to_owned()),
+                interface_id: None,
+            };
+            let update = Update::AddTransaction { id: id(&format!("{name}-{state:?}")), report };
+            let told = payment.update(&[update], &reporter).unwrap();
+            table.store.replace(&payment, &told).await.unwrap();
+            payment = table.store.get(&payment.key).await.unwrap().unwrap();
+            assert_eq!(payment, told);
+        }
+        assert_eq!(payment.transactions[&id("v")].amount, eur(100));
     });
 }

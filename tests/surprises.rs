@@ -2,7 +2,11 @@
 //! it then refuses to send, what it shows, and how it is resolved. Against the real
 //! local server, whose sandbox PSP does whatever it is asked.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot start has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot start has failed"
+)]
 
 mod support;
 

@@ -159,7 +159,7 @@ impl Payment {
                 | Outcome::RejectedWithoutProof
                 | Outcome::Disproved => Step::Dispute,
             },
-            step => step,
+            step @ (Step::Stay | Step::To(_) | Step::Withdraw | Step::Dispute) => step,
         }
     }
 
