@@ -19,8 +19,10 @@ pub(super) struct TakenBack {
 
 impl Payment {
     /// Takes back what likeness decided about the transaction. Returns the report
-    /// that was taken for it.
+    /// that was taken for it. A state that the balances do not allow any more waits
+    /// for them; what is open holds its amount all the same.
     pub(super) fn take_back_likeness(&mut self, id: &TransactionId) -> Option<TakenBack> {
+        let before = self.clone();
         let ours = self.transactions.get_mut(id)?;
         let Likeness { known, told, gave_interaction_id, gave_interface_id, timestamp, by, .. } =
             ours.likeness.take()?;
@@ -41,6 +43,13 @@ impl Payment {
         ours.is_disputed = false;
         ours.reported = None;
         self.rebook_as_it_is();
+        if !known.is_open() && !self.exceeds_no_more_than(&before) {
+            if let Some(ours) = self.transactions.get_mut(id) {
+                ours.state = before.transactions.get(id)?.state;
+                ours.state_awaiting_balances = Some(known);
+            }
+            self.rebook_as_it_is();
+        }
         Some(TakenBack { report, by })
     }
 

@@ -165,7 +165,6 @@ impl Payment {
         report: &Report,
         reporter: &Reporter,
     ) -> bool {
-        let earlier = self.clone();
         let before = self.transactions.clone();
         let is_failure = report.state == State::Failure;
         let displaced = match self.transactions.get(id) {
@@ -174,12 +173,6 @@ impl Payment {
             }
             Some(_) | None => None,
         };
-        // What is open again holds its amount. What is not waits for the balances.
-        let is_open = self.transactions.get(id).is_some_and(|ours| ours.state.is_open());
-        if displaced.is_some() && !is_open && !self.exceeds_no_more_than(&earlier) {
-            *self = earlier;
-            return self.let_state_wait(id, report.state, reporter);
-        }
         let is_in_flight = self.is_in_flight(id);
         let Some(ours) = self.transactions.get_mut(id) else { return false };
         // A Failure without the name of what was reported to have happened may be
@@ -224,18 +217,6 @@ impl Payment {
         }
         self.place(id, displaced);
         self.transactions != before
-    }
-
-    /// Notes a reported state that the balances do not allow. Returns whether that is
-    /// news.
-    fn let_state_wait(&mut self, id: &TransactionId, state: State, reporter: &Reporter) -> bool {
-        let Some(ours) = self.transactions.get_mut(id) else { return false };
-        if ours.state_awaiting_balances == Some(state) {
-            return false;
-        }
-        ours.state_awaiting_balances = Some(state);
-        ours.reported = Some(reporter.signature());
-        true
     }
 
     /// Records a report by our own id that tells of another amount. Nobody knows how
