@@ -52,9 +52,12 @@ impl Payment {
         let state = |id| before.transactions.get(id).map_or(State::Failure, |one| one.state);
         let changed = self.transactions.values().filter(|one| state(&one.id) != one.state);
         let changed: Vec<_> = changed.map(|one| (one.id.clone(), state(&one.id))).collect();
+        if self.check() != Err(Inconsistent::Excess) {
+            return;
+        }
         for (id, earlier) in changed {
-            if self.check() != Err(Inconsistent::Excess) {
-                return;
+            if self.exceeds_no_more_than(before) {
+                break;
             }
             if let Some(ours) = self.transactions.get_mut(&id) {
                 ours.state_awaiting_balances = Some(ours.state);
@@ -62,6 +65,16 @@ impl Payment {
             }
             self.rebook_as_it_is();
         }
+        if self.check() != Err(Inconsistent::Excess) {
+            return;
+        }
+        // What said why there is more, and does no longer, goes on to say so.
+        for explained in before.discrepancies() {
+            if let Some(ours) = self.transactions.get_mut(&explained.id) {
+                *ours = explained.clone();
+            }
+        }
+        self.rebook_as_it_is();
     }
 
     /// Accepts that a transaction exceeds what there is: it is booked as it was
@@ -122,7 +135,14 @@ impl Payment {
         }
         next.rebook().ok()?;
         let (before, after) = (self.excess().ok()?, next.excess().ok()?);
-        let is_allowed = after.is_zero() || after.is_within(before) && next.may_exceed();
+        // One that says itself why there is more goes on to say so, unless somebody
+        // accepted that.
+        let is_explanation = reported
+            .iter()
+            .any(|(id, _)| self.transactions.get(id).is_some_and(Transaction::is_discrepant));
+        let is_accepted = next.transactions.values().any(|one| one.acknowledged.is_some());
+        let is_explained = next.may_exceed() && (!is_explanation || is_accepted);
+        let is_allowed = after.is_zero() || after.is_within(before) && is_explained;
         is_allowed.then_some(next)
     }
 

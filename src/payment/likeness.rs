@@ -93,18 +93,15 @@ impl Payment {
         if is_other || is_contrary { self.take_back_likeness(id) } else { None }
     }
 
-    /// A report names `id` by our own id, and says what the PSP calls it. An effect
-    /// of that name that was taken for another transaction, or added because none
-    /// was known to be it, is this one.
-    pub(super) fn claim_name(&mut self, id: &TransactionId, report: &Report, at: Timestamp) {
+    /// Somebody says what the PSP calls this transaction. An effect of that name that
+    /// was taken for another transaction, or added because none was known to be it, is
+    /// this one.
+    pub(super) fn claim_name(&mut self, id: &TransactionId, name: &str, at: Timestamp) {
         let Some(ours) = self.transactions.get(id) else { return };
-        let Some(name) = report.interaction_id.as_ref().filter(|name| *name != id.as_str()) else {
-            return;
-        };
         let is_same = |other: &&Transaction| {
             other.id != *id
                 && (other.kind, other.amount) == (ours.kind, ours.amount)
-                && other.interaction_id.as_ref() == Some(name)
+                && other.interaction_id.as_deref() == Some(name)
                 && self.is_named(other)
         };
         let Some(same) = self.transactions.values().find(is_same) else { return };

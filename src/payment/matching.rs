@@ -61,7 +61,8 @@ impl Payment {
         report: &Report,
     ) -> Option<&'a Transaction> {
         let rank = |ours: &&Transaction| {
-            let has_come_that_far = ours.has_come_to(report.state);
+            let is_failed_by_id = ours.waiting_failure.is_some() && !ours.has_failure_by_likeness();
+            let has_come_that_far = ours.has_come_to(report.state) && !is_failed_by_id;
             let can_come = ours.can_still_happen();
             match (has_come_that_far, self.is_in_flight(&ours.id)) {
                 (true, _) => Some(0),

@@ -105,7 +105,9 @@ impl Payment {
             return self.transactions != before;
         }
         let displaced = self.displace_other_effect(id, report);
-        self.claim_name(id, report, reporter.at);
+        if let Some(name) = report.interaction_id.as_deref().filter(|name| *name != id.as_str()) {
+            self.claim_name(id, name, reporter.at);
+        }
         self.name(id, report);
         if let Some(ours) = self.transactions.get_mut(id) {
             match &mut ours.likeness {
@@ -117,6 +119,9 @@ impl Payment {
         }
         self.report_state(id, report.state, reporter, Certainty::Id);
         self.place(id, displaced);
+        if report.state == State::Success {
+            self.claim_effect_of_open_one(id);
+        }
         self.transactions != before
     }
 
@@ -205,6 +210,8 @@ impl Payment {
         {
             likeness.told = likeness.told.on_hearing(report.state);
             likeness.came_in_flight &= is_in_flight;
+            likeness.gave_interaction_id |= gave_interaction_id && report.interaction_id.is_some();
+            likeness.gave_interface_id |= gave_interface_id && report.interface_id.is_some();
         }
         let is_news = if is_contrary {
             self.dispute(id, reporter.at)
@@ -275,8 +282,10 @@ impl Payment {
         self.transactions.insert(id.clone(), added);
         // Somebody else may be at the PSP with one that has only begun.
         let state = if report.state == State::Initial { State::Unknown } else { report.state };
-        self.book(id, state, by.at);
-        self.book_waiting(by.at);
+        if state != State::Failure {
+            self.book(id, state, by.at);
+            self.book_waiting(by.at);
+        }
     }
 
     /// Records that a transaction is reported to be in this state. Returns whether

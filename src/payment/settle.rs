@@ -118,7 +118,7 @@ impl Payment {
         }
         // What moved may have made room for a report.
         next.book_waiting(at);
-        if next.check() == Err(Inconsistent::Excess) {
+        if matches!(next.check(), Err(Inconsistent::Excess | Inconsistent::Money(_))) {
             // It does not fit what was reported of others: somebody has to look.
             next = self.changed(at);
             if holds_slot {

@@ -105,11 +105,15 @@ impl Payment {
             }
             Update::ChangeTransactionState { id, state } => {
                 let is_confirmed = self.confirm_name(id)?;
-                self.report_state(id, *state, reporter, Certainty::Id) || is_confirmed
+                let is_news = self.report_state(id, *state, reporter, Certainty::Id);
+                if *state == State::Success {
+                    self.claim_effect_of_open_one(id);
+                }
+                is_news || is_confirmed
             }
             Update::AcknowledgeDiscrepancy { id } => return self.acknowledge(id, reporter),
             Update::ChangeTransactionInteractionId { id, interaction_id } => {
-                return self.change_interaction_id(id, interaction_id);
+                return self.change_interaction_id(id, interaction_id, reporter.at);
             }
             Update::ChangeTransactionTimestamp { id, timestamp } => {
                 let named = self.named(id)?;
@@ -161,11 +165,13 @@ impl Payment {
         &mut self,
         id: &TransactionId,
         name: &str,
+        at: Timestamp,
     ) -> Result<bool, UpdateRefusal> {
         let ours = self.named(id)?;
         let is_other = ours.interaction_id.as_deref() != Some(name);
         let is_likely = ours.likeness.as_ref().is_some_and(|one| one.gave_interaction_id);
         let taken_back = if is_other && is_likely { self.take_back_likeness(id) } else { None };
+        self.claim_name(id, name, at);
         let is_new = set(&mut self.named(id)?.interaction_id, Some(name.to_owned()));
         self.place(id, taken_back);
         Ok(is_new)

@@ -161,6 +161,12 @@ impl World {
                 count.ours_untold.push(self.reserved_at(id));
             }
             (Some(_), Some(true)) if effect.is_told_by_name => count.ours_told += 1,
+            // Rejected by its answer, and told without its name: it looks like any other.
+            (Some(id), Some(true)) if self.is_rejected(id) => {
+                if count.others.is_empty() {
+                    count.others.push(effect.told_at);
+                }
+            }
             (Some(id), Some(true)) => count.ours_untold.push(self.reserved_at(id)),
             (Some(_), Some(false)) => {}
             (Some(id), None) => {
@@ -185,6 +191,12 @@ impl World {
     fn is_known(&self, id: &TransactionId) -> bool {
         let ours = self.payment.transactions.get(id);
         ours.is_some_and(|ours| ours.state == State::Success && !ours.is_discrepant())
+    }
+
+    /// Whether the ledger holds a transaction for failed by its answer.
+    fn is_rejected(&self, id: &TransactionId) -> bool {
+        let ours = self.payment.transactions.get(id);
+        ours.is_some_and(|ours| ours.state == State::Failure && ours.reported.is_none())
     }
 
     /// When a transaction of ours was reserved, by the version; 0 for what was before.
