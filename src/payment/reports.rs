@@ -117,9 +117,9 @@ impl Payment {
                 None => {}
             }
         }
-        self.report_state(id, report.state, reporter, Certainty::Id);
+        let is_news = self.report_state(id, report.state, reporter, Certainty::Id);
         self.place(id, displaced);
-        if report.state == State::Success {
+        if is_news && report.state == State::Success {
             self.claim_effect_of_open_one(id);
         }
         self.transactions != before

@@ -106,7 +106,7 @@ impl Payment {
             Update::ChangeTransactionState { id, state } => {
                 let is_confirmed = self.confirm_name(id)?;
                 let is_news = self.report_state(id, *state, reporter, Certainty::Id);
-                if *state == State::Success {
+                if is_news && *state == State::Success {
                     self.claim_effect_of_open_one(id);
                 }
                 is_news || is_confirmed
