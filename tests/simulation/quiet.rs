@@ -245,7 +245,7 @@ impl Schedule {
         let (ours, are_too_many, moved) = mistaken?;
         let wrong = if are_too_many { State::Success } else { State::Failure };
         let right = if are_too_many { State::Failure } else { State::Success };
-        let open = ours.iter().find(|one| one.state.is_open() && !are_too_many);
+        let open = ours.iter().find(|one| one.last_reported_state().is_open() && !are_too_many);
         let wrong = || ours.iter().find(|one| one.last_reported_state() == wrong);
         if let Some(one) = open.or_else(wrong) {
             let id = one.id.clone();
