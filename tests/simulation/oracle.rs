@@ -169,6 +169,12 @@ impl World {
             }
             (Some(id), Some(true)) => count.ours_untold.push(self.reserved_at(id)),
             (Some(_), Some(false)) => {}
+            // A look-up showed it by its name, so it is none of the others.
+            (Some(id), None)
+                if !may && effect.is_seen && self.style == Style::Named && self.is_known(id) =>
+            {
+                count.ours_told += 1;
+            }
             (Some(id), None) => {
                 if effect.has_acted && (may || self.is_known(id)) {
                     count.ours_untold.push(self.reserved_at(id));
