@@ -76,6 +76,7 @@ impl Schedule {
                 let mut world = locked(&self.world);
                 let (kind, amount) = (world.effects[index].kind, world.effects[index].amount);
                 world.contradicted(kind, amount);
+                world.is_misled = true;
             }
             Word::Hasty(_) => locked(&self.world).is_doubted = true,
             Word::Truth(_)

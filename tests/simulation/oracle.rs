@@ -82,7 +82,7 @@ impl World {
     pub fn check_send(&mut self, before: &Payment) {
         let Some(slot) = self.payment.in_flight.clone() else { return };
         let was_held = before.in_flight.as_ref().is_some_and(|held| held.nonce == slot.nonce);
-        if was_held || slot.attempt > 1 || !self.is_played {
+        if was_held || slot.attempt > 1 || !self.is_played || self.is_misled {
             return;
         }
         let Some(sent) = self.payment.transactions.get(&slot.transaction).cloned() else { return };

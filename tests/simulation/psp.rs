@@ -194,7 +194,8 @@ impl World {
                 heard: None,
                 has_acted: is_done,
                 told: Some(past.state),
-                is_told_by_name: false,
+                // It was registered with its id.
+                is_told_by_name: is_done && self.style == Style::Named,
                 told_at: 0,
                 is_seen: false,
                 is_backdated: false,

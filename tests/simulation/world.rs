@@ -88,6 +88,9 @@ pub struct World {
     pub is_doubted: bool,
     /// Whether what is reserved is sent, so that the oracle looks at it.
     pub is_played: bool,
+    /// Whether something untrue was reported: from then on, what was told adds up to
+    /// nothing.
+    pub is_misled: bool,
     /// The processes' clocks differ.
     pub is_skewed: bool,
     /// Of these, facts were taken to be about one that they could not be told from.
@@ -214,6 +217,7 @@ impl World {
             is_contradicted: false,
             is_doubted: false,
             is_played: false,
+            is_misled: false,
             is_skewed: false,
             mistaken: BTreeSet::new(),
             told_of: BTreeMap::new(),
