@@ -96,8 +96,7 @@ impl Money {
         }
     }
 
-    /// What is left after taking `amount`, or nothing where there is less. Another
-    /// currency is refused.
+    /// Subtracts `amount`, down to zero and no further. Another currency is refused.
     pub fn take_at_most(self, amount: Self) -> Result<Self, MoneyError> {
         self.matches(amount)?;
         Ok(Self { minor_units: self.minor_units.saturating_sub(amount.minor_units), ..self })

@@ -79,8 +79,9 @@ fn slot(expression: &mut Expression, from: &Payment, to: &Payment) {
     }
 }
 
-/// What an unseen reservation knows of discrepancies. Items of before did not say
-/// so, so it is always written anew.
+/// Writes the attributes by which a reservation that does not read the Payment sees
+/// that a discrepancy stops its side. They are written each time: an item of format 1
+/// has none, whatever its discrepancies.
 fn stops(expression: &mut Expression, from: &Payment, to: &Payment) {
     let is_stopped = |payment: &Payment, side| payment.discrepancies_of(side).next().is_some();
     for (name, side) in item::STOPS {

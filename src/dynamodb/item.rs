@@ -18,12 +18,12 @@ use sha2::{Digest, Sha256};
 /// Where the amount of a cancel waits that was reserved unseen.
 pub(super) const CANCELLING: &str = "cancelling";
 
-/// How items are written now. Nothing is reserved unseen on one that is written
-/// otherwise: its discrepancies stop nothing there.
+/// The format in which items are written. On an item of another format nothing is
+/// reserved without reading it: its attributes do not show what a discrepancy stops.
 pub(super) const FORMAT: u64 = 2;
 
-/// How items were written before discrepancies stopped anything. They are read,
-/// and written anew with their next change.
+/// The format of items without the attributes of `STOPS`. It is read, and replaced by
+/// `FORMAT` with the item's next change.
 pub(super) const FORMAT_WITHOUT_STOPS: u64 = 1;
 
 /// The attributes that are there while a discrepancy stops a side.

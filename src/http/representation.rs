@@ -90,7 +90,8 @@ struct ReportedBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     by: Option<&'a str>,
     at: String,
-    /// What was reported, where that is not what is shown.
+    /// The reported state, where the transaction is shown in another one: a Failure
+    /// that does not count yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<&'static str>,
 }

@@ -254,14 +254,15 @@ pub enum Refusal {
     OtherInFlight,
     /// This very request is still being carried out.
     SameInFlight {
-        /// How much longer it may take.
+        /// Milliseconds until the lease of that request ends.
         lease_ms: u64,
     },
     /// The slot is taken by one that can no longer send: take it over first.
     LeaseExpired,
     /// Not later than a reservation that was withdrawn: perhaps a copy of it.
     PossiblyStaleCopy,
-    /// What was reported of these transactions does not fit the ledger.
+    /// A discrepancy about these transactions stops the side that the action takes
+    /// from.
     Discrepancy {
         /// Their ids, in order.
         transactions: Vec<TransactionId>,
