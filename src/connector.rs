@@ -9,7 +9,7 @@ mod token;
 pub use settings::{Authorization, ClientCredentials, ConnectorSettings, Connectors, Platform};
 
 use crate::money::Money;
-use crate::payment::{PlatformTransaction, Timestamp};
+use crate::payment::{Report, Timestamp};
 use crate::ports::{
     BoxError, Call, Clock, Connector, ConnectorError, Policy, Resend, Secret, Served, Verdict,
 };
@@ -130,11 +130,7 @@ impl<K: Clock> Connector for HttpConnector<K> {
         }
     }
 
-    async fn look_up(
-        &self,
-        served: &Served,
-        deadline: Timestamp,
-    ) -> Result<Vec<PlatformTransaction>, BoxError> {
+    async fn look_up(&self, served: &Served, deadline: Timestamp) -> Result<Vec<Report>, BoxError> {
         let settings = self.settings(served)?;
         let platform = settings.platform.as_ref().ok_or(Unserved::NoPlatform)?;
         let deadline = deadline.min(self.clock.now().plus_ms(settings.timeout_ms));

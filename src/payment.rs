@@ -29,7 +29,7 @@ pub use action::{Action, Reservation};
 pub use admit::{Admission, Refusal};
 pub use balances::{Balances, Inconsistent};
 pub use ids::{InvalidId, Nonce, PaymentId, PaymentKey, ProjectKey, Timestamp, TransactionId};
-pub use lookup::{PlatformProof, PlatformTransaction};
+pub use lookup::PlatformProof;
 pub use recover::SETTLE_WINDOW_MS;
 pub use register::{Registration, RegistrationRefusal, RegistrationTransaction};
 pub use reports::{Report, Reporter};

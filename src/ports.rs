@@ -3,8 +3,8 @@
 
 use crate::money::Money;
 use crate::payment::{
-    Action, Payment, PaymentKey, PlatformProof, PlatformTransaction, ProjectKey, Reservation,
-    Timestamp, TransactionId,
+    Action, Payment, PaymentKey, PlatformProof, ProjectKey, Report, Reservation, Timestamp,
+    TransactionId,
 };
 use std::future::Future;
 
@@ -78,7 +78,7 @@ pub trait Connector: Send + Sync {
         &self,
         served: &Served,
         deadline: Timestamp,
-    ) -> impl Future<Output = Result<Vec<PlatformTransaction>, BoxError>> + Send;
+    ) -> impl Future<Output = Result<Vec<Report>, BoxError>> + Send;
 
     /// Asks the connector to act, once, and waits for its answer until
     /// `deadline` at the longest.

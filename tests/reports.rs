@@ -11,8 +11,8 @@ mod reporting;
 use State::{Failure, Initial, Pending, Success, Unknown};
 use TransactionKind::{Authorization, CancelAuthorization, Charge, Chargeback, Refund};
 use payment_intents::payment::{
-    Nonce, Outcome, Payment, PlatformProof, PlatformTransaction, Refusal, Report, Settlement,
-    State, Timestamp, TransactionKind, Update, UpdateRefusal,
+    Nonce, Outcome, Payment, PlatformProof, Refusal, Report, Settlement, State, Timestamp,
+    TransactionKind, Update, UpdateRefusal,
 };
 use payments::{at, capture, eur, id, payment, refund, refund_of, reservation};
 use reporting::*;
@@ -378,8 +378,8 @@ fn a_chargeback_after_a_full_refund_is_an_excess_that_an_operator_accepts() {
     assert_eq!(admitted(&accepted, capture(60)), Ok(()));
 }
 
-fn shown(state: State, name: Option<&str>, when: Timestamp) -> PlatformTransaction {
-    PlatformTransaction {
+fn shown(state: State, name: Option<&str>, when: Timestamp) -> Report {
+    Report {
         kind: Charge,
         state,
         amount: eur(40),
@@ -391,7 +391,7 @@ fn shown(state: State, name: Option<&str>, when: Timestamp) -> PlatformTransacti
 
 const PROOF: PlatformProof = PlatformProof { failures_count: true, absence_counts: true };
 
-fn looked_up(payment: &Payment, name: &str, shown: &[PlatformTransaction]) -> Payment {
+fn looked_up(payment: &Payment, name: &str, shown: &[Report]) -> Payment {
     match payment.look_up(&id(name), shown, PROOF, later()).unwrap() {
         Settlement::Changed(next) => *next,
         Settlement::Unchanged(_) | Settlement::Gone => payment.clone(),
@@ -448,7 +448,7 @@ fn of_two_unclear_refunds_the_one_that_is_shown_by_its_id_happened() {
     let both = told_by(&both, begun, &reporter(at(5_000), true));
     let known = both.transactions.values().find(|one| one.interaction_id.is_some()).unwrap();
     let other = if known.id == id("a") { "b" } else { "a" };
-    let item = PlatformTransaction { kind: Refund, ..shown(Success, Some("PSP-A"), at(3_500)) };
+    let item = Report { kind: Refund, ..shown(Success, Some("PSP-A"), at(3_500)) };
     let platform = [item];
     let looked = looked_up(&looked_up(&both, "b", &platform), "a", &platform);
     assert_eq!(looked.transactions[&known.id].state, Success);

@@ -1,8 +1,6 @@
 //! A store and a connector that answer at once, so that all that is left is ours.
 
-use payment_intents::payment::{
-    Payment, PaymentKey, PlatformTransaction, ProjectKey, Reservation, Timestamp,
-};
+use payment_intents::payment::{Payment, PaymentKey, ProjectKey, Report, Reservation, Timestamp};
 use payment_intents::ports::{
     BoxError, Call, ClaimError, Connector, ConnectorError, CreateError, Name, Policy, ReplaceError,
     ReserveError, Served, Store, StoreError, Verdict,
@@ -54,11 +52,7 @@ impl Connector for Approving {
         Policy::default()
     }
 
-    async fn look_up(
-        &self,
-        _: &Served,
-        _: Timestamp,
-    ) -> Result<Vec<PlatformTransaction>, BoxError> {
+    async fn look_up(&self, _: &Served, _: Timestamp) -> Result<Vec<Report>, BoxError> {
         Ok(Vec::new())
     }
 

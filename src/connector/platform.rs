@@ -3,7 +3,7 @@
 use super::settings::Platform;
 use super::{address, authorization};
 use crate::money::{Currency, Money};
-use crate::payment::PlatformTransaction;
+use crate::payment::Report;
 use crate::platform::{parse_time, transaction_kind, transaction_state};
 use crate::ports::{BoxError, Secret, Served};
 use http::{Request, StatusCode, header};
@@ -29,10 +29,7 @@ pub(super) fn request(
 }
 
 /// Reads the transactions. What cannot be read whole proves nothing.
-pub(super) fn transactions(
-    status: StatusCode,
-    body: &[u8],
-) -> Result<Vec<PlatformTransaction>, BoxError> {
+pub(super) fn transactions(status: StatusCode, body: &[u8]) -> Result<Vec<Report>, BoxError> {
     if status != StatusCode::OK {
         return Err(format!("the platform answered {status}").into());
     }
@@ -66,9 +63,9 @@ struct AmountBody {
 }
 
 impl TransactionBody {
-    fn read(self) -> Result<PlatformTransaction, BoxError> {
+    fn read(self) -> Result<Report, BoxError> {
         let currency = Currency::parse(&self.amount.currency_code).ok_or("no such currency")?;
-        Ok(PlatformTransaction {
+        Ok(Report {
             kind: transaction_kind(&self.r#type).ok_or("no such type of transaction")?,
             state: transaction_state(&self.state).ok_or("no such state of a transaction")?,
             amount: Money::new(self.amount.cent_amount, currency)?,

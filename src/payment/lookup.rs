@@ -7,26 +7,8 @@
 use super::reports::Certainty;
 use super::{
     Inconsistent, Nonce, Outcome, Payment, Report, Reporter, Settlement, State, Timestamp,
-    Transaction, TransactionId, TransactionKind,
+    Transaction, TransactionId,
 };
-use crate::money::Money;
-
-/// A transaction that the platform shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlatformTransaction {
-    /// What it does.
-    pub kind: TransactionKind,
-    /// How far it is there.
-    pub state: State,
-    /// How much it moves.
-    pub amount: Money,
-    /// When it was written there, if that is said: it need not be.
-    pub timestamp: Option<Timestamp>,
-    /// The PSP's id of it.
-    pub interaction_id: Option<String>,
-    /// The connector's id of it.
-    pub interface_id: Option<String>,
-}
 
 /// What may be concluded from what a platform shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +25,7 @@ impl Payment {
     pub fn look_up(
         &self,
         id: &TransactionId,
-        shown: &[PlatformTransaction],
+        shown: &[Report],
         proof: PlatformProof,
         at: Timestamp,
     ) -> Result<Settlement, Inconsistent> {
@@ -92,26 +74,21 @@ impl Payment {
 
     /// Whether an id says that `theirs` is `ours`: it is neither shown twice nor
     /// shared here.
-    fn is_shown_as(
-        &self,
-        ours: &Transaction,
-        theirs: &PlatformTransaction,
-        shown: &[PlatformTransaction],
-    ) -> bool {
-        let is_same = |other: &&PlatformTransaction| {
+    fn is_shown_as(&self, ours: &Transaction, theirs: &Report, shown: &[Report]) -> bool {
+        let is_same = |other: &&Report| {
             let (id, other) = (&theirs.interaction_id, &other.interaction_id);
             id.is_some() && id == other
         };
         let is_own = theirs.interaction_id.as_deref() == Some(ours.id.as_str())
             || theirs.interface_id.as_deref() == Some(ours.id.as_str());
         let is_shared = shown.iter().filter(is_same).count() > 1;
-        self.is_identified_by(ours, &theirs.report()) && (is_own || !is_shared)
+        self.is_identified_by(ours, theirs) && (is_own || !is_shared)
     }
 
     fn settle_by_shown(
         &self,
         open: &Transaction,
-        theirs: &PlatformTransaction,
+        theirs: &Report,
         proof: PlatformProof,
         certainty: Certainty,
         at: Timestamp,
@@ -123,8 +100,8 @@ impl Payment {
         let mut next = self.changed(at);
         let reporter = Reporter { by: None, at, is_trusted: true };
         match certainty {
-            Certainty::Id => next.record_by_id(&open.id, &theirs.report(), &reporter),
-            Certainty::Likeness => next.record_by_likeness(&open.id, &theirs.report(), &reporter),
+            Certainty::Id => next.record_by_id(&open.id, theirs, &reporter),
+            Certainty::Likeness => next.record_by_likeness(&open.id, theirs, &reporter),
         };
         if next.transactions == self.transactions {
             return unchanged;
@@ -141,11 +118,11 @@ const POSITIVE: [State; 2] = [State::Success, State::Pending];
 struct Unclaimed<'a> {
     payment: &'a Payment,
     ours: Vec<&'a Transaction>,
-    theirs: Vec<&'a PlatformTransaction>,
+    theirs: Vec<&'a Report>,
 }
 
 impl<'a> Unclaimed<'a> {
-    fn of(payment: &'a Payment, open: &Transaction, shown: &'a [PlatformTransaction]) -> Self {
+    fn of(payment: &'a Payment, open: &Transaction, shown: &'a [Report]) -> Self {
         let alike = payment.transactions.values();
         let alike = alike.filter(|ours| ours.kind == open.kind && ours.amount == open.amount);
         let (mut claimed, mut ours) = (Vec::new(), Vec::new());
@@ -157,12 +134,9 @@ impl<'a> Unclaimed<'a> {
                 ours.push(one);
             }
         }
-        let is_alike = |theirs: &&PlatformTransaction| {
-            theirs.kind == open.kind && theirs.amount == open.amount
-        };
-        let is_free = |theirs: &&PlatformTransaction| {
-            !claimed.iter().any(|claimed| std::ptr::eq(*claimed, *theirs))
-        };
+        let is_alike = |theirs: &&Report| theirs.kind == open.kind && theirs.amount == open.amount;
+        let is_free =
+            |theirs: &&Report| !claimed.iter().any(|claimed| std::ptr::eq(*claimed, *theirs));
         ours.sort_by_key(|ours| ours.timestamp);
         let mut theirs: Vec<_> = shown.iter().filter(is_alike).filter(is_free).collect();
         theirs.sort_by_key(|theirs| theirs.timestamp);
@@ -179,7 +153,7 @@ impl<'a> Unclaimed<'a> {
         open: &Transaction,
         settled: State,
         states: &[State],
-    ) -> Option<&'a PlatformTransaction> {
+    ) -> Option<&'a Report> {
         let is_candidate =
             |ours: &&&Transaction| ours.is_open() && !ours.is_discrepant() || ours.state == settled;
         let mut ours: Vec<_> = self.ours.iter().filter(is_candidate).collect();
@@ -213,28 +187,15 @@ impl<'a> Unclaimed<'a> {
         theirs > ours.filter(|ours| is_positive(ours.state)).count()
     }
 
-    fn can_be(&self, ours: &Transaction, theirs: &PlatformTransaction) -> bool {
+    fn can_be(&self, ours: &Transaction, theirs: &Report) -> bool {
         self.payment.could_have_begun(ours, theirs.timestamp)
             && self.has_no_other_name(ours, theirs)
     }
 
-    fn has_no_other_name(&self, ours: &Transaction, theirs: &PlatformTransaction) -> bool {
+    fn has_no_other_name(&self, ours: &Transaction, theirs: &Report) -> bool {
         theirs.interaction_id.is_none()
             || ours.likeness.as_ref().is_some_and(|likeness| likeness.gave_interaction_id)
             || !self.payment.is_named(ours)
             || theirs.interaction_id == ours.interaction_id
-    }
-}
-
-impl PlatformTransaction {
-    fn report(&self) -> Report {
-        Report {
-            kind: self.kind,
-            state: self.state,
-            amount: self.amount,
-            timestamp: self.timestamp,
-            interaction_id: self.interaction_id.clone(),
-            interface_id: self.interface_id.clone(),
-        }
     }
 }

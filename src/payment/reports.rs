@@ -13,14 +13,15 @@ use super::{
 };
 use crate::money::Money;
 
-/// An effect at the PSP, as somebody else saw it.
+/// An effect at the PSP, as somebody else saw it: as an update tells of it, or as
+/// the platform shows it in a look-up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// What it does.
     pub kind: TransactionKind,
     /// How far it is.
     pub state: State,
-    /// How much it moves: at least one minor unit.
+    /// How much it moves.
     pub amount: Money,
     /// When, where that is said.
     pub timestamp: Option<Timestamp>,

@@ -7,9 +7,7 @@ use crate::platform::world::{
 use crate::platform::{Outside, Reply, Role, TestClock, shown, token, transaction};
 use futures_util::future::join_all;
 use payment_intents::connector::{Connectors, HttpConnector};
-use payment_intents::payment::{
-    Outcome, PlatformTransaction, Settlement, State, Timestamp, TransactionKind,
-};
+use payment_intents::payment::{Outcome, Report, Settlement, State, Timestamp, TransactionKind};
 use payment_intents::ports::{BoxError, Clock, Connector, Policy, Served, Store};
 use payment_intents::transport::Transport;
 use serde_json::{Value, json};
@@ -323,7 +321,7 @@ impl Reader {
         Self { connector, clock, outside }
     }
 
-    async fn look_up(&self) -> Result<Vec<PlatformTransaction>, BoxError> {
+    async fn look_up(&self) -> Result<Vec<Report>, BoxError> {
         let served = Served { key: key("p"), payment_interface: None };
         self.connector.look_up(&served, self.clock.now().plus_ms(5_000)).await
     }

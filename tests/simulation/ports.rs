@@ -1,9 +1,7 @@
 //! The ports of the real code, in the model's hands.
 
 use crate::world::{Answer, Op, Process, SKEW_MS, World};
-use payment_intents::payment::{
-    Payment, PaymentKey, PlatformTransaction, ProjectKey, Reservation, Timestamp,
-};
+use payment_intents::payment::{Payment, PaymentKey, ProjectKey, Report, Reservation, Timestamp};
 use payment_intents::ports::{
     BoxError, Call, ClaimError, Clock, Connector, ConnectorError, CreateError, Name, Policy,
     ReplaceError, Resend, ReserveError, Served, Store, StoreError, Verdict,
@@ -169,11 +167,7 @@ impl Connector for Port {
         self.world().tier.policy()
     }
 
-    async fn look_up(
-        &self,
-        _: &Served,
-        _: Timestamp,
-    ) -> Result<Vec<PlatformTransaction>, BoxError> {
+    async fn look_up(&self, _: &Served, _: Timestamp) -> Result<Vec<Report>, BoxError> {
         match self.ask(Op::LookUp).await {
             Answer::Shown(shown) => Ok(shown),
             _ => Err("the model says so".into()),

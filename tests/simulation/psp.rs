@@ -4,9 +4,7 @@
 use crate::landing::group;
 use crate::world::{World, eur};
 use payment_intents::money::Money;
-use payment_intents::payment::{
-    Action, PlatformTransaction, State, Timestamp, TransactionId, TransactionKind,
-};
+use payment_intents::payment::{Action, Report, State, Timestamp, TransactionId, TransactionKind};
 use payment_intents::ports::{Absence, Call, Lookup, Policy, Rejections, Resend, Verdict};
 
 /// How long a connector may work after we gave up.
@@ -482,7 +480,7 @@ impl World {
         self.shown.push(Shown { effect: index, kind, state, amount, at, visible_at, reference });
     }
 
-    pub fn platform_transactions(&mut self) -> Vec<PlatformTransaction> {
+    pub fn platform_transactions(&mut self) -> Vec<Report> {
         let version = self.payment.version;
         for shown in self.shown.iter().filter(|shown| shown.visible_at <= self.now) {
             let effect = &mut self.effects[shown.effect];
@@ -491,7 +489,7 @@ impl World {
         }
         let visible = self.shown.iter().filter(|shown| shown.visible_at <= self.now);
         visible
-            .map(|shown| PlatformTransaction {
+            .map(|shown| Report {
                 kind: shown.kind,
                 state: shown.state,
                 amount: shown.amount,

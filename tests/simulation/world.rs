@@ -5,9 +5,9 @@ use crate::landing::{Telling, group};
 use crate::psp::{Decision, Effect, Shown, Style, Tier};
 use payment_intents::money::{Currency, Money};
 use payment_intents::payment::{
-    Action, Details, Nonce, Payment, PaymentId, PaymentKey, PlatformTransaction, ProjectKey,
-    Registration, RegistrationTransaction, Reservation, State, Timestamp, Transaction,
-    TransactionId, TransactionKind,
+    Action, Details, Nonce, Payment, PaymentId, PaymentKey, ProjectKey, Registration,
+    RegistrationTransaction, Report, Reservation, State, Timestamp, Transaction, TransactionId,
+    TransactionKind,
 };
 use payment_intents::ports::{Call, Verdict};
 use std::collections::hash_map::DefaultHasher;
@@ -34,7 +34,7 @@ pub enum Answer {
     Reserved(Result<Box<Payment>, Box<Payment>>, bool),
     Replaced(Result<(), Box<Payment>>),
     Verdict(Verdict),
-    Shown(Vec<PlatformTransaction>),
+    Shown(Vec<Report>),
     /// The store did not answer.
     Unavailable,
     /// The connector provably never got it.
