@@ -49,12 +49,12 @@ impl Payment {
     /// Where updates left more than there is, and nothing says why, what they changed
     /// waits for the balances, one after the other until it fits.
     pub(super) fn explain_excess(&mut self, before: &Self) {
-        let state = |id| before.transactions.get(id).map_or(State::Failure, |one| one.state);
-        let changed = self.transactions.values().filter(|one| state(&one.id) != one.state);
-        let changed: Vec<_> = changed.map(|one| (one.id.clone(), state(&one.id))).collect();
         if self.check() != Err(Inconsistent::Excess) {
             return;
         }
+        let state = |id| before.transactions.get(id).map_or(State::Failure, |one| one.state);
+        let changed = self.transactions.values().filter(|one| state(&one.id) != one.state);
+        let changed: Vec<_> = changed.map(|one| (one.id.clone(), state(&one.id))).collect();
         for (id, earlier) in changed {
             if self.exceeds_no_more_than(before) {
                 break;

@@ -84,10 +84,12 @@ impl Payment {
         let holds_slot = self.is_held_by(nonce);
         let counts = holds_slot || outcome.is_of_all_attempts();
         let step = if counts { self.step(transaction, outcome) } else { Step::Stay };
-        let mut next = self.changed(at);
-        if holds_slot {
-            next.in_flight = None;
-        }
+        let freed = || {
+            let mut next = self.changed(at);
+            next.in_flight.take_if(|_| holds_slot);
+            next
+        };
+        let mut next = freed();
         match step {
             Step::Stay if outcome.is_unclear() && holds_slot => {
                 next.note_answer(id, outcome);
@@ -120,10 +122,7 @@ impl Payment {
         next.book_waiting(at);
         if matches!(next.check(), Err(Inconsistent::Excess | Inconsistent::Money(_))) {
             // It does not fit what was reported of others: somebody has to look.
-            next = self.changed(at);
-            if holds_slot {
-                next.in_flight = None;
-            }
+            next = freed();
             next.dispute(id, at);
         }
         next.check()?;
