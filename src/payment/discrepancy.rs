@@ -56,7 +56,7 @@ impl Payment {
         let changed = self.transactions.values().filter(|one| state(&one.id) != one.state);
         let changed: Vec<_> = changed.map(|one| (one.id.clone(), state(&one.id))).collect();
         for (id, earlier) in changed {
-            if self.exceeds_no_more_than(before) {
+            if self.may_exceed() && self.exceeds_no_more_than(before) {
                 break;
             }
             if let Some(ours) = self.transactions.get_mut(&id) {
@@ -68,13 +68,26 @@ impl Payment {
         if self.check() != Err(Inconsistent::Excess) {
             return;
         }
-        // What said why there is more, and does no longer, goes on to say so.
-        for explained in before.discrepancies() {
-            if let Some(ours) = self.transactions.get_mut(&explained.id) {
-                *ours = explained.clone();
-            }
+        // What said why there is more does no longer: the newest of the others does.
+        for side in [Side::Captures, Side::Refunds] {
+            self.doubt_newest_of(side);
         }
-        self.rebook_as_it_is();
+    }
+
+    /// Where there is more on this side than there can be, the newest transaction of
+    /// it says so until there is room for it, or somebody accepts that.
+    fn doubt_newest_of(&mut self, side: Side) {
+        let is_exceeded = self.excess().is_ok_and(|excess| match side {
+            Side::Captures => !excess.placed.is_zero(),
+            Side::Refunds => !excess.refunded.is_zero() || !excess.of_charges.is_zero(),
+        });
+        let takes = |ours: &&mut Transaction| {
+            ours.kind.takes_from() == Some(side) && ours.state != State::Failure
+        };
+        let taking = self.transactions.values_mut().filter(takes);
+        if let Some(newest) = taking.max_by_key(|ours| ours.timestamp).filter(|_| is_exceeded) {
+            newest.state_awaiting_balances = Some(newest.state);
+        }
     }
 
     /// Accepts that a transaction exceeds what there is: it is booked as it was

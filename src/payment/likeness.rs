@@ -69,6 +69,10 @@ impl Payment {
                 let is_doubtful = report.kind == TransactionKind::Authorization && is_nameless;
                 let state = if is_doubtful { State::Unknown } else { report.state };
                 self.add_effect(&id, &Report { state, ..report }, &by);
+                let effect = self.transactions.get_mut(&id);
+                if let Some(failed) = effect.filter(|effect| effect.state == State::Failure) {
+                    failed.taken_for = Some(from.clone());
+                }
             }
         }
     }
@@ -110,18 +114,42 @@ impl Payment {
             // Its report is this one's now.
             self.take_back_likeness(&same_id);
         } else if same.is_external && same.reported.is_some() {
-            let before = self.clone();
-            self.transactions.remove(&same_id);
-            for refund in self.transactions.values_mut() {
-                if refund.charge.as_ref() == Some(&same_id) {
-                    refund.charge = Some(id.clone());
-                }
+            self.absorb(id, &same_id, at);
+        }
+    }
+
+    /// An effect that was added because no transaction was known to be it is this one.
+    fn absorb(&mut self, id: &TransactionId, effect: &TransactionId, at: Timestamp) {
+        let before = self.clone();
+        self.transactions.remove(effect);
+        for refund in self.transactions.values_mut() {
+            if refund.charge.as_ref() == Some(effect) {
+                refund.charge = Some(id.clone());
             }
-            self.rebook_as_it_is();
-            // What both had captured is refunded already.
-            if !self.exceeds_no_more_than(&before) {
-                self.dispute(id, at);
-            }
+        }
+        self.rebook_as_it_is();
+        // What both had captured is refunded already.
+        if !self.exceeds_no_more_than(&before) {
+            self.dispute(id, at);
+        }
+    }
+
+    /// A transaction that was answered to have failed happened all the same. What was
+    /// reported meanwhile without its id, and added because this one had failed, is
+    /// rather this one.
+    pub(super) fn claim_added_effect(&mut self, id: &TransactionId, at: Timestamp) {
+        let Some(ours) = self.transactions.get(id) else { return };
+        let is_added = |other: &&Transaction| {
+            let is_alike = (other.kind, other.amount) == (ours.kind, ours.amount);
+            let is_nameless = ours.interaction_id.is_none() || !self.is_named(other);
+            let came_later =
+                other.reported.as_ref().is_some_and(|reported| reported.at >= ours.timestamp);
+            let has_happened = matches!(other.state, State::Success | State::Pending);
+            let is_external = other.is_external && !other.is_discrepant();
+            other.id != *id && is_alike && is_nameless && came_later && has_happened && is_external
+        };
+        if let Some(added) = self.transactions.values().find(is_added).map(|one| one.id.clone()) {
+            self.absorb(id, &added, at);
         }
     }
 

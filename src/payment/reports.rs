@@ -76,6 +76,7 @@ impl Payment {
         report: &Report,
         reporter: &Reporter,
     ) -> Result<bool, UpdateRefusal> {
+        self.forget_refuted_failure(report);
         match self.match_report(report, None) {
             Match::ById(id) => Ok(self.record_by_id(&id, report, reporter)),
             Match::ByLikeness(id) => Ok(self.record_by_likeness(&id, report, reporter)),
@@ -87,6 +88,20 @@ impl Payment {
                 self.add_effect(new, report, &reporter.signature());
                 Ok(true)
             }
+        }
+    }
+
+    /// What happened by the id of a Failure that was first taken for a transaction of
+    /// ours is that transaction: the Failure was not true.
+    fn forget_refuted_failure(&mut self, report: &Report) {
+        if report.state == State::Failure {
+            return;
+        }
+        let Match::ById(id) = self.match_report(report, None) else { return };
+        let failed = self.transactions.get(&id).filter(|effect| effect.state == State::Failure);
+        let Some(ours) = failed.and_then(|effect| effect.taken_for.as_ref()) else { return };
+        if self.match_report(report, Some(&id)) == Match::ByLikeness(ours.clone()) {
+            self.transactions.remove(&id);
         }
     }
 
@@ -118,10 +133,15 @@ impl Payment {
                 None => {}
             }
         }
+        let had_failed =
+            self.transactions.get(id).is_some_and(|ours| ours.known_state() == State::Failure);
         let is_news = self.report_state(id, report.state, reporter, Certainty::Id);
         self.place(id, displaced);
         if is_news && report.state == State::Success {
             self.claim_effect_of_open_one(id);
+            if had_failed {
+                self.claim_added_effect(id, reporter.at);
+            }
         }
         self.transactions != before
     }
@@ -181,11 +201,9 @@ impl Payment {
         };
         let is_in_flight = self.is_in_flight(id);
         let Some(ours) = self.transactions.get_mut(id) else { return false };
-        // A Failure without the name of what was reported to have happened may be
+        // A Failure that does not identify what was reported to have happened may be
         // another's.
-        let is_contrary = is_failure
-            && (ours.state == State::Success || ours.is_disputed)
-            && ours.interaction_id != report.interaction_id;
+        let is_contrary = is_failure && (ours.state == State::Success || ours.is_disputed);
         let (known, had_likeness) = (ours.known_state(), ours.likeness.is_some());
         let gave_interaction_id = ours.interaction_id.is_none();
         let gave_interface_id = ours.interface_id.is_none();
@@ -274,6 +292,7 @@ impl Payment {
             state_awaiting_balances: None,
             is_disputed: false,
             likeness: None,
+            taken_for: None,
             waiting_failure: None,
             reported: Some(by.clone()),
             acknowledged: None,

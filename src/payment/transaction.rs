@@ -37,6 +37,9 @@ pub struct Transaction {
     /// The report that was taken to be about this transaction by likeness alone. It
     /// is taken back when an answer, an id or a look-up says otherwise.
     pub likeness: Option<Likeness>,
+    /// The transaction for which this Failure was taken by likeness, until an answer
+    /// said otherwise. Should it have happened after all, it is that one.
+    pub taken_for: Option<TransactionId>,
     /// A reported Failure that does not count yet, because the connector may still
     /// be at work.
     pub waiting_failure: Option<Reported>,
@@ -172,6 +175,15 @@ impl TransactionKind {
         match self {
             Self::Charge | Self::Refund | Self::CancelAuthorization => true,
             Self::Authorization | Self::Chargeback => false,
+        }
+    }
+
+    /// The side that a transaction of this kind takes money from.
+    pub(super) fn takes_from(self) -> Option<Side> {
+        match self {
+            Self::Charge | Self::CancelAuthorization => Some(Side::Captures),
+            Self::Refund | Self::Chargeback => Some(Side::Refunds),
+            Self::Authorization => None,
         }
     }
 

@@ -184,6 +184,8 @@ impl World {
                 count.others_before += 1
             }
             (None, Some(true)) if is_distinct => count.others.push(effect.told_at),
+            // Of the only one that had begun, it was told that it failed.
+            (None, Some(true)) if self.may_have_failed(effect) => {}
             // Who tells of several without a name tells of one.
             (None, Some(true)) if count.others.is_empty() => count.others.push(effect.told_at),
             (None, Some(true)) => {}
@@ -191,6 +193,17 @@ impl World {
             (None, None) if effect.is_seen && !may => count.others.push(effect.told_at),
             (None, Some(false) | None) => {}
         }
+    }
+
+    /// Whether what was told to have begun, and has no name, was told to have failed:
+    /// of another, but nobody could know that.
+    fn may_have_failed(&self, begun: &Effect) -> bool {
+        let is_failure = |effect: &Effect| {
+            let is_alike = group(effect.kind, effect.amount) == group(begun.kind, begun.amount);
+            let is_later = effect.told == Some(State::Failure) && effect.told_at > begun.told_at;
+            is_alike && is_later && effect.reference.is_none() && effect.transaction.is_none()
+        };
+        begun.told == Some(State::Pending) && self.effects.iter().any(is_failure)
     }
 
     /// Whether the ledger holds a transaction for done, without a doubt.

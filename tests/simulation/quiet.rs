@@ -148,6 +148,16 @@ impl Schedule {
                 self.tell_alone(|schedule| schedule.tell(Word::Truth(index)));
             }
         }
+        self.tell_of_what_is_open();
+        self.let_failures_count();
+        self.compare_sums();
+        self.resolve_discrepancies();
+        // What made room may have let something in that is open.
+        self.tell_of_what_is_open();
+        self.compare_sums();
+    }
+
+    fn tell_of_what_is_open(&mut self) {
         let open: Vec<_> = {
             let world = locked(&self.world);
             world.payment.open_transactions().map(|open| open.id.clone()).collect()
@@ -163,10 +173,6 @@ impl Schedule {
             let telling = Telling { effect: None, transaction: Some(id), update };
             self.tell_alone(|schedule| schedule.say(telling, false));
         }
-        self.let_failures_count();
-        self.compare_sums();
-        self.resolve_discrepancies();
-        self.compare_sums();
     }
 
     /// Where the connector may be at work, a Failure counts when it cannot be.

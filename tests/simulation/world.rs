@@ -244,6 +244,10 @@ impl World {
     pub fn violated(&mut self, what: impl Into<String>) {
         let what = what.into();
         self.note(|| format!("VIOLATION: {what}"));
+        let ledger: Vec<_> = self.payment.transactions.values().cloned().collect();
+        for entry in ledger {
+            self.note(|| format!("  {entry:?}"));
+        }
         self.violation.get_or_insert(what);
     }
 
