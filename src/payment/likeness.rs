@@ -132,6 +132,7 @@ impl Payment {
         if !self.exceeds_no_more_than(&before) {
             self.dispute(id, at);
         }
+        self.book_waiting(at);
     }
 
     /// A transaction that was answered to have failed happened all the same. What was
@@ -141,12 +142,12 @@ impl Payment {
         let Some(ours) = self.transactions.get(id) else { return };
         let is_added = |other: &&Transaction| {
             let is_alike = (other.kind, other.amount) == (ours.kind, ours.amount);
-            let is_nameless = ours.interaction_id.is_none() || !self.is_named(other);
             let came_later =
                 other.reported.as_ref().is_some_and(|reported| reported.at >= ours.timestamp);
             let has_happened = matches!(other.state, State::Success | State::Pending);
             let is_external = other.is_external && !other.is_discrepant();
-            other.id != *id && is_alike && is_nameless && came_later && has_happened && is_external
+            let is_other = other.id != *id && is_alike && !self.is_named(other);
+            is_other && came_later && has_happened && is_external
         };
         if let Some(added) = self.transactions.values().find(is_added).map(|one| one.id.clone()) {
             self.absorb(id, &added, at);

@@ -170,15 +170,15 @@ impl Payment {
     }
 
     /// Whether the report's effect can be this transaction by its names. One that
-    /// the PSP calls something else is another; unless that name is of a Failure
-    /// that was taken for it by likeness alone, which gives way to what happened.
+    /// the PSP calls something else is another; unless that name is of a report that
+    /// was taken for it by likeness alone, which gives way to what fits better.
     fn may_be_named(ours: &Transaction, ids: ReportIds<'_>, report: &Report) -> bool {
         let theirs = ids.interaction.filter(|_| ours.interaction_id.is_some());
         if theirs.is_none() || theirs == ours.interaction_id.as_deref() {
             return true;
         }
         let gave_name = ours.likeness.as_ref().is_some_and(|one| one.gave_interaction_id);
-        report.state != State::Failure && gave_name && ours.has_failure_by_likeness()
+        gave_name && ours.gives_way_to(report)
     }
 
     /// Whether something that happened at `at` can be this transaction's: it had
@@ -241,6 +241,21 @@ impl Transaction {
         let is_doubtful = self.state == State::Success && is_free;
         let is_awaited = self.state_awaiting_balances.is_some_and(State::is_open);
         is_awaited || (self.state.is_open() || is_doubtful) && !self.is_discrepant()
+    }
+
+    /// Whether the report that was taken for it by likeness alone gives way to this
+    /// one, which fits better: that one said it had failed, or, of one that happened,
+    /// that another name had only begun.
+    pub(super) fn gives_way_to(&self, report: &Report) -> bool {
+        let Some(likeness) = &self.likeness else { return false };
+        if self.has_failure_by_likeness() {
+            return report.state != State::Failure;
+        }
+        let has_only_begun = likeness.known == State::Success && likeness.told == State::Pending;
+        let is_other_name = likeness.gave_interaction_id
+            && report.interaction_id.is_some()
+            && report.interaction_id != self.interaction_id;
+        report.state == State::Success && has_only_begun && is_other_name
     }
 
     /// Whether a report of a Failure was taken for it by likeness alone.

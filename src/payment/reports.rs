@@ -5,6 +5,7 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+use super::likeness::TakenBack;
 use super::matching::Match;
 use super::recover::FIRST_LOOK_MS;
 use super::{
@@ -133,17 +134,31 @@ impl Payment {
                 None => {}
             }
         }
+        self.report_known_state(id, report.state, displaced, reporter);
+        self.transactions != before
+    }
+
+    /// Records the state of a transaction that is known by our own id, and claims the
+    /// effect that is rather its. `displaced` was taken for it before. Returns whether
+    /// its state is news.
+    pub(super) fn report_known_state(
+        &mut self,
+        id: &TransactionId,
+        state: State,
+        displaced: Option<TakenBack>,
+        reporter: &Reporter,
+    ) -> bool {
         let had_failed =
             self.transactions.get(id).is_some_and(|ours| ours.known_state() == State::Failure);
-        let is_news = self.report_state(id, report.state, reporter, Certainty::Id);
+        let is_news = self.report_state(id, state, reporter, Certainty::Id);
         self.place(id, displaced);
-        if is_news && report.state == State::Success {
+        if is_news && state == State::Success {
             self.claim_effect_of_open_one(id);
             if had_failed {
                 self.claim_added_effect(id, reporter.at);
             }
         }
-        self.transactions != before
+        is_news
     }
 
     /// Records a report by the name that the PSP gave to this transaction, or to an
@@ -194,7 +209,7 @@ impl Payment {
         let before = self.transactions.clone();
         let is_failure = report.state == State::Failure;
         let displaced = match self.transactions.get(id) {
-            Some(ours) if !is_failure && ours.has_failure_by_likeness() => {
+            Some(ours) if ours.gives_way_to(report) => {
                 self.take_back_likeness(id)
             }
             Some(_) | None => None,

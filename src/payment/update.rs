@@ -3,7 +3,7 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
-use super::reports::{Certainty, Report, Reporter};
+use super::reports::{Report, Reporter};
 use super::{Inconsistent, Payment, State, Timestamp, TransactionId};
 use crate::money::Currency;
 
@@ -105,11 +105,7 @@ impl Payment {
             }
             Update::ChangeTransactionState { id, state } => {
                 let is_confirmed = self.confirm_name(id)?;
-                let is_news = self.report_state(id, *state, reporter, Certainty::Id);
-                if is_news && *state == State::Success {
-                    self.claim_effect_of_open_one(id);
-                }
-                is_news || is_confirmed
+                self.report_known_state(id, *state, None, reporter) || is_confirmed
             }
             Update::AcknowledgeDiscrepancy { id } => return self.acknowledge(id, reporter),
             Update::ChangeTransactionInteractionId { id, interaction_id } => {

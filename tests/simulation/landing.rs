@@ -197,13 +197,15 @@ impl World {
             return;
         }
         let named = told.transactions.values();
-        let mut named = named.filter(|one| one.interaction_id.as_ref() == Some(reference));
-        let Some(one) = named.next() else {
+        let named = named.filter(|one| one.interaction_id.as_ref() == Some(reference));
+        let named: Vec<_> = named.collect();
+        let Some(one) = named.first() else {
             return self.violated(format!("{reference} was told, and is not in the ledger"));
         };
-        // Somebody may have confirmed it as another's before.
+        // Somebody may have confirmed it as another's before, by that one's own id.
+        let is_confirmed = named.iter().all(|one| self.told_of.contains_key(&one.id));
         let is_by_both_ids = fact.is_some_and(|fact| fact.interface_id.is_some());
-        if named.next().is_some() && !is_by_both_ids {
+        if named.len() > 1 && !is_by_both_ids && !is_confirmed {
             self.violated(format!("{reference} is in the ledger twice"));
         }
         let state = telling.state();

@@ -4,7 +4,7 @@
 
 use crate::landing::group;
 use crate::psp::{Effect, Style};
-use crate::world::{Op, World};
+use crate::world::{Op, SKEW_MS, World};
 use payment_intents::payment::{Payment, State, Transaction, TransactionId, TransactionKind};
 use std::collections::BTreeMap;
 
@@ -25,6 +25,12 @@ struct Count {
 }
 
 impl Count {
+    /// How many are in it, apart from which are the same.
+    fn len(&self) -> u64 {
+        let listed = self.ours_untold.len() + self.others.len();
+        self.ours_told + self.others_before + listed as u64
+    }
+
     /// A report without an id of ours may be about any of those of ours that were
     /// reserved before it and of which none told, so that they are the same; a
     /// report more is an effect more.
@@ -69,10 +75,10 @@ impl World {
             telling.transaction.is_some() && effect.transaction == telling.transaction
         };
         if let Some(index) = telling.effect.or_else(|| self.effects.iter().position(is_its)) {
-            let (version, style) = (self.payment.version, self.style);
+            let version = self.payment.version;
             let effect = &mut self.effects[index];
             effect.told = Some(state);
-            effect.is_told_by_name |= is_named && style == Style::Named;
+            effect.is_told_by_name |= is_named;
             effect.told_at = if effect.told_at == 0 { version } else { effect.told_at };
         }
     }
@@ -130,8 +136,11 @@ impl World {
             }
             let of = group(effect.kind, effect.amount);
             let entry = counts.entry(of).or_default();
-            entry.0 = entry.0.max(effect.amount.minor_units());
+            let counted = entry.1.len();
             self.count(effect, may, &mut entry.1);
+            if entry.1.len() > counted {
+                entry.0 = entry.0.max(effect.amount.minor_units());
+            }
         }
         if may {
             for open in self.open_without_effect(kinds, except) {
@@ -160,7 +169,13 @@ impl World {
             (Some(id), Some(false)) if !may && self.is_known(id) => {
                 count.ours_untold.push(self.reserved_at(id));
             }
-            (Some(_), Some(true)) if effect.is_told_by_name => count.ours_told += 1,
+            (Some(_), Some(true))
+                if effect.is_told_by_name && (self.style == Style::Named || !may) =>
+            {
+                count.ours_told += 1;
+            }
+            // A look-up showed it apart from the others.
+            (Some(id), _) if !may && effect.is_seen && self.is_known(id) => count.ours_told += 1,
             // Rejected by its answer, and told without its name: it looks like any other.
             (Some(id), Some(true)) if self.is_rejected(id) => {
                 if count.others.is_empty() {
@@ -169,12 +184,6 @@ impl World {
             }
             (Some(id), Some(true)) => count.ours_untold.push(self.reserved_at(id)),
             (Some(_), Some(false)) => {}
-            // A look-up showed it by its name, so it is none of the others.
-            (Some(id), None)
-                if !may && effect.is_seen && self.style == Style::Named && self.is_known(id) =>
-            {
-                count.ours_told += 1;
-            }
             (Some(id), None) => {
                 if effect.has_acted && (may || self.is_known(id)) {
                     count.ours_untold.push(self.reserved_at(id));
@@ -183,16 +192,31 @@ impl World {
             (None, Some(true)) if effect.is_backdated && (is_distinct || !may) => {
                 count.others_before += 1
             }
-            (None, Some(true)) if is_distinct => count.others.push(effect.told_at),
+            (None, Some(true)) if is_distinct => count.others.push(self.began_before(effect)),
             // Of the only one that had begun, it was told that it failed.
             (None, Some(true)) if self.may_have_failed(effect) => {}
             // Who tells of several without a name tells of one.
-            (None, Some(true)) if count.others.is_empty() => count.others.push(effect.told_at),
+            (None, Some(true)) if count.others.is_empty() => {
+                count.others.push(self.began_before(effect));
+            }
             (None, Some(true)) => {}
             // A look-up that found it may have taken it for one of ours.
             (None, None) if effect.is_seen && !may => count.others.push(effect.told_at),
             (None, Some(false) | None) => {}
         }
+    }
+
+    /// The version before which a transaction of ours must have been reserved to be this
+    /// effect, by when it was told, and by its time where that was told.
+    fn began_before(&self, effect: &Effect) -> u64 {
+        if !self.is_timed {
+            return effect.told_at;
+        }
+        let latest = effect.at.plus_ms(SKEW_MS);
+        let ours = self.payment.transactions.values();
+        let ours = ours.filter(|ours| !ours.is_external && ours.timestamp <= latest);
+        let reserved = ours.map(|ours| self.reserved_at(&ours.id)).max().unwrap_or(0);
+        effect.told_at.min(reserved + 1)
     }
 
     /// Whether what was told to have begun, and has no name, was told to have failed:

@@ -32,7 +32,7 @@ impl Schedule {
             // What somebody else did, or what is not so, may look like ours.
             Tier::Queryable if self.is_unclear() => 0,
             // Of two equal ones the older waits until the other is cleared up.
-            Tier::Queryable if self.has_equal_ones() => self.next_look_ms().max(900_000),
+            Tier::Queryable if self.has_equal_ones() => self.next_look_ms().max(1_500_000),
             Tier::Queryable => self.next_look_ms().max(480_000),
             Tier::LateRecorder | Tier::Opaque | Tier::Liar => 0,
         };
@@ -160,7 +160,9 @@ impl Schedule {
     fn tell_of_what_is_open(&mut self) {
         let open: Vec<_> = {
             let world = locked(&self.world);
-            world.payment.open_transactions().map(|open| open.id.clone()).collect()
+            let open = world.payment.open_transactions();
+            let open = open.filter(|open| open.last_reported_state().is_open());
+            open.map(|open| open.id.clone()).collect()
         };
         for id in open {
             let happened = {

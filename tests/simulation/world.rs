@@ -93,6 +93,8 @@ pub struct World {
     pub is_misled: bool,
     /// The processes' clocks differ.
     pub is_skewed: bool,
+    /// Whether reports say when it happened.
+    pub is_timed: bool,
     /// Of these, facts were taken to be about one that they could not be told from.
     pub mistaken: BTreeSet<(TransactionKind, u64)>,
     /// The last state that was told of a transaction by its own id, or by its PSP's.
@@ -219,6 +221,7 @@ impl World {
             is_played: false,
             is_misled: false,
             is_skewed: false,
+            is_timed: false,
             mistaken: BTreeSet::new(),
             told_of: BTreeMap::new(),
             reserved_at: BTreeMap::new(),
