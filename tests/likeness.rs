@@ -220,3 +220,98 @@ fn a_further_authorization_without_a_name_is_not_made_of_one_that_failed() {
     let asked = reservation("next", 9, Action::Cancel, Timestamp::from_ms(later().ms() + 1));
     assert!(failed.admit(&asked).is_err());
 }
+
+#[test]
+fn an_effect_of_ours_that_was_rejected_untruly_is_counted_once() {
+    for name in ["", "psp-0"] {
+        let rejected = answered(&payment(AUTHORIZED), "a", 40, Outcome::Rejected);
+        let added = told(&rejected, fact(Charge, Success, 40, name));
+        assert_eq!(captured(&added), 40, "{name:?}");
+        let known = told(&added, by_own_id(fact(Charge, Success, 40, name), "a"));
+        assert_eq!((captured(&known), capturable(&known)), (40, 60), "{name:?}");
+        let success = Update::ChangeTransactionState { id: id("a"), state: Success };
+        let said = added.update(&[success], &reporter(later(), true)).unwrap();
+        assert_eq!((captured(&said), capturable(&said)), (40, 60), "{name:?}");
+    }
+}
+
+#[test]
+fn an_effect_elsewhere_is_not_taken_for_one_of_ours_that_was_rejected_untruly() {
+    // It has a name of its own, or was there before.
+    for (name, before) in [("X", false), ("", true)] {
+        let elsewhere = |payment: &Payment| told(payment, fact(Charge, Success, 40, name));
+        let rejected = |payment: &Payment, at| {
+            settled(&in_flight(payment, "a", 40, at), "a", Outcome::Rejected, at)
+        };
+        let start = payment(AUTHORIZED);
+        let both = if before {
+            rejected(&elsewhere(&start), later().plus_ms(60_000))
+        } else {
+            elsewhere(&rejected(&start, at(1_000)))
+        };
+        let success = Update::ChangeTransactionState { id: id("a"), state: Success };
+        let known = both.update(&[success], &reporter(later().plus_ms(90_000), true)).unwrap();
+        assert_eq!((captured(&known), capturable(&known)), (80, 20), "{name:?}");
+    }
+}
+
+#[test]
+fn what_happened_by_the_id_of_an_untrue_failure_is_ours() {
+    let open = in_flight(&payment(AUTHORIZED), "a", 40, at(1_000));
+    let hasty = told_by(&open, fact(Charge, Failure, 40, "X"), &reporter(at(1_500), false));
+    let approved = settled(&hasty, "a", Outcome::Approved, at(2_000));
+    assert_eq!((captured(&approved), stopped(&approved)), (40, (false, false)));
+    // It is shown as an effect that failed until then.
+    let failed = approved.transactions.values().find(|one| one.interaction_id.is_some()).unwrap();
+    assert_eq!((failed.state, failed.taken_for.clone()), (Failure, Some(id("a"))));
+    let known = told(&approved, fact(Charge, Success, 40, "X"));
+    assert_eq!((captured(&known), capturable(&known)), (40, 60));
+    assert_eq!(known.transactions[&id("a")].interaction_id.as_deref(), Some("X"));
+    // Unless ours has another name.
+    let named = told(&approved, by_own_id(fact(Charge, Success, 40, "Y"), "a"));
+    assert_eq!(captured(&told(&named, fact(Charge, Success, 40, "X"))), 80);
+}
+
+#[test]
+fn a_success_of_another_name_goes_before_one_that_has_only_begun() {
+    let ours = answered(&payment(AUTHORIZED), "a", 40, Outcome::Approved);
+    let begun = told(&ours, fact(Charge, Pending, 40, "X"));
+    let known = told(&begun, fact(Charge, Success, 40, "Y"));
+    assert_eq!((captured(&known), capturable(&known)), (40, 20));
+    assert_eq!(known.transactions[&id("a")].interaction_id.as_deref(), Some("Y"));
+    // Without a name, it may be the one that had begun.
+    assert_eq!(capturable(&told(&begun, fact(Charge, Success, 40, ""))), 60);
+}
+
+#[test]
+fn a_failure_without_a_name_undoes_no_effect_elsewhere() {
+    let begun = payment(&[(Authorization, Success, 100), (Charge, Unknown, 40)]);
+    for happened in [told(&begun, fact(Charge, Success, 40, "")), payment(CAPTURED)] {
+        let contrary = told(&happened, fact(Charge, Failure, 40, ""));
+        assert_eq!((capturable(&contrary), stopped(&contrary)), (60, (true, true)));
+    }
+}
+
+#[test]
+fn a_name_stays_where_a_resolved_dispute_leaves_an_excess() {
+    let reserved = |payment: &Payment, name: &str, nonce, amount| {
+        payment.reserve(&reservation(name, nonce, refund(amount), at(1_000))).unwrap()
+    };
+    let refunded =
+        settled(&reserved(&payment(CAPTURED), "a", 1, 20), "a", Outcome::Approved, at(2_000));
+    let disputed = told(&refunded, fact(Refund, Failure, 20, "X"));
+    let exceeded = told(&disputed, fact(Refund, Success, 30, "E"));
+    let known = told(&exceeded, fact(Refund, Success, 20, "Y"));
+    assert_eq!(known.transactions[&id("a")].interaction_id.as_deref(), Some("Y"));
+    assert_eq!(stopped(&known), (false, true));
+}
+
+#[test]
+fn an_excess_that_nothing_explains_any_more_is_the_newest_transactions() {
+    let exceeded = told(&payment(AUTHORIZED), fact(Charge, Success, 120, "X"));
+    let other = told(&exceeded, fact(Charge, Success, 40, "Y"));
+    assert_eq!(stopped(&other), (true, true));
+    let failed = Update::ChangeTransactionState { id: id("new-1"), state: Failure };
+    let resolved = other.update(&[failed], &reporter(later(), true)).unwrap();
+    assert_eq!((captured(&resolved), stopped(&resolved)), (40, (false, false)));
+}
