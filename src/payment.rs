@@ -20,6 +20,7 @@ mod lookup;
 mod matching;
 mod recover;
 mod register;
+mod reported_state;
 mod reports;
 mod settle;
 mod transaction;

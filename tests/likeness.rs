@@ -263,7 +263,7 @@ fn what_happened_by_the_id_of_an_untrue_failure_is_ours() {
     assert_eq!((captured(&approved), stopped(&approved)), (40, (false, false)));
     // It is shown as an effect that failed until then.
     let failed = approved.transactions.values().find(|one| one.interaction_id.is_some()).unwrap();
-    assert_eq!((failed.state, failed.taken_for.clone()), (Failure, Some(id("a"))));
+    assert_eq!((failed.state, failed.may_be.clone()), (Failure, Some(id("a"))));
     let known = told(&approved, fact(Charge, Success, 40, "X"));
     assert_eq!((captured(&known), capturable(&known)), (40, 60));
     assert_eq!(known.transactions[&id("a")].interaction_id.as_deref(), Some("X"));
@@ -314,4 +314,122 @@ fn an_excess_that_nothing_explains_any_more_is_the_newest_transactions() {
     let failed = Update::ChangeTransactionState { id: id("new-1"), state: Failure };
     let resolved = other.update(&[failed], &reporter(later(), true)).unwrap();
     assert_eq!((captured(&resolved), stopped(&resolved)), (40, (false, false)));
+}
+
+/// The operator's word about the transaction of that name.
+fn said(payment: &Payment, name: &str, state: State) -> Payment {
+    let update = Update::ChangeTransactionState { id: id(name), state };
+    payment.update(&[update], &reporter(later(), true)).unwrap()
+}
+
+/// An answer that comes when the attempt's slot is freed already.
+fn late(payment: &Payment, name: &str, outcome: Outcome) -> Payment {
+    match payment.settle(&id(name), &Nonce::new(77), outcome, later()).unwrap() {
+        Settlement::Changed(next) => *next,
+        unchanged => panic_with(&unchanged),
+    }
+}
+
+#[test]
+fn a_report_that_an_effect_began_does_not_refute_that_it_failed() {
+    for outcome in [Outcome::Received, Outcome::Approved] {
+        let failed = told(&unclear(&payment(AUTHORIZED), "a", 40), fact(Charge, Failure, 40, "X"));
+        let taken_on = late(&failed, "a", outcome);
+        for state in [Pending, State::Initial] {
+            let overtaken = told(&taken_on, fact(Charge, state, 40, "X"));
+            let again = told(&overtaken, fact(Charge, Failure, 40, "X"));
+            assert_eq!((capturable(&again), stopped(&again)), (60, (false, false)), "{outcome:?}");
+        }
+    }
+}
+
+#[test]
+fn what_our_own_ids_name_are_two_though_they_are_alike() {
+    let begun = payment(&[(Authorization, Success, 100), (Charge, Pending, 40)]);
+    let both = answered(&begun, "a", 40, Outcome::Rejected);
+    let known = said(&said(&both, "past-1", Success), "a", Success);
+    assert_eq!((captured(&known), capturable(&known)), (80, 20));
+    // An effect that was added, and named by its own id since.
+    let rejected = answered(&payment(AUTHORIZED), "a", 40, Outcome::Rejected);
+    let added = told(&rejected, fact(Charge, Pending, 40, ""));
+    let new = added.transactions.values().find(|one| one.is_external && one.kind == Charge);
+    let new = new.unwrap().id.to_string();
+    let known = said(&said(&added, &new, Success), "a", Success);
+    assert_eq!((captured(&known), capturable(&known)), (80, 20));
+}
+
+#[test]
+fn what_happened_before_ours_began_is_not_ours() {
+    let open = in_flight(&payment(AUTHORIZED), "a", 40, later());
+    let rejected = settled(&open, "a", Outcome::Rejected, later());
+    let old = Report { timestamp: Some(at(60_000)), ..fact(Charge, Success, 40, "") };
+    assert_eq!(captured(&said(&told(&rejected, old), "a", Success)), 80);
+}
+
+#[test]
+fn another_of_the_connectors_ids_is_another_effect() {
+    let by_connector = |state, name: &str| Report {
+        interface_id: Some(name.to_owned()),
+        ..fact(Charge, state, 40, "")
+    };
+    let open = unclear(&payment(AUTHORIZED), "a", 40);
+    let failed = told_by(&open, by_connector(Failure, "F"), &reporter(at(3_000), false));
+    let approved = late(&failed, "a", Outcome::Approved);
+    let update =
+        Update::SetTransactionInterfaceId { id: id("a"), interface_id: Some("B".to_owned()) };
+    let named = approved.update(&[update], &reporter(later(), true)).unwrap();
+    let both = told(&named, by_connector(Success, "F"));
+    assert_eq!((captured(&both), capturable(&both)), (80, 20));
+    assert!(both.version > named.version);
+    // Without another id, it is ours, and keeps the names that were reported.
+    let open = unclear(&payment(AUTHORIZED), "a", 40);
+    let failed = Report { interaction_id: Some("X".to_owned()), ..by_connector(Failure, "F") };
+    let approved = late(&told(&open, failed), "a", Outcome::Approved);
+    let known = told(&approved, by_connector(Success, "F"));
+    let ours = &known.transactions[&id("a")];
+    assert_eq!((captured(&known), ours.interaction_id.as_deref()), (40, Some("X")));
+    assert_eq!(ours.interface_id.as_deref(), Some("F"));
+}
+
+#[test]
+fn an_id_that_several_share_is_no_other_name() {
+    let ours = answered(&payment(AUTHORIZED), "a", 40, Outcome::Approved);
+    let begun = told(&ours, fact(Charge, Pending, 40, "X"));
+    let shared = told(&begun, fact(Charge, Success, 40, "psp-0"));
+    assert_eq!(captured(&told(&shared, fact(Charge, Success, 40, "X"))), 40);
+}
+
+#[test]
+fn a_report_that_is_repeated_neither_settles_a_dispute_nor_is_another_effect() {
+    for name in ["", "psp-0"] {
+        let open = unclear(&payment(AUTHORIZED), "a", 40);
+        let happened = told(&open, fact(Charge, Success, 40, name));
+        let disputed = told(&happened, fact(Charge, Failure, 40, name));
+        let again = told(&disputed, fact(Charge, Success, 40, name));
+        assert_eq!((capturable(&again), stopped(&again)), (60, (true, true)), "{name:?}");
+        let known = said(&again, "a", Success);
+        assert_eq!((captured(&known), capturable(&known)), (40, 60), "{name:?}");
+    }
+}
+
+#[test]
+fn a_late_approval_beside_an_effect_like_it_comes_to_one_when_it_is_confirmed() {
+    let rejected = answered(&payment(AUTHORIZED), "a", 40, Outcome::Rejected);
+    let added = told(&rejected, fact(Charge, Success, 40, ""));
+    let disputed = late(&added, "a", Outcome::Approved);
+    assert_eq!((capturable(&disputed), stopped(&disputed)), (20, (true, true)));
+    assert_eq!(captured(&said(&disputed, "a", Success)), 40);
+    assert_eq!(captured(&said(&disputed, "a", Failure)), 40);
+}
+
+#[test]
+fn a_rejected_transaction_that_is_given_the_name_of_an_effect_happened() {
+    let rejected = answered(&payment(AUTHORIZED), "a", 40, Outcome::Rejected);
+    let happened = told(&rejected, fact(Charge, Success, 40, "X"));
+    let update =
+        Update::ChangeTransactionInteractionId { id: id("a"), interaction_id: "X".to_owned() };
+    let named = happened.update(&[update], &reporter(later(), true)).unwrap();
+    assert_eq!((captured(&named), capturable(&named)), (40, 60));
+    assert_eq!(named.transactions[&id("a")].state, Success);
+    assert!(named.version > happened.version);
 }

@@ -57,7 +57,7 @@ impl Tag {
     pub(super) const LOOKS: &str = "o";
     pub(super) const LOOK_AT: &str = "w";
     pub(super) const LIKENESS: &str = "g";
-    pub(super) const TAKEN_FOR: &str = "z";
+    pub(super) const MAY_BE: &str = "z";
     pub(super) const FAILURE_BY: &str = "j";
     pub(super) const FAILURE_AT: &str = "q";
     pub(super) const EXTERNAL: &str = "y";
@@ -180,7 +180,7 @@ pub(super) fn from_transaction(transaction: &Transaction) -> Item {
     item.put(Tag::AWAITING_BALANCES, state_text(transaction.state_awaiting_balances));
     item.put(Tag::DISPUTED, flag(transaction.is_disputed));
     item.put(Tag::LIKENESS, transaction.likeness.as_ref().map(|one| map(from_likeness(one))));
-    item.put(Tag::TAKEN_FOR, transaction.taken_for.as_ref().map(|ours| text(ours.as_str())));
+    item.put(Tag::MAY_BE, transaction.may_be.as_ref().map(|ours| text(ours.as_str())));
     item.put(Tag::EXTERNAL, flag(transaction.is_external));
     item.put_report((Tag::REPORTED_BY, Tag::REPORTED_AT), &transaction.reported);
     item.put_report((Tag::FAILURE_BY, Tag::FAILURE_AT), &transaction.waiting_failure);

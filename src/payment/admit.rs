@@ -207,7 +207,7 @@ impl Transaction {
             state_awaiting_balances: None,
             is_disputed: false,
             likeness: None,
-            taken_for: None,
+            may_be: None,
             waiting_failure: None,
             reported: None,
             acknowledged: None,

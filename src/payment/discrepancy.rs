@@ -81,8 +81,10 @@ impl Payment {
             Side::Captures => !excess.placed.is_zero(),
             Side::Refunds => !excess.refunded.is_zero() || !excess.of_charges.is_zero(),
         });
+        // One at its connector was admitted when there was room for it.
         let takes = |ours: &&mut Transaction| {
-            ours.kind.takes_from() == Some(side) && ours.state != State::Failure
+            let is_counted = !matches!(ours.state, State::Failure | State::Initial);
+            ours.kind.takes_from() == Some(side) && is_counted
         };
         let taking = self.transactions.values_mut().filter(takes);
         if let Some(newest) = taking.max_by_key(|ours| ours.timestamp).filter(|_| is_exceeded) {

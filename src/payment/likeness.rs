@@ -4,6 +4,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 use super::matching::Match;
+use super::reports::Certainty;
 use super::{
     Likeness, Payment, Report, Reported, Reporter, State, Timestamp, Transaction, TransactionId,
     TransactionKind,
@@ -71,7 +72,7 @@ impl Payment {
                 self.add_effect(&id, &Report { state, ..report }, &by);
                 let effect = self.transactions.get_mut(&id);
                 if let Some(failed) = effect.filter(|effect| effect.state == State::Failure) {
-                    failed.taken_for = Some(from.clone());
+                    failed.may_be = Some(from.clone());
                 }
             }
         }
@@ -118,16 +119,28 @@ impl Payment {
         }
     }
 
-    /// An effect that was added because no transaction was known to be it is this one.
+    /// An effect that was added because no transaction was known to be it is this one:
+    /// what was reported of it was reported of this one.
     fn absorb(&mut self, id: &TransactionId, effect: &TransactionId, at: Timestamp) {
         let before = self.clone();
-        self.transactions.remove(effect);
+        let Some(effect) = self.transactions.remove(effect) else { return };
         for refund in self.transactions.values_mut() {
-            if refund.charge.as_ref() == Some(effect) {
+            if refund.charge.as_ref() == Some(&effect.id) {
                 refund.charge = Some(id.clone());
             }
         }
+        let Some(ours) = self.transactions.get_mut(id) else { return };
+        ours.interaction_id = ours.interaction_id.take().or(effect.interaction_id.clone());
+        ours.interface_id = ours.interface_id.take().or(effect.interface_id.clone());
+        ours.happened_at = ours.happened_at.or(effect.happened_at);
+        ours.acknowledged = ours.acknowledged.take().or(effect.acknowledged.clone());
+        let state = effect.last_reported_state();
+        let is_news = state != State::Failure && !ours.has_come_to(state);
         self.rebook_as_it_is();
+        if let Some(Reported { by, at }) = effect.reported.filter(|_| is_news) {
+            let reporter = Reporter { by, at, is_trusted: false };
+            self.report_state(id, state, &reporter, Certainty::Id);
+        }
         // What both had captured is refunded already.
         if !self.exceeds_no_more_than(&before) {
             self.dispute(id, at);
@@ -135,23 +148,18 @@ impl Payment {
         self.book_waiting(at);
     }
 
-    /// A transaction that was answered to have failed happened all the same. What was
-    /// reported meanwhile without its id, and added because this one had failed, is
-    /// rather this one.
-    pub(super) fn claim_added_effect(&mut self, id: &TransactionId, at: Timestamp) {
-        let Some(ours) = self.transactions.get(id) else { return };
-        let is_added = |other: &&Transaction| {
-            let is_alike = (other.kind, other.amount) == (ours.kind, ours.amount);
-            let came_later =
-                other.reported.as_ref().is_some_and(|reported| reported.at >= ours.timestamp);
-            let has_happened = matches!(other.state, State::Success | State::Pending);
-            let is_external = other.is_external && !other.is_discrepant();
-            let is_other = other.id != *id && is_alike && !self.is_named(other);
-            is_other && came_later && has_happened && is_external
+    /// A transaction that was answered to be rejected happened all the same. What was
+    /// reported meanwhile without an id, and added because of that answer, is this one.
+    /// Returns whether there was such an effect.
+    pub(super) fn claim_added_effect(&mut self, id: &TransactionId, at: Timestamp) -> bool {
+        let is_its = |other: &&Transaction| {
+            other.may_be.as_ref() == Some(id) && other.last_reported_state() != State::Failure
         };
-        if let Some(added) = self.transactions.values().find(is_added).map(|one| one.id.clone()) {
-            self.absorb(id, &added, at);
-        }
+        let Some(added) = self.transactions.values().find(is_its).map(|one| one.id.clone()) else {
+            return false;
+        };
+        self.absorb(id, &added, at);
+        true
     }
 
     /// An effect that was taken for this transaction failed, and nobody knows whether

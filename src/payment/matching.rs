@@ -104,6 +104,44 @@ impl Payment {
         candidates.next().filter(|_| candidates.next().is_none()).copied()
     }
 
+    /// The transaction of ours that really happened, where the report says so by the
+    /// id of a Failure that likeness had taken for it.
+    pub(super) fn refuted_failure(
+        &self,
+        failed: &TransactionId,
+        report: &Report,
+    ) -> Option<TransactionId> {
+        let failed = self.transactions.get(failed)?;
+        let ours = self.transactions.get(failed.may_be.as_ref()?)?;
+        let is_refuted = failed.state == State::Failure && report.state == State::Success;
+        let has_other_id = |theirs: &Option<String>, ours: &Option<String>| {
+            ours.is_some() && theirs.is_some() && theirs != ours
+        };
+        let is_other = has_other_id(&failed.interface_id, &ours.interface_id)
+            || has_other_id(&report.interface_id, &ours.interface_id);
+        let found = self.match_report(report, Some(&failed.id));
+        let is_ours = found == Match::ByLikeness(ours.id.clone());
+        (is_refuted && !is_other && is_ours).then(|| ours.id.clone())
+    }
+
+    /// The transaction of ours that an effect without an identifying id would be, had
+    /// its connector not answered that it was rejected.
+    pub(super) fn rejected_alike(&self, report: &Report) -> Option<TransactionId> {
+        let has_happened = matches!(report.state, State::Success | State::Pending);
+        if !has_happened || !self.identifying_ids(report).is_empty() {
+            return None;
+        }
+        let is_rejected = |ours: &&Transaction| {
+            let is_answered = ours.reported.is_none() && ours.likeness.is_none();
+            ours.state == State::Failure && is_answered && !ours.is_external
+        };
+        let mut rejected = self.transactions.values().filter(is_rejected);
+        let found = rejected.find(|ours| {
+            self.is_alike(ours, report) && self.could_have_begun(ours, report.timestamp)
+        });
+        found.map(|ours| ours.id.clone())
+    }
+
     /// Whether `failed` is still the only one that a Failure which was reported at
     /// `at` by likeness alone can be about.
     pub(super) fn is_only_candidate(&self, failed: &Transaction, at: Timestamp) -> bool {
@@ -145,7 +183,7 @@ impl Payment {
     /// The ids of the report that identify something. An id that several share
     /// identifies nothing: some connectors report all that they do by the
     /// authorization's.
-    fn identifying_ids<'a>(&self, report: &'a Report) -> ReportIds<'a> {
+    pub(super) fn identifying_ids<'a>(&self, report: &'a Report) -> ReportIds<'a> {
         let is_shared = |id: &&str, of: fn(&Transaction) -> &Option<String>| {
             let has_it = |ours: &&Transaction| of(ours).as_deref() == Some(*id);
             let holders: Vec<_> = self.transactions.values().filter(has_it).collect();
@@ -178,7 +216,7 @@ impl Payment {
             return true;
         }
         let gave_name = ours.likeness.as_ref().is_some_and(|one| one.gave_interaction_id);
-        gave_name && ours.gives_way_to(report)
+        gave_name && ours.gives_way_to(report.state, theirs)
     }
 
     /// Whether something that happened at `at` can be this transaction's: it had
@@ -193,8 +231,8 @@ impl Payment {
 
 /// The ids by which a report identifies something.
 #[derive(Clone, Copy, Debug)]
-struct ReportIds<'a> {
-    interaction: Option<&'a str>,
+pub(super) struct ReportIds<'a> {
+    pub(super) interaction: Option<&'a str>,
     interface: Option<&'a str>,
 }
 
@@ -213,7 +251,7 @@ impl Transaction {
     }
 
     /// Whether a report of this state is no news to it.
-    fn has_come_to(&self, reported: State) -> bool {
+    pub(super) fn has_come_to(&self, reported: State) -> bool {
         let state = self.last_reported_state();
         match reported {
             State::Success => state == State::Success,
@@ -227,7 +265,7 @@ impl Transaction {
     /// open, or it failed by likeness alone. Not against an answer or an id.
     fn can_still_happen(&self) -> bool {
         let is_failed_by_id = self.waiting_failure.is_some() && !self.has_failure_by_likeness();
-        let is_disputed_by_likeness = self.is_disputed && self.has_failure_by_likeness();
+        let is_disputed_by_likeness = self.is_disputed && self.likeness.is_some();
         let is_awaited = self.state_awaiting_balances.is_some_and(State::is_open);
         self.known_state().is_open() && !self.is_discrepant() && !is_failed_by_id
             || is_awaited
@@ -243,19 +281,18 @@ impl Transaction {
         is_awaited || (self.state.is_open() || is_doubtful) && !self.is_discrepant()
     }
 
-    /// Whether the report that was taken for it by likeness alone gives way to this
-    /// one, which fits better: that one said it had failed, or, of one that happened,
-    /// that another name had only begun.
-    pub(super) fn gives_way_to(&self, report: &Report) -> bool {
+    /// Whether the report that was taken for it by likeness alone gives way to one of
+    /// this state and, where it has one, identifying name, which fits better: that one
+    /// said it had failed, or, of one that happened, that another name had only begun.
+    pub(super) fn gives_way_to(&self, reported: State, name: Option<&str>) -> bool {
         let Some(likeness) = &self.likeness else { return false };
         if self.has_failure_by_likeness() {
-            return report.state != State::Failure;
+            return reported != State::Failure;
         }
         let has_only_begun = likeness.known == State::Success && likeness.told == State::Pending;
         let is_other_name = likeness.gave_interaction_id
-            && report.interaction_id.is_some()
-            && report.interaction_id != self.interaction_id;
-        report.state == State::Success && has_only_begun && is_other_name
+            && name.is_some_and(|name| self.interaction_id.as_deref() != Some(name));
+        reported == State::Success && has_only_begun && is_other_name
     }
 
     /// Whether a report of a Failure was taken for it by likeness alone.

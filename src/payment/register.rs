@@ -112,7 +112,7 @@ impl RegistrationTransaction {
             state_awaiting_balances: None,
             is_disputed: false,
             likeness: None,
-            taken_for: None,
+            may_be: None,
             waiting_failure: None,
             reported: None,
             acknowledged: None,

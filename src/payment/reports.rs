@@ -7,7 +7,6 @@
 
 use super::likeness::TakenBack;
 use super::matching::Match;
-use super::recover::FIRST_LOOK_MS;
 use super::{
     Likeness, Payment, RecoveryProgress, Reported, State, Timestamp, Transaction, TransactionId,
     TransactionKind, UpdateRefusal,
@@ -77,33 +76,43 @@ impl Payment {
         report: &Report,
         reporter: &Reporter,
     ) -> Result<bool, UpdateRefusal> {
-        self.forget_refuted_failure(report);
         match self.match_report(report, None) {
-            Match::ById(id) => Ok(self.record_by_id(&id, report, reporter)),
+            Match::ById(id) => match self.refuted_failure(&id, report) {
+                Some(ours) => Ok(self.record_in_place_of(&id, &ours, report, reporter)),
+                None => Ok(self.record_by_id(&id, report, reporter)),
+            },
             Match::ByLikeness(id) => Ok(self.record_by_likeness(&id, report, reporter)),
             Match::Other(id) => Ok(self.record_other_amount(&id, report, reporter)),
             Match::New if self.transactions.len() >= Self::TRANSACTIONS_MAX_REPORTED => {
                 Err(UpdateRefusal::TooManyTransactions)
             }
             Match::New => {
+                let rejected = self.rejected_alike(report);
                 self.add_effect(new, report, &reporter.signature());
+                if let Some(effect) = self.transactions.get_mut(new) {
+                    effect.may_be = rejected;
+                }
                 Ok(true)
             }
         }
     }
 
-    /// What happened by the id of a Failure that was first taken for a transaction of
-    /// ours is that transaction: the Failure was not true.
-    fn forget_refuted_failure(&mut self, report: &Report) {
-        if report.state == State::Failure {
-            return;
-        }
-        let Match::ById(id) = self.match_report(report, None) else { return };
-        let failed = self.transactions.get(&id).filter(|effect| effect.state == State::Failure);
-        let Some(ours) = failed.and_then(|effect| effect.taken_for.as_ref()) else { return };
-        if self.match_report(report, Some(&id)) == Match::ByLikeness(ours.clone()) {
-            self.transactions.remove(&id);
-        }
+    /// Records that an effect happened by the id of a Failure, which was not true.
+    fn record_in_place_of(
+        &mut self,
+        failed: &TransactionId,
+        ours: &TransactionId,
+        report: &Report,
+        reporter: &Reporter,
+    ) -> bool {
+        let Some(failed) = self.transactions.remove(failed) else { return false };
+        let report = Report {
+            interaction_id: report.interaction_id.clone().or(failed.interaction_id),
+            interface_id: report.interface_id.clone().or(failed.interface_id),
+            ..report.clone()
+        };
+        self.record_by_likeness(ours, &report, reporter);
+        true
     }
 
     /// Records a report that an id identifies with this transaction.
@@ -121,6 +130,7 @@ impl Payment {
             self.record_by_name(id, report, reporter);
             return self.transactions != before;
         }
+        self.confirm(id);
         let displaced = self.displace_other_effect(id, report);
         if let Some(name) = report.interaction_id.as_deref().filter(|name| *name != id.as_str()) {
             self.claim_name(id, name, reporter.at);
@@ -148,17 +158,19 @@ impl Payment {
         displaced: Option<TakenBack>,
         reporter: &Reporter,
     ) -> bool {
-        let had_failed =
-            self.transactions.get(id).is_some_and(|ours| ours.known_state() == State::Failure);
         let is_news = self.report_state(id, state, reporter, Certainty::Id);
         self.place(id, displaced);
-        if is_news && state == State::Success {
+        if is_news && state == State::Success && !self.claim_added_effect(id, reporter.at) {
             self.claim_effect_of_open_one(id);
-            if had_failed {
-                self.claim_added_effect(id, reporter.at);
-            }
         }
         is_news
+    }
+
+    /// An id says which transaction this is: it is no other.
+    fn confirm(&mut self, id: &TransactionId) {
+        if let Some(ours) = self.transactions.get_mut(id) {
+            ours.may_be = None;
+        }
     }
 
     /// Records a report by the name that the PSP gave to this transaction, or to an
@@ -208,12 +220,20 @@ impl Payment {
     ) -> bool {
         let before = self.transactions.clone();
         let is_failure = report.state == State::Failure;
+        let name = self.identifying_ids(report).interaction.map(str::to_owned);
         let displaced = match self.transactions.get(id) {
-            Some(ours) if ours.gives_way_to(report) => self.take_back_likeness(id),
+            Some(ours) if ours.gives_way_to(report.state, name.as_deref()) => {
+                self.take_back_likeness(id)
+            }
             Some(_) | None => None,
         };
         let is_in_flight = self.is_in_flight(id);
         let Some(ours) = self.transactions.get_mut(id) else { return false };
+        // Saying it once more settles no dispute.
+        let was_told = ours.likeness.as_ref().is_some_and(|one| one.told == report.state);
+        if ours.is_disputed && was_told && name.is_none() {
+            return false;
+        }
         // A Failure that does not identify what was reported to have happened may be
         // another's.
         let is_contrary = is_failure && (ours.state == State::Success || ours.is_disputed);
@@ -305,7 +325,7 @@ impl Payment {
             state_awaiting_balances: None,
             is_disputed: false,
             likeness: None,
-            taken_for: None,
+            may_be: None,
             waiting_failure: None,
             reported: Some(by.clone()),
             acknowledged: None,
@@ -320,143 +340,6 @@ impl Payment {
             self.book_waiting(by.at);
         }
     }
-
-    /// Records that a transaction is reported to be in this state. Returns whether
-    /// that changed anything.
-    pub(super) fn report_state(
-        &mut self,
-        id: &TransactionId,
-        state: State,
-        reporter: &Reporter,
-        certainty: Certainty,
-    ) -> bool {
-        let Some(ours) = self.transactions.get(id) else { return false };
-        let before = (ours.clone(), self.balances);
-        match state {
-            State::Success => self.report_success(id, reporter.at),
-            State::Failure => self.report_failure(id, reporter, certainty),
-            State::Pending => self.report_pending(id, reporter.at),
-            State::Initial | State::Unknown => {}
-        }
-        let Some(ours) = self.transactions.get_mut(id) else { return false };
-        let is_effective = (&*ours, self.balances) != (&before.0, before.1);
-        if is_effective {
-            ours.reported = Some(reporter.signature());
-            self.book_waiting(reporter.at);
-        }
-        is_effective
-    }
-
-    fn report_success(&mut self, id: &TransactionId, at: Timestamp) {
-        let Some(ours) = self.transactions.get_mut(id) else { return };
-        ours.waiting_failure = None;
-        if ours.state == State::Success {
-            ours.state_awaiting_balances = None;
-            ours.is_disputed = false;
-            return;
-        }
-        self.book(id, State::Success, at);
-        if let Some(ours) = self.transactions.get_mut(id) {
-            ours.is_disputed = false;
-        }
-    }
-
-    fn report_pending(&mut self, id: &TransactionId, at: Timestamp) {
-        let Some(ours) = self.transactions.get(id) else { return };
-        let is_unclear = matches!(ours.state, State::Initial | State::Unknown);
-        // After a Failure that was answered, and not after one that was reported: that
-        // report may have come first.
-        let is_refuted = ours.state == State::Failure
-            && ours.state_awaiting_balances.is_none()
-            && ours.reported.is_none()
-            && ours.kind.is_action_kind();
-        if is_unclear && !ours.is_discrepant() || is_refuted {
-            self.book(id, State::Pending, at);
-        }
-    }
-
-    /// A Failure gives money back, so it counts only when its connector has
-    /// stopped working on it, and not against an answer by likeness alone.
-    fn report_failure(&mut self, id: &TransactionId, reporter: &Reporter, certainty: Certainty) {
-        let is_in_flight = self.is_in_flight(id);
-        let Some(ours) = self.transactions.get_mut(id) else { return };
-        if ours.state == State::Failure {
-            ours.state_awaiting_balances = None;
-            ours.is_disputed = false;
-            return;
-        }
-        let has_answer = ours.known_state() == State::Success;
-        let is_guess = certainty == Certainty::Likeness && has_answer;
-        if is_guess && ours.kind.is_action_kind() {
-            self.dispute(id, reporter.at);
-            return;
-        }
-        if !ours.accepts_failure(is_in_flight, reporter) {
-            return self.let_failure_wait(id, reporter, certainty);
-        }
-        ours.waiting_failure = None;
-        self.book(id, State::Failure, reporter.at);
-        if let Some(ours) = self.transactions.get_mut(id) {
-            ours.is_disputed = false;
-        }
-    }
-
-    /// Keeps a Failure until its connector cannot be at work any more. What was
-    /// reported to have happened is open again, or in dispute.
-    fn let_failure_wait(&mut self, id: &TransactionId, reporter: &Reporter, certainty: Certainty) {
-        let is_in_flight = self.is_in_flight(id);
-        let Some(ours) = self.transactions.get_mut(id) else { return };
-        // One that is in dispute waits for somebody to say it again.
-        if ours.is_disputed {
-            return;
-        }
-        ours.waiting_failure.get_or_insert(reporter.signature());
-        ours.look_when_window_ends();
-        if ours.state != State::Success {
-            return;
-        }
-        let mut open = self.clone();
-        if let Some(ours) = open.transactions.get_mut(id) {
-            ours.state = if is_in_flight { State::Initial } else { State::Unknown };
-            ours.recovery.look_at = Some(reporter.at.plus_ms(FIRST_LOOK_MS));
-        }
-        open.rebook_as_it_is();
-        if certainty == Certainty::Likeness && open.exceeds_no_more_than(self) {
-            *self = open;
-        } else {
-            self.dispute(id, reporter.at);
-        }
-    }
-
-    /// Counts the reported Failures whose time has come, unless something positive
-    /// came meanwhile. Returns the Payment, where that changes it.
-    pub fn apply_waiting_failures(&self, at: Timestamp, is_trusted: bool) -> Option<Self> {
-        let mut next = self.changed(at);
-        let waiting = self.transactions.values().filter(|ours| ours.waiting_failure.is_some());
-        // Time does not settle a contradiction.
-        let waiting = waiting.filter(|ours| !ours.is_disputed);
-        for ours in waiting {
-            let Some(Reported { by, at: reported_at }) = ours.waiting_failure.clone() else {
-                continue;
-            };
-            let reporter = Reporter { by, at, is_trusted };
-            let is_clear = ours.likeness.as_ref().is_none_or(|likeness| {
-                !likeness.came_in_flight && self.is_only_candidate(ours, reported_at)
-            });
-            if is_clear && ours.accepts_failure(self.is_in_flight(&ours.id), &reporter) {
-                next.count_waiting_failure(&ours.id, at);
-            }
-        }
-        (next.transactions != self.transactions).then_some(next)
-    }
-
-    fn count_waiting_failure(&mut self, id: &TransactionId, at: Timestamp) {
-        let Some(ours) = self.transactions.get_mut(id) else { return };
-        ours.reported = ours.waiting_failure.take().or(ours.reported.take());
-        ours.is_disputed = false;
-        self.book(id, State::Failure, at);
-        self.book_waiting(at);
-    }
 }
 
 impl Reporter {
@@ -464,36 +347,5 @@ impl Reporter {
         const BY_MAX: usize = 256;
         let by = self.by.as_deref().map(|by| by.chars().take(BY_MAX).collect());
         Reported { by, at: self.at }
-    }
-}
-
-impl State {
-    /// The state after another report about the same effect.
-    fn on_hearing(self, heard: Self) -> Self {
-        match (self, heard) {
-            (_, Self::Success) => Self::Success,
-            (_, Self::Failure) => Self::Failure,
-            (Self::Initial | Self::Unknown, Self::Pending) => Self::Pending,
-            (_, Self::Pending | Self::Initial | Self::Unknown) => self,
-        }
-    }
-}
-
-impl Transaction {
-    /// Whether a reported Failure counts now. It never does while the transaction
-    /// is at its connector; nor, of a connector whose word is not trusted, while it
-    /// may still be the word of the one that is at work.
-    fn accepts_failure(&self, is_in_flight: bool, reporter: &Reporter) -> bool {
-        let is_unclear =
-            matches!(self.state, State::Initial | State::Unknown) || self.was_sent_by_us();
-        let may_be_at_work = is_unclear && reporter.at < self.window_ends();
-        !is_in_flight && (reporter.is_trusted || !may_be_at_work || !self.kind.is_action_kind())
-    }
-
-    /// Sees to it that recovery counts a waiting Failure as soon as it may.
-    fn look_when_window_ends(&mut self) {
-        let window_ends = self.window_ends();
-        let planned = self.recovery.look_at;
-        self.recovery.look_at = planned.map(|planned| planned.min(window_ends));
     }
 }

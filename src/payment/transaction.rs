@@ -37,9 +37,10 @@ pub struct Transaction {
     /// The report that was taken to be about this transaction by likeness alone. It
     /// is taken back when an answer, an id or a look-up says otherwise.
     pub likeness: Option<Likeness>,
-    /// The transaction for which this Failure was taken by likeness, until an answer
-    /// said otherwise. Should it have happened after all, it is that one.
-    pub taken_for: Option<TransactionId>,
+    /// The transaction of ours that this effect is, should one of two answers or
+    /// reports be untrue: a Failure that likeness took for that one until its answer
+    /// came, or an effect without an id that was added because that one was rejected.
+    pub may_be: Option<TransactionId>,
     /// A reported Failure that does not count yet, because the connector may still
     /// be at work.
     pub waiting_failure: Option<Reported>,

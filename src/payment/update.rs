@@ -152,7 +152,8 @@ impl Payment {
     /// has, so they are its own from now on, even where likeness gave them to it.
     /// Returns whether that is new.
     fn confirm_name(&mut self, id: &TransactionId) -> Result<bool, UpdateRefusal> {
-        Ok(self.named(id)?.likeness.take().is_some())
+        let named = self.named(id)?;
+        Ok(named.may_be.take().is_some() | named.likeness.take().is_some())
     }
 
     /// Names a transaction. An effect of another name that likeness took for it is
@@ -163,14 +164,15 @@ impl Payment {
         name: &str,
         at: Timestamp,
     ) -> Result<bool, UpdateRefusal> {
+        let before = self.transactions.clone();
         let ours = self.named(id)?;
         let is_other = ours.interaction_id.as_deref() != Some(name);
         let is_likely = ours.likeness.as_ref().is_some_and(|one| one.gave_interaction_id);
         let taken_back = if is_other && is_likely { self.take_back_likeness(id) } else { None };
         self.claim_name(id, name, at);
-        let is_new = set(&mut self.named(id)?.interaction_id, Some(name.to_owned()));
+        self.named(id)?.interaction_id = Some(name.to_owned());
         self.place(id, taken_back);
-        Ok(is_new)
+        Ok(self.transactions != before)
     }
 
     /// How much of an item its texts take: what callers can make grow.

@@ -139,7 +139,7 @@ impl<'a> Reader<'a> {
             state_awaiting_balances: self.optional_state(Tag::AWAITING_BALANCES)?,
             is_disputed: self.has(Tag::DISPUTED),
             likeness: self.optional_map(Tag::LIKENESS)?.map(|one| one.likeness()).transpose()?,
-            taken_for: self.optional(Tag::TAKEN_FOR, |id| TransactionId::parse(text(id)?).ok())?,
+            may_be: self.optional(Tag::MAY_BE, |id| TransactionId::parse(text(id)?).ok())?,
             waiting_failure: self.reported(Tag::FAILURE_BY, Tag::FAILURE_AT)?,
             reported: self.reported(Tag::REPORTED_BY, Tag::REPORTED_AT)?,
             acknowledged: self.reported(Tag::ACKNOWLEDGED_BY, Tag::ACKNOWLEDGED_AT)?,
