@@ -21,7 +21,7 @@ impl Currency {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
-    /// How many digits follow the decimal point (0, 2, 3 or 4), from the list
+    /// The number of digits after the decimal point (0, 2, 3 or 4), from the list
     /// of ISO 4217. `None` for a code that is not listed, was withdrawn, or has
     /// no minor unit (gold, test codes): nothing can be paid in it.
     pub fn fraction_digits(self) -> Option<u8> {
@@ -81,12 +81,12 @@ impl Money {
         self.currency
     }
 
-    /// Whether there is nothing.
+    /// True if it is zero.
     pub fn is_zero(self) -> bool {
         self.minor_units == 0
     }
 
-    /// What is left after taking `amount`. Taking is the check: too much, or
+    /// The rest after taking `amount`. Taking is the check: too much, or
     /// another currency, is refused, and nothing wraps.
     pub fn take(self, amount: Self) -> Result<Self, MoneyError> {
         self.matches(amount)?;
@@ -140,9 +140,9 @@ pub enum MoneyError {
     /// More was asked than there is.
     #[error("{asked} asked, {available} available")]
     Exceeds {
-        /// What there is.
+        /// The amount that there is.
         available: Money,
-        /// What was asked.
+        /// The amount that was asked.
         asked: Money,
     },
     /// Two currencies never meet.

@@ -3,12 +3,24 @@
 //! Everything in here is pure and total: no IO, no clock, no randomness. Time
 //! and identifiers are arguments.
 //!
-//! Read on in: [`Transaction`] (one ledger entry), [`Balances`], [`Action`]
-//! (what a caller asks), [`Payment::admit`] (may it be reserved, and if not,
-//! exactly why), [`Payment::settle`] (what an outcome does),
-//! [`Payment::expire`] and [`Payment::resume`] (what is left of an attempt that
-//! ended without one), [`Payment::update`] (what others say of it), and
-//! [`Payment::register`] (how a Payment begins).
+//! `impl Payment` is spread over these files, in reading order:
+//!
+//! | file | holds |
+//! |---|---|
+//! | `transaction` | [`Transaction`], one ledger entry: its kind and [`State`] |
+//! | `balances` | [`Balances`]: every rule that moves an amount, and [`Payment::check`] |
+//! | `action`, `admit` | [`Action`], [`Payment::admit`]: may it be reserved, and if not, exactly why |
+//! | `settle` | [`Payment::settle`]: the state machine of a connector's outcome |
+//! | `recover` | [`Payment::expire`], [`Payment::resume`]: an attempt that ended without an outcome |
+//! | `register` | [`Payment::register`]: the transactions that happened before |
+//! | `update` | [`Payment::update`]: reports, and fields that the ledger does not interpret |
+//! | `reports` | recording a report: by id, by likeness, or as an effect of its own |
+//! | `matching` | the transaction that a report is about |
+//! | `reported_state` | the state that a report gives, and Failures that wait |
+//! | `likeness` | undoing what likeness decided |
+//! | `lookup` | [`Payment::look_up`]: settling by a platform's Payment |
+//! | `discrepancy` | disputes and excess: what stops a side, and what resolves it |
+//! | `ids` | identifiers and [`Timestamp`] |
 
 mod action;
 mod admit;
@@ -58,7 +70,7 @@ pub struct Payment {
     /// Digits after the decimal point of its currency, as they were when it was
     /// registered: a later edition of ISO 4217 does not change old amounts.
     pub fraction_digits: u8,
-    /// What is authorized, and where it has gone.
+    /// The amount authorized, and where it has gone.
     pub balances: Balances,
     /// The ledger, by transaction id. At most [`Self::TRANSACTIONS_MAX`] when
     /// an action is reserved.
@@ -69,7 +81,7 @@ pub struct Payment {
     /// nothing was sent. Delayed copies of those writes must not come to life
     /// again, so no reservation is made that is not later.
     pub withdrawn_at: Option<Timestamp>,
-    /// What the ledger does not interpret.
+    /// Fields that the ledger does not interpret.
     pub details: Details,
 }
 
@@ -86,7 +98,7 @@ pub struct InFlight {
     pub lease: Timestamp,
 }
 
-/// What a Payment carries besides its ledger. JSON documents are kept as the
+/// The fields of a Payment besides its ledger. JSON documents are kept as the
 /// text they came in, unread.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Details {
@@ -116,7 +128,7 @@ pub struct Details {
     pub cart: Option<String>,
     /// Custom fields: a JSON object.
     pub custom: Option<String>,
-    /// What connectors noted: JSON objects.
+    /// Notes of connectors: JSON objects.
     pub interface_interactions: Vec<String>,
 }
 
@@ -141,7 +153,7 @@ impl Details {
 }
 
 impl Payment {
-    /// How many transactions a Payment may have before actions are refused:
+    /// The number of transactions from which actions are refused:
     /// what one item can hold with room to spare.
     pub const TRANSACTIONS_MAX: usize = 50;
 
@@ -156,12 +168,12 @@ impl Payment {
         self.transactions.values().filter(|transaction| transaction.is_open())
     }
 
-    /// Whether the slot is this transaction's.
+    /// True if this transaction holds the slot.
     pub fn is_in_flight(&self, id: &TransactionId) -> bool {
         self.in_flight.as_ref().is_some_and(|slot| slot.transaction == *id)
     }
 
-    /// Whether this very reservation is the one in flight: how a holder knows
+    /// True if this very reservation is the one in flight: how a holder knows
     /// its own write again when the answer to it was lost.
     pub fn is_held_by(&self, nonce: &Nonce) -> bool {
         self.in_flight.as_ref().is_some_and(|slot| slot.nonce == *nonce)

@@ -292,30 +292,6 @@ fn a_failure_without_a_name_undoes_no_effect_elsewhere() {
     }
 }
 
-#[test]
-fn a_name_stays_where_a_resolved_dispute_leaves_an_excess() {
-    let reserved = |payment: &Payment, name: &str, nonce, amount| {
-        payment.reserve(&reservation(name, nonce, refund(amount), at(1_000))).unwrap()
-    };
-    let refunded =
-        settled(&reserved(&payment(CAPTURED), "a", 1, 20), "a", Outcome::Approved, at(2_000));
-    let disputed = told(&refunded, fact(Refund, Failure, 20, "X"));
-    let exceeded = told(&disputed, fact(Refund, Success, 30, "E"));
-    let known = told(&exceeded, fact(Refund, Success, 20, "Y"));
-    assert_eq!(known.transactions[&id("a")].interaction_id.as_deref(), Some("Y"));
-    assert_eq!(stopped(&known), (false, true));
-}
-
-#[test]
-fn an_excess_that_nothing_explains_any_more_is_the_newest_transactions() {
-    let exceeded = told(&payment(AUTHORIZED), fact(Charge, Success, 120, "X"));
-    let other = told(&exceeded, fact(Charge, Success, 40, "Y"));
-    assert_eq!(stopped(&other), (true, true));
-    let failed = Update::ChangeTransactionState { id: id("new-1"), state: Failure };
-    let resolved = other.update(&[failed], &reporter(later(), true)).unwrap();
-    assert_eq!((captured(&resolved), stopped(&resolved)), (40, (false, false)));
-}
-
 /// The operator's word about the transaction of that name.
 fn said(payment: &Payment, name: &str, state: State) -> Payment {
     let update = Update::ChangeTransactionState { id: id(name), state };
@@ -432,4 +408,102 @@ fn a_rejected_transaction_that_is_given_the_name_of_an_effect_happened() {
     assert_eq!((captured(&named), capturable(&named)), (40, 60));
     assert_eq!(named.transactions[&id("a")].state, Success);
     assert!(named.version > happened.version);
+}
+
+/// 40 captured, of which the refund `one` of 15 is taken for failed by likeness, so
+/// that there was room for `two` of 30.
+fn refunded_in_doubt(charge: Option<&str>) -> Payment {
+    let asked = |name: &str, nonce, amount| {
+        let action = charge.map_or_else(|| refund(amount), |charge| refund_of(charge, amount));
+        reservation(name, nonce, action, at(1_000))
+    };
+    let captured = payment(CAPTURED);
+    let captured = told(&captured, fact(Charge, Success, 60, "other"));
+    let captured = if charge.is_some() { captured } else { payment(CAPTURED) };
+    let one = captured.reserve(&asked("one", 1, 15)).unwrap();
+    let one = settled(&one, "one", Outcome::Unknown, at(1_500));
+    let failed = told(&one, fact(Refund, Failure, 15, "F1"));
+    assert_eq!(failed.transactions[&id("one")].state, Failure);
+    let two = failed.reserve(&asked("two", 2, 30)).unwrap();
+    match two.settle(&id("two"), &Nonce::new(2), Outcome::Approved, at(2_500)).unwrap() {
+        Settlement::Changed(next) => *next,
+        unchanged => panic_with(&unchanged),
+    }
+}
+
+#[test]
+fn an_excess_that_a_dispute_explained_is_explained_by_what_resolves_it() {
+    let disputed = told(&refunded_in_doubt(None), fact(Refund, Failure, 30, "F2"));
+    assert_eq!(stopped(&disputed), (false, true));
+    let exceeded = told(&disputed, fact(Refund, Success, 15, "P1"));
+    let known = told(&exceeded, fact(Refund, Success, 30, "P2"));
+    let two = &known.transactions[&id("two")];
+    assert_eq!((two.state_awaiting_balances, two.is_disputed), (Some(Success), false));
+    assert_eq!(two.interaction_id.as_deref(), Some("P2"));
+    assert_eq!(known.transactions[&id("one")].state_awaiting_balances, None);
+    assert_eq!(stopped(&known), (false, true));
+    let accepted = acknowledged(&known, "two");
+    assert_eq!((accepted.balances.refunded, stopped(&accepted)), (eur(45), (false, false)));
+}
+
+#[test]
+fn an_excess_that_nothing_explains_any_more_is_shown_by_the_newest() {
+    for charge in [None, Some("past-1")] {
+        let unrelated = told(&refunded_in_doubt(charge), fact(Charge, Success, 200, "Z"));
+        let zed = unrelated.discrepancies().next().unwrap().id.to_string();
+        let exceeded = told(&unrelated, fact(Refund, Success, 15, "P1"));
+        assert_eq!(exceeded.discrepancies().count(), 1);
+        let resolved = said(&exceeded, &zed, Failure);
+        let found: Vec<_> = resolved.discrepancies().map(|one| one.id.clone()).collect();
+        assert_eq!(found, [id("two")], "{charge:?}");
+        assert_eq!(resolved.transactions[&id("two")].state, Success);
+        assert_eq!(stopped(&resolved), (false, true));
+        let accepted = acknowledged(&resolved, "two");
+        assert_eq!(stopped(&accepted), (false, false));
+        // More that is captured makes room as well.
+        if charge.is_none() {
+            let room = told(&resolved, fact(Charge, Success, 60, "more"));
+            assert_eq!((stopped(&room), room.balances.refundable), ((false, false), eur(55)));
+        }
+    }
+}
+
+#[test]
+fn an_excess_of_captures_is_shown_by_the_newest_capture() {
+    let one = unclear(&payment(AUTHORIZED), "one", 30);
+    let failed = told(&one, fact(Charge, Failure, 30, "F1"));
+    let two =
+        settled(&in_flight(&failed, "two", 80, at(5_000)), "two", Outcome::Approved, at(6_000));
+    let unrelated = told(&two, fact(Refund, Success, 500, "Z"));
+    let zed = unrelated.discrepancies().next().unwrap().id.to_string();
+    let exceeded = told(&unrelated, fact(Charge, Success, 30, "P1"));
+    assert_eq!(stopped(&exceeded), (false, true));
+    let resolved = said(&exceeded, &zed, Failure);
+    let found: Vec<_> = resolved.discrepancies().map(|one| one.id.clone()).collect();
+    assert_eq!((found, stopped(&resolved)), (vec![id("two")], (true, true)));
+}
+
+#[test]
+fn two_that_are_one_and_refunded_both_are_in_dispute() {
+    let open = in_flight(&payment(AUTHORIZED), "a", 40, later());
+    let early = Report { timestamp: Some(at(60_000)), ..fact(Charge, Success, 40, "X") };
+    let both = settled(&told(&open, early), "a", Outcome::Approved, later());
+    assert_eq!(captured(&both), 80);
+    let refunded = told(&both, fact(Refund, Success, 80, "R"));
+    let known = told(&refunded, by_own_id(fact(Charge, Success, 40, "X"), "a"));
+    assert_eq!(known.check(), Ok(()));
+    assert_eq!(stopped(&known), (true, true));
+}
+
+#[test]
+fn recovery_looks_at_a_dispute_and_knows_since_when_it_is_unclear() {
+    let ours = answered(&payment(AUTHORIZED), "a", 40, Outcome::Approved);
+    let disputed = told(&ours, fact(Charge, Failure, 40, ""));
+    let recovery = disputed.transactions[&id("a")].recovery;
+    assert_eq!(recovery.unclear_since, Some(later()));
+    assert_eq!(recovery.look_at, Some(later().plus_ms(60_000)));
+    // Others sent what is theirs.
+    let external = told(&payment(CAPTURED), fact(Charge, Failure, 40, ""));
+    let recovery = external.transactions[&id("past-1")].recovery;
+    assert_eq!((recovery.unclear_since, recovery.look_at), (None, Some(later().plus_ms(60_000))));
 }

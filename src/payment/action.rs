@@ -1,17 +1,17 @@
 use super::{Nonce, PaymentKey, Side, Timestamp, Transaction, TransactionId, TransactionKind};
 use crate::money::Money;
 
-/// What a caller asks of a Payment.
+/// An action that a caller asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Take authorized funds.
     Capture {
-        /// How much.
+        /// The amount.
         amount: Money,
     },
     /// Give captured funds back.
     Refund {
-        /// How much.
+        /// The amount.
         amount: Money,
         /// The Charge that it belongs to, where the caller names one.
         charge: Option<TransactionId>,
@@ -60,7 +60,7 @@ pub struct Reservation {
     pub transaction: TransactionId,
     /// Random for this attempt.
     pub nonce: Nonce,
-    /// What is asked.
+    /// The action.
     pub action: Action,
     /// The caller's reference.
     pub merchant_reference: Option<String>,
@@ -71,7 +71,7 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// Whether `transaction` was reserved by a request with this same content.
+    /// True if `transaction` was reserved by a request with the same content.
     /// An amount that follows from the Payment (cancel, reverse) is not content.
     pub(super) fn has_same_content(&self, transaction: &Transaction) -> bool {
         use TransactionKind::{CancelAuthorization, Charge, Refund};

@@ -11,12 +11,12 @@ use super::{
 };
 use crate::money::{Currency, Money};
 
-/// What a reservation would become: one transaction of this kind and amount.
+/// The transaction that a reservation would become: its kind and amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Admission {
-    /// What the transaction does.
+    /// The kind of transaction.
     pub kind: TransactionKind,
-    /// How much it holds until its outcome is known.
+    /// The amount that it holds until its outcome is known.
     pub amount: Money,
 }
 
@@ -228,7 +228,7 @@ impl InFlight {
         }
     }
 
-    /// Whether its holder can no longer send anything at `now`.
+    /// True if its holder can no longer send anything at `now`.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.lease < now
     }
@@ -281,9 +281,9 @@ pub enum Refusal {
     NothingAuthorized,
     /// More than is left to capture.
     ExceedsCapturable {
-        /// What the action asks.
+        /// The amount of the action.
         asked: Money,
-        /// What is left.
+        /// The amount that is left.
         available: Money,
     },
     /// The authorization was released.
@@ -292,18 +292,18 @@ pub enum Refusal {
     NothingCaptured,
     /// More than is left to refund.
     ExceedsRefundable {
-        /// What the action asks.
+        /// The amount of the action.
         asked: Money,
-        /// What is left.
+        /// The amount that is left.
         available: Money,
     },
     /// The named transaction is not a successful Charge of this Payment.
     NoSuchCharge,
     /// More than is left of the named Charge.
     ExceedsCharge {
-        /// What the action asks.
+        /// The amount of the action.
         asked: Money,
-        /// What is left of it.
+        /// The amount that is left of the Charge.
         available: Money,
     },
     /// Captured funds are refunded, not cancelled.

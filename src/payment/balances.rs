@@ -13,15 +13,15 @@ use std::collections::BTreeMap;
 /// available amount is nothing, and what makes room later fills the excess first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Balances {
-    /// What the PSP holds for us in all:
+    /// The amount that the PSP authorized in all:
     /// `capturable + captured + cancelled +` what open captures and cancels hold.
     pub authorized: Money,
-    /// What may still be reserved for capture.
+    /// The amount that may still be reserved for capture.
     pub capturable: Money,
     /// Captured for good, the sum of the successful Charges: `refundable + refunded +`
     /// what open refunds and chargebacks hold.
     pub captured: Money,
-    /// What may still be reserved for refund.
+    /// The amount that may still be reserved for refund.
     pub refundable: Money,
     /// Refunded for good: the sum of the successful Refunds and Chargebacks.
     pub refunded: Money,
@@ -44,7 +44,7 @@ impl Balances {
     }
 }
 
-/// What a Payment's transactions add up to.
+/// The sums of a Payment's transactions, by kind and state.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sums {
     authorized: Money,
@@ -74,7 +74,7 @@ impl Excess {
         self.placed.is_zero() && self.refunded.is_zero() && self.of_charges.is_zero()
     }
 
-    /// Whether it is nowhere larger than `other`.
+    /// True if it is nowhere larger than `other`.
     pub(super) fn is_within(self, other: Self) -> bool {
         let is_within = |mine: Money, theirs: Money| theirs.take(mine).is_ok();
         is_within(self.placed, other.placed)
@@ -226,7 +226,7 @@ impl Payment {
         Ok(Excess { placed: sums.excess_placed()?, refunded: sums.excess_refunded()?, of_charges })
     }
 
-    /// Whether something explains that transactions exceed what there is.
+    /// True if something explains that transactions exceed what there is.
     pub(super) fn may_exceed(&self) -> bool {
         let explains = |one: &Transaction| one.is_discrepant() || one.acknowledged.is_some();
         self.transactions.values().any(explains)
@@ -270,7 +270,7 @@ impl Transaction {
         self.kind == TransactionKind::Charge && self.state == State::Success
     }
 
-    /// What is left of a successful Charge for the refunds that name it.
+    /// The amount that is left of a successful Charge for the refunds that name it.
     fn left(&self, taken: &BTreeMap<TransactionId, Money>) -> Result<Option<Money>, MoneyError> {
         match taken.get(&self.id) {
             _ if !self.is_captured() => Ok(None),

@@ -38,7 +38,7 @@ impl Payment {
         true
     }
 
-    /// Whether this exceeds what there is nowhere more than `other` does.
+    /// True if this exceeds what there is nowhere more than `other` does.
     pub(super) fn exceeds_no_more_than(&self, other: &Self) -> bool {
         match (other.excess(), self.excess()) {
             (Ok(before), Ok(after)) => after.is_within(before),

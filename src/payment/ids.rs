@@ -33,7 +33,7 @@ impl ProjectKey {
 pub struct PaymentId(String);
 
 impl PaymentId {
-    /// How a path names a Payment by its key.
+    /// The form in which a path names a Payment by its key.
     pub const KEY_PREFIX: &str = "key=";
 
     /// Reads a Payment id.
@@ -148,7 +148,7 @@ impl Timestamp {
         Self(self.0.saturating_sub(ms))
     }
 
-    /// How long it is from `earlier` to here; 0 where that lies later.
+    /// The milliseconds from `earlier` to here; 0 if that lies later.
     pub fn ms_since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }

@@ -1,4 +1,4 @@
-//! What likeness decided, and how it gives way: the report that was taken for a
+//! Undoing what likeness decided: the report that was taken for a
 //! transaction is taken back whole, and finds another place.
 
 #![warn(clippy::wildcard_enum_match_arm)]

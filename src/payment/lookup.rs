@@ -1,4 +1,4 @@
-//! What a platform's Payment proves of a transaction of ours. It follows the rule
+//! Look-ups: settling an open transaction by a platform's Payment. They follow the rule
 //! of reports: an id goes before likeness; of several that cannot be told apart as
 //! many happened as are shown.
 
@@ -10,7 +10,7 @@ use super::{
     Transaction, TransactionId,
 };
 
-/// What may be concluded from what a platform shows.
+/// The conclusions that a platform's Payment allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlatformProof {
     /// A shown Failure proves that nothing moved.
@@ -72,7 +72,7 @@ impl Payment {
         Ok(unchanged)
     }
 
-    /// Whether an id says that `theirs` is `ours`: it is neither shown twice nor
+    /// True if an id says that `theirs` is `ours`: it is neither shown twice nor
     /// shared here.
     fn is_shown_as(&self, ours: &Transaction, theirs: &Report, shown: &[Report]) -> bool {
         let is_same = |other: &&Report| {
@@ -114,7 +114,7 @@ impl Payment {
 
 const POSITIVE: [State; 2] = [State::Success, State::Pending];
 
-/// What is alike on both sides, and not told apart by ids.
+/// The transactions on both sides that are alike, and that no id tells apart.
 struct Unclaimed<'a> {
     payment: &'a Payment,
     ours: Vec<&'a Transaction>,
@@ -176,7 +176,7 @@ impl<'a> Unclaimed<'a> {
         None
     }
 
-    /// Whether something that is shown as happened, or as going to, may be `open`:
+    /// True if something that is shown as Success or Pending may be `open`:
     /// more is shown than those of ours account for that must be shown. Clocks may
     /// differ more than we think, so times do not count here.
     fn may_show(&self, open: &Transaction) -> bool {

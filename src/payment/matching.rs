@@ -12,7 +12,7 @@ use super::{
 /// By how much two clocks may differ, or a message be older than its effect.
 const CLOCKS_DIFFER_MS: u64 = 30_000;
 
-/// What a report is about.
+/// The transaction that a report is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Match {
     /// The transaction that it identifies.
@@ -142,7 +142,7 @@ impl Payment {
         found.map(|ours| ours.id.clone())
     }
 
-    /// Whether `failed` is still the only one that a Failure which was reported at
+    /// True if `failed` is still the only one that a Failure which was reported at
     /// `at` by likeness alone can be about.
     pub(super) fn is_only_candidate(&self, failed: &Transaction, at: Timestamp) -> bool {
         self.transactions.values().filter(|ours| ours.id != failed.id).all(|ours| {
@@ -153,7 +153,7 @@ impl Payment {
         })
     }
 
-    /// Whether an id of the report is this transaction's, and nobody else's.
+    /// True if an id of the report is this transaction's alone.
     pub(super) fn is_identified_by(&self, ours: &Transaction, report: &Report) -> bool {
         if !self.is_alike(ours, report) {
             return false;
@@ -199,7 +199,7 @@ impl Payment {
         }
     }
 
-    /// Whether the PSP's id of this transaction is its alone.
+    /// True if no other transaction has the same PSP id.
     pub(super) fn is_named(&self, ours: &Transaction) -> bool {
         let Some(id) = &ours.interaction_id else { return false };
         let is_same = |other: &&Transaction| other.interaction_id.as_ref() == Some(id);
@@ -207,7 +207,7 @@ impl Payment {
             && self.transactions.values().filter(is_same).count() == 1
     }
 
-    /// Whether the report's effect can be this transaction by its names. One that
+    /// True if the report's effect can be this transaction by its ids. One that
     /// the PSP calls something else is another; unless that name is of a report that
     /// was taken for it by likeness alone, which gives way to what fits better.
     fn may_be_named(ours: &Transaction, ids: ReportIds<'_>, report: &Report) -> bool {
@@ -219,7 +219,7 @@ impl Payment {
         gave_name && ours.gives_way_to(report.state, theirs)
     }
 
-    /// Whether something that happened at `at` can be this transaction's: it had
+    /// True if something that happened at `at` can be this transaction's: it had
     /// begun then, by whatever clock. What others began, they began before they said
     /// so.
     pub(super) fn could_have_begun(&self, ours: &Transaction, at: Option<Timestamp>) -> bool {
@@ -243,14 +243,14 @@ impl ReportIds<'_> {
 }
 
 impl Transaction {
-    /// Whether the report names it by our own id, and is of its type.
+    /// True if the report has our own id of it, and its type.
     pub(super) fn is_named_by_own_id(&self, report: &Report) -> bool {
         let own = Some(self.id.as_str());
         self.kind == report.kind
             && (report.interaction_id.as_deref() == own || report.interface_id.as_deref() == own)
     }
 
-    /// Whether a report of this state is no news to it.
+    /// True if a report of this state is no news.
     pub(super) fn has_come_to(&self, reported: State) -> bool {
         let state = self.last_reported_state();
         match reported {
@@ -261,7 +261,7 @@ impl Transaction {
         }
     }
 
-    /// Whether a report without its id may say that it happened: its outcome is
+    /// True if a report without its id may say that it happened: its outcome is
     /// open, or it failed by likeness alone. Not against an answer or an id.
     fn can_still_happen(&self) -> bool {
         let is_failed_by_id = self.waiting_failure.is_some() && !self.has_failure_by_likeness();
@@ -273,7 +273,7 @@ impl Transaction {
             || self.kind == TransactionKind::Authorization && self.state != State::Success
     }
 
-    /// Whether a Failure without its id may be about it.
+    /// True if a Failure without its id may be about it.
     fn can_fail_by_likeness(&self, is_nameless: bool) -> bool {
         let is_free = self.interaction_id.is_none() || is_nameless;
         let is_doubtful = self.state == State::Success && is_free;
@@ -281,7 +281,7 @@ impl Transaction {
         is_awaited || (self.state.is_open() || is_doubtful) && !self.is_discrepant()
     }
 
-    /// Whether the report that was taken for it by likeness alone gives way to one of
+    /// True if the report that was taken for it by likeness alone gives way to one of
     /// this state and, where it has one, identifying name, which fits better: that one
     /// said it had failed, or, of one that happened, that another name had only begun.
     pub(super) fn gives_way_to(&self, reported: State, name: Option<&str>) -> bool {
@@ -295,7 +295,7 @@ impl Transaction {
         reported == State::Success && has_only_begun && is_other_name
     }
 
-    /// Whether a report of a Failure was taken for it by likeness alone.
+    /// True if a report of a Failure was taken for it by likeness alone.
     pub(super) fn has_failure_by_likeness(&self) -> bool {
         let is_failure = |likeness: &Likeness| {
             likeness.told == State::Failure && likeness.known != State::Failure

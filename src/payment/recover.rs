@@ -1,4 +1,4 @@
-//! What becomes of an attempt that ended without an outcome: its slot is freed,
+//! Recovery of an attempt that ended without an outcome: its slot is freed,
 //! it is looked at again later, and sent again only where that cannot move money
 //! twice.
 
@@ -9,14 +9,14 @@ use super::{
     Timestamp, Transaction, TransactionId,
 };
 
-/// How long after it became unclear an open transaction is first looked at.
+/// The time from when an open transaction became unclear to the first look at it.
 pub(super) const FIRST_LOOK_MS: u64 = 60_000;
 
-/// How long after the last attempt at it a connector has stopped working on a
+/// The time after the last attempt at which a connector has stopped working on a
 /// transaction: it may work for 5 minutes after we gave up.
 pub const SETTLE_WINDOW_MS: u64 = 360_000;
 
-/// How long after each look in vain the next one is; the last goes on for ever.
+/// The time from each look in vain to the next; the last one repeats for ever.
 const NEXT_LOOKS_MS: [u64; 4] = [120_000, 300_000, 900_000, 3_600_000];
 
 impl Payment {

@@ -1,4 +1,4 @@
-//! How a Payment begins: what happened before this service was asked.
+//! Registration of a Payment, with the transactions that happened before.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
@@ -19,7 +19,7 @@ pub struct Registration {
     pub amount_planned: Money,
     /// Digits after the decimal point of that currency.
     pub fraction_digits: u8,
-    /// What happened so far, in order.
+    /// The transactions so far, in order.
     pub transactions: Vec<RegistrationTransaction>,
     /// The rest of it. The planned amount is filled in.
     pub details: Details,
@@ -30,12 +30,12 @@ pub struct Registration {
 pub struct RegistrationTransaction {
     /// Made by the caller; unique.
     pub id: TransactionId,
-    /// What it does.
+    /// The kind of transaction.
     pub kind: TransactionKind,
-    /// How far it is. One that is Initial is taken as Unknown: somebody else
+    /// The state it has reached. One that is Initial is taken as Unknown: somebody else
     /// may be at the PSP with it.
     pub state: State,
-    /// How much it moves: at least one minor unit.
+    /// The amount it moves: at least one minor unit.
     pub amount: Money,
     /// When.
     pub timestamp: Timestamp,

@@ -160,7 +160,7 @@ impl State {
 }
 
 impl Transaction {
-    /// Whether a reported Failure counts now. It never does while the transaction
+    /// True if a reported Failure counts now. It never does while the transaction
     /// is at its connector; nor, of a connector whose word is not trusted, while it
     /// may still be the word of the one that is at work.
     fn accepts_failure(&self, is_in_flight: bool, reporter: &Reporter) -> bool {

@@ -17,11 +17,11 @@ use crate::money::Money;
 /// the platform shows it in a look-up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// What it does.
+    /// The kind of effect.
     pub kind: TransactionKind,
-    /// How far it is.
+    /// The state it has reached.
     pub state: State,
-    /// How much it moves.
+    /// The amount it moves.
     pub amount: Money,
     /// When, where that is said.
     pub timestamp: Option<Timestamp>,
@@ -38,7 +38,7 @@ pub struct Reporter {
     pub by: Option<String>,
     /// When the report came.
     pub at: Timestamp,
-    /// Whether the connector's word counts that nothing moved. A report that it
+    /// True if the connector's word proves that nothing moved. A report that it
     /// makes while it is called is worth no more than its answer.
     pub is_trusted: bool,
 }

@@ -1,4 +1,4 @@
-//! What the outcome of a connector call does to the Payment.
+//! Settling: applying the outcome of a connector call to the Payment.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
@@ -7,7 +7,7 @@ use super::{
     Inconsistent, Nonce, Payment, RecoveryProgress, State, Timestamp, Transaction, TransactionId,
 };
 
-/// How one attempt at a connector ended.
+/// The outcome of one attempt at a connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The PSP did it.
@@ -28,7 +28,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Whether the attempt ended without an answer to believe.
+    /// True if the attempt ended without an answer to believe.
     fn is_unclear(self) -> bool {
         match self {
             Self::Unknown | Self::RejectedWithoutProof => true,
@@ -40,7 +40,7 @@ impl Outcome {
         }
     }
 
-    /// Whether it says something of the transaction as a whole, and not only of
+    /// True if it says something of the transaction as a whole, and not only of
     /// one attempt at it.
     fn is_of_all_attempts(self) -> bool {
         match self {
@@ -52,7 +52,7 @@ impl Outcome {
     }
 }
 
-/// What settling came to.
+/// The result of settling.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settlement {
     /// This is to be written.
@@ -162,7 +162,7 @@ impl Payment {
         }
     }
 
-    /// Whether nothing was sent yet, and a report by id says that it happened.
+    /// True if nothing was sent yet, and a report by id says that it happened.
     fn contradicts(&self, known: State, outcome: Outcome) -> bool {
         let is_first = self.in_flight.as_ref().is_some_and(|slot| slot.attempt == 1);
         let is_told = matches!(known, State::Success | State::Pending);

@@ -7,11 +7,11 @@ use crate::money::Money;
 pub struct Transaction {
     /// Unique within the Payment, and the same for every attempt.
     pub id: TransactionId,
-    /// What it does.
+    /// The kind of transaction.
     pub kind: TransactionKind,
-    /// How far it is.
+    /// The state it has reached.
     pub state: State,
-    /// How much it moves. Never changes.
+    /// The amount it moves. Never changes.
     pub amount: Money,
     /// When it was reserved; where it was not, when it happened.
     pub timestamp: Timestamp,
@@ -19,7 +19,7 @@ pub struct Transaction {
     pub reverses: bool,
     /// The Charge that a Refund belongs to, where the caller named one.
     pub charge: Option<TransactionId>,
-    /// What is left of a successful Charge for refunds that name it.
+    /// The amount of a successful Charge that refunds may still name it for.
     pub refundable: Option<Money>,
     /// The caller's reference.
     pub merchant_reference: Option<String>,
@@ -44,7 +44,7 @@ pub struct Transaction {
     /// A reported Failure that does not count yet, because the connector may still
     /// be at work.
     pub waiting_failure: Option<Reported>,
-    /// Who reported its state last, if anybody did.
+    /// The author of the last report about its state, if there was one.
     pub reported: Option<Reported>,
     /// An operator accepted that it exceeds what there is.
     pub acknowledged: Option<Reported>,
@@ -62,16 +62,16 @@ pub struct Likeness {
     pub known: State,
     /// The state that was reported.
     pub told: State,
-    /// Whether the PSP's id of the transaction is the report's.
+    /// True if the PSP's id of the transaction came from the report.
     pub gave_interaction_id: bool,
-    /// Whether the connector's id of the transaction is the report's.
+    /// True if the connector's id of the transaction came from the report.
     pub gave_interface_id: bool,
     /// When it happened, where that was said.
     pub timestamp: Option<Timestamp>,
-    /// Whether it was reported while the transaction was at its connector: then it may
+    /// True if it was reported while the transaction was at its connector: then it may
     /// rather be about another, and a Failure gives nothing back until it is said again.
     pub came_in_flight: bool,
-    /// Who reported it, and when.
+    /// The author and the time of the report.
     pub by: Reported,
 }
 
@@ -88,19 +88,19 @@ pub struct Reported {
 /// anything was unclear, and again once the transaction is final.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct RecoveryProgress {
-    /// How often it was sent again.
+    /// The number of times it was sent again.
     pub resends: u32,
     /// When the last attempt at it ended without an answer that we may believe:
     /// nothing of ours was sent after this.
     pub unclear_since: Option<Timestamp>,
-    /// How often recovery looked at it in vain.
+    /// The number of times recovery looked at it in vain.
     pub looks: u32,
     /// When recovery looks at it next.
     pub look_at: Option<Timestamp>,
 }
 
 impl Transaction {
-    /// Whether this service sent it, as far as it is Unknown. A transaction that was
+    /// True if this service sent it, as far as it is Unknown. A transaction that was
     /// registered as begun elsewhere never became unclear here.
     pub fn was_sent_by_us(&self) -> bool {
         !self.is_external && self.recovery.unclear_since.is_some()
@@ -120,13 +120,13 @@ impl Transaction {
         }
     }
 
-    /// Whether its outcome is still to come, and its amount held. An
+    /// True if its outcome is still to come, and its amount held. An
     /// Authorization holds nothing of ours.
     pub fn is_open(&self) -> bool {
         self.kind.is_action_kind() && self.state.is_open()
     }
 
-    /// Whether report and balances, or report and answer, do not agree about it.
+    /// True if report and balances, or report and answer, do not agree about it.
     pub fn is_discrepant(&self) -> bool {
         self.state_awaiting_balances.is_some() || self.is_disputed
     }
@@ -155,7 +155,7 @@ impl Transaction {
     }
 }
 
-/// What a transaction does. The names are the platform's.
+/// The kind of a transaction. The names are the platform's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TransactionKind {
     /// The PSP holds funds of the payer.
@@ -171,7 +171,7 @@ pub enum TransactionKind {
 }
 
 impl TransactionKind {
-    /// Whether an action makes transactions of this kind.
+    /// True if an action makes transactions of this kind.
     pub(super) fn is_action_kind(self) -> bool {
         match self {
             Self::Charge | Self::Refund | Self::CancelAuthorization => true,
@@ -188,7 +188,7 @@ impl TransactionKind {
         }
     }
 
-    /// Whether a discrepancy about this kind makes it unsafe to take money from
+    /// True if a discrepancy about this kind makes it unsafe to take money from
     /// that side. A capture concerns both: it takes from one and gives to the other.
     pub(super) fn concerns(self, side: Side) -> bool {
         match (self, side) {
@@ -204,13 +204,13 @@ impl TransactionKind {
 /// One of the two amounts that actions take from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// What is authorized: captures and cancels take from it.
+    /// The authorized amount: captures and cancels take from it.
     Captures,
-    /// What is captured: refunds take from it.
+    /// The captured amount: refunds take from it.
     Refunds,
 }
 
-/// How far a transaction is.
+/// The state that a transaction has reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
     /// Reserved; its connector may be acting now.
@@ -226,7 +226,7 @@ pub enum State {
 }
 
 impl State {
-    /// Whether the outcome is still to come.
+    /// True if the outcome is still to come.
     pub fn is_open(self) -> bool {
         match self {
             Self::Initial | Self::Pending | Self::Unknown => true,

@@ -1,5 +1,5 @@
-//! What others say of a Payment: connectors what the PSP did, operators what no
-//! machine can find out, and both what the ledger does not interpret.
+//! Updates of a Payment: reports of connectors and operators, and details that the
+//! ledger does not interpret.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
@@ -14,39 +14,39 @@ pub enum Update {
     AddTransaction {
         /// Its id, if it is none that is there.
         id: TransactionId,
-        /// What happened.
+        /// The report.
         report: Report,
     },
     /// A transaction is now that far.
     ChangeTransactionState {
-        /// Which.
+        /// The transaction.
         id: TransactionId,
-        /// How far.
+        /// The state it has reached.
         state: State,
     },
     /// A transaction exceeds what there is, and that is so. The platform has no such
     /// action.
     AcknowledgeDiscrepancy {
-        /// Which.
+        /// The transaction.
         id: TransactionId,
     },
     /// The PSP's id of a transaction.
     ChangeTransactionInteractionId {
-        /// Which.
+        /// The transaction.
         id: TransactionId,
         /// The PSP's id.
         interaction_id: String,
     },
     /// When a transaction happened.
     ChangeTransactionTimestamp {
-        /// Which.
+        /// The transaction.
         id: TransactionId,
-        /// When.
+        /// The time.
         timestamp: Timestamp,
     },
     /// The connector's id of a transaction.
     SetTransactionInterfaceId {
-        /// Which.
+        /// The transaction.
         id: TransactionId,
         /// The connector's id; `None` takes it away.
         interface_id: Option<String>,
@@ -71,11 +71,11 @@ pub enum Update {
 }
 
 impl Payment {
-    /// How many transactions a Payment may have in all: reports are recorded where
+    /// The most transactions that a Payment may have in all: reports are recorded where
     /// actions have no room any more.
     pub const TRANSACTIONS_MAX_REPORTED: usize = 100;
 
-    /// How many bytes of text a Payment keeps: half of what an item may hold.
+    /// The most bytes of text that a Payment keeps: half of what an item may hold.
     pub const TEXT_BYTES_MAX: usize = 200 * 1024;
 
     /// Applies `updates` in order, all of them or none. Each that changes
@@ -96,7 +96,7 @@ impl Payment {
         Ok(next)
     }
 
-    /// Says whether it changed anything.
+    /// Applies one update. Returns whether it changed anything.
     fn apply(&mut self, update: &Update, reporter: &Reporter) -> Result<bool, UpdateRefusal> {
         let details = &mut self.details;
         Ok(match update {
@@ -175,7 +175,7 @@ impl Payment {
         Ok(self.transactions != before)
     }
 
-    /// How much of an item its texts take: what callers can make grow.
+    /// The bytes of all texts that callers can make grow.
     fn text_bytes(&self) -> usize {
         let details = &self.details;
         let texts = details.texts().into_iter().filter_map(|(_, text)| text.as_deref());
@@ -203,7 +203,7 @@ impl Payment {
     }
 }
 
-/// Says whether that changed anything.
+/// Sets `place`. Returns whether that changed it.
 fn set<T: PartialEq>(place: &mut T, value: T) -> bool {
     let is_other = *place != value;
     *place = value;
@@ -245,7 +245,7 @@ pub enum UpdateRefusal {
     /// The ledger would not add up.
     #[error(transparent)]
     Inconsistent(Inconsistent),
-    /// Who serves a Payment is not changed while something of it is open.
+    /// The connector of a Payment is not changed while something of it is open.
     #[error("the interface cannot be set while a transaction is open")]
     TransactionOpen,
 }
