@@ -256,7 +256,7 @@ fn an_effect_elsewhere_is_not_taken_for_one_of_ours_that_was_rejected_untruly() 
 }
 
 #[test]
-fn what_happened_by_the_id_of_an_untrue_failure_is_ours() {
+fn a_success_by_the_id_of_an_untrue_failure_is_ours() {
     let open = in_flight(&payment(AUTHORIZED), "a", 40, at(1_000));
     let hasty = told_by(&open, fact(Charge, Failure, 40, "X"), &reporter(at(1_500), false));
     let approved = settled(&hasty, "a", Outcome::Approved, at(2_000));
@@ -320,7 +320,7 @@ fn a_report_that_an_effect_began_does_not_refute_that_it_failed() {
 }
 
 #[test]
-fn what_our_own_ids_name_are_two_though_they_are_alike() {
+fn two_that_our_own_ids_name_stay_two_though_they_are_alike() {
     let begun = payment(&[(Authorization, Success, 100), (Charge, Pending, 40)]);
     let both = answered(&begun, "a", 40, Outcome::Rejected);
     let known = said(&said(&both, "past-1", Success), "a", Success);
@@ -335,7 +335,7 @@ fn what_our_own_ids_name_are_two_though_they_are_alike() {
 }
 
 #[test]
-fn what_happened_before_ours_began_is_not_ours() {
+fn an_effect_before_ours_began_is_not_ours() {
     let open = in_flight(&payment(AUTHORIZED), "a", 40, later());
     let rejected = settled(&open, "a", Outcome::Rejected, later());
     let old = Report { timestamp: Some(at(60_000)), ..fact(Charge, Success, 40, "") };
