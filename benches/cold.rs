@@ -19,17 +19,12 @@
 )]
 #![allow(missing_docs, unreachable_pub, reason = "a bench is its own")]
 
-#[allow(dead_code, reason = "the suites use more of it")]
-#[path = "../tests/runtime/api.rs"]
-mod api;
 mod harness;
 #[path = "harness/quota.rs"]
 mod quota;
-#[allow(dead_code, reason = "the suites use more of it")]
-#[path = "../tests/identity/tls.rs"]
-mod tls;
+#[path = "../tests/support/mod.rs"]
+mod support;
 
-use api::{Invocation, RuntimeApi};
 use harness::stats::{Sorted, Spread, ms};
 use harness::world::{self, World};
 use harness::{directory, rounds};
@@ -42,7 +37,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
-use tls::{Authority, Certificate, Front};
+use support::lambda::runtime_api::{Invocation, RuntimeApi};
+use support::tls::{Authority, Certificate, Front};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot};

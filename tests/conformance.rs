@@ -14,27 +14,19 @@
     reason = "a test that cannot start has failed; the model is shared with the simulator"
 )]
 
-#[path = "support/dynamo.rs"]
-mod dynamo;
-#[path = "simulation/landing.rs"]
-mod landing;
-#[path = "simulation/oracle.rs"]
-mod oracle;
-#[path = "support/payments.rs"]
-mod payments;
-#[path = "simulation/psp.rs"]
-mod psp;
-#[path = "simulation/world.rs"]
-mod world;
+#[path = "simulation/model/mod.rs"]
+mod model;
+mod support;
 
-use dynamo::{Table, table};
+use model::{landing, psp, world};
 use payment_intents::payment::{Nonce, Payment, Reporter, Settlement, Timestamp};
 use payment_intents::ports::{ReplaceError, ReserveError, Store};
-use payments::{any_action, any_outcome, any_report, id};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use psp::{Style, Tier};
 use std::sync::atomic::{AtomicU32, Ordering};
+use support::dynamo::{Table, table};
+use support::payments::{self, any_action, any_outcome, any_report, id};
 use uuid::Uuid;
 use world::{Answer, Op, Past, World};
 

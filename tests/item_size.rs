@@ -8,8 +8,7 @@
     reason = "that is how a test fails"
 )]
 
-#[path = "support/item_size.rs"]
-mod item_size;
+mod support;
 
 use payment_intents::dynamodb::to_item;
 use payment_intents::money::{Currency, Money};
@@ -18,6 +17,7 @@ use payment_intents::payment::{
     RegistrationTransaction, Reporter, Reservation, Settlement, State, Timestamp, TransactionId,
     TransactionKind, Update,
 };
+use support::item_size;
 use uuid::Uuid;
 
 const KIB: usize = 1024;

@@ -4,15 +4,14 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
 #![allow(unreachable_pub, reason = "the modules of a suite are its own")]
 
-mod runtime;
 mod support;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use runtime::events::{act, authorized_as, event, header, with};
-use runtime::{Lambda, ended};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
+use support::lambda::events::{act, authorized_as, event, header, with};
+use support::lambda::{Lambda, ended};
 use support::{AUTHORIZED, CAPTURED, capture, refund, told};
 
 /// In this order, on one ledger. What was refused has no effect, and what was

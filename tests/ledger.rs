@@ -8,8 +8,7 @@
     reason = "a test that cannot start has failed"
 )]
 
-#[path = "support/payments.rs"]
-mod payments;
+mod support;
 
 use Outcome::{Approved, NeverExecuted, Received, Rejected};
 use State::{Failure, Initial, Pending, Success, Unknown};
@@ -19,11 +18,11 @@ use payment_intents::payment::{
     Action, Admission, Nonce, Outcome, Payment, Refusal, RegistrationRefusal, Settlement, State,
     TransactionKind,
 };
-use payments::{
+use proptest::prelude::*;
+use support::payments::{
     any_past, any_step, any_step_or_report, at, capture, eur, id, money, payment, refund,
     refund_of, register, reservation, walk,
 };
-use proptest::prelude::*;
 
 type Past<'a> = &'a [(TransactionKind, State, u64)];
 

@@ -4,10 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
 
-#[path = "support/payments.rs"]
-mod payments;
-#[path = "support/reporting.rs"]
-mod reporting;
+mod support;
 
 use State::{Failure, Pending, Success, Unknown};
 use TransactionKind::{Authorization, CancelAuthorization, Charge, Refund};
@@ -15,8 +12,8 @@ use payment_intents::payment::{
     Action, Nonce, Outcome, Payment, Refusal, Report, Settlement, State, Timestamp,
     TransactionKind, Update, UpdateRefusal,
 };
-use payments::{at, capture, eur, id, payment, refund, refund_of, reservation};
-use reporting::*;
+use support::payments::{at, capture, eur, id, payment, refund, refund_of, reservation};
+use support::reporting::*;
 
 /// The same report, which names the transaction by our own id as well.
 fn by_own_id(report: Report, name: &str) -> Report {
@@ -40,8 +37,8 @@ fn captured(payment: &Payment) -> u64 {
 fn an_effect_elsewhere_is_counted_though_its_name_was_taken_for_ours() {
     for state in [Success, Pending] {
         let ours = answered(&payment(AUTHORIZED), "a", 40, Outcome::Approved);
-        let likely = told(&ours, fact(Charge, state, 40, "X"));
-        let known = told(&likely, by_own_id(fact(Charge, Success, 40, "Y"), "a"));
+        let likely = told(&ours, report(Charge, state, 40, "X"));
+        let known = told(&likely, by_own_id(report(Charge, Success, 40, "Y"), "a"));
         assert_eq!(capturable(&known), 20, "{state:?}");
         assert_eq!(captured(&known), if state == Success { 80 } else { 40 }, "{state:?}");
     }
@@ -49,16 +46,16 @@ fn an_effect_elsewhere_is_counted_though_its_name_was_taken_for_ours() {
 
 #[test]
 fn what_several_share_by_one_id_is_not_merged() {
-    let elsewhere = told(&payment(AUTHORIZED), fact(Charge, Success, 40, "psp-0"));
+    let elsewhere = told(&payment(AUTHORIZED), report(Charge, Success, 40, "psp-0"));
     let both = answered(&elsewhere, "b", 40, Outcome::Approved);
-    let known = told(&both, by_own_id(fact(Charge, Success, 40, "psp-0"), "b"));
+    let known = told(&both, by_own_id(report(Charge, Success, 40, "psp-0"), "b"));
     assert_eq!((captured(&known), capturable(&known)), (80, 20));
 }
 
 #[test]
 fn an_effect_that_turns_out_to_be_ours_takes_its_refunds_along() {
     let open = in_flight(&payment(AUTHORIZED), "a", 40, later());
-    let early = Report { timestamp: Some(at(60_000)), ..fact(Charge, Success, 40, "X") };
+    let early = Report { timestamp: Some(at(60_000)), ..report(Charge, Success, 40, "X") };
     let both = settled(&told(&open, early), "a", Outcome::Approved, later());
     let effect = both.transactions.values().find(|one| one.interaction_id.is_some()).unwrap();
     let asked = reservation("r", 2, refund_of(effect.id.as_str(), 40), later());
@@ -68,7 +65,7 @@ fn an_effect_that_turns_out_to_be_ours_takes_its_refunds_along() {
     else {
         unreachable!("a refund is settled")
     };
-    let known = told(&refunded, by_own_id(fact(Charge, Success, 40, "X"), "a"));
+    let known = told(&refunded, by_own_id(report(Charge, Success, 40, "X"), "a"));
     assert_eq!(known.transactions[&id("r")].charge, Some(id("a")));
     assert_eq!(known.balances.refundable, eur(0));
     assert_eq!((captured(&known), known.balances.refunded), (40, eur(40)));
@@ -78,8 +75,8 @@ fn an_effect_that_turns_out_to_be_ours_takes_its_refunds_along() {
 fn a_report_without_a_name_does_not_undo_what_one_with_a_name_told() {
     for name in ["", "psp-0"] {
         let open = unclear(&payment(AUTHORIZED), "a", 40);
-        let happened = told(&open, fact(Charge, Success, 40, "X"));
-        let contrary = told(&happened, fact(Charge, Failure, 40, name));
+        let happened = told(&open, report(Charge, Success, 40, "X"));
+        let contrary = told(&happened, report(Charge, Failure, 40, name));
         assert_eq!(stopped(&contrary), (true, true), "{name:?}");
         assert_eq!(capturable(&contrary), 60, "{name:?}");
     }
@@ -88,9 +85,9 @@ fn a_report_without_a_name_does_not_undo_what_one_with_a_name_told() {
 #[test]
 fn what_our_own_id_says_is_known_beside_a_likely_name() {
     let open = unclear(&payment(AUTHORIZED), "a", 40);
-    let begun = told(&open, fact(Charge, Pending, 40, "X"));
-    let known = told(&begun, fact(Charge, Success, 40, "a"));
-    let failed = told(&known, fact(Charge, Failure, 40, "X"));
+    let begun = told(&open, report(Charge, Pending, 40, "X"));
+    let known = told(&begun, report(Charge, Success, 40, "a"));
+    let failed = told(&known, report(Charge, Failure, 40, "X"));
     assert_eq!((capturable(&failed), stopped(&failed)), (60, (true, true)));
 }
 
@@ -105,7 +102,7 @@ fn the_order_of_a_late_answer_and_a_report_makes_no_difference() {
     };
     let first = unclear(&payment(AUTHORIZED), "b", 40);
     let open = first.reserve(&reservation("a", 1, capture(40), at(3_000))).unwrap();
-    let report = || fact(Charge, Success, 40, "X");
+    let report = || report(Charge, Success, 40, "X");
     let reported = settled(&told(&open, report()), "a", Outcome::Unknown, at(5_000));
     let one = late(&reported);
     let other = told(&late(&settled(&open, "a", Outcome::Unknown, at(5_000))), report());
@@ -133,11 +130,11 @@ fn time_settles_no_contradiction() {
 #[test]
 fn what_the_psp_takes_on_after_a_rejection_is_held() {
     let rejected = answered(&payment(AUTHORIZED), "a", 40, Outcome::Rejected);
-    let begun = told(&rejected, by_own_id(fact(Charge, Pending, 40, "Y"), "a"));
+    let begun = told(&rejected, by_own_id(report(Charge, Pending, 40, "Y"), "a"));
     assert_eq!(capturable(&begun), 60);
     // Not after a report that it failed: that may have overtaken this one.
-    let failed = told(&begun, by_own_id(fact(Charge, Failure, 40, "Y"), "a"));
-    let late = told(&failed, by_own_id(fact(Charge, Pending, 40, "Y"), "a"));
+    let failed = told(&begun, by_own_id(report(Charge, Failure, 40, "Y"), "a"));
+    let late = told(&failed, by_own_id(report(Charge, Pending, 40, "Y"), "a"));
     assert_eq!(capturable(&late), 100);
 }
 
@@ -146,25 +143,27 @@ fn a_name_that_was_ours_stays_ours() {
     let open = in_flight(&payment(AUTHORIZED), "a", 40, at(1_000));
     let named = Update::SetTransactionInterfaceId { id: id("a"), interface_id: Some("F".into()) };
     let open = open.update(&[named], &reporter(at(1_500), true)).unwrap();
-    let likely = told(&open, fact(Charge, Success, 40, "X"));
+    let likely = told(&open, report(Charge, Success, 40, "X"));
     let rejected = settled(&likely, "a", Outcome::Rejected, at(3_000));
     assert_eq!(rejected.transactions[&id("a")].interface_id.as_deref(), Some("F"));
-    let failed =
-        told(&rejected, Report { interface_id: Some("F".into()), ..fact(Charge, Failure, 40, "") });
+    let failed = told(
+        &rejected,
+        Report { interface_id: Some("F".into()), ..report(Charge, Failure, 40, "") },
+    );
     assert_eq!((captured(&failed), capturable(&failed)), (40, 60));
 }
 
 #[test]
 fn one_effect_told_with_and_without_its_time_is_one() {
-    let without = told(&payment(AUTHORIZED), fact(Charge, Success, 40, ""));
-    let timed = Report { timestamp: Some(at(100_000)), ..fact(Charge, Success, 40, "") };
+    let without = told(&payment(AUTHORIZED), report(Charge, Success, 40, ""));
+    let timed = Report { timestamp: Some(at(100_000)), ..report(Charge, Success, 40, "") };
     assert_eq!(captured(&told(&without, timed)), 40);
 }
 
 #[test]
 fn another_amount_by_our_own_id_is_a_discrepancy() {
     let ours = answered(&payment(AUTHORIZED), "a", 100, Outcome::Approved);
-    let other = told(&ours, by_own_id(fact(Charge, Success, 60, "Y"), "a"));
+    let other = told(&ours, by_own_id(report(Charge, Success, 60, "Y"), "a"));
     assert_eq!(stopped(&other), (true, true));
     assert_eq!(other.transactions.len(), ours.transactions.len());
 }
@@ -172,7 +171,7 @@ fn another_amount_by_our_own_id_is_a_discrepancy() {
 #[test]
 fn a_likely_effect_is_not_lost_when_ours_is_given_another_name() {
     let open = in_flight(&payment(AUTHORIZED), "a", 40, at(1_000));
-    let likely = told(&open, fact(Charge, Success, 40, "X"));
+    let likely = told(&open, report(Charge, Success, 40, "X"));
     let update =
         Update::ChangeTransactionInteractionId { id: id("a"), interaction_id: "Y".to_owned() };
     let named = likely.update(&[update], &reporter(at(2_000), true)).unwrap();
@@ -182,15 +181,15 @@ fn a_likely_effect_is_not_lost_when_ours_is_given_another_name() {
 
 #[test]
 fn a_release_of_everything_is_not_taken_for_a_release_of_a_part() {
-    let part = told(&payment(AUTHORIZED), fact(CancelAuthorization, Success, 30, "V"));
-    let whole = told(&part, fact(CancelAuthorization, Success, 100, ""));
+    let part = told(&payment(AUTHORIZED), report(CancelAuthorization, Success, 30, "V"));
+    let whole = told(&part, report(CancelAuthorization, Success, 100, ""));
     assert_eq!(stopped(&whole), (true, false));
 }
 
 #[test]
 fn an_amount_that_no_ledger_can_hold_is_not_acknowledged() {
     let most = payment_intents::money::Money::MINOR_UNITS_MAX;
-    let exceeded = told(&payment(CAPTURED), fact(Charge, Success, most, "X"));
+    let exceeded = told(&payment(CAPTURED), report(Charge, Success, most, "X"));
     let update = Update::AcknowledgeDiscrepancy { id: id("new-1") };
     let refused = exceeded.update(&[update], &reporter(later(), true));
     assert_eq!(refused, Err(UpdateRefusal::TooMuch(id("new-1"))));
@@ -199,9 +198,9 @@ fn an_amount_that_no_ledger_can_hold_is_not_acknowledged() {
 #[test]
 fn a_rejection_that_does_not_fit_what_was_refunded_elsewhere_is_in_dispute() {
     let open = in_flight(&payment(CAPTURED), "a", 60, at(1_000));
-    let likely = told(&open, fact(Charge, Success, 60, "X"));
-    let failed = Report { timestamp: None, ..fact(Charge, Failure, 60, "X") };
-    let refunded = told(&likely, fact(Refund, Success, 100, "R"));
+    let likely = told(&open, report(Charge, Success, 60, "X"));
+    let failed = Report { timestamp: None, ..report(Charge, Failure, 60, "X") };
+    let refunded = told(&likely, report(Refund, Success, 100, "R"));
     let waiting = told(&refunded, failed);
     assert_eq!(waiting.check(), Ok(()));
     let rejected = settled(&waiting, "a", Outcome::Rejected, at(3_000));
@@ -214,8 +213,8 @@ fn a_rejection_that_does_not_fit_what_was_refunded_elsewhere_is_in_dispute() {
 fn a_further_authorization_without_a_name_is_not_made_of_one_that_failed() {
     let pending = payment(&[(Authorization, Pending, 100)]);
     let likely =
-        told(&pending, Report { interaction_id: None, ..fact(Authorization, Success, 100, "") });
-    let failed = told(&likely, by_own_id(fact(Authorization, Failure, 100, ""), "past-0"));
+        told(&pending, Report { interaction_id: None, ..report(Authorization, Success, 100, "") });
+    let failed = told(&likely, by_own_id(report(Authorization, Failure, 100, ""), "past-0"));
     assert_eq!(capturable(&failed), 0);
     let asked = reservation("next", 9, Action::Cancel, Timestamp::from_ms(later().ms() + 1));
     assert!(failed.admit(&asked).is_err());

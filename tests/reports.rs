@@ -3,10 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
 
-#[path = "support/payments.rs"]
-mod payments;
-#[path = "support/reporting.rs"]
-mod reporting;
+mod support;
 
 use State::{Failure, Initial, Pending, Success, Unknown};
 use TransactionKind::{Authorization, CancelAuthorization, Charge, Chargeback, Refund};
@@ -14,15 +11,15 @@ use payment_intents::payment::{
     Nonce, Outcome, Payment, PlatformProof, Refusal, Report, Settlement, State, Timestamp,
     TransactionKind, Update, UpdateRefusal,
 };
-use payments::{at, capture, eur, id, payment, refund, refund_of, reservation};
-use reporting::*;
+use support::payments::{at, capture, eur, id, payment, refund, refund_of, reservation};
+use support::reporting::*;
 
 #[test]
 fn a_late_failure_of_an_earlier_capture_leaves_the_one_in_flight_alone() {
     let rejected = in_flight(&payment(AUTHORIZED), "a", 50, at(1_000));
     let rejected = settled(&rejected, "a", Outcome::Rejected, at(2_000));
     let retried = in_flight(&rejected, "b", 50, at(3_000));
-    let told = told_by(&retried, fact(Charge, Failure, 50, "X"), &reporter(at(4_000), true));
+    let told = told_by(&retried, report(Charge, Failure, 50, "X"), &reporter(at(4_000), true));
     assert_eq!(states(&told), [(Charge, Failure, 50), (Charge, Initial, 50)]);
     assert_eq!(told.transactions[&id("a")].interaction_id.as_deref(), Some("X"));
     assert_eq!(told.balances.capturable, eur(50));
@@ -31,7 +28,7 @@ fn a_late_failure_of_an_earlier_capture_leaves_the_one_in_flight_alone() {
 #[test]
 fn what_was_over_before_it_began_is_no_failure_of_it() {
     let open = in_flight(&payment(AUTHORIZED), "a", 50, later());
-    let before = Report { timestamp: Some(at(0)), ..fact(Charge, Failure, 50, "X") };
+    let before = Report { timestamp: Some(at(0)), ..report(Charge, Failure, 50, "X") };
     let told = told_by(&open, before, &reporter(later().plus_ms(1_000), true));
     assert_eq!(told.transactions[&id("a")].state, Initial);
     assert_eq!(told.balances.capturable, eur(50));
@@ -43,7 +40,7 @@ fn our_own_id_names_our_transaction_and_is_not_taken_for_the_psps() {
     let first = settled(&first, "a", Outcome::Unknown, at(2_000));
     let both = in_flight(&first, "b", 50, at(3_000));
     let both = settled(&both, "b", Outcome::Unknown, at(4_000));
-    let told = told(&both, fact(Charge, Failure, 50, "b"));
+    let told = told(&both, report(Charge, Failure, 50, "b"));
     assert_eq!(told.transactions[&id("a")].state, Unknown);
     assert_eq!(told.transactions[&id("b")].state, Failure);
     assert_eq!(told.transactions[&id("b")].interaction_id, None);
@@ -53,13 +50,13 @@ fn our_own_id_names_our_transaction_and_is_not_taken_for_the_psps() {
 fn a_connector_that_is_not_trusted_cannot_fail_what_it_called_pending_meanwhile() {
     let open = in_flight(&payment(AUTHORIZED), "a", 50, at(1_000));
     let doubtful = reporter(at(2_000), false);
-    let pending = told_by(&open, fact(Charge, Pending, 50, "X"), &doubtful);
-    let failed = told_by(&pending, fact(Charge, Failure, 50, "X"), &doubtful);
+    let pending = told_by(&open, report(Charge, Pending, 50, "X"), &doubtful);
+    let failed = told_by(&pending, report(Charge, Failure, 50, "X"), &doubtful);
     assert_eq!(states(&failed), [(Charge, Pending, 50)]);
     let unclear = settled(&failed, "a", Outcome::Unknown, at(3_000));
-    let told = told_by(&unclear, fact(Charge, Failure, 50, "X"), &reporter(at(4_000), false));
+    let told = told_by(&unclear, report(Charge, Failure, 50, "X"), &reporter(at(4_000), false));
     assert_eq!(told.balances.capturable, eur(50));
-    let late = told_by(&told, fact(Charge, Failure, 50, "X"), &reporter(at(400_000), false));
+    let late = told_by(&told, report(Charge, Failure, 50, "X"), &reporter(at(400_000), false));
     assert_eq!(late.balances.capturable, eur(100));
 }
 
@@ -73,7 +70,7 @@ fn an_early_failure_is_kept_and_counts_when_the_connector_has_stopped() {
             let failed = Update::ChangeTransactionState { id: id("a"), state: Failure };
             open.update(&[failed], &doubtful).unwrap()
         } else {
-            told_by(&open, fact(Charge, Failure, 50, "X"), &doubtful)
+            told_by(&open, report(Charge, Failure, 50, "X"), &doubtful)
         };
         assert_eq!(told.balances.capturable, eur(50), "{how}");
         assert!(told.transactions[&id("a")].waiting_failure.is_some(), "{how}");
@@ -94,7 +91,7 @@ fn an_early_failure_is_kept_and_counts_when_the_connector_has_stopped() {
 #[test]
 fn what_could_not_be_booked_is_booked_when_an_answer_makes_room() {
     let open = in_flight(&payment(AUTHORIZED), "a", 100, at(1_000));
-    let refunded = told(&open, fact(Refund, Success, 50, "R"));
+    let refunded = told(&open, report(Refund, Success, 50, "R"));
     assert_eq!(refunded.discrepancies().count(), 1);
     let captured = settled(&refunded, "a", Outcome::Approved, later());
     assert_eq!(captured.discrepancies().count(), 0);
@@ -105,12 +102,12 @@ fn what_could_not_be_booked_is_booked_when_an_answer_makes_room() {
 #[test]
 fn an_authorization_that_is_none_does_not_make_a_sale_impossible() {
     for past in [&[(Authorization, Failure, 100)][..], &[(Authorization, Pending, 100)], &[]] {
-        let sold = told(&payment(past), fact(Charge, Success, 100, "C"));
+        let sold = told(&payment(past), report(Charge, Success, 100, "C"));
         assert_eq!(sold.discrepancies().count(), 0, "{past:?}");
-        let late = told(&sold, fact(Authorization, Failure, 30, "A"));
-        let refunded = told(&late, fact(Refund, Success, 40, "R"));
+        let late = told(&sold, report(Authorization, Failure, 30, "A"));
+        let refunded = told(&late, report(Refund, Success, 40, "R"));
         assert_eq!(refunded.balances.refundable, eur(60), "{past:?}");
-        let authorized = told(&refunded, fact(Authorization, Success, 100, "B"));
+        let authorized = told(&refunded, report(Authorization, Success, 100, "B"));
         assert_eq!(authorized.balances.authorized, eur(100), "{past:?}");
         assert_eq!(authorized.discrepancies().count(), 0, "{past:?}");
     }
@@ -155,25 +152,25 @@ fn a_payment_keeps_only_so_much_text_and_all_of_a_request_or_nothing() {
 
 #[test]
 fn what_nobody_asked_for_moves_the_balances() {
-    let captured = told(&payment(AUTHORIZED), fact(Charge, Success, 60, "C"));
-    let released = told(&captured, fact(CancelAuthorization, Success, 40, "V"));
-    let charged_back = told(&released, fact(Chargeback, Success, 25, "B"));
-    let more = told(&charged_back, fact(Authorization, Success, 10, "A"));
+    let captured = told(&payment(AUTHORIZED), report(Charge, Success, 60, "C"));
+    let released = told(&captured, report(CancelAuthorization, Success, 40, "V"));
+    let charged_back = told(&released, report(Chargeback, Success, 25, "B"));
+    let more = told(&charged_back, report(Authorization, Success, 10, "A"));
     let balances = more.balances;
     assert_eq!((balances.authorized, balances.capturable), (eur(110), eur(10)));
     assert_eq!((balances.captured, balances.refundable), (eur(60), eur(35)));
     assert_eq!((balances.refunded, balances.cancelled), (eur(25), eur(40)));
-    let again = told(&more, fact(Chargeback, Success, 25, "B"));
+    let again = told(&more, report(Chargeback, Success, 25, "B"));
     assert_eq!(again, more, "told twice, it is no news");
 }
 
 #[test]
 fn an_id_that_many_share_names_none_of_them() {
     // The authorization's own, as the public template reports all that it does.
-    let first = told(&payment(AUTHORIZED), fact(Charge, Success, 40, "psp-0"));
+    let first = told(&payment(AUTHORIZED), report(Charge, Success, 40, "psp-0"));
     let second = in_flight(&first, "b", 40, later().plus_ms(1_000));
     let failed = reporter(later().plus_ms(2_000), true);
-    let told = told_by(&second, fact(Charge, Failure, 40, "psp-0"), &failed);
+    let told = told_by(&second, report(Charge, Failure, 40, "psp-0"), &failed);
     assert_eq!(
         states(&told),
         [(Charge, Success, 40), (Charge, Initial, 40), (Charge, Failure, 40)]
@@ -182,14 +179,14 @@ fn an_id_that_many_share_names_none_of_them() {
 
 #[test]
 fn a_capture_of_more_than_is_authorized_stops_captures_and_refunds_until_it_is_resolved() {
-    let exceeded = told(&payment(AUTHORIZED), fact(Charge, Success, 120, "X"));
+    let exceeded = told(&payment(AUTHORIZED), report(Charge, Success, 120, "X"));
     assert_eq!(stopped(&exceeded), (true, true));
     let new = id("new-1");
     assert_eq!(
         admitted(&exceeded, capture(100)),
         Err(Refusal::Discrepancy { transactions: vec![new.clone()] })
     );
-    let more = told(&exceeded, fact(Authorization, Success, 30, "A"));
+    let more = told(&exceeded, report(Authorization, Success, 30, "A"));
     assert_eq!((stopped(&more), more.balances.capturable), ((false, false), eur(10)));
     let failed = Update::ChangeTransactionState { id: new, state: Failure };
     let undone = exceeded.update(&[failed], &reporter(later(), true)).unwrap();
@@ -198,14 +195,14 @@ fn a_capture_of_more_than_is_authorized_stops_captures_and_refunds_until_it_is_r
 
 #[test]
 fn a_refund_of_more_than_is_captured_stops_refunds_and_not_captures() {
-    let told = told(&payment(CAPTURED), fact(Refund, Success, 50, "X"));
+    let told = told(&payment(CAPTURED), report(Refund, Success, 50, "X"));
     assert_eq!(stopped(&told), (false, true));
     assert_eq!(admitted(&told, capture(60)), Ok(()));
 }
 
 #[test]
 fn an_excess_that_is_acknowledged_is_taken_from_what_makes_room_later() {
-    let exceeded = told(&payment(CAPTURED), fact(Refund, Success, 50, "X"));
+    let exceeded = told(&payment(CAPTURED), report(Refund, Success, 50, "X"));
     let accepted = acknowledged(&exceeded, "new-1");
     assert_eq!(stopped(&accepted), (false, false));
     assert_eq!(accepted.balances.refundable, eur(0));
@@ -214,7 +211,7 @@ fn an_excess_that_is_acknowledged_is_taken_from_what_makes_room_later() {
     let captured = settled(&open, "c", Outcome::Approved, later());
     assert_eq!(captured.balances.refundable, eur(50));
     // What exceeds it anew is a discrepancy anew.
-    let more = told(&accepted, fact(Refund, Success, 1, "Y"));
+    let more = told(&accepted, report(Refund, Success, 1, "Y"));
     assert_eq!(stopped(&more), (false, true));
     // Twice is no news, and what exceeds nothing cannot be acknowledged.
     assert_eq!(acknowledged(&accepted, "new-1"), accepted);
@@ -225,7 +222,7 @@ fn an_excess_that_is_acknowledged_is_taken_from_what_makes_room_later() {
 
 #[test]
 fn a_capture_elsewhere_that_does_not_fit_beside_an_unclear_one_stops_captures() {
-    let told = told(&unclear(&payment(AUTHORIZED), "a", 60), fact(Charge, Success, 100, "X"));
+    let told = told(&unclear(&payment(AUTHORIZED), "a", 60), report(Charge, Success, 100, "X"));
     assert_eq!(stopped(&told), (true, true));
     // It fits as soon as the unclear one turns out to have failed.
     let failed = Update::ChangeTransactionState { id: id("a"), state: Failure };
@@ -236,13 +233,13 @@ fn a_capture_elsewhere_that_does_not_fit_beside_an_unclear_one_stops_captures() 
 #[test]
 fn a_release_that_does_not_fit_beside_an_unclear_capture_stops_captures() {
     let unclear = unclear(&payment(AUTHORIZED), "a", 40);
-    let told = told(&unclear, fact(CancelAuthorization, Success, 100, "X"));
+    let told = told(&unclear, report(CancelAuthorization, Success, 100, "X"));
     assert_eq!(stopped(&told), (true, false));
 }
 
 #[test]
 fn a_refund_that_fits_only_if_an_unclear_capture_happened_stops_refunds() {
-    let told = told(&unclear(&payment(CAPTURED), "a", 60), fact(Refund, Success, 100, "X"));
+    let told = told(&unclear(&payment(CAPTURED), "a", 60), report(Refund, Success, 100, "X"));
     assert_eq!(stopped(&told), (false, true));
     let approved = settled(&told, "a", Outcome::Approved, later());
     assert_eq!((stopped(&approved), approved.balances.refundable), ((false, false), eur(0)));
@@ -251,7 +248,7 @@ fn a_refund_that_fits_only_if_an_unclear_capture_happened_stops_refunds() {
 #[test]
 fn the_failure_of_another_capture_does_not_release_the_one_in_flight() {
     let open = in_flight(&payment(AUTHORIZED), "a", 100, at(1_000));
-    let told = told_by(&open, fact(Charge, Failure, 100, "X"), &reporter(at(2_000), true));
+    let told = told_by(&open, report(Charge, Failure, 100, "X"), &reporter(at(2_000), true));
     assert_eq!(told.balances.capturable, eur(0));
     let approved = settled(&told, "a", Outcome::Approved, at(3_000));
     assert_eq!(approved.transactions[&id("a")].state, Success);
@@ -295,7 +292,7 @@ fn report_and_answer_that_contradict_each_other_are_a_dispute_whichever_came_fir
         assert_eq!(disputed.in_flight, None, "{outcome:?}");
         assert_eq!(stopped(&disputed), (true, true), "{outcome:?}");
         assert_eq!(disputed.balances.capturable, eur(50), "{outcome:?}");
-        let confirmed = told(&disputed, fact(Charge, state, 50, "a"));
+        let confirmed = told(&disputed, report(Charge, state, 50, "a"));
         assert_eq!(stopped(&confirmed), (false, false), "{outcome:?}");
         assert_eq!(states(&confirmed), [(Charge, state, 50)], "{outcome:?}");
     }
@@ -304,7 +301,7 @@ fn report_and_answer_that_contradict_each_other_are_a_dispute_whichever_came_fir
 #[test]
 fn a_capture_of_years_ago_is_not_the_one_in_flight() {
     let open = in_flight(&payment(AUTHORIZED), "a", 40, later());
-    let old = Report { timestamp: Some(at(1_000)), ..fact(Charge, Success, 40, "X") };
+    let old = Report { timestamp: Some(at(1_000)), ..report(Charge, Success, 40, "X") };
     let told = told_by(&open, old, &reporter(later().plus_ms(1_000), true));
     assert_eq!(told.balances.capturable, eur(20));
     assert_eq!(told.transactions[&id("a")].state, Initial);
@@ -317,7 +314,7 @@ fn a_capture_of_years_ago_is_not_the_one_in_flight() {
 fn a_rejection_gives_an_effect_back_that_likeness_took_for_the_one_in_flight() {
     for (outcome, state) in [(Outcome::Rejected, Some(Failure)), (Outcome::NeverExecuted, None)] {
         let open = in_flight(&payment(AUTHORIZED), "a", 40, at(1_000));
-        let told = told_by(&open, fact(Charge, Success, 40, "X"), &reporter(at(2_000), true));
+        let told = told_by(&open, report(Charge, Success, 40, "X"), &reporter(at(2_000), true));
         assert_eq!(told.balances.captured, eur(40));
         let answered = settled(&told, "a", outcome, at(3_000));
         assert_eq!(answered.transactions.get(&id("a")).map(|ours| ours.state), state);
@@ -332,20 +329,20 @@ fn a_rejection_gives_an_effect_back_that_likeness_took_for_the_one_in_flight() {
 #[test]
 fn of_two_that_are_alike_as_many_count_as_effects_were_told() {
     let both = unclear(&unclear(&payment(AUTHORIZED), "a", 30), "b", 30);
-    let once = told(&both, fact(Charge, Success, 30, "X"));
+    let once = told(&both, report(Charge, Success, 30, "X"));
     assert_eq!((once.balances.captured, once.balances.capturable), (eur(30), eur(40)));
-    let again = told(&once, fact(Charge, Success, 30, "X"));
+    let again = told(&once, report(Charge, Success, 30, "X"));
     assert_eq!(again, once);
-    let twice = told(&once, fact(Charge, Success, 30, "Y"));
+    let twice = told(&once, report(Charge, Success, 30, "Y"));
     assert_eq!((twice.balances.captured, twice.balances.capturable), (eur(60), eur(40)));
-    let thrice = told(&twice, fact(Charge, Success, 30, "Z"));
+    let thrice = told(&twice, report(Charge, Success, 30, "Z"));
     assert_eq!((thrice.balances.captured, thrice.balances.capturable), (eur(90), eur(10)));
 }
 
 #[test]
 fn a_failure_names_none_of_several_that_are_alike() {
     let both = unclear(&unclear(&payment(AUTHORIZED), "a", 30), "b", 30);
-    let told = told(&both, fact(Charge, Failure, 30, "X"));
+    let told = told(&both, report(Charge, Failure, 30, "X"));
     assert_eq!(told.balances.capturable, eur(40));
     assert_eq!(told.transactions.len(), both.transactions.len() + 1);
 }
@@ -353,15 +350,16 @@ fn a_failure_names_none_of_several_that_are_alike() {
 #[test]
 fn an_id_takes_back_what_likeness_decided() {
     let both = unclear(&unclear(&payment(AUTHORIZED), "a", 30), "b", 30);
-    let guessed = told(&both, fact(Charge, Success, 30, "X"));
+    let guessed = told(&both, report(Charge, Success, 30, "X"));
     let (taken, other) =
         if guessed.transactions[&id("a")].state == Success { ("a", "b") } else { ("b", "a") };
     // The PSP says that X was the other one, by both ids.
-    let said = Report { interface_id: Some(other.to_owned()), ..fact(Charge, Success, 30, "X") };
+    let said = Report { interface_id: Some(other.to_owned()), ..report(Charge, Success, 30, "X") };
     let known = told(&guessed, said);
     assert_eq!(known.balances.captured, eur(30), "it is one effect, whose ever it was");
     // And that the first one failed.
-    let failed = Report { interaction_id: Some(taken.to_owned()), ..fact(Charge, Failure, 30, "") };
+    let failed =
+        Report { interaction_id: Some(taken.to_owned()), ..report(Charge, Failure, 30, "") };
     let known = told(&known, failed);
     assert_eq!(known.transactions[&id(taken)].state, Failure);
     assert_eq!((known.balances.captured, known.balances.capturable), (eur(30), eur(70)));
@@ -369,8 +367,8 @@ fn an_id_takes_back_what_likeness_decided() {
 
 #[test]
 fn a_chargeback_after_a_full_refund_is_an_excess_that_an_operator_accepts() {
-    let refunded = told(&payment(CAPTURED), fact(Refund, Success, 40, "R"));
-    let charged_back = told(&refunded, fact(Chargeback, Success, 40, "B"));
+    let refunded = told(&payment(CAPTURED), report(Refund, Success, 40, "R"));
+    let charged_back = told(&refunded, report(Chargeback, Success, 40, "B"));
     assert_eq!(stopped(&charged_back), (false, true));
     let accepted = acknowledged(&charged_back, &format!("new-{}", refunded.version));
     assert_eq!(accepted.balances.refunded, eur(80));
@@ -402,14 +400,14 @@ fn looked_up(payment: &Payment, name: &str, shown: &[Report]) -> Payment {
 fn a_look_up_settles_by_ids_what_likeness_would_confuse() {
     // `a` happened and is known as PSP-A; `b` never happened.
     let a = unclear(&payment(AUTHORIZED), "a", 40);
-    let a = told_by(&a, fact(Charge, Pending, 40, "PSP-A"), &reporter(at(3_000), true));
+    let a = told_by(&a, report(Charge, Pending, 40, "PSP-A"), &reporter(at(3_000), true));
     let open = a.reserve(&reservation("b", 1, capture(40), at(4_000))).unwrap();
     let both = settled(&open, "b", Outcome::Unknown, at(5_000));
     let platform = [shown(Success, Some("PSP-A"), at(2_000))];
     let known = looked_up(&looked_up(&both, "b", &platform), "a", &platform);
     assert_eq!(known.transactions[&id("a")].state, Success);
     assert_eq!(known.transactions[&id("b")].state, Failure);
-    let again = told(&known, fact(Charge, Success, 40, "PSP-A"));
+    let again = told(&known, report(Charge, Success, 40, "PSP-A"));
     assert_eq!(again.balances.captured, eur(40));
 }
 
@@ -418,14 +416,14 @@ fn a_look_up_keeps_the_ids_that_it_reads() {
     let open = unclear(&payment(AUTHORIZED), "a", 40);
     let known = looked_up(&open, "a", &[shown(Success, Some("PSP-A"), at(2_000))]);
     assert_eq!(known.transactions[&id("a")].interaction_id.as_deref(), Some("PSP-A"));
-    let told = told(&known, fact(Charge, Success, 40, "PSP-B"));
+    let told = told(&known, report(Charge, Success, 40, "PSP-B"));
     assert_eq!(told.balances.captured, eur(80), "another id is another effect");
 }
 
 #[test]
 fn nothing_is_absent_while_something_shown_could_still_be_it() {
     // A dashboard capture that is known here, and one of ours that is not.
-    let own = Report { timestamp: Some(at(500)), ..fact(Charge, Success, 40, "") };
+    let own = Report { timestamp: Some(at(500)), ..report(Charge, Success, 40, "") };
     let dashboard = told(&payment(AUTHORIZED), own);
     let open = unclear(&dashboard, "a", 40);
     let known = looked_up(&open, "a", &[shown(Success, None, at(2_000))]);
@@ -444,7 +442,7 @@ fn of_two_unclear_refunds_the_one_that_is_shown_by_its_id_happened() {
     };
     let a = refunding(&payment(past), "a", at(1_000));
     let both = refunding(&a, "b", at(3_000));
-    let begun = fact(Refund, Pending, 40, "PSP-A");
+    let begun = report(Refund, Pending, 40, "PSP-A");
     let both = told_by(&both, begun, &reporter(at(5_000), true));
     let known = both.transactions.values().find(|one| one.interaction_id.is_some()).unwrap();
     let other = if known.id == id("a") { "b" } else { "a" };
@@ -453,7 +451,7 @@ fn of_two_unclear_refunds_the_one_that_is_shown_by_its_id_happened() {
     let looked = looked_up(&looked_up(&both, "b", &platform), "a", &platform);
     assert_eq!(looked.transactions[&known.id].state, Success);
     assert_eq!(looked.transactions[&id(other)].state, Failure);
-    let webhook = told(&looked, fact(Refund, Success, 40, "PSP-A"));
+    let webhook = told(&looked, report(Refund, Success, 40, "PSP-A"));
     assert_eq!(webhook.balances.refunded, eur(40), "it is one refund, whoever tells of it");
 }
 
@@ -464,12 +462,12 @@ fn what_was_undone_at_the_psp_comes_right_though_all_its_reports_share_one_id() 
     let past = &[(Authorization, Success, 100), (Charge, Success, 100)];
     let open = payment(past).reserve(&reservation("r", 1, refund_of("past-1", 40), at(1_000)));
     let open = settled(&open.unwrap(), "r", Outcome::Unknown, at(2_000));
-    let refunded = told(&open, fact(Refund, Success, 40, "psp-0"));
+    let refunded = told(&open, report(Refund, Success, 40, "psp-0"));
     assert_eq!(refunded.balances.refunded, eur(40));
-    let undone = told(&refunded, fact(Charge, Failure, 100, "psp-0"));
+    let undone = told(&refunded, report(Charge, Failure, 100, "psp-0"));
     assert_eq!(stopped(&undone), (true, true), "nobody knows whose it is");
-    let undone = told(&undone, fact(Refund, Failure, 40, "psp-0"));
-    let elsewhere = told(&undone, fact(Charge, Success, 40, "X"));
+    let undone = told(&undone, report(Refund, Failure, 40, "psp-0"));
+    let elsewhere = told(&undone, report(Charge, Success, 40, "X"));
     let said = |name: &str| Update::ChangeTransactionState { id: id(name), state: Failure };
     let clear = elsewhere.update(&[said("r"), said("past-1")], &reporter(later(), true)).unwrap();
     assert_eq!(clear.check(), Ok(()));

@@ -3,13 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot start has failed")]
 
-#[path = "support/dynamo.rs"]
-mod dynamo;
-#[path = "support/payments.rs"]
-mod payments;
+mod support;
 
 use TransactionKind::{Authorization as Authorized, Charge};
-use dynamo::{Fault, Shim, Table, connection, table_at};
 use payment_intents::clock::SystemClock;
 use payment_intents::connector::{Authorization, ConnectorSettings, Connectors, HttpConnector};
 use payment_intents::dynamodb::{Connection, DynamoStore};
@@ -20,7 +16,8 @@ use payment_intents::payment::{
 use payment_intents::ports::{Clock, Policy, Store, Verdict};
 use payment_intents::service::{ActError, Done, Invocation, Request, Service};
 use payment_intents::transport::Transport;
-use payments::{capture, eur, id, key, refund, registered};
+use support::dynamo::{Fault, Shim, Table, connection, table_at};
+use support::payments::{self, capture, eur, id, key, refund, registered};
 
 const AUTHORIZED: &[(TransactionKind, State, u64)] = &[(Authorized, State::Success, 100)];
 const CAPTURED: &[(TransactionKind, State, u64)] =

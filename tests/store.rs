@@ -8,25 +8,22 @@
     reason = "a test that cannot start has failed"
 )]
 
-#[path = "support/dynamo.rs"]
-mod dynamo;
-#[path = "support/payments.rs"]
-mod payments;
+mod support;
 
 use TransactionKind::{Authorization, Charge};
 use aws_sdk_dynamodb::types::AttributeValue;
-use dynamo::{Table, table};
 use payment_intents::payment::{
     Action, Nonce, Outcome, Payment, PaymentKey, Refusal, Report, Reporter, Reservation,
     Settlement, State, TransactionKind, Update,
 };
 use payment_intents::ports::{CreateError, ReplaceError, ReserveError, Store, StoreError};
-use payments::{
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use support::dynamo::{Table, table};
+use support::payments::{
     any_action, any_details, any_past, any_payment, any_step_or_report, at, capture, eur, id, key,
     refund, registered, reservation, walk,
 };
-use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 

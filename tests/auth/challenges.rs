@@ -1,9 +1,9 @@
 //! What callers are told who are not let in.
 
 use crate::issuer::{ALL, Issuer, claims};
-use crate::runtime::events::{act, authorized_as, header, with};
 use crate::service::TokenService;
 use crate::stage::Stage;
+use crate::support::lambda::events::{act, authorized_as, header, with};
 use crate::support::{AUTHORIZED, Reply, capture};
 use serde_json::{Value, json};
 

@@ -2,8 +2,8 @@
 //! asking them for anything, and without waiting for those who are not there.
 
 use crate::identity::record::secret;
-use crate::runtime::events::event;
 use crate::stage::Stage;
+use crate::support::lambda::events::event;
 use serde_json::json;
 use std::io::ErrorKind;
 use std::time::Duration;

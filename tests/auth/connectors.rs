@@ -4,9 +4,9 @@
 use crate::identity::record::{remember, secret};
 use crate::identity::{Identity, Reply, Role};
 use crate::issuer::{ALL, Issuer, claims};
-use crate::runtime::events::{act, header};
 use crate::service::basic;
 use crate::stage::{Stage, connectors};
+use crate::support::lambda::events::{act, header};
 use crate::support::{AUTHORIZED, capture};
 use payment_intents::clock::SystemClock;
 use payment_intents::connector::{

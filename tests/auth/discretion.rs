@@ -3,8 +3,8 @@
 
 use crate::identity::record::{KEEP, SECRETS, remember, secret};
 use crate::issuer::{ALL, Issuer, claims};
-use crate::runtime::events::{act, header};
 use crate::stage::{Stage, bearing};
+use crate::support::lambda::events::{act, header};
 use crate::support::{AUTHORIZED, capture, told};
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;

@@ -3,8 +3,8 @@
 
 use crate::identity::record::remember;
 use crate::issuer::{ALL, Issuer, claims};
-use crate::runtime::events::{act, authorized_as, event, header, with};
 use crate::stage::Stage;
+use crate::support::lambda::events::{act, authorized_as, event, header, with};
 use crate::support::{AUTHORIZED, capture};
 use serde_json::{Value, json};
 

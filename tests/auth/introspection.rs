@@ -3,9 +3,9 @@
 use crate::identity::record::secret;
 use crate::identity::{Identity, Reply, Role};
 use crate::issuer::{ALL, but, seconds, without};
-use crate::runtime::events::act;
 use crate::service::{TokenService, active, basic};
 use crate::stage::{Stage, bearing};
+use crate::support::lambda::events::act;
 use crate::support::{AUTHORIZED, capture};
 use serde_json::{Value, json};
 use std::time::Instant;

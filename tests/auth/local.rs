@@ -4,66 +4,43 @@ use crate::identity::record::output;
 use crate::issuer::{ALL, Issuer, claims};
 use crate::service::TokenService;
 use crate::stage::{Variables, loud};
-use crate::support::{AUTHORIZED, capture};
-use http::Request;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
+use crate::support::{AUTHORIZED, Server, capture};
 use serde_json::{Value, json};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::process::Stdio;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::time::timeout;
 
-/// The server, on a free port. It ends with the test.
-struct Local {
-    _process: Child,
-    url: String,
-    welcome: Vec<String>,
-}
+/// The server, which ends with the test.
+struct Local(Server);
 
 impl Local {
     async fn start(variables: &Variables) -> Self {
-        let mut process = command(variables).stdout(Stdio::piped()).stderr(file()).spawn().unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let (mut welcome, mut file) = (Vec::<String>::new(), file());
-        while !welcome.last().is_some_and(|line| line.contains("CONNECTORS")) {
-            let line = timeout(Duration::from_secs(20), lines.next_line()).await;
-            let line = line.expect("it starts in time").unwrap().expect("it lives");
-            writeln!(file, "{line}").unwrap();
-            welcome.push(line);
-        }
-        let url = welcome[0].strip_prefix("listening on ").unwrap().to_owned();
-        Self { _process: process, url, welcome }
+        let mut command = command(variables);
+        command.stderr(file());
+        let server = Server::run(command).await;
+        file().write_all(server.welcome.join("\n").as_bytes()).unwrap();
+        Self(server)
     }
 
     /// Captures one cent.
     async fn capture(&self, authorization: Option<&str>) -> (u16, Value) {
-        let body = json!({"actions": [capture(1)]}).to_string();
-        let mut request = Request::post(format!("{}/demo/payment-intents/{AUTHORIZED}", self.url));
-        if let Some(authorization) = authorization {
-            request = request.header("authorization", authorization);
-        }
-        let client = Client::builder(TokioExecutor::new()).build_http::<Full<Bytes>>();
-        let response = client.request(request.body(Full::from(body)).unwrap()).await.unwrap();
-        let status = response.status().as_u16();
-        let body = response.into_body().collect().await.unwrap().to_bytes();
-        (status, serde_json::from_slice(&body).unwrap())
+        let authorization = authorization.map(|value| ("authorization", value));
+        let headers: Vec<_> = authorization.into_iter().collect();
+        let reply = self.0.act(AUTHORIZED, capture(1), &headers).await;
+        (reply.status, reply.body)
     }
 
+    /// How many lines with this text it printed when it started.
     fn says(&self, text: &str) -> usize {
-        self.welcome.iter().filter(|line| line.contains(text)).count()
+        self.0.welcome.iter().filter(|line| line.contains(text)).count()
     }
 }
 
 fn command(variables: &Variables) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_local"));
-    command.args(["--port", "0"]).kill_on_drop(true).env_clear();
-    command.envs(loud()).envs(variables.iter().cloned());
+    let mut command = Server::command();
+    command.env_clear().envs(loud()).envs(variables.iter().cloned());
     command
 }
 

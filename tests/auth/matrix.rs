@@ -2,9 +2,9 @@
 
 use crate::identity::record::secret;
 use crate::issuer::{Issuer, claims};
-use crate::runtime::events::{act, event, header, with};
 use crate::service::TokenService;
 use crate::stage::{KEY, Stage, bearing};
+use crate::support::lambda::events::{act, event, header, with};
 use crate::support::{AUTHORIZED, capture};
 use serde_json::{Value, json};
 

@@ -4,7 +4,7 @@ use crate::asking::{Asking, INVALID, OK, start};
 use crate::identity::Role;
 use crate::identity::keys::encoded;
 use crate::issuer::{ALL, Issuer, but, claims};
-use crate::random::Random;
+use crate::support::random::Random;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};

@@ -4,9 +4,9 @@
 use crate::identity::record::secret;
 use crate::identity::{Asked, Identity, Reply, Role, decoded};
 use crate::issuer::ALL;
-use crate::runtime::events::act;
 use crate::service::{TokenService, basic};
 use crate::stage::{API, RECOVERY, Stage, Variables, bearing, connectors, last_words};
+use crate::support::lambda::events::act;
 use crate::support::{AUTHORIZED, capture};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};

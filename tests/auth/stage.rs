@@ -1,12 +1,12 @@
 //! The built binaries with everything around them: a table whose calls are
 //! counted, the servers around tokens, and the sandbox PSP.
 
-use crate::dynamo::{Shim, connection};
 use crate::identity::record::{output, secret};
-use crate::runtime::ended_as;
-use crate::runtime::events::{act, event, header, read, with};
-use crate::runtime::function::Function;
-use crate::support::{AUTHORIZED, Reply, capture};
+use crate::support::dynamo::{Shim, connection};
+use crate::support::lambda::ended_as;
+use crate::support::lambda::events::{act, event, header, read, with};
+use crate::support::lambda::function::Function;
+use crate::support::{AUTHORIZED, Reply, capture, transactions_of};
 use payment_intents::aws::Connection;
 use payment_intents::clock::SystemClock;
 use payment_intents::dynamodb::{DynamoStore, create_table};
@@ -76,12 +76,7 @@ impl Stage {
     /// Type, state and amount of each transaction of [`AUTHORIZED`], in order, as one
     /// behind a gateway sees them.
     pub async fn transactions(&self) -> Vec<String> {
-        let payment = self.invoke(&event("get-payment")).await.body;
-        let describe = |transaction: &Value| {
-            let text = |name: &str| transaction[name].as_str().unwrap().to_owned();
-            format!("{} {} {}", text("type"), text("state"), transaction["amount"]["centAmount"])
-        };
-        payment["transactions"].as_array().unwrap().iter().map(describe).collect()
+        transactions_of(&self.invoke(&event("get-payment")).await.body)
     }
 
     /// How many times the PSP did something.

@@ -1,12 +1,12 @@
 //! Whom a function believes that it is who it says: those whom an authority vouches
 //! for that the system trusts, under the name of the address, today.
 
-use crate::identity::tls::{Authority, Certificate, Front};
 use crate::identity::{Identity, Reply, Role};
 use crate::issuer::{ALL, Issuer, claims};
-use crate::runtime::events::act;
 use crate::service::TokenService;
 use crate::stage::{Stage, Variables, bearing, connectors};
+use crate::support::lambda::events::act;
+use crate::support::tls::{Authority, Certificate, Front};
 use crate::support::{AUTHORIZED, Reply as Answer, capture};
 use futures_util::future::join_all;
 use serde_json::json;

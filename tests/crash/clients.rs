@@ -2,9 +2,9 @@
 //! they are told what came of it; the others never repeat what may have
 //! happened.
 
-use crate::random::Random;
-use crate::runtime::events::{act, header};
-use crate::runtime::function::Function;
+use crate::support::lambda::events::{act, header};
+use crate::support::lambda::function::Function;
+use crate::support::random::Random;
 use crate::support::{Reply, cancel, capture, refund, reverse, told};
 use crate::{DEADLINE_MS, PAYMENTS, QUIET, payment_id};
 use payment_intents::payment::{Transaction, TransactionKind};

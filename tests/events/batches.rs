@@ -1,9 +1,9 @@
 //! Batches that cannot be read, as a whole or in part, and a function that is not
 //! set up.
 
-use crate::runtime::events::event;
 use crate::stream::{batch, sequence};
 use crate::support::capture;
+use crate::support::lambda::events::event;
 use crate::world::{LEFT_MS, World};
 use serde_json::{Value, json};
 use std::time::Duration;

@@ -1,17 +1,14 @@
 //! EventBridge, as far as the function sees it: it takes `PutEvents`, refuses what
 //! the real one refuses, and otherwise does as it is told.
 
+use crate::support::http_server::{self, listen, serve};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::time::sleep;
 use uuid::Uuid;
 
@@ -92,20 +89,11 @@ pub struct Bus {
 
 impl Bus {
     pub async fn start() -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (listener, address) = listen().await;
+        let url = format!("http://{address}");
         let bus = Self { url, script: Arc::default() };
         let served = bus.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let bus = served.clone();
-                let service = service_fn(move |request| {
-                    let bus = bus.clone();
-                    async move { bus.answer(request).await }
-                });
-                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
-            }
-        });
+        serve(listener, move |request| served.clone().answer(request));
         bus
     }
 
@@ -135,7 +123,7 @@ impl Bus {
         self.script.lock().unwrap()
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, String> {
+    async fn answer(self, request: Request<Incoming>) -> http_server::Answer {
         assert_eq!(request.headers()["x-amz-target"], "AWSEvents.PutEvents");
         let body = request.into_body().collect().await.map_err(|error| error.to_string())?;
         let body: Value = serde_json::from_slice(&body.to_bytes()).unwrap();

@@ -2,8 +2,8 @@
 //! <https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html>. The service's own
 //! writes, in the frame of a real stream.
 
-use crate::runtime::events::read;
 use crate::stream::batch;
+use crate::support::lambda::events::read;
 use crate::world::World;
 use serde_json::{Value, json};
 

@@ -1,8 +1,8 @@
 //! Whatever the table can hold of a Payment is read off the stream as it was
 //! written.
 
-use crate::payments::{any_details, any_past, any_step, at, eur, id, walk};
 use crate::stream::{Stream, sequence};
+use crate::support::payments::{any_details, any_past, any_step, at, eur, id, walk};
 use payment_intents::dynamodb::{Connection, DynamoStore, create_table};
 use payment_intents::events::change;
 use payment_intents::local::emulator;

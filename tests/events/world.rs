@@ -2,10 +2,10 @@
 //! table's stream keeps, and the one behind that stream, which tells a bus.
 
 use crate::bus::{Bus, Told};
-use crate::runtime::events::{act, event, header, with};
-use crate::runtime::function::Function;
 use crate::stream::{Stream, batch};
 use crate::support::Reply;
+use crate::support::lambda::events::{act, event, header, with};
+use crate::support::lambda::function::Function;
 use payment_intents::local::{emulator, sandbox::Sandbox};
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -1,10 +1,10 @@
 //! What the platform shows: when it is asked, by whom, and what it proves.
 
-use crate::payments::{at, capture, eur, id, key, registered, reservation};
 use crate::platform::world::{
     APPROVED, AUTHORIZATION, LIAR_SHOWS, LIAR_SHOWS_ALL, MINUTE, SHOWS, SHOWS_ALL, World,
 };
 use crate::platform::{Outside, Reply, Role, TestClock, shown, token, transaction};
+use crate::support::payments::{at, capture, eur, id, key, registered, reservation};
 use futures_util::future::join_all;
 use payment_intents::connector::{Connectors, HttpConnector};
 use payment_intents::payment::{Outcome, Report, Settlement, State, Timestamp, TransactionKind};

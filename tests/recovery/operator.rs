@@ -1,10 +1,10 @@
 //! What an operator sees, and what an operator sets, with the built binaries.
 
-use crate::dynamo::{connection, table_at};
-use crate::events::{act, header};
-use crate::payments::{capture, key, registered, reservation};
 use crate::platform::world::{AUTHORIZATION, nonce};
 use crate::platform::{Function, Outside, Reply, Role, TestClock, outcome};
+use crate::support::dynamo::{connection, table_at};
+use crate::support::lambda::events::{act, header};
+use crate::support::payments::{capture, key, registered, reservation};
 use crate::support::{self, AUTHORIZED, CAPTURED, Server, told};
 use payment_intents::clock::SystemClock;
 use payment_intents::payment::{Payment, Reservation};
@@ -16,7 +16,7 @@ const RECOVERY: &str = env!("CARGO_BIN_EXE_recovery");
 
 /// A table, and what both functions are told.
 struct Deployment {
-    table: crate::dynamo::Table,
+    table: crate::support::dynamo::Table,
     url: String,
     outside: Outside,
 }

@@ -18,18 +18,16 @@
 
 mod answers;
 mod explore;
-mod facts;
-mod landing;
+mod model;
 mod mutants;
-mod oracle;
 mod ports;
-mod psp;
 mod quiet;
+mod reports;
 mod runs;
 mod schedule;
-mod world;
 
 use explore::{Failure, exhaust, random};
+use model::{landing, psp, world};
 use payment_intents::payment::Action;
 use psp::{Style, Tier};
 use schedule::{Client, Plan};

@@ -1,9 +1,9 @@
 //! The end of a schedule: nothing more goes wrong, and everything must come right.
 
-use crate::facts::Word;
 use crate::landing::{Telling, group};
 use crate::ports::locked;
 use crate::psp::{RESEND_WINDOW_MS, Tier};
+use crate::reports::Word;
 use crate::schedule::{Choice, MINUTE_MS, Schedule};
 use crate::world::{SKEW_MS, World};
 use payment_intents::payment::{

@@ -2,9 +2,9 @@
 //! of what happens next to which of them.
 
 use crate::answers::{Answered, failed};
-use crate::facts::Word;
 use crate::ports::locked;
 use crate::psp::{CONNECTOR_WORKS_MS, Decision, Event, Style, Tier};
+use crate::reports::Word;
 use crate::runs::Run;
 use crate::world::{Answer, Op, Past, World};
 use payment_intents::payment::{Action, Transaction, TransactionId, TransactionKind};

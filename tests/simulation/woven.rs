@@ -5,16 +5,14 @@
 
 mod answers;
 mod explore;
-mod facts;
-mod landing;
-mod oracle;
+mod model;
 mod ports;
-mod psp;
 mod quiet;
+mod reports;
 mod runs;
 mod schedule;
-mod world;
 
+use model::{landing, psp, world};
 use explore::random;
 use payment_intents::woven::switch;
 use std::process::ExitCode;

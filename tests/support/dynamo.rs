@@ -1,30 +1,21 @@
 //! A real DynamoDB API for the suites: the embedded emulator, or whatever
 //! `AWS_ENDPOINT_URL_DYNAMODB` names. Each test has a table of its own.
 
-#![allow(dead_code, unreachable_pub, reason = "each suite uses its part of this")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that cannot start has failed"
-)]
-
+use super::http_server::{Answer, listen, serve};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::AttributeValue::S;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioExecutor;
 use payment_intents::dynamodb::{Connection, DynamoStore, create_table};
 use payment_intents::local::emulator;
 use payment_intents::payment::{Payment, Timestamp};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use tokio::net::TcpListener;
 use uuid::Uuid;
 
 /// A table of this test's own.
@@ -92,9 +83,9 @@ pub struct Shim {
 
 impl Shim {
     pub async fn start(upstream: &str) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let (listener, address) = listen().await;
         let shim = Self {
-            url: format!("http://{}", listener.local_addr().unwrap()),
+            url: format!("http://{address}"),
             upstream: upstream.trim_end_matches('/').to_owned(),
             client: HyperClient::builder(TokioExecutor::new()).build_http(),
             openings: Arc::default(),
@@ -102,16 +93,7 @@ impl Shim {
             plan: Arc::default(),
         };
         let served = shim.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let shim = served.clone();
-                let service = service_fn(move |request| {
-                    let shim = shim.clone();
-                    async move { shim.pass(request).await }
-                });
-                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
-            }
-        });
+        serve(listener, move |request| served.clone().pass(request));
         shim
     }
 
@@ -130,7 +112,7 @@ impl Shim {
         std::mem::take(&mut self.calls.lock().unwrap())
     }
 
-    async fn pass(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, String> {
+    async fn pass(self, request: Request<Incoming>) -> Answer {
         let (mut parts, body) = request.into_parts();
         let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
         let target = parts.headers["x-amz-target"].to_str().unwrap();

@@ -1,191 +1,47 @@
-//! What the suites share: a real server, and a client that sends what it is told.
+//! The helpers of all suites. A suite in a folder includes this file by its path.
+//!
+//! | module | what it has |
+//! |---|---|
+//! | `payments` | Payments from a given past, and random ones for property tests |
+//! | `reporting` | Payments about which a connector or an operator reports something |
+//! | `item_size` | the size of a DynamoDB item |
+//! | `random` | random numbers that a seed repeats |
+//! | `actions` | the JSON of actions |
+//! | `server` | the built `local` server, and its answers |
+//! | `lambda` | the built Lambdas under an emulated Runtime API, and the events of API Gateway |
+//! | `dynamo` | tables in a real DynamoDB API, and a proxy in front of it that loses messages |
+//! | `http_server` | the accept loop of every HTTP server in the tests |
+//! | `tls` | TLS in front of such a server |
 
-#![allow(dead_code, unreachable_pub, reason = "each suite uses its part of this")]
+#![allow(dead_code, unreachable_pub, reason = "no suite uses all of this")]
+#![allow(unused_imports, reason = "no suite uses all of this")]
 #![allow(
-    clippy::unwrap_used,
+    clippy::arithmetic_side_effects,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
     reason = "a test that cannot start has failed"
 )]
 
-use http::{HeaderMap, Method, Request};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
-use hyper_util::client::legacy::Client as HyperClient;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use serde_json::{Value, json};
-use std::process::Stdio;
-use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+#[cfg(feature = "local")]
+pub mod actions;
+#[cfg(feature = "local")]
+pub mod dynamo;
+#[cfg(feature = "local")]
+pub mod http_server;
+pub mod item_size;
+#[cfg(feature = "local")]
+pub mod lambda;
+pub mod payments;
+pub mod random;
+pub mod reporting;
+#[cfg(feature = "local")]
+pub mod server;
+#[cfg(feature = "local")]
+pub mod tls;
 
-/// Authorized, 100.00 EUR.
-pub const AUTHORIZED: &str = "11111111-1111-4111-8111-111111111111";
-/// Captured, 100.00 EUR.
-pub const CAPTURED: &str = "22222222-2222-4222-8222-222222222222";
-/// Authorized, 5000 JPY.
-pub const AUTHORIZED_JPY: &str = "33333333-3333-4333-8333-333333333333";
-/// 25.00 EUR whose authorization is Pending.
-pub const PENDING: &str = "44444444-4444-4444-8444-444444444444";
-
-/// The `local` binary on a free port. It ends with the test.
-pub struct Server {
-    _process: Child,
-    pub url: String,
-    client: HyperClient<HttpConnector, Full<Bytes>>,
-}
-
-/// A response, read to its end.
-#[derive(Debug, PartialEq)]
-pub struct Reply {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub body: Value,
-}
-
-impl Server {
-    pub async fn start() -> Self {
-        Self::with(&[], &[]).await
-    }
-
-    pub async fn with(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_local"))
-            .args(["--port", "0"])
-            .args(arguments)
-            .envs(variables.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let line = tokio::time::timeout(Duration::from_secs(20), lines.next_line()).await;
-        let line = line.expect("the server starts in time").unwrap().expect("it says where");
-        let url = line.strip_prefix("listening on ").unwrap().to_owned();
-        // What else it prints must not fill the pipe.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        let client = HyperClient::builder(TokioExecutor::new()).build_http();
-        Self { _process: process, url, client }
-    }
-
-    /// Kills the process at once, as `kill -9` does.
-    pub async fn kill(mut self) {
-        self._process.kill().await.unwrap();
-    }
-
-    /// Sends a request exactly as it is: the path is not touched.
-    pub async fn send(
-        &self,
-        method: &str,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: impl Into<Bytes>,
-    ) -> Reply {
-        let mut request = Request::builder()
-            .method(method.parse::<Method>().unwrap())
-            .uri(format!("{}{path}", self.url));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request.body(Full::from(body.into())).unwrap();
-        let (parts, body) = self.client.request(request).await.unwrap().into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        let body = serde_json::from_slice(&body).expect("every body is JSON");
-        Reply { status: parts.status.as_u16(), headers: parts.headers, body }
-    }
-
-    /// Posts an action of a Payment of the project `demo`.
-    pub async fn act(&self, payment: &str, action: Value, headers: &[(&str, &str)]) -> Reply {
-        let path = format!("/demo/payment-intents/{payment}");
-        let mut all = vec![("content-type", "application/json")];
-        all.extend(headers);
-        self.send("POST", &path, &all, json!({"actions": [action]}).to_string()).await
-    }
-
-    pub async fn get(&self, path: &str) -> Reply {
-        self.send("GET", path, &[], "").await
-    }
-
-    /// The Payment as it is now.
-    pub async fn payment(&self, payment: &str) -> Value {
-        let reply = self.get(&format!("/demo/payments/{payment}")).await;
-        assert_eq!(reply.status, 200, "{reply:?}");
-        reply.body
-    }
-
-    /// Type, state and amount of each transaction, in order.
-    pub async fn transactions(&self, payment: &str) -> Vec<String> {
-        let payment = self.payment(payment).await;
-        let describe = |transaction: &Value| {
-            let text = |name: &str| transaction[name].as_str().unwrap().to_owned();
-            format!("{} {} {}", text("type"), text("state"), transaction["amount"]["centAmount"])
-        };
-        payment["transactions"].as_array().unwrap().iter().map(describe).collect()
-    }
-
-    /// What the sandbox PSP really did to the Payment: action and amount.
-    pub async fn effects(&self, payment: &str) -> Vec<(String, u64)> {
-        let ledger = self.get("/sandbox/ledger").await.body;
-        let effects = ledger.as_array().unwrap().iter();
-        effects
-            .filter(|effect| effect["paymentId"] == payment)
-            .map(|effect| {
-                let action = effect["action"].as_str().unwrap().to_owned();
-                (action, effect["centAmount"].as_u64().unwrap())
-            })
-            .collect()
-    }
-}
-
-impl Reply {
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(|value| value.to_str().unwrap())
-    }
-
-    /// The code of the first error.
-    pub fn code(&self) -> &str {
-        self.body["errors"][0]["code"].as_str().unwrap_or("")
-    }
-
-    /// Status and code: what a caller decides by.
-    pub fn outcome(&self) -> (u16, &str) {
-        (self.status, self.code())
-    }
-
-    /// The first error without its message: code and fields.
-    pub fn error(&self) -> Value {
-        let mut error = self.body["errors"][0].clone();
-        error.as_object_mut().unwrap().remove("message");
-        error
-    }
-}
-
-pub fn capture(cent_amount: u64) -> Value {
-    amount("capturePayment", cent_amount, "EUR")
-}
-
-pub fn refund(cent_amount: u64) -> Value {
-    amount("refundPayment", cent_amount, "EUR")
-}
-
-pub fn cancel() -> Value {
-    json!({"action": "cancelPayment"})
-}
-
-pub fn reverse() -> Value {
-    json!({"action": "reversePayment"})
-}
-
-pub fn amount(action: &str, cent_amount: u64, currency_code: &str) -> Value {
-    json!({
-        "action": action,
-        "amount": {"centAmount": cent_amount, "currencyCode": currency_code},
-    })
-}
-
-/// The action with the reference that tells the sandbox what to do.
-pub fn told(mut action: Value, reference: &str) -> Value {
-    action["merchantReference"] = json!(reference);
-    action
-}
+#[cfg(feature = "local")]
+pub use actions::{amount, cancel, capture, refund, reverse, told};
+#[cfg(feature = "local")]
+pub use server::{AUTHORIZED, AUTHORIZED_JPY, CAPTURED, PENDING, Reply, Server, transactions_of};

@@ -1,13 +1,6 @@
 //! Payments for the suites: made by hand from a past, or at random from a seed
 //! of steps, always through the doors that the service itself uses.
 
-#![allow(dead_code, unreachable_pub, reason = "each suite uses its part of this")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::arithmetic_side_effects,
-    reason = "a test that cannot start has failed"
-)]
-
 use payment_intents::money::{Currency, Money};
 use payment_intents::payment::{
     Action, Details, Nonce, Outcome, Payment, PaymentId, PaymentKey, ProjectKey, Registration,
@@ -185,8 +178,8 @@ pub fn any_report() -> impl Strategy<Value = Update> {
         ])
     };
     let timestamp = prop::option::of((0_u64..40_000).prop_map(at));
-    let fact = (kind, state.clone(), amount, timestamp, name(), name(), any::<u64>());
-    let added = fact.prop_map(|(kind, state, amount, timestamp, psp, connector, new)| {
+    let report = (kind, state.clone(), amount, timestamp, name(), name(), any::<u64>());
+    let added = report.prop_map(|(kind, state, amount, timestamp, psp, connector, new)| {
         let report = Report {
             kind,
             state,

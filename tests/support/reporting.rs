@@ -1,9 +1,6 @@
-//! Payments of which others report something, for the suites of the core.
+//! Payments about which a connector or an operator reports something, for the suites of the core.
 
-#![allow(dead_code, unreachable_pub, reason = "each suite uses its part of this")]
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
-
-use crate::payments::{at, capture, eur, id, refund, reservation};
+use super::payments::{at, capture, eur, id, refund, reservation};
 use State::Success;
 use TransactionKind::{Authorization, Charge};
 use payment_intents::payment::{
@@ -25,19 +22,19 @@ pub fn reporter(at: Timestamp, is_trusted: bool) -> Reporter {
     Reporter { by: Some("operator".to_owned()), at, is_trusted }
 }
 
-pub fn fact(kind: TransactionKind, state: State, amount: u64, name: &str) -> Report {
+pub fn report(kind: TransactionKind, state: State, amount: u64, name: &str) -> Report {
     let interaction_id = (!name.is_empty()).then(|| name.to_owned());
     Report { kind, state, amount: eur(amount), timestamp: None, interaction_id, interface_id: None }
 }
 
-/// Told by somebody whose word counts.
-pub fn told(payment: &Payment, fact: Report) -> Payment {
-    told_by(payment, fact, &reporter(later(), true))
+/// Told by a trusted reporter.
+pub fn told(payment: &Payment, report: Report) -> Payment {
+    told_by(payment, report, &reporter(later(), true))
 }
 
-pub fn told_by(payment: &Payment, fact: Report, reporter: &Reporter) -> Payment {
+pub fn told_by(payment: &Payment, report: Report, reporter: &Reporter) -> Payment {
     let new = id(&format!("new-{}", payment.version));
-    let update = Update::AddTransaction { id: new, report: fact };
+    let update = Update::AddTransaction { id: new, report };
     let next = payment.update(&[update], reporter).unwrap();
     assert_eq!(next.check(), Ok(()));
     next
@@ -55,7 +52,6 @@ pub fn settled(payment: &Payment, name: &str, outcome: Outcome, when: Timestamp)
     }
 }
 
-#[expect(clippy::panic, reason = "that is how a test fails")]
 pub fn panic_with(settlement: &Settlement) -> ! {
     panic!("{settlement:?}")
 }

@@ -6,9 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot read the sources has failed")]
 #![allow(clippy::indexing_slicing, reason = "a part of the template that is missing is a failure")]
 
-#[path = "template/document.rs"]
 mod document;
-#[path = "template/sources.rs"]
 mod sources;
 
 use document::{actions, listed, metrics, resources, statements, template, variables};

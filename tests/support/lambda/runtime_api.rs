@@ -1,15 +1,11 @@
 //! The Runtime API: <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 
+use crate::support::http_server::{listen, serve};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
-use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc, oneshot};
 use uuid::Uuid;
 
@@ -31,24 +27,17 @@ pub struct RuntimeApi {
 }
 
 impl RuntimeApi {
-    /// Serves what comes out of `queue`, and says where.
+    /// Hands out the invocations of `queue`. Returns the address as well.
     pub async fn start(queue: mpsc::UnboundedReceiver<Invocation>) -> (Arc<Self>, String) {
         let (waiting, ready) = (Mutex::default(), Notify::new());
         let api = Arc::new(Self { queue: queue.into(), waiting, ready });
+        let (listener, address) = listen().await;
         let served = Arc::clone(&api);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let api = Arc::clone(&served);
-                let answer = service_fn(move |request| {
-                    let api = Arc::clone(&api);
-                    async move { Ok::<_, Infallible>(api.answer(request).await) }
-                });
-                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
-            }
+        serve(listener, move |request| {
+            let api = Arc::clone(&served);
+            async move { Ok(api.answer(request).await) }
         });
-        (api, address)
+        (api, address.to_string())
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {

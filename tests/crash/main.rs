@@ -11,20 +11,13 @@
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow fails the test, too")]
 #![allow(unreachable_pub, reason = "the modules of a suite are its own")]
 
-#[path = "crash/audit.rs"]
 mod audit;
-#[path = "crash/clients.rs"]
 mod clients;
-#[path = "support/dynamo.rs"]
-mod dynamo;
-#[path = "crash/random.rs"]
-mod random;
-mod runtime;
+#[path = "../support/mod.rs"]
 mod support;
 
 use audit::Audit;
 use clients::{Clients, Interface};
-use dynamo::{Fault, Shim};
 use payment_intents::clock::SystemClock;
 use payment_intents::dynamodb::DynamoStore;
 use payment_intents::http::registrations;
@@ -32,13 +25,14 @@ use payment_intents::local::emulator;
 use payment_intents::local::sandbox::Sandbox;
 use payment_intents::payment::{Payment, PaymentId, PaymentKey, ProjectKey, State};
 use payment_intents::ports::{Clock, Store};
-use random::Random;
-use runtime::function::Function;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use support::dynamo::{Fault, Shim};
+use support::lambda::function::Function;
+use support::random::Random;
 use tokio::time::{sleep, timeout};
 
 /// How long an invocation of the Lambda may take. A lease runs 5 s longer.

@@ -2,31 +2,19 @@
 //! keys, introspection, a token endpoint, AWS's extension for secrets, and a
 //! connector that is shown a token.
 
-#![allow(dead_code, reason = "each suite uses its part of this")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::arithmetic_side_effects,
-    reason = "a test that cannot start has failed"
-)]
-
 pub mod keys;
 pub mod record;
-pub mod tls;
 
+use crate::support::http_server::{Answer, listen, serve};
 use http::{HeaderMap, Method, Request, Response, header};
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::time::sleep;
 
 /// What the server is asked for.
@@ -107,20 +95,10 @@ struct State {
 
 impl Identity {
     pub async fn start() -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let (listener, address) = listen().await;
         let identity = Self { address, state: Arc::default() };
         let served = identity.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let identity = served.clone();
-                let service = service_fn(move |request| {
-                    let identity = identity.clone();
-                    async move { identity.answer(request).await }
-                });
-                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
-            }
-        });
+        serve(listener, move |request| served.clone().answer(request));
         identity
     }
 
@@ -157,13 +135,13 @@ impl Identity {
         self.state.lock().unwrap()
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, String> {
+    async fn answer(self, request: Request<Incoming>) -> Answer {
         let role = role(request.method(), request.uri().path());
         let (parts, body) = request.into_parts();
         let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
         let body = String::from_utf8(body.to_vec()).unwrap();
         let asked = Asked { role, uri: parts.uri.to_string(), headers: parts.headers, body };
-        let _busy = Busy::new(self, role);
+        let _busy = Busy::new(&self, role);
         match self.reply(asked) {
             Reply::Says(status, body) => says(status, body),
             Reply::Late(ms, status, body) => {
@@ -217,7 +195,7 @@ fn role(method: &Method, path: &str) -> Role {
     }
 }
 
-fn says(status: u16, body: String) -> Result<Response<Full<Bytes>>, String> {
+fn says(status: u16, body: String) -> Answer {
     let response = Response::builder().status(status);
     Ok(response.header(header::CONTENT_TYPE, "application/json").body(Full::from(body)).unwrap())
 }

@@ -2,24 +2,15 @@
 //! is told: a connector, the platform whose Payments it writes to, and a token
 //! service. And a clock that stands still until a test moves it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    reason = "a test that cannot start has failed"
-)]
-
 mod function;
 pub mod world;
 
 pub use function::Function;
 
+use crate::support::http_server::{Answer, listen, serve};
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper::body::Incoming;
 use payment_intents::connector::{Authorization, ClientCredentials, ConnectorSettings, Platform};
 use payment_intents::payment::Timestamp;
 use payment_intents::ports::{Clock, Lookup, Policy, Secret};
@@ -32,7 +23,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use tokio::net::TcpListener;
 
 /// Stands still. What waits by it waits for real: else every deadline would
 /// have come already.
@@ -143,9 +133,9 @@ pub struct Outside {
 
 impl Outside {
     pub async fn start(clock: TestClock) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let (listener, address) = listen().await;
         let outside = Self {
-            url: format!("http://{}", listener.local_addr().unwrap()),
+            url: format!("http://{address}"),
             clock,
             scripts: Arc::default(),
             takes_ms: Arc::default(),
@@ -154,16 +144,7 @@ impl Outside {
         outside.usually(Role::Connector, outcome("approved"));
         outside.usually(Role::Platform, shown(&[]));
         let served = outside.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let outside = served.clone();
-                let service = service_fn(move |request| {
-                    let outside = outside.clone();
-                    async move { outside.answer(request).await }
-                });
-                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
-            }
-        });
+        serve(listener, move |request| served.clone().answer(request));
         outside
     }
 
@@ -218,7 +199,7 @@ impl Outside {
         self.scripts[role as usize].lock().unwrap()
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, String> {
+    async fn answer(self, request: Request<Incoming>) -> Answer {
         let role = match (request.method(), request.uri().path()) {
             (&Method::POST, "/token") => Role::Tokens,
             (&Method::GET, path) if path.starts_with("/demo/payments/") => Role::Platform,

@@ -1,8 +1,8 @@
 //! A service over a real table, with everything outside it scripted.
 
 use super::{Outside, Reply, Role, TestClock};
-use crate::dynamo::{Table, table};
-use crate::payments::{at, capture, id, key, registered, reservation};
+use crate::support::dynamo::{Table, table};
+use crate::support::payments::{at, capture, id, key, registered, reservation};
 use payment_intents::connector::{ConnectorSettings, Connectors, HttpConnector};
 use payment_intents::dynamodb::DynamoStore;
 use payment_intents::payment::{

@@ -11,20 +11,10 @@
 )]
 #![allow(unreachable_pub, reason = "the modules of a suite are its own")]
 
-#[path = "runtime/api.rs"]
-mod api;
-#[path = "support/dynamo.rs"]
-mod dynamo;
-#[path = "runtime/events.rs"]
-#[allow(dead_code, reason = "each suite uses its part of this")]
-mod events;
-#[path = "recovery/lookup.rs"]
 mod lookup;
-#[path = "recovery/operator.rs"]
 mod operator;
-#[path = "support/payments.rs"]
-mod payments;
 mod platform;
+#[path = "../support/mod.rs"]
 mod support;
 
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -33,11 +23,11 @@ use payment_intents::payment::{Payment, Refusal, State};
 use payment_intents::ports::{Clock, Policy, Rejections, Store};
 use payment_intents::recovery::RecoveryRun;
 use payment_intents::service::ActError;
-use payments::{capture, eur, id, key, registered};
 use platform::world::{APPROVED, AUTHORIZATION, KEYED, LIAR, MINUTE, OPAQUE, World, nonce};
 use platform::{Reply, Role, error, outcome};
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use support::payments::{at, capture, eur, id, key, registered};
 
 #[tokio::test]
 async fn what_an_opaque_connector_leaves_unknown_stays_held_and_listed_and_is_never_sent_again() {
@@ -285,7 +275,7 @@ async fn the_index_holds_what_is_open_the_first_to_look_at_first_and_nothing_fin
     // More than fit into one answer, in every partition, written out of order.
     let mut expected: Vec<Payment> = Vec::new();
     for n in [7, 3, 11, 1, 5, 9, 2, 10, 4, 12, 6, 8] {
-        world.clock.set(payments::at(n * MINUTE));
+        world.clock.set(at(n * MINUTE));
         world.outside.next(Role::Connector, Reply::Drop);
         expected.push(act(&format!("open-{n}")).await);
     }

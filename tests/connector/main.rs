@@ -5,9 +5,9 @@
 #![allow(clippy::arithmetic_side_effects, reason = "lengths and times are small here")]
 #![allow(unreachable_pub, reason = "the modules of a suite are its own")]
 
-#[path = "support/payments.rs"]
-mod payments;
 mod psp;
+#[path = "../support/mod.rs"]
+mod support;
 
 use Authorization::{Forward, None as Nothing};
 use Step::{Await, Drip, Head, Hold, Request, Reset, Wait};
@@ -19,11 +19,11 @@ use payment_intents::ports::{
     Call, Clock, Connector, ConnectorError, Policy, Secret, Served, Verdict,
 };
 use payment_intents::transport::Transport;
-use payments::{capture, eur, id, key, money, refund, refund_of};
 use psp::{Psp, Script, Step, answer, chunk, say};
 use serde_json::json;
 use std::io::ErrorKind;
 use std::time::Duration;
+use support::payments::{capture, eur, id, key, money, refund, refund_of};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::task::yield_now;

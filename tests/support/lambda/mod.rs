@@ -5,27 +5,21 @@
 //! The process of a [`Lambda`] is started once and never again: an invocation
 //! that ends it fails its test. A [`function::Function`] may die.
 
-#![allow(dead_code, reason = "each suite uses its part of this")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot start has failed")]
-#![allow(clippy::panic, reason = "that is how a test fails")]
-
-mod api;
 pub mod events;
 pub mod function;
+pub mod process;
+pub mod runtime_api;
 
-use crate::support::Reply;
-use api::{Invocation, RuntimeApi};
+use crate::support::{Reply, transactions_of};
 use events::{event, read, with};
 use http::{HeaderName, HeaderValue};
-use payment_intents::clock::SystemClock;
 use payment_intents::local::{emulator, sandbox::Sandbox};
-use payment_intents::ports::Clock;
+use process::{Process, command};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::process::{Output, Stdio};
+use std::path::Path;
+use std::process::Output;
 use std::time::Duration;
-use tokio::process::{Child, Command};
-use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 /// What an invocation has, as deployed.
@@ -36,8 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(40);
 
 /// The function, ready for events.
 pub struct Lambda {
-    process: Child,
-    invocations: mpsc::UnboundedSender<Invocation>,
+    process: Process,
     pub sandbox: Sandbox,
 }
 
@@ -53,16 +46,12 @@ impl Lambda {
         let client = dynamodb.clone().client();
         emulator::ensure_table(&client, "payments").await.unwrap();
         let sandbox = Sandbox::start().await.unwrap();
-        let (invocations, queue) = mpsc::unbounded_channel();
-        let (_, runtime_api) = RuntimeApi::start(queue).await;
-        let process = command(&binary(), &runtime_api)
-            .envs(environment(&dynamodb.endpoint_url.unwrap(), &sandbox.url().to_string()))
-            .envs(variables.iter().copied())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lambda = Self { process, invocations, sandbox };
+        let (dynamodb, connector) = (dynamodb.endpoint_url.unwrap(), sandbox.url().to_string());
+        let settings = environment(&dynamodb, &connector);
+        let more = variables.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        let variables: Vec<_> = settings.into_iter().chain(more).collect();
+        let process = Process::start(&binary(), &variables, Path::new("/dev/null")).await;
+        let mut lambda = Self { process, sandbox };
         let demo: Vec<Value> = serde_json::from_str(&read("src/local/demo.json")).unwrap();
         for draft in demo {
             lambda.register("demo", draft).await;
@@ -94,12 +83,10 @@ impl Lambda {
     /// Delivers what may not even be JSON. An `Err` is an error that the
     /// function reported.
     pub async fn deliver(&mut self, left_ms: u64, event: String) -> Result<Reply, String> {
-        let (answer, answered) = oneshot::channel();
-        let deadline_ms = SystemClock.now().plus_ms(left_ms).ms();
-        self.invocations.send(Invocation { event, deadline_ms, answer }).unwrap();
+        let answered = self.process.hand_over(left_ms, event);
         let posted = tokio::select! {
             answered = timeout(PATIENCE, answered) => answered.expect("it is answered").unwrap(),
-            ended = self.process.wait() => panic!("the process ended: {ended:?}"),
+            ended = self.process.child.wait() => panic!("the process ended: {ended:?}"),
         };
         posted
             .map(|document| reply(&document))
@@ -116,12 +103,7 @@ impl Lambda {
 
     /// Type, state and amount of each transaction, in order.
     pub async fn transactions(&mut self, id: &str) -> Vec<String> {
-        let payment = self.payment(id).await;
-        let describe = |transaction: &Value| {
-            let text = |name: &str| transaction[name].as_str().unwrap().to_owned();
-            format!("{} {} {}", text("type"), text("state"), transaction["amount"]["centAmount"])
-        };
-        payment["transactions"].as_array().unwrap().iter().map(describe).collect()
+        transactions_of(&self.payment(id).await)
     }
 
     /// What the sandbox PSP really did, in order.
@@ -134,7 +116,7 @@ impl Lambda {
 
     /// The id of the process, while it runs.
     pub fn pid(&self) -> Option<u32> {
-        self.process.id()
+        self.process.child.id()
     }
 }
 
@@ -156,22 +138,6 @@ pub async fn ended_as(binary: &str, variables: &[(&str, &str)]) -> Output {
     let mut command = command(binary, "127.0.0.1:9");
     let output = command.envs(variables.iter().copied()).output();
     timeout(PATIENCE, output).await.expect("it ends").unwrap()
-}
-
-/// The binary, knowing nothing but what Lambda tells every function.
-fn command(binary: &str, runtime_api: &str) -> Command {
-    let mut command = Command::new(binary);
-    command.env_clear().kill_on_drop(true).env("AWS_LAMBDA_RUNTIME_API", runtime_api).envs([
-        ("AWS_LAMBDA_FUNCTION_NAME", "payment-intents"),
-        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
-        ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
-        ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/payment-intents"),
-        ("AWS_LAMBDA_LOG_STREAM_NAME", "2026/11/22/[$LATEST]0"),
-        ("AWS_REGION", "eu-central-1"),
-        ("AWS_ACCESS_KEY_ID", "local"),
-        ("AWS_SECRET_ACCESS_KEY", "local"),
-    ]);
-    command
 }
 
 /// What an operator says.

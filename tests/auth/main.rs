@@ -1,0 +1,35 @@
+//! Who may do what, whichever way it is proved: the built binaries, with real
+//! servers for everything around tokens.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "that is how a test fails"
+)]
+#![allow(unreachable_pub, reason = "the modules of a suite are its own")]
+
+mod asking;
+mod challenges;
+mod configuration;
+mod connected;
+mod connectors;
+mod discretion;
+mod gateway;
+mod identity;
+mod introspection;
+mod issuer;
+mod jwt;
+mod kept;
+mod local;
+mod matrix;
+mod mutations;
+mod rotation;
+mod secrets;
+mod service;
+mod stage;
+#[path = "../support/mod.rs"]
+mod support;
+mod tls;

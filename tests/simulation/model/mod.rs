@@ -1,0 +1,7 @@
+//! The model of the world around the service: the table, the PSP, and the rules that
+//! every step is judged by. The suite `conformance` compares it with the real store.
+
+pub mod landing;
+pub mod oracle;
+pub mod psp;
+pub mod world;

@@ -1,0 +1,83 @@
+//! A function that a test may kill at any moment. As in Lambda, it is started again,
+//! and the event that it worked on is lost.
+
+use super::process::Process;
+use super::reply;
+use super::runtime_api::Posted;
+use crate::support::Reply;
+use serde_json::Value;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::sync::{Mutex, Notify, watch};
+use tokio::time::sleep;
+
+/// One of the binaries in an environment: one process at a time, and one event
+/// at a time.
+pub struct Function {
+    binary: &'static str,
+    environment: Vec<(&'static str, String)>,
+    log: PathBuf,
+    turn: Mutex<()>,
+    running: Mutex<Running>,
+    /// Told whenever an event is handed out.
+    pub handed_out: Notify,
+}
+
+struct Running {
+    process: Process,
+    /// Closed when another process has taken the place of this one.
+    alive: watch::Sender<()>,
+}
+
+impl Function {
+    /// Starts it. What it logs goes to the end of `log`.
+    pub async fn start(
+        binary: &'static str,
+        environment: &[(&'static str, String)],
+        log: PathBuf,
+    ) -> Self {
+        let environment = environment.to_vec();
+        let running = Mutex::new(Running::start(binary, &environment, &log).await);
+        let (turn, handed_out) = (Mutex::default(), Notify::new());
+        Self { binary, environment, log, turn, running, handed_out }
+    }
+
+    /// What it answers to an event of API Gateway; `None` where it died over it.
+    pub async fn request(&self, left_ms: u64, event: &Value) -> Option<Reply> {
+        let posted = self.invoke(left_ms, event.to_string()).await?;
+        Some(reply(&posted.expect("each event is answered")))
+    }
+
+    /// What it posts for an event; `None` where it died over it. One that is not
+    /// ready at its deadline is killed.
+    pub async fn invoke(&self, left_ms: u64, event: String) -> Option<Posted> {
+        let _turn = self.turn.lock().await;
+        let running = self.running.lock().await;
+        let mut alive = running.alive.subscribe();
+        let answered = running.process.hand_over(left_ms, event);
+        drop(running);
+        self.handed_out.notify_waiters();
+        tokio::select! {
+            posted = answered => posted.ok(),
+            _ = alive.changed() => None,
+            () = sleep(Duration::from_millis(left_ms)) => {
+                self.crash().await;
+                None
+            }
+        }
+    }
+
+    /// `kill -9`, and a new start.
+    pub async fn crash(&self) {
+        let mut running = self.running.lock().await;
+        running.process.child.kill().await.unwrap();
+        *running = Running::start(self.binary, &self.environment, &self.log).await;
+    }
+}
+
+impl Running {
+    async fn start(binary: &str, environment: &[(&str, String)], log: &PathBuf) -> Self {
+        let process = Process::start(binary, environment, log).await;
+        Self { process, alive: watch::Sender::default() }
+    }
+}
