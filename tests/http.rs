@@ -215,7 +215,7 @@ async fn all_wrong_fields_are_told_at_once() {
 }
 
 #[tokio::test]
-async fn what_is_not_json_is_refused_whole() {
+async fn a_body_that_is_not_valid_json_is_refused() {
     let server = Server::start().await;
     let path = format!("/demo/payment-intents/{AUTHORIZED}");
     let nested = format!("{}{}", "[".repeat(1000), "]".repeat(1000));

@@ -40,7 +40,7 @@ fn a_payment_with_all_its_transactions_stays_within_16_kib() {
 
 /// What is reserved is larger than what is settled: the slot, the lease.
 #[test]
-fn what_is_in_flight_fits_as_well() {
+fn a_payment_with_an_action_in_flight_fits_into_one_write_unit() {
     let payment = lived(4);
     let reserved = payment.reserve(&asked(&payment, 4)).unwrap();
     let bytes = item_size::of(&to_item(&reserved));

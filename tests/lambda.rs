@@ -134,7 +134,7 @@ async fn a_connector_that_is_silent_until_the_deadline_leaves_the_hold_and_time_
 }
 
 #[tokio::test]
-async fn what_is_not_an_event_of_api_gateway_is_answered_too() {
+async fn events_of_other_sources_are_answered_with_400() {
     let mut lambda = Lambda::start().await;
     let get = || event("get-payment");
     let deep = (0..500).fold(json!({}), |inside, _| json!([inside]));
@@ -361,7 +361,7 @@ async fn everything_that_is_wrong_with_the_configuration_is_named_at_once() {
 }
 
 #[tokio::test]
-async fn an_operator_may_want_the_outcome_in_the_body() {
+async fn an_operator_can_put_the_outcome_in_the_body() {
     let mut lambda = Lambda::with(&[("RESPONSE", "outcome")]).await;
     for (reference, prefer, status, body) in [
         ("order-1", None, 200, json!({"outcome": "approved"})),

@@ -386,7 +386,7 @@ fn a_lease_that_ran_out_keeps_the_hold_and_frees_the_slot() {
 }
 
 #[test]
-fn a_no_from_one_who_does_not_hold_the_slot_proves_nothing() {
+fn a_rejection_from_an_attempt_without_the_slot_proves_nothing() {
     let reserved = payment(AUTHORIZED).reserve(&reservation("t", 1, capture(40), at(1))).unwrap();
     for outcome in [Rejected, NeverExecuted, Outcome::Unknown] {
         assert_eq!(settled(&reserved, "t", 2, outcome), reserved, "{outcome:?}");
@@ -423,7 +423,7 @@ fn an_unknown_transaction_is_sent_again_with_the_same_id_and_another_nonce() {
 }
 
 #[test]
-fn what_is_open_is_looked_at_after_1_2_5_15_and_60_minutes_and_then_hourly() {
+fn an_open_transaction_is_due_after_1_2_5_15_and_60_minutes_and_then_hourly() {
     let minutes = |n: u64| n * 60_000;
     let reserved = payment(AUTHORIZED).reserve(&reservation("t", 1, capture(40), at(0))).unwrap();
     let mut open = settled(&reserved, "t", 1, Outcome::Unknown);

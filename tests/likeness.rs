@@ -45,7 +45,7 @@ fn an_effect_elsewhere_is_counted_though_its_name_was_taken_for_ours() {
 }
 
 #[test]
-fn what_several_share_by_one_id_is_not_merged() {
+fn two_captures_that_share_a_psp_id_stay_two() {
     let elsewhere = told(&payment(AUTHORIZED), report(Charge, Success, 40, "psp-0"));
     let both = answered(&elsewhere, "b", 40, Outcome::Approved);
     let known = told(&both, by_own_id(report(Charge, Success, 40, "psp-0"), "b"));
@@ -83,7 +83,7 @@ fn a_report_without_a_name_does_not_undo_what_one_with_a_name_told() {
 }
 
 #[test]
-fn what_our_own_id_says_is_known_beside_a_likely_name() {
+fn a_report_by_our_own_id_counts_beside_a_psp_id_taken_by_likeness() {
     let open = unclear(&payment(AUTHORIZED), "a", 40);
     let begun = told(&open, report(Charge, Pending, 40, "X"));
     let known = told(&begun, report(Charge, Success, 40, "a"));
@@ -128,7 +128,7 @@ fn time_settles_no_contradiction() {
 }
 
 #[test]
-fn what_the_psp_takes_on_after_a_rejection_is_held() {
+fn a_rejected_capture_that_the_psp_reports_as_pending_is_held_again() {
     let rejected = answered(&payment(AUTHORIZED), "a", 40, Outcome::Rejected);
     let begun = told(&rejected, by_own_id(report(Charge, Pending, 40, "Y"), "a"));
     assert_eq!(capturable(&begun), 60);
@@ -139,7 +139,7 @@ fn what_the_psp_takes_on_after_a_rejection_is_held() {
 }
 
 #[test]
-fn a_name_that_was_ours_stays_ours() {
+fn an_interface_id_stays_with_our_transaction_after_a_rejection() {
     let open = in_flight(&payment(AUTHORIZED), "a", 40, at(1_000));
     let named = Update::SetTransactionInterfaceId { id: id("a"), interface_id: Some("F".into()) };
     let open = open.update(&[named], &reporter(at(1_500), true)).unwrap();

@@ -26,7 +26,7 @@ fn a_late_failure_of_an_earlier_capture_leaves_the_one_in_flight_alone() {
 }
 
 #[test]
-fn what_was_over_before_it_began_is_no_failure_of_it() {
+fn a_failure_from_before_the_capture_does_not_fail_it() {
     let open = in_flight(&payment(AUTHORIZED), "a", 50, later());
     let before = Report { timestamp: Some(at(0)), ..report(Charge, Failure, 50, "X") };
     let told = told_by(&open, before, &reporter(later().plus_ms(1_000), true));
@@ -89,7 +89,7 @@ fn an_early_failure_is_kept_and_counts_when_the_connector_has_stopped() {
 }
 
 #[test]
-fn what_could_not_be_booked_is_booked_when_an_answer_makes_room() {
+fn an_early_refund_is_counted_once_its_capture_is_approved() {
     let open = in_flight(&payment(AUTHORIZED), "a", 100, at(1_000));
     let refunded = told(&open, report(Refund, Success, 50, "R"));
     assert_eq!(refunded.discrepancies().count(), 1);
@@ -125,7 +125,7 @@ fn a_capture_begun_elsewhere_that_fails_leaves_nothing_to_capture() {
 }
 
 #[test]
-fn who_serves_a_payment_is_not_changed_while_something_is_open() {
+fn the_payment_interface_is_not_changed_while_a_transaction_is_open() {
     let open = in_flight(&payment(AUTHORIZED), "a", 50, at(1_000));
     let named = Update::SetMethodInfoInterface("adyen".to_owned());
     let refused = open.update(std::slice::from_ref(&named), &reporter(at(2_000), true));
@@ -151,7 +151,7 @@ fn a_payment_keeps_only_so_much_text_and_all_of_a_request_or_nothing() {
 }
 
 #[test]
-fn what_nobody_asked_for_moves_the_balances() {
+fn effects_that_were_not_requested_here_move_the_balances() {
     let captured = told(&payment(AUTHORIZED), report(Charge, Success, 60, "C"));
     let released = told(&captured, report(CancelAuthorization, Success, 40, "V"));
     let charged_back = told(&released, report(Chargeback, Success, 25, "B"));
@@ -456,7 +456,7 @@ fn of_two_unclear_refunds_the_one_that_is_shown_by_its_id_happened() {
 }
 
 #[test]
-fn what_was_undone_at_the_psp_comes_right_though_all_its_reports_share_one_id() {
+fn reversed_effects_that_share_one_id_can_be_corrected_by_transaction() {
     // Captured 100 and refunded 40, all known by the authorization's id; then both are
     // undone, and 40 are captured in the dashboard.
     let past = &[(Authorization, Success, 100), (Charge, Success, 100)];

@@ -168,7 +168,7 @@ async fn a_settling_write_is_tried_until_it_is_written() {
 }
 
 #[tokio::test]
-async fn without_a_reservation_nothing_is_sent_and_nothing_stays_held() {
+async fn without_a_reservation_nothing_is_sent_and_nothing_is_held() {
     use Fault::{Lost, LostAnswer};
     // All three attempts fail; the third may or may not have been written.
     for last in [Lost, LostAnswer] {
@@ -235,7 +235,7 @@ async fn the_same_transaction_past_its_lease_is_unknown_and_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_connector_that_serves_somebody_else_is_not_called() {
+async fn a_connector_of_another_project_is_not_called() {
     let sandbox = Sandbox::start().await.unwrap();
     let other = Some(vec![ProjectKey::parse("other").unwrap()]);
     let closed = ConnectorSettings { projects: other, ..settings(&sandbox) };

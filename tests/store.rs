@@ -173,7 +173,7 @@ fn of_fifty_reservations_at_once_one_is_made() {
 }
 
 #[test]
-fn a_write_that_is_repeated_knows_itself_again() {
+fn a_repeated_write_is_recognised() {
     runtime().block_on(async {
         let table = table().await;
         let payment = registered("again", AUTHORIZED);
@@ -254,7 +254,7 @@ fn a_change_of_what_is_no_longer_there_says_what_is() {
 }
 
 #[test]
-fn what_is_not_there_is_not_found() {
+fn a_payment_that_does_not_exist_is_not_found() {
     runtime().block_on(async {
         let table = table().await;
         let payment = registered("nowhere", AUTHORIZED);

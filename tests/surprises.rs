@@ -12,7 +12,9 @@ mod support;
 
 use serde_json::{Value, json};
 use std::sync::Arc;
-use support::{AUTHORIZED, CAPTURED, Reply, Server, cancel, capture, refund, reverse, told};
+use support::{
+    AUTHORIZED, CAPTURED, Reply, Server, actions, cancel, capture, refund, reverse, told,
+};
 
 /// Reports something about a Payment of the project `demo`, as it is now.
 async fn report(server: &Server, payment: &str, action: Value) -> Reply {
@@ -26,14 +28,9 @@ async fn report(server: &Server, payment: &str, action: Value) -> Reply {
 
 /// An effect at the PSP, by the id that the PSP gave it.
 fn effect(r#type: &str, state: &str, cent_amount: u64, id: &str) -> Value {
-    let amount = json!({"centAmount": cent_amount, "currencyCode": "EUR"});
-    let transaction =
-        json!({"type": r#type, "state": state, "amount": amount, "interactionId": id});
-    json!({"action": "addTransaction", "transaction": transaction})
-}
-
-fn change_state(transaction: &str, state: &str) -> Value {
-    json!({"action": "changeTransactionState", "transactionId": transaction, "state": state})
+    let mut effect = actions::report(r#type, state, cent_amount);
+    effect["transaction"]["interactionId"] = json!(id);
+    effect
 }
 
 /// The transaction that the PSP calls so.
@@ -105,14 +102,14 @@ async fn unclear(server: &Server, action: Value) -> String {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_beside_an_unclear_capture_stops_captures_until_that_is_clear() {
+async fn an_effect_too_large_beside_an_unclear_capture_stops_captures_until_that_is_clear() {
     for elsewhere in ["Charge", "CancelAuthorization"] {
         let server = Server::start().await;
         let open = unclear(&server, capture(4_000)).await;
         report(&server, AUTHORIZED, effect(elsewhere, "Success", 10_000, "X")).await;
         let id = named(&server.payment(AUTHORIZED).await, "X")["id"].clone();
         assert_stopped(&server, AUTHORIZED, capture(6_000), id.as_str().unwrap()).await;
-        report(&server, AUTHORIZED, change_state(&open, "Failure")).await;
+        report(&server, AUTHORIZED, actions::report_state(&open, "Failure")).await;
         let payment = server.payment(AUTHORIZED).await;
         assert!(payment.get("discrepancy").is_none(), "{payment}");
         assert_eq!(server.effects(AUTHORIZED).await.len(), 1);
@@ -127,7 +124,7 @@ async fn a_refund_elsewhere_that_needs_an_unclear_capture_stops_refunds() {
     report(&server, AUTHORIZED, effect("Refund", "Success", 10_000, "X")).await;
     let id = named(&server.payment(AUTHORIZED).await, "X")["id"].clone();
     assert_stopped(&server, AUTHORIZED, refund(4_000), id.as_str().unwrap()).await;
-    report(&server, AUTHORIZED, change_state(&open, "Success")).await;
+    report(&server, AUTHORIZED, actions::report_state(&open, "Success")).await;
     let payment = server.payment(AUTHORIZED).await;
     assert!(payment.get("discrepancy").is_none(), "{payment}");
     assert_eq!(server.act(AUTHORIZED, refund(1), &[]).await.status, 400);
@@ -147,7 +144,7 @@ async fn a_chargeback_after_a_full_refund_is_shown_and_can_be_accepted() {
 }
 
 #[tokio::test]
-async fn what_exceeds_nothing_cannot_be_acknowledged() {
+async fn a_transaction_without_a_discrepancy_cannot_be_acknowledged() {
     let server = Server::start().await;
     let payment = server.payment(CAPTURED).await;
     let id = payment["transactions"][1]["id"].clone();
@@ -193,7 +190,7 @@ async fn a_repeat_of_what_is_still_being_carried_out_is_told_so_and_when_to_ask_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_capture_of_years_ago_leaves_so_much_less_and_is_not_the_one_in_flight() {
+async fn a_reported_old_capture_reduces_the_amount_and_is_not_the_one_in_flight() {
     let (server, holder) = at_its_connector(capture(4_000), "k").await;
     let mut old = effect("Charge", "Success", 4_000, "X");
     old["transaction"]["timestamp"] = json!("2020-01-01T00:00:00.000Z");

@@ -32,7 +32,7 @@ fn without_token() -> Value {
 }
 
 #[tokio::test]
-async fn who_shows_no_token_is_told_to_get_one_and_of_no_error() {
+async fn a_missing_token_is_answered_with_a_challenge_without_an_error() {
     let (issuer, service) = (Issuer::start().await, TokenService::start().await);
     let gateway = vec![("AUTH", "gateway".to_owned())];
     for variables in [gateway, issuer.variables(), service.variables()] {
@@ -56,7 +56,7 @@ async fn who_shows_no_token_is_told_to_get_one_and_of_no_error() {
 }
 
 #[tokio::test]
-async fn who_shows_a_token_that_is_none_is_told_of_that() {
+async fn an_invalid_token_is_answered_401_invalid_token() {
     let (issuer, service) = (Issuer::start().await, TokenService::start().await);
     for variables in [issuer.variables(), service.variables()] {
         let stage = Stage::start(variables).await;
@@ -106,7 +106,7 @@ async fn claims_of_an_authorizer_count_only_where_one_is_in_front() {
 /// What is wrong with a request is nobody's business who may not make it, but a
 /// path that does not exist is no secret.
 #[tokio::test]
-async fn nobody_is_told_more_than_that_before_showing_a_token() {
+async fn without_a_token_nothing_about_the_request_or_the_payment_is_revealed() {
     let stage = Stage::start(Issuer::start().await.variables()).await;
     for (pointer, value, expected) in [
         ("/body", "{", 401),

@@ -93,7 +93,7 @@ async fn a_contradiction_is_refused_and_all_that_is_missing_is_named() {
 /// A secret may stand where none is expected, and the operator wants to know where,
 /// not what.
 #[tokio::test]
-async fn what_is_wrong_is_named_and_not_shown() {
+async fn errors_name_the_wrong_variable_but_not_its_value() {
     let hidden = secret("misplaced");
     let url = |host: &str| format!("https://us:{hidden}@{host}/keys");
     let number = 9_876_543_210_123_456_u64;

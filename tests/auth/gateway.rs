@@ -29,7 +29,7 @@ fn one_cent(name: &str) -> Value {
 }
 
 #[tokio::test]
-async fn what_the_authorizer_says_of_scopes_counts_wherever_it_says_it() {
+async fn scopes_are_read_from_every_kind_of_authorizer() {
     let stage = behind_gateway().await;
     let mut effects = 0;
     for (name, claims) in DOCUMENTS {
@@ -67,7 +67,7 @@ async fn what_the_authorizer_says_of_scopes_counts_wherever_it_says_it() {
 }
 
 #[tokio::test]
-async fn whom_no_authorizer_vouches_for_has_no_token() {
+async fn without_an_authorizer_context_the_answer_is_401() {
     let stage = behind_gateway().await;
     for (name, _) in DOCUMENTS {
         let mut none = one_cent(name);
@@ -98,7 +98,7 @@ async fn a_token_in_the_header_proves_nothing_behind_a_gateway() {
 
 /// Nor may a caller put claims where an authorizer puts them.
 #[tokio::test]
-async fn what_a_caller_says_of_an_authorizer_counts_for_nothing() {
+async fn authorizer_claims_that_a_caller_sends_are_ignored() {
     let stage = behind_gateway().await;
     let authorizer = json!({"jwt": {"claims": {"scope": ALL}}, "scope": ALL});
     let event = authorized_as(act(AUTHORIZED, capture(1)), json!(null));

@@ -41,7 +41,7 @@ async fn the_token_service_is_asked_as_rfc_7662_wants_it() {
 }
 
 #[tokio::test]
-async fn a_positive_answer_is_kept_and_a_negative_one_is_not() {
+async fn a_positive_answer_is_cached_and_a_negative_one_is_not() {
     let service = TokenService::start().await;
     let stage = Stage::start(service.variables()).await;
     let (good, unknown) = (service.grant(ALL), secret("unknown"));
@@ -61,7 +61,7 @@ async fn a_positive_answer_is_kept_and_a_negative_one_is_not() {
 
 /// Another token is another question, however alike the two are.
 #[tokio::test]
-async fn what_is_kept_of_one_token_is_not_said_of_another() {
+async fn a_cached_answer_is_not_used_for_a_similar_token() {
     let service = TokenService::start().await;
     let stage = Stage::start(service.variables()).await;
     let good = service.grant(ALL);
@@ -73,7 +73,7 @@ async fn what_is_kept_of_one_token_is_not_said_of_another() {
 }
 
 #[tokio::test]
-async fn what_the_service_says_of_a_token_decides() {
+async fn the_introspection_answer_decides_on_access() {
     let service = TokenService::start().await;
     let stage = Stage::start(service.variables()).await;
     let says = |name: &str, value: Value| but(active(ALL), name, value);
@@ -166,7 +166,7 @@ async fn where_the_service_cannot_tell_nothing_is_done_and_the_caller_may_come_a
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_token_is_not_asked_about() {
+async fn malformed_tokens_are_refused_without_introspection() {
     let service = TokenService::start().await;
     let stage = Stage::start(service.variables()).await;
     let long = "a".repeat(8 * 1024);

@@ -51,7 +51,7 @@ fn expires_in_part() -> Value {
 }
 
 #[tokio::test]
-async fn what_is_not_exactly_a_token_of_the_issuer_is_refused() {
+async fn forged_altered_and_foreign_tokens_are_refused() {
     let issuer = Issuer::start().await;
     let stage = Stage::start(issuer.variables()).await;
     let (rsa, ec, enc) = (&issuer.rsa, &issuer.ec, &issuer.enc);
@@ -166,7 +166,7 @@ async fn the_clocks_may_differ_by_a_minute() {
 }
 
 #[tokio::test]
-async fn of_two_tokens_neither_counts() {
+async fn a_request_with_two_tokens_is_refused() {
     let issuer = Issuer::start().await;
     let stage = Stage::start(issuer.variables()).await;
     let token = || format!("Bearer {}", issuer.ec.token(&claims(ALL)));
@@ -191,7 +191,7 @@ async fn of_two_tokens_neither_counts() {
 }
 
 #[tokio::test]
-async fn key_ids_that_somebody_makes_up_do_not_make_us_ask_for_keys() {
+async fn unknown_key_ids_do_not_cause_key_requests() {
     let issuer = Issuer::start().await;
     let stage = Stage::start(issuer.variables()).await;
     let made_up = async |count: usize| {
@@ -211,7 +211,7 @@ async fn key_ids_that_somebody_makes_up_do_not_make_us_ask_for_keys() {
 }
 
 #[tokio::test]
-async fn without_keys_nobody_is_let_in_and_nobody_is_called_a_liar() {
+async fn without_keys_the_answer_is_503_and_not_401() {
     let issuer = Issuer::start().await;
     issuer.identity.usually(Role::Keys, Reply::Silence);
     let stage = Stage::start(issuer.variables()).await;

@@ -82,7 +82,7 @@ async fn authorization_is_on_where_the_operator_says_so() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_on_localhost_is_refused() {
+async fn settings_that_need_aws_are_refused_on_localhost() {
     let issuer = Issuer::start().await;
     let one = |name: &'static str, value: &str| vec![(name, value.to_owned())];
     for (variables, expected) in [

@@ -12,9 +12,9 @@
 #![allow(unreachable_pub, reason = "the modules of a suite are its own")]
 
 mod asking;
+mod cache;
 mod challenges;
 mod configuration;
-mod connected;
 mod connectors;
 mod discretion;
 mod gateway;
@@ -22,7 +22,6 @@ mod identity;
 mod introspection;
 mod issuer;
 mod jwt;
-mod kept;
 mod local;
 mod matrix;
 mod mutations;
@@ -30,6 +29,7 @@ mod rotation;
 mod secrets;
 mod service;
 mod stage;
+mod startup;
 #[path = "../support/mod.rs"]
 mod support;
 mod tls;

@@ -169,7 +169,7 @@ async fn each_scope_opens_what_it_is_for_where_the_token_service_says_so() {
 
 /// Nobody listens where the table should be: whoever gets that far is told.
 #[tokio::test]
-async fn who_may_not_is_told_so_even_where_nothing_works() {
+async fn a_missing_scope_is_answered_403_even_during_outages() {
     let issuer = Issuer::start().await;
     let mut variables = issuer.variables();
     variables.push(("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1".to_owned()));

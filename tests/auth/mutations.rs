@@ -17,7 +17,7 @@ const CHARACTERS: &[u8] =
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.=+/~ ,\"\n\0";
 
 #[tokio::test]
-async fn of_ten_thousand_tokens_that_somebody_touched_none_is_accepted() {
+async fn of_ten_thousand_altered_tokens_none_is_accepted() {
     let issuer = Issuer::start().await;
     let asking = Asking::jwt(&issuer);
     asking.warm_up(start()).await;

@@ -48,7 +48,7 @@ async fn with_keys() -> (Issuer, Asking) {
 }
 
 #[tokio::test]
-async fn keys_that_somebody_makes_up_are_asked_for_once_a_minute_at_the_most() {
+async fn unknown_key_ids_cause_at_most_one_key_request_a_minute() {
     let (issuer, asking) = with_keys().await;
     let unknown = token(&SigningKey::es256("ec-2"));
     for second in 0..600 {
@@ -123,7 +123,7 @@ fn failures(issuer: &Issuer) -> Vec<Reply> {
 }
 
 #[tokio::test]
-async fn without_any_keys_the_answer_is_that_nobody_can_tell() {
+async fn without_any_keys_authorization_is_unavailable() {
     let issuer = Issuer::start().await;
     let asking = Asking::jwt(&issuer);
     let good = token(&issuer.ec);

@@ -103,7 +103,7 @@ async fn a_connectors_token_is_got_only_where_the_certificate_is_trusted() {
 }
 
 #[tokio::test]
-async fn keys_are_taken_only_from_whom_the_system_trusts() {
+async fn keys_are_fetched_only_where_the_certificate_is_trusted() {
     join_all(ALL_OF_THEM.map(async |trust| {
         let issuer = Issuer::start().await;
         let variables = |front: &Front| {

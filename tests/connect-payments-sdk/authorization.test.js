@@ -39,8 +39,8 @@ test('the merchant captures, the connector reports, each with the token of its o
 test('who reports may not capture, and who captures may not report', async () => {
   const paymentId = await world.authorizedPayment();
   const { version } = await world.payment(paymentId);
-  const fact = { type: 'Charge', amount: { centAmount: 1, currencyCode: 'EUR' }, state: 'Success' };
-  const body = { version, actions: [{ action: 'addTransaction', transaction: fact }] };
+  const charge = { type: 'Charge', amount: { centAmount: 1, currencyCode: 'EUR' }, state: 'Success' };
+  const body = { version, actions: [{ action: 'addTransaction', transaction: charge }] };
 
   assert.deepEqual(await world.act(paymentId, capture(1), { token: world.tokens.issue('connector') }), FORBIDDEN);
   assert.deepEqual(await ask(`/${paymentId}`, { token: world.tokens.issue('merchant'), body }), FORBIDDEN);

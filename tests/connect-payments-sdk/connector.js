@@ -109,8 +109,8 @@ export async function startConnector({ tokenServiceUrl, platformUrl, clientId, c
      */
     plan: (paymentId, plan) => plans.set(paymentId, plan),
 
-    /** A webhook of the PSP about what it was last asked for a Payment; and about anything else, with `fact`. */
-    notify: (paymentId, state, fact = modifications.get(paymentId)) => report(paymentId, fact, state),
+    /** A webhook of the PSP about what it was last asked for a Payment; and about anything else, with `effect`. */
+    notify: (paymentId, state, effect = modifications.get(paymentId)) => report(paymentId, effect, state),
 
     /** The PSP's reference of what it was last asked for a Payment. */
     reference: (paymentId) => modifications.get(paymentId).interactionId,

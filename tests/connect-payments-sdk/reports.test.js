@@ -19,7 +19,7 @@ after(() => world?.stop());
 const deliverTwice = (paymentId, state) =>
   Promise.all([world.connector.notify(paymentId, state), world.connector.notify(paymentId, state)]);
 
-/** One Charge of 60.00 EUR of 100.00, in the state that its fact gave it, and with the money where that puts it. */
+/** One Charge of 60.00 EUR of 100.00, in the state that its report gave it, and with the money where that puts it. */
 async function assertOneCharge(paymentId, state) {
   const payment = await world.payment(paymentId);
   assert.deepEqual(ledger(payment), [['Charge', 6_000, state]]);
@@ -177,7 +177,7 @@ test('two captures of one amount whose answers are lost are both final when the 
     reported.push({ type: 'Charge', amount: eur(5_000), interactionId: world.connector.reference(paymentId) });
   }
 
-  for (const fact of reported) await world.connector.notify(paymentId, 'Success', fact);
+  for (const effect of reported) await world.connector.notify(paymentId, 'Success', effect);
 
   const payment = await world.payment(paymentId);
   assert.deepEqual(ledger(payment), [['Charge', 5_000, 'Success'], ['Charge', 5_000, 'Success']]);

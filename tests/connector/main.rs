@@ -126,7 +126,7 @@ fn approval(length: usize) -> String {
 }
 
 #[tokio::test]
-async fn what_cannot_be_reached_was_never_asked() {
+async fn a_connector_that_cannot_be_reached_counts_as_not_called() {
     // Bound, but nobody listens.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -147,7 +147,7 @@ async fn what_cannot_be_reached_was_never_asked() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_sent_is_not_begun() {
+async fn an_invalid_bearer_header_is_not_sent_and_opens_no_connection() {
     let psp = Psp::start([]).await;
     let connector = connector(vec![psp.url("http")], Forward);
     let bearer = Some(Secret::new("secret\r\nx-other: header".to_owned()));

@@ -82,7 +82,7 @@ async fn a_record_that_cannot_be_read_keeps_back_what_is_behind_it_and_nothing_e
 
 /// What comes before it counts, also where that cannot be sent.
 #[tokio::test]
-async fn of_two_obstacles_the_first_is_reported() {
+async fn of_two_failed_records_the_first_is_reported() {
     let world = World::start().await;
     world.register("p", json!({})).await;
     world.act("p", capture(1_000), 200).await;
@@ -97,7 +97,7 @@ async fn of_two_obstacles_the_first_is_reported() {
 }
 
 #[tokio::test]
-async fn what_is_no_batch_of_the_stream_is_an_error_of_the_function() {
+async fn an_event_that_is_no_stream_batch_is_an_invocation_error() {
     let world = World::start().await;
     let sqs = json!({"messageId": "1", "eventSource": "aws:sqs", "body": "{}"});
     for document in [

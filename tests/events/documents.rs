@@ -20,7 +20,7 @@ fn records(name: &str) -> Vec<Value> {
 /// A key is claimed, a Payment registered, a capture reserved and settled. The id
 /// is part of the promise: a later version must not tell the same under another.
 #[tokio::test]
-async fn a_capture_is_told_as_it_always_was() {
+async fn the_event_of_a_capture_keeps_its_documented_format() {
     let world = World::start().await;
     assert_eq!(world.deliver(&records("capture")).await, None);
     let told = world.bus.told();
@@ -43,7 +43,7 @@ async fn a_capture_is_told_as_it_always_was() {
 
 /// By an operator, or by a time to live that somebody has set.
 #[tokio::test]
-async fn a_removal_is_not_told() {
+async fn a_removal_is_not_published() {
     let world = World::start().await;
     let removed = records("removed");
     let mut without_images = removed.clone();
@@ -56,7 +56,7 @@ async fn a_removal_is_not_told() {
 
 /// What AWS may change, and what it adds.
 #[tokio::test]
-async fn the_frame_of_a_record_may_be_any_that_aws_allows() {
+async fn records_are_read_with_every_optional_field_of_aws() {
     let world = World::start().await;
     let settled = &records("capture")[3..];
     let text = batch(settled);

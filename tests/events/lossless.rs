@@ -36,9 +36,9 @@ fn any_life() -> impl Strategy<Value = Vec<Payment>> {
     )
 }
 
-/// With all that a fact can leave behind.
+/// With all that a report can leave behind.
 fn reported(payment: &Payment) -> Payment {
-    let fact = Report {
+    let report = Report {
         kind: TransactionKind::Refund,
         state: State::Success,
         amount: eur(10_000),
@@ -46,10 +46,10 @@ fn reported(payment: &Payment) -> Payment {
         interaction_id: Some("psp-ß€😀".to_owned()),
         interface_id: Some(String::new()),
     };
-    let fact_id = id("fact");
+    let new = id("new");
     let updates = [
-        Update::AddTransaction { id: fact_id.clone(), report: fact },
-        Update::ChangeTransactionTimestamp { id: fact_id, timestamp: at(9) },
+        Update::AddTransaction { id: new.clone(), report },
+        Update::ChangeTransactionTimestamp { id: new, timestamp: at(9) },
         Update::AddInterfaceInteraction(r#"{"a": ["\u0000", 1e400]}"#.to_owned()),
         Update::AddInterfaceInteraction("{}".to_owned()),
     ];

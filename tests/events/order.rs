@@ -4,6 +4,7 @@
 use crate::bus::Answer::{Fails, IsLost, Refuses, Takes, TakesLate};
 use crate::bus::{Answer, Call};
 use crate::stream::{sequence, settled};
+use crate::support::actions::report;
 use crate::support::capture;
 use crate::world::{LEFT_MS, World};
 use serde_json::{Value, json};
@@ -121,7 +122,7 @@ async fn each_payments_events_arrive_in_order_whatever_single_events_meet_with()
 
 /// Ten at a time where they may go together.
 #[tokio::test]
-async fn as_many_events_as_may_go_together_do() {
+async fn events_are_sent_in_the_largest_batches_allowed() {
     let world = World::start().await;
     let (records, due) = captured(&world, PAYMENTS, 2).await;
     let calls = hand_over(&world, LEFT_MS, &records, &due).await.concat();
@@ -134,8 +135,8 @@ async fn as_many_events_as_may_go_together_do() {
 async fn a_write_of_which_a_part_arrived_comes_again_as_a_whole() {
     let world = World::start().await;
     world.register("p", json!({})).await;
-    let fact = |amount| crate::world::fact("Charge", "Success", amount);
-    world.report("p", json!([fact(1_000), fact(2_000), fact(3_000)])).await;
+    let charge = |amount| report("Charge", "Success", amount);
+    world.report("p", json!([charge(1_000), charge(2_000), charge(3_000)])).await;
     let records = world.stream.records().await;
     world.bus.next(&[Takes, Refuses(vec![0])]);
     assert_eq!(world.deliver(&records).await, Some(sequence(&records[1])));

@@ -27,7 +27,7 @@ async fn two_captures(world: &World) -> (Vec<Value>, String) {
 }
 
 #[tokio::test]
-async fn what_nobody_answers_to_comes_again_and_is_not_called_sent() {
+async fn events_are_retried_while_eventbridge_cannot_be_reached() {
     let world = World::with(Bus::start().await, "http://127.0.0.1:1".to_owned()).await;
     let (records, first) = two_captures(&world).await;
     assert_eq!(world.deliver(&records).await, Some(first.clone()));
@@ -37,7 +37,7 @@ async fn what_nobody_answers_to_comes_again_and_is_not_called_sent() {
 }
 
 #[tokio::test]
-async fn what_eventbridge_does_not_take_comes_again_until_it_does() {
+async fn events_are_retried_until_eventbridge_accepts_them() {
     let world = World::start().await;
     let (records, first) = two_captures(&world).await;
     for (answer, attempts) in [
@@ -79,7 +79,7 @@ async fn a_call_that_fails_once_is_repeated_at_once() {
 
 /// What the log says of each event is what became of it.
 #[tokio::test]
-async fn of_a_call_that_was_taken_in_part_only_that_part_is_called_sent() {
+async fn only_the_accepted_entries_of_a_call_are_logged_as_sent() {
     let world = World::start().await;
     for (index, refused) in [vec![0], vec![1], vec![0, 1]].into_iter().enumerate() {
         let before = world.logged(SENT).len();
@@ -100,7 +100,7 @@ async fn of_a_call_that_was_taken_in_part_only_that_part_is_called_sent() {
 
 /// 6 s, with all repetitions: long before the function would be ended.
 #[tokio::test]
-async fn silence_ends_in_time_to_say_how_far_it_came() {
+async fn a_silent_eventbridge_is_given_up_in_time_to_report_the_rest() {
     let world = World::start().await;
     let (records, _) = two_captures(&world).await;
     world.act("p", capture(1_000), 200).await;

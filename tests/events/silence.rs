@@ -1,13 +1,14 @@
 //! What is not told: what changed no transaction's outcome.
 
 use crate::stream::is_of_payment;
+use crate::support::actions::{report, report_state};
 use crate::support::{capture, told};
-use crate::world::{World, fact, state};
+use crate::world::World;
 use serde_json::json;
 
 /// It happened elsewhere, and was told there.
 #[tokio::test]
-async fn a_registration_is_not_told_whatever_the_payment_has_behind_it() {
+async fn a_registration_is_not_published_whatever_its_past() {
     let world = World::start().await;
     let amount = json!({"centAmount": 10_000, "currencyCode": "EUR"});
     let past = |r#type, state| json!({"type": r#type, "state": state, "amount": amount});
@@ -30,7 +31,7 @@ async fn a_registration_is_not_told_whatever_the_payment_has_behind_it() {
 }
 
 #[tokio::test]
-async fn refused_and_repeated_actions_are_not_told() {
+async fn refused_and_repeated_actions_are_not_published() {
     let world = World::start().await;
     world.register("p", json!({})).await;
     world.act("p", capture(10_001), 400).await;
@@ -45,7 +46,7 @@ async fn refused_and_repeated_actions_are_not_told() {
     let other = world.act_with_key("p", capture(4_001), "order-1").await;
     assert_eq!(other.status, 422, "{other:?}");
     // Facts that are known already, and changes that are not about an outcome.
-    world.report("p", json!([fact("Charge", "Success", 4_000)])).await;
+    world.report("p", json!([report("Charge", "Success", 4_000)])).await;
     let code = json!({"action": "setStatusInterfaceCode", "interfaceCode": "paid"});
     world.report("p", json!([code])).await;
     assert!(!world.stream.records().await.is_empty());
@@ -54,7 +55,7 @@ async fn refused_and_repeated_actions_are_not_told() {
 
 /// A connector that did not act, and one that was never reached.
 #[tokio::test]
-async fn what_is_withdrawn_is_not_told() {
+async fn a_withdrawn_reservation_is_not_published() {
     let world = World::start().await;
     let dead = json!({"paymentMethodInfo": {"paymentInterface": "dead"}});
     for (id, fields, action) in
@@ -73,7 +74,7 @@ async fn what_is_withdrawn_is_not_told() {
 
 /// Not before somebody knows.
 #[tokio::test]
-async fn what_is_open_is_told_once_it_is_final() {
+async fn an_open_transaction_is_published_when_it_is_final() {
     let world = World::start().await;
     for (index, (reference, status, last, r#type)) in [
         ("sandbox:received", 200, "Success", "CheckoutPaymentCharged"),
@@ -88,10 +89,10 @@ async fn what_is_open_is_told_once_it_is_final() {
         world.register(&id, json!({})).await;
         let charge = world.act(&id, told(capture(4_000), reference), status).await;
         if status == 500 {
-            world.report(&id, json!([state(&charge, "Pending")])).await;
+            world.report(&id, json!([report_state(&charge, "Pending")])).await;
         }
         assert_eq!(world.types().await, [""; 0], "{reference}");
-        world.report(&id, json!([state(&charge, last)])).await;
+        world.report(&id, json!([report_state(&charge, last)])).await;
         let told = world.told().await;
         assert_eq!(told.len(), 1, "{told:?}");
         assert_eq!(
@@ -121,7 +122,7 @@ async fn records_of_other_items_are_passed_over() {
 
 /// Nothing here removes Payments, but an operator can.
 #[tokio::test]
-async fn a_payment_that_is_removed_holds_up_nobody() {
+async fn a_removed_payment_does_not_block_the_batch() {
     let world = World::start().await;
     for id in ["p", "q"] {
         world.register(id, json!({"key": format!("key-of-{id}")})).await;

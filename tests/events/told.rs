@@ -1,7 +1,8 @@
 //! What is told: of whom, how, and under which id.
 
+use crate::support::actions::{report, report_state};
 use crate::support::{cancel, capture, refund, reverse, told};
-use crate::world::{BUS, World, fact, state};
+use crate::world::{BUS, World};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -65,7 +66,7 @@ async fn each_of_the_six_types_has_the_platforms_shape() {
 
 /// A reversal is told as what it came to.
 #[tokio::test]
-async fn a_reversal_is_a_cancellation_or_a_refund() {
+async fn a_reversal_is_published_as_a_cancellation_or_a_refund() {
     let world = World::start().await;
     world.register("p", json!({})).await;
     world.act("p", reverse(), 200).await;
@@ -79,7 +80,7 @@ async fn a_reversal_is_a_cancellation_or_a_refund() {
 
 /// Order and cart are given back as the text they came in.
 #[tokio::test]
-async fn order_and_cart_of_the_registration_are_told_with_every_event() {
+async fn order_and_cart_of_the_registration_are_in_every_event() {
     let world = World::start().await;
     let cart: Value = serde_json::from_str(CART).unwrap();
     world.register("p", json!({"cart": cart})).await;
@@ -109,8 +110,8 @@ async fn an_event_has_the_same_id_each_time_and_every_transition_its_own() {
     let world = World::start().await;
     world.register("p", json!({})).await;
     let charge = world.act("p", capture(4_000), 200).await;
-    world.report("p", json!([state(&charge, "Failure")])).await;
-    world.report("p", json!([state(&charge, "Success")])).await;
+    world.report("p", json!([report_state(&charge, "Failure")])).await;
+    world.report("p", json!([report_state(&charge, "Success")])).await;
     // The same again, as other transactions and of another Payment.
     world.act("p", capture(4_000), 200).await;
     world.register("q", json!({})).await;
@@ -143,7 +144,7 @@ async fn an_event_has_the_same_id_each_time_and_every_transition_its_own() {
 /// One write, three transactions: all of it is told, in the order in which it
 /// began.
 #[tokio::test]
-async fn a_write_that_settles_several_transactions_tells_of_each() {
+async fn a_write_that_settles_several_transactions_publishes_each() {
     let world = World::start().await;
     world.register("p", json!({})).await;
     let received = |amount| told(capture(amount), "sandbox:received");
@@ -153,10 +154,10 @@ async fn a_write_that_settles_several_transactions_tells_of_each() {
     assert_eq!(world.types().await, [""; 0]);
     // In another order than that in which they began.
     let all = json!([
-        state(&third, "Success"),
-        state(&first, "Success"),
-        state(&second, "Failure"),
-        fact("Refund", "Success", 500),
+        report_state(&third, "Success"),
+        report_state(&first, "Success"),
+        report_state(&second, "Failure"),
+        report("Refund", "Success", 500),
     ]);
     let now = world.report("p", all).await;
     let records = world.stream.records().await;
@@ -182,23 +183,23 @@ async fn a_write_that_settles_several_transactions_tells_of_each() {
     );
 }
 
-/// A fact that the balances do not allow yet is told when it is heard, and not
+/// A report that the balances do not allow yet is told when it is heard, and not
 /// again when it is booked.
 #[tokio::test]
-async fn what_is_booked_later_is_told_once() {
+async fn an_early_refund_is_published_once() {
     let world = World::start().await;
     world.register("p", json!({})).await;
     let charge = world.act("p", told(capture(4_000), "sandbox:received"), 200).await;
-    world.report("p", json!([fact("Refund", "Success", 1_000)])).await;
+    world.report("p", json!([report("Refund", "Success", 1_000)])).await;
     assert_eq!(world.types().await, ["CheckoutPaymentRefunded"]);
-    let now = world.report("p", json!([state(&charge, "Success")])).await;
+    let now = world.report("p", json!([report_state(&charge, "Success")])).await;
     assert_eq!(world.types().await, ["CheckoutPaymentCharged"]);
     assert_eq!(now["transactions"][2]["state"], "Success");
 }
 
 /// What somebody else did at the PSP is told like what was asked here.
 #[tokio::test]
-async fn facts_are_told_and_chargebacks_have_no_name() {
+async fn reported_effects_are_published_except_chargebacks() {
     let world = World::start().await;
     world.register("p", json!({})).await;
     for (r#type, state, amount, expected) in [
@@ -212,7 +213,7 @@ async fn facts_are_told_and_chargebacks_have_no_name() {
         ("CancelAuthorization", "Success", 2, Some("CheckoutPaymentAuthorizationCancelled")),
         ("CancelAuthorization", "Failure", 1, Some("CheckoutPaymentCancelAuthorizationFailed")),
     ] {
-        world.report("p", json!([fact(r#type, state, amount)])).await;
+        world.report("p", json!([report(r#type, state, amount)])).await;
         let expected: Vec<_> = expected.into_iter().collect();
         assert_eq!(world.types().await, expected, "{type} {state}");
     }

@@ -83,7 +83,7 @@ impl World {
         self.ask(&header(act(payment, action), "idempotency-key", key)).await
     }
 
-    /// Update actions of the platform, over whatever version is there: facts.
+    /// Reports with these update actions, whatever the version is.
     pub async fn report(&self, payment: &str, actions: Value) -> Value {
         let version = self.payment(payment).await["version"].clone();
         let path = format!("/demo/payments/{payment}");
@@ -141,16 +141,4 @@ impl World {
         let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         lines.filter(|line| line["message"] == message).collect()
     }
-}
-
-/// This transaction is that far.
-pub fn state(transaction: &str, state: &str) -> Value {
-    json!({"action": "changeTransactionState", "transactionId": transaction, "state": state})
-}
-
-/// Somebody else did this.
-pub fn fact(r#type: &str, state: &str, cent_amount: u64) -> Value {
-    let amount = json!({"centAmount": cent_amount, "currencyCode": "EUR"});
-    let transaction = json!({"type": r#type, "state": state, "amount": amount});
-    json!({"action": "addTransaction", "transaction": transaction})
 }

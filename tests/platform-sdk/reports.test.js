@@ -1,4 +1,4 @@
-// What the PSP did, told to the service by the platform's own client: each fact moves money in the ledger once.
+// What the PSP did, reported to the service with the platform's own client: each report moves money in the ledger once.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
@@ -21,7 +21,7 @@ async function tell(paymentId, ...actions) {
   const payments = paymentsOf(local.url);
   return payments.update(await payments.byId(paymentId), ...actions);
 }
-const add = (...fact) => ({ action: 'addTransaction', transaction: transaction(...fact) });
+const add = (...report) => ({ action: 'addTransaction', transaction: transaction(...report) });
 const change = (transactionId, state) => ({ action: 'changeTransactionState', transactionId, state });
 
 /** The transactions after the authorization, in short. */
@@ -97,12 +97,12 @@ test('what the PSP releases of an authorization cannot be captured any more', as
   await assertAnswer(id, refund(4_000), DONE);
 });
 
-test('a fact with a known interaction id is the same fact', async () => {
+test('a report with a known interaction id is the same report', async () => {
   const { id } = await register(authorization());
-  const fact = add('Charge', 4_000, 'Success', { interactionId: 'dashboard-3' });
+  const report = add('Charge', 4_000, 'Success', { interactionId: 'dashboard-3' });
 
-  await tell(id, fact);
-  const again = await tell(id, fact);
+  await tell(id, report);
+  const again = await tell(id, report);
 
   assert.deepEqual(ledger(again), [['Charge', 4_000, 'Success']]);
   await assertAnswer(id, capture(6_000), DONE);
@@ -116,7 +116,7 @@ async function unclear(centAmount = 10_000) {
   return { id, transactionId };
 }
 
-for (const [how, fact] of [
+for (const [how, report] of [
   ['by its id', (transactionId, state) => change(transactionId, state)],
   ['as an addition', (_, state) => add('Charge', 10_000, state, { interactionId: randomUUID() })],
   ['as an addition without an interaction id', (_, state) => add('Charge', 10_000, state)],
@@ -124,7 +124,7 @@ for (const [how, fact] of [
   test(`an unclear capture that is reported as a success ${how} is final, and is one capture`, async () => {
     const { id, transactionId } = await unclear();
 
-    const told = await tell(id, fact(transactionId, 'Success'));
+    const told = await tell(id, report(transactionId, 'Success'));
 
     assert.deepEqual(ledger(told), [['Charge', 10_000, 'Success']]);
     assert.equal(told.transactions.at(-1).id, transactionId);
@@ -135,19 +135,19 @@ for (const [how, fact] of [
   test(`an unclear capture that is reported as a failure ${how} gives back what it held`, async () => {
     const { id, transactionId } = await unclear();
 
-    const told = await tell(id, fact(transactionId, 'Failure'));
+    const told = await tell(id, report(transactionId, 'Failure'));
 
     assert.deepEqual(ledger(told), [['Charge', 10_000, 'Failure']]);
     await assertAnswer(id, capture(10_000), DONE);
   });
 }
 
-test('an unclear capture takes the interaction id of its fact, and knows the fact again by it', async () => {
+test('an unclear capture takes the interaction id of its report, and knows the report again by it', async () => {
   const { id, transactionId } = await unclear(4_000);
-  const fact = add('Charge', 4_000, 'Success', { interactionId: 'psp-1' });
+  const report = add('Charge', 4_000, 'Success', { interactionId: 'psp-1' });
 
-  await tell(id, fact);
-  const again = await tell(id, fact);
+  await tell(id, report);
+  const again = await tell(id, report);
 
   assert.deepEqual(ledger(again), [['Charge', 4_000, 'Success']]);
   assert.equal(again.transactions.at(-1).id, transactionId);
@@ -169,7 +169,7 @@ test('of two unclear captures of one amount the older is the first that is repor
   await assertAnswer(id, capture(6_000), DONE);
 });
 
-test('a fact of another amount is another transaction', async () => {
+test('a report of another amount is another transaction', async () => {
   const { id } = await unclear(4_000);
 
   const told = await tell(id, add('Charge', 3_000, 'Success', { interactionId: 'dashboard-4' }));

@@ -44,7 +44,7 @@ async fn an_outcome_is_looked_up_six_minutes_after_it_became_unclear_and_not_bef
 }
 
 #[tokio::test]
-async fn what_the_platform_shows_settles_what_it_proves_and_nothing_else() {
+async fn a_look_up_settles_only_outcomes_that_it_proves() {
     let now = at(60 * MINUTE);
     let (soon, before) = (now.plus_ms(1_000), now.minus_ms(30_001));
     let ours = |state| vec![charge(state, 60, soon)];
@@ -140,7 +140,7 @@ async fn looked_up(policy: Policy, ours: Ours<'_>, theirs: Theirs<'_>) -> Vec<St
 }
 
 #[tokio::test]
-async fn what_another_of_ours_claims_is_not_taken_for_the_one_that_is_open() {
+async fn a_shown_effect_of_another_transaction_does_not_settle_the_open_one() {
     use Fate::{Approved, Disproved, InFlight, Lost};
     use State::{Failure, Initial, Pending, Success, Unknown};
     const SEEN: u64 = 6 * MINUTE;
@@ -192,7 +192,7 @@ async fn what_another_of_ours_claims_is_not_taken_for_the_one_that_is_open() {
 
 /// A draft need not say when its transactions happened.
 #[tokio::test]
-async fn what_was_registered_without_its_time_does_not_claim_what_came_later() {
+async fn a_registered_charge_does_not_take_the_effect_of_a_later_capture() {
     for policy in [SHOWS_ALL, SHOWS] {
         let world = World::new(policy).await;
         let past = [AUTHORIZATION[0], (TransactionKind::Charge, State::Success, 30)];
@@ -210,7 +210,7 @@ async fn what_was_registered_without_its_time_does_not_claim_what_came_later() {
 }
 
 #[tokio::test]
-async fn what_was_seen_does_not_count_where_somebody_wrote_meanwhile() {
+async fn a_look_up_is_discarded_when_the_payment_changed_meanwhile() {
     let world = World::new(SHOWS_ALL).await;
     world.lose("t", capture(30)).await;
     world.clock.advance(6 * MINUTE);

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use support::payments::{at, capture, eur, id, key, registered};
 
 #[tokio::test]
-async fn what_an_opaque_connector_leaves_unknown_stays_held_and_listed_and_is_never_sent_again() {
+async fn an_unknown_outcome_of_an_opaque_connector_stays_held_and_is_never_sent_again() {
     let world = World::new(OPAQUE).await;
     world.lose("t", capture(60)).await;
     let began = world.clock.now();
@@ -166,7 +166,7 @@ async fn past_the_time_in_which_keys_are_honoured_nothing_is_sent_again() {
 }
 
 #[tokio::test]
-async fn where_a_no_proves_nothing_every_no_leaves_the_outcome_unknown() {
+async fn where_rejections_prove_nothing_every_rejection_leaves_the_outcome_unknown() {
     for answer in [
         outcome("rejected"),
         error(400, "InvalidOperation"),

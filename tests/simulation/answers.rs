@@ -16,7 +16,7 @@ pub enum Answered {
     KeyReused,
     NothingSent,
     Unknown,
-    /// A fact was heard.
+    /// A report was heard.
     Told,
 }
 

@@ -191,14 +191,14 @@ fn any_plan(random: &mut Random) -> Plan {
     let mut up_to = |most: usize| u8::try_from(random.below(most + 1)).unwrap();
     let (crashes, faults, recoveries) = (up_to(3), up_to(4), up_to(4));
     let jumps = up_to(2);
-    // Half of them are without facts, and few with some that are not so.
-    let (facts, events, lies) = match random.below(8) {
+    // Half of them are without reports, and few with some that are not so.
+    let (reports, events, lies) = match random.below(8) {
         0..=3 => (0, 0, 0),
         4 | 5 => (1 + random.below(4), 0, 0),
         6 => (1 + random.below(4), 1 + random.below(3), 0),
         _ => (1 + random.below(4), random.below(3), 1),
     };
-    let [facts, events, lies] = [facts, events, lies].map(|most| u8::try_from(most).unwrap());
+    let [reports, events, lies] = [reports, events, lies].map(|most| u8::try_from(most).unwrap());
     let style = match random.below(4) {
         0 => Style::Shared,
         1 => Style::Nameless,
@@ -213,7 +213,7 @@ fn any_plan(random: &mut Random) -> Plan {
         crashes,
         faults,
         recoveries,
-        facts,
+        reports,
         events,
         lies,
         jumps,

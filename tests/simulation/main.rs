@@ -87,7 +87,7 @@ fn small_worlds() -> Vec<Plan> {
             crashes: 0,
             faults: 0,
             recoveries: 0,
-            facts: 0,
+            reports: 0,
             events: 0,
             lies: 0,
             jumps: 0,
@@ -104,8 +104,8 @@ fn small_worlds() -> Vec<Plan> {
         for (past, action) in alone.clone() {
             let clients = vec![client(action, None, 0)];
             let surprised = Plan { past, clients, crashes: 1, ..quiet.clone() };
-            worlds.push(Plan { facts: 1, events: 1, ..surprised.clone() });
-            worlds.push(Plan { facts: 2, events: 1, crashes: 0, ..surprised });
+            worlds.push(Plan { reports: 1, events: 1, ..surprised.clone() });
+            worlds.push(Plan { reports: 2, events: 1, crashes: 0, ..surprised });
         }
         // Several at once, and one thing or two that go wrong.
         for (past, clients) in together.clone() {
@@ -113,7 +113,7 @@ fn small_worlds() -> Vec<Plan> {
             worlds.push(Plan { crashes: 2, ..several.clone() });
             worlds.push(Plan { faults: 1, ..several.clone() });
             worlds.push(Plan { crashes: 1, recoveries: 1, jumps: 1, ..several.clone() });
-            worlds.push(Plan { facts: 1, crashes: 1, ..several });
+            worlds.push(Plan { reports: 1, crashes: 1, ..several });
         }
     }
     worlds

@@ -20,7 +20,7 @@ impl Schedule {
             self.kill(run);
         }
         (self.plan.crashes, self.plan.faults, self.plan.jumps) = (0, 0, 0);
-        (self.plan.facts, self.plan.events, self.plan.lies) = (0, 0, 0);
+        (self.plan.reports, self.plan.events, self.plan.lies) = (0, 0, 0);
         // What is still under way arrives.
         while !locked(&self.world).late.is_empty() {
             self.take(Choice::DeliverLate(0));

@@ -119,7 +119,7 @@ impl Schedule {
                     // Withdrawn meanwhile: nothing of it was sent.
                     Err(UpdateError::Refused(UpdateRefusal::NoSuchTransaction(_))) => return None,
                     Err(UpdateError::Refused(refusal)) => {
-                        locked(&port.world).violated(format!("a fact was refused: {refusal}"));
+                        locked(&port.world).violated(format!("a report was refused: {refusal}"));
                         return None;
                     }
                 }
@@ -135,7 +135,7 @@ impl Schedule {
         let open = |index: usize| world.payment.open_transactions().nth(index);
         let added = |(index, effect): (Option<usize>, &Effect), state| {
             let is_ours = effect.transaction.is_some();
-            let fact = Report {
+            let report = Report {
                 kind: effect.kind,
                 state,
                 amount: reported_amount(effect.kind, effect.amount, is_ours),
@@ -147,7 +147,7 @@ impl Schedule {
                 interaction_id: effect.reference.clone(),
                 interface_id: None,
             };
-            let update = Update::AddTransaction { id: id.clone(), report: fact };
+            let update = Update::AddTransaction { id: id.clone(), report };
             Telling { effect: index, transaction: effect.transaction.clone(), update }
         };
         let changed = |effect: Option<usize>, id: TransactionId, state| {
@@ -176,7 +176,7 @@ impl Schedule {
             Word::Nothing(index) => changed(None, open(index)?.id.clone(), State::Failure),
             Word::Hasty(index) => {
                 let open = open(index)?;
-                let fact = Report {
+                let report = Report {
                     kind: open.kind,
                     state: State::Failure,
                     amount: reported_amount(open.kind, open.amount, true),
@@ -184,7 +184,7 @@ impl Schedule {
                     interaction_id: world.style.reference(&open.id),
                     interface_id: None,
                 };
-                let update = Update::AddTransaction { id, report: fact };
+                let update = Update::AddTransaction { id, report };
                 Telling { effect: None, transaction: Some(open.id.clone()), update }
             }
         })

@@ -28,7 +28,7 @@ pub struct Plan {
     pub faults: u8,
     pub recoveries: u8,
     /// How often somebody says what happened.
-    pub facts: u8,
+    pub reports: u8,
     /// How often something happens that nobody asked us for.
     pub events: u8,
     /// How often somebody says, or answers, what is not so.
@@ -177,7 +177,7 @@ impl Schedule {
             self.troubles(&world, run, &mut choices);
         }
         choices.extend((0..world.late.len()).map(Choice::DeliverLate));
-        if self.plan.facts > 0 {
+        if self.plan.reports > 0 {
             choices.extend(self.possible_words(&world).into_iter().map(Choice::Tell));
         }
         if self.plan.events > 0 {
@@ -202,7 +202,7 @@ impl Schedule {
         let is_decided = world.processes[run].decided.is_some();
         if is_call && !is_decided {
             choices.extend(self.decisions().map(|decision| Choice::Decide(run, decision)));
-            if self.plan.facts > 0 {
+            if self.plan.reports > 0 {
                 choices.push(Choice::ActFirst(run, Decision::Approve));
                 choices.extend(self.decisions().map(|decision| Choice::ActFirst(run, decision)));
             }
@@ -334,7 +334,7 @@ impl Schedule {
                 self.recover();
             }
             Choice::Tell(word) => {
-                self.plan.facts -= 1;
+                self.plan.reports -= 1;
                 self.plan.lies -= u8::from(matches!(word, Word::Lie(_)));
                 self.tell(word);
             }

@@ -1,4 +1,4 @@
-//! Actions as a caller posts them, in JSON.
+//! Actions as callers post them, and the update actions of those who report.
 
 use serde_json::{Value, json};
 
@@ -29,4 +29,16 @@ pub fn amount(action: &str, cent_amount: u64, currency_code: &str) -> Value {
 pub fn told(mut action: Value, reference: &str) -> Value {
     action["merchantReference"] = json!(reference);
     action
+}
+
+/// Reports an effect at the PSP.
+pub fn report(r#type: &str, state: &str, cent_amount: u64) -> Value {
+    let amount = json!({"centAmount": cent_amount, "currencyCode": "EUR"});
+    let transaction = json!({"type": r#type, "state": state, "amount": amount});
+    json!({"action": "addTransaction", "transaction": transaction})
+}
+
+/// Reports the state of one of our transactions.
+pub fn report_state(transaction: &str, state: &str) -> Value {
+    json!({"action": "changeTransactionState", "transactionId": transaction, "state": state})
 }

@@ -284,7 +284,7 @@ impl World {
         match self.payment.transactions.get(id) {
             None => self.violated(format!("{id} moved money without a reservation")),
             Some(found) if found.state == State::Failure => {
-                // A fact that was no truth, or meant another, is no mistake of ours.
+                // A report that was no truth, or meant another, is no mistake of ours.
                 let is_misled = self.is_contradicted
                     || self.is_doubted
                     || self.is_mistaken(found.kind, found.amount);

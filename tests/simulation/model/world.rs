@@ -64,7 +64,7 @@ pub const SKEW_MS: u64 = 30_000;
 pub struct Late {
     pub op: Op,
     pub until: Timestamp,
-    /// Whose word it is, if it is a fact.
+    /// Whose word it is, if it is a report.
     pub telling: Option<Telling>,
     id: u64,
 }
@@ -95,7 +95,7 @@ pub struct World {
     pub is_skewed: bool,
     /// Whether reports say when it happened.
     pub is_timed: bool,
-    /// Of these, facts were taken to be about one that they could not be told from.
+    /// Of these, reports were taken to be about one that they could not be told from.
     pub mistaken: BTreeSet<(TransactionKind, u64)>,
     /// The last state that was told of a transaction by its own id, or by its PSP's.
     pub told_of: BTreeMap<TransactionId, State>,
@@ -347,7 +347,7 @@ impl World {
                 }
                 continue;
             };
-            // By a fact just now, or by one that waited until the balances allow it.
+            // By a report just now, or by one that waited until the balances allow it.
             let is_told = after.reported != before.reported && after.reported.is_some();
             let has_waited = before.state_awaiting_balances == Some(after.state);
             let is_open_to_doubt =

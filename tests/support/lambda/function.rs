@@ -6,7 +6,7 @@ use super::reply;
 use super::runtime_api::Posted;
 use crate::support::Reply;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::sleep;
@@ -76,7 +76,7 @@ impl Function {
 }
 
 impl Running {
-    async fn start(binary: &str, environment: &[(&str, String)], log: &PathBuf) -> Self {
+    async fn start(binary: &str, environment: &[(&str, String)], log: &Path) -> Self {
         let process = Process::start(binary, environment, log).await;
         Self { process, alive: watch::Sender::default() }
     }

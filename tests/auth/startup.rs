@@ -31,7 +31,7 @@ impl Callee {
 }
 
 #[tokio::test]
-async fn whom_the_first_event_needs_is_connected_to_and_asked_nothing() {
+async fn connections_are_opened_before_the_first_event_without_a_request() {
     let [connector, tokens, introspection] =
         [Callee::start().await, Callee::start().await, Callee::start().await];
     let authorization = json!({"type": "clientCredentials", "tokenUrl": tokens.url("http"),
@@ -57,7 +57,7 @@ async fn whom_the_first_event_needs_is_connected_to_and_asked_nothing() {
 
 /// The connection is there, and nobody speaks TLS on it.
 #[tokio::test]
-async fn who_takes_a_call_and_says_nothing_holds_nobody_up() {
+async fn a_silent_connector_does_not_delay_the_start() {
     let connector = Callee::start().await;
     let connectors = json!({"*": {"url": connector.url("https")}}).to_string();
     let variables = vec![("AUTH", "gateway".to_owned()), ("CONNECTORS", connectors)];

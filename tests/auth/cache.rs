@@ -22,7 +22,7 @@ fn active(exp: impl Into<Value>) -> Value {
 }
 
 #[tokio::test]
-async fn a_word_is_kept_for_a_minute_and_no_longer() {
+async fn a_positive_answer_is_cached_for_a_minute() {
     let moments =
         [(0, OK, 1), (1, OK, 1), (MINUTE - 1, OK, 1), (MINUTE, OK, 2), (2 * MINUTE - 1, OK, 2)];
     over_time(active(Value::Null), &moments).await;
@@ -34,7 +34,7 @@ async fn a_word_is_kept_for_a_minute_and_no_longer() {
 
 /// From then on it is the service that knows, for as long as clocks may differ.
 #[tokio::test]
-async fn a_word_is_not_kept_beyond_the_end_of_its_token() {
+async fn a_cached_answer_expires_with_its_token() {
     let end = start().plus_ms(20_000).ms();
     let moments = [
         (19_999, OK, 1),
@@ -52,7 +52,7 @@ async fn a_word_is_not_kept_beyond_the_end_of_its_token() {
 }
 
 #[tokio::test]
-async fn a_token_that_was_taken_back_is_refused_within_a_minute() {
+async fn a_revoked_token_is_refused_within_a_minute() {
     let identity = Identity::start().await;
     let asking = Asking::introspection(&identity);
     identity.grant("token", active(Value::Null));
@@ -71,7 +71,7 @@ async fn a_token_that_was_taken_back_is_refused_within_a_minute() {
 }
 
 #[tokio::test]
-async fn a_no_is_not_kept() {
+async fn a_negative_answer_is_not_cached() {
     let identity = Identity::start().await;
     let asking = Asking::introspection(&identity);
     for says in [
@@ -92,7 +92,7 @@ async fn a_no_is_not_kept() {
 
 /// What is kept is what the token grants, not that it was enough.
 #[tokio::test]
-async fn a_kept_word_opens_no_more_than_the_token_does() {
+async fn a_cached_answer_grants_only_the_scopes_of_the_token() {
     let identity = Identity::start().await;
     let asking = Asking::introspection(&identity);
     identity.grant("token", json!({"active": true, "scope": "view_payments:demo"}));
