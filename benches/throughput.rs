@@ -18,6 +18,8 @@
 mod harness;
 #[path = "harness/server.rs"]
 mod server;
+#[path = "../tests/support/mod.rs"]
+mod support;
 
 use futures_util::future::join_all;
 use harness::floor::Floor;

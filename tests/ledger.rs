@@ -20,8 +20,8 @@ use payment_intents::payment::{
 };
 use proptest::prelude::*;
 use support::payments::{
-    any_past, any_step, any_step_or_report, at, capture, eur, id, money, payment, refund,
-    refund_of, register, reservation, walk,
+    AUTHORIZED, any_past, any_step, any_step_or_report, at, capture, eur, id, money, payment,
+    refund, refund_of, register, reservation, walk,
 };
 
 type Past<'a> = &'a [(TransactionKind, State, u64)];
@@ -29,7 +29,6 @@ type Past<'a> = &'a [(TransactionKind, State, u64)];
 const NOTHING: Past<'_> = &[];
 const AUTHORIZING: Past<'_> = &[(Authorization, Pending, 100)];
 const UNAUTHORIZED: Past<'_> = &[(Authorization, Failure, 100)];
-const AUTHORIZED: Past<'_> = &[(Authorization, Success, 100)];
 const CAPTURING: Past<'_> = &[(Authorization, Success, 100), (Charge, Pending, 40)];
 const CAPTURE_UNKNOWN: Past<'_> = &[(Authorization, Success, 100), (Charge, Initial, 40)];
 const CAPTURE_FAILED: Past<'_> = &[(Authorization, Success, 100), (Charge, Failure, 40)];

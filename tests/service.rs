@@ -17,9 +17,8 @@ use payment_intents::ports::{Clock, Policy, Store, Verdict};
 use payment_intents::service::{ActError, Done, Invocation, Request, Service};
 use payment_intents::transport::Transport;
 use support::dynamo::{Fault, Shim, Table, connection, table_at};
-use support::payments::{self, capture, eur, id, key, refund, registered};
+use support::payments::{self, AUTHORIZED, capture, eur, id, key, refund, registered};
 
-const AUTHORIZED: &[(TransactionKind, State, u64)] = &[(Authorized, State::Success, 100)];
 const CAPTURED: &[(TransactionKind, State, u64)] =
     &[(Authorized, State::Success, 100), (Charge, State::Success, 100)];
 

@@ -21,13 +21,12 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use support::dynamo::{Table, table};
 use support::payments::{
-    any_action, any_details, any_past, any_payment, any_step_or_report, at, capture, eur, id, key,
-    refund, registered, reservation, walk,
+    AUTHORIZED, any_action, any_details, any_past, any_payment, any_step_or_report, at, capture,
+    eur, id, key, refund, registered, reservation, walk,
 };
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
-const AUTHORIZED: &[(TransactionKind, State, u64)] = &[(Authorization, State::Success, 100)];
 const CAPTURED: &[(TransactionKind, State, u64)] =
     &[(Authorization, State::Success, 100), (Charge, State::Success, 100)];
 

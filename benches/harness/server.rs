@@ -1,6 +1,7 @@
 //! The local server in a process of its own, and a client of it.
 
 use super::harness::{directory, world};
+use super::support;
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -9,14 +10,12 @@ use hyper_util::rt::TokioIo;
 use payment_intents::payment::{PaymentId, PaymentKey, ProjectKey};
 use serde_json::json;
 use std::process::Stdio;
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
 use uuid::Uuid;
 
 /// The server. It ends with this.
 pub struct Server {
-    _process: Child,
+    _server: support::Server,
     pub authority: String,
     /// Its emulator.
     pub dynamodb: String,
@@ -31,31 +30,22 @@ impl Server {
         let file = directory().join("payments.json");
         let drafts: Vec<_> = ids.iter().map(|id| world::draft(id)).collect();
         std::fs::write(&file, json!(drafts).to_string()).expect("a file");
-        let mut process = Command::new(env!("CARGO_BIN_EXE_local"))
-            .args(["--port", "0", "--payments"])
-            .arg(file)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("it can be started");
-        let mut lines = BufReader::new(process.stdout.take().expect("a pipe")).lines();
-        let mut found = async |before: &str| loop {
-            let line = lines.next_line().await.expect("a line").expect("it says where it listens");
-            if let Some((_, found)) = line.split_once(before) {
-                break found.to_owned();
-            }
+        let mut command = support::Server::command();
+        command.arg("--payments").arg(file).stderr(Stdio::null());
+        let server = support::Server::run(command).await;
+        let found = |before: &str| {
+            let mut lines = server.welcome.iter();
+            let (_, found) = lines.find_map(|line| line.split_once(before)).expect("a line");
+            found.to_owned()
         };
-        let authority = found("listening on http://").await;
-        let dynamodb = found("AWS_ENDPOINT_URL_DYNAMODB=").await;
-        // The last that it says: nobody reads on.
-        found("export CONNECTORS=").await;
+        let authority = found("listening on http://");
+        let dynamodb = found("AWS_ENDPOINT_URL_DYNAMODB=");
         let project = ProjectKey::parse("demo").expect("a project");
         let key = |id: &String| PaymentKey {
             project: project.clone(),
             id: PaymentId::parse(id).expect("an id"),
         };
-        Self { _process: process, authority, dynamodb, payments: ids.iter().map(key).collect() }
+        Self { _server: server, authority, dynamodb, payments: ids.iter().map(key).collect() }
     }
 }
 

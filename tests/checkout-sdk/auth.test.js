@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { ClientBuilder } from '@commercetools/ts-client';
 
-import { startLocal } from './local.js';
+import { startLocal } from '../support/local.mjs';
 import { assertError, capture, checkoutWith, failure } from './sdk.js';
 import { IN_MILLISECONDS, IN_SECONDS, startTokenService } from './token-service.js';
 

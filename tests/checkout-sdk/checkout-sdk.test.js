@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { ClientBuilder } from '@commercetools/ts-client';
 
-import { startLocal } from './local.js';
+import { startLocal } from '../support/local.mjs';
 import { proxyThatKeepsTheFirstAnswer } from './proxy.js';
 import { assertError, capture, checkoutWith, eur, failure } from './sdk.js';
 

@@ -1,8 +1,8 @@
 // A token service: it issues opaque tokens (RFC 6749, 4.4), says what they grant (RFC 7662), and remembers who asked.
 
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
-import { createServer } from 'node:http';
+
+import { serve } from '../support/http.mjs';
 
 // As long as the platform's tokens live. The SDK takes a token for expired five minutes before it is.
 const LIFETIME_MS = 172_800_000;
@@ -20,12 +20,12 @@ export async function startTokenService() {
   const tokens = new Map();
   const introspectionsOfUnknown = [];
 
-  const server = createServer(async (request, response) => {
+  const { url, stop } = await serve((request, response, body) => {
     const answer = (status, body) => {
       response.writeHead(status, { 'Content-Type': 'application/json' });
       response.end(typeof body === 'string' ? body : JSON.stringify(body));
     };
-    const form = await formOf(request);
+    const form = formOf(request, body);
     const { clientId, clientSecret } = basicOf(request);
     if (request.method !== 'POST' || form === undefined) return answer(400, refusal(400, 'invalid_request'));
 
@@ -59,8 +59,6 @@ export async function startTokenService() {
 
     return answer(404, refusal(404, 'not_found'));
   });
-  await once(server.listen(0, '127.0.0.1'), 'listening');
-  const url = `http://127.0.0.1:${server.address().port}`;
 
   return {
     url,
@@ -116,19 +114,12 @@ export async function startTokenService() {
       return client;
     },
 
-    async stop() {
-      if (!server.listening) return;
-      server.close();
-      server.closeAllConnections();
-      await once(server, 'close');
-    },
+    stop,
   };
 }
 
 /** The fields of a form; nothing where the body is none. */
-async function formOf(request) {
-  let body = '';
-  for await (const chunk of request.setEncoding('utf8')) body += chunk;
+function formOf(request, body) {
   if (request.headers['content-type']?.split(';')[0] !== 'application/x-www-form-urlencoded') return undefined;
   return Object.fromEntries(new URLSearchParams(body));
 }

@@ -5,7 +5,7 @@ import { randomUUID } from 'node:crypto';
 
 import { ErrorInvalidOperation, Errorx, setupPaymentSDK } from '@commercetools/connect-payments-sdk';
 
-import { send, serve } from './http.js';
+import { send, serve } from '../support/http.mjs';
 
 const PATH = /^\/operations\/payment-intents\/([^/]+)$/;
 const STATES = { approved: 'Success', received: 'Pending', rejected: 'Failure' };

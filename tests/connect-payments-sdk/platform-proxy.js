@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 
-import { serve } from './http.js';
+import { serve } from '../support/http.mjs';
 
 export async function startPlatformProxy() {
   let target;

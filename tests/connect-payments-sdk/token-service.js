@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 
-import { send, serve } from './http.js';
+import { send, serve } from '../support/http.mjs';
 
 const LIFETIME_SECONDS = 3_600;
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 
-import { startLocal } from '../checkout-sdk/local.js';
+import { startLocal } from '../support/local.mjs';
 import { startConnector } from './connector.js';
 import { startPlatformProxy } from './platform-proxy.js';
 import { startTokenService } from './token-service.js';

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 
-import { startLocal } from '../checkout-sdk/local.js';
+import { startLocal } from '../support/local.mjs';
 import { act, assertError, capture, eur, failure, paymentsOf, transaction } from './client.js';
 
 let local;

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, test } from 'node:test';
 
-import { startLocal } from '../checkout-sdk/local.js';
+import { startLocal } from '../support/local.mjs';
 import { assertError, assertPayment, eur, failure, paymentsOf, transaction } from './client.js';
 
 let local;

@@ -1,10 +1,10 @@
 //! What the platform shows: when it is asked, by whom, and what it proves.
 
 use crate::platform::world::{
-    APPROVED, AUTHORIZATION, LIAR_SHOWS, LIAR_SHOWS_ALL, MINUTE, SHOWS, SHOWS_ALL, World,
+    APPROVED, LIAR_SHOWS, LIAR_SHOWS_ALL, MINUTE, SHOWS, SHOWS_ALL, World,
 };
 use crate::platform::{Outside, Reply, Role, TestClock, shown, token, transaction};
-use crate::support::payments::{at, capture, eur, id, key, registered, reservation};
+use crate::support::payments::{AUTHORIZED, at, capture, eur, id, key, registered, reservation};
 use futures_util::future::join_all;
 use payment_intents::connector::{Connectors, HttpConnector};
 use payment_intents::payment::{Outcome, Report, Settlement, State, Timestamp, TransactionKind};
@@ -195,7 +195,7 @@ async fn a_shown_effect_of_another_transaction_does_not_settle_the_open_one() {
 async fn a_registered_charge_does_not_take_the_effect_of_a_later_capture() {
     for policy in [SHOWS_ALL, SHOWS] {
         let world = World::new(policy).await;
-        let past = [AUTHORIZATION[0], (TransactionKind::Charge, State::Success, 30)];
+        let past = [AUTHORIZED[0], (TransactionKind::Charge, State::Success, 30)];
         world.table.store.create(&registered("q", &past)).await.unwrap();
         world.outside.next(Role::Connector, Reply::Drop);
         world.act_on("q", "t", capture(30)).await.unwrap_err();

@@ -23,11 +23,11 @@ use payment_intents::payment::{Payment, Refusal, State};
 use payment_intents::ports::{Clock, Policy, Rejections, Store};
 use payment_intents::recovery::RecoveryRun;
 use payment_intents::service::ActError;
-use platform::world::{APPROVED, AUTHORIZATION, KEYED, LIAR, MINUTE, OPAQUE, World, nonce};
+use platform::world::{APPROVED, KEYED, LIAR, MINUTE, OPAQUE, World, nonce};
 use platform::{Reply, Role, error, outcome};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use support::payments::{at, capture, eur, id, key, registered};
+use support::payments::{AUTHORIZED, at, capture, eur, id, key, registered};
 
 #[tokio::test]
 async fn an_unknown_outcome_of_an_opaque_connector_stays_held_and_is_never_sent_again() {
@@ -253,7 +253,7 @@ async fn the_index_holds_what_is_open_the_first_to_look_at_first_and_nothing_fin
     let world = World::new(OPAQUE).await;
     assert_eq!(world.table.store.open(100).await.unwrap(), []);
     let act = async |payment: &str| {
-        world.table.store.create(&registered(payment, AUTHORIZATION)).await.unwrap();
+        world.table.store.create(&registered(payment, AUTHORIZED)).await.unwrap();
         let _ = world.act_on(payment, "t", capture(60)).await;
         world.table.store.get(&key(payment)).await.unwrap().unwrap()
     };

@@ -1,10 +1,10 @@
 //! What an operator sees, and what an operator sets, with the built binaries.
 
-use crate::platform::world::{AUTHORIZATION, nonce};
+use crate::platform::world::nonce;
 use crate::platform::{Function, Outside, Reply, Role, TestClock, outcome};
 use crate::support::dynamo::{connection, table_at};
 use crate::support::lambda::events::{act, header};
-use crate::support::payments::{capture, key, registered, reservation};
+use crate::support::payments::{self, capture, key, registered, reservation};
 use crate::support::{self, AUTHORIZED, CAPTURED, Server, told};
 use payment_intents::clock::SystemClock;
 use payment_intents::payment::{Payment, Reservation};
@@ -52,7 +52,7 @@ impl Deployment {
     }
 
     async fn register(&self, id: &str, interface: &str) {
-        let mut payment: Payment = registered(id, AUTHORIZATION);
+        let mut payment: Payment = registered(id, payments::AUTHORIZED);
         payment.details.payment_interface = Some(interface.to_owned());
         self.table.store.create(&payment).await.unwrap();
     }

@@ -9,6 +9,10 @@ use payment_intents::payment::{
 };
 use proptest::prelude::*;
 
+/// The past of a Payment of which 1.00 EUR is authorized.
+pub const AUTHORIZED: &[(TransactionKind, State, u64)] =
+    &[(TransactionKind::Authorization, State::Success, 100)];
+
 pub fn at(ms: u64) -> Timestamp {
     Timestamp::from_ms(1_700_000_000_000).plus_ms(ms)
 }

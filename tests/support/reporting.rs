@@ -1,5 +1,6 @@
 //! Payments about which a connector or an operator reports something, for the suites of the core.
 
+pub use super::payments::AUTHORIZED;
 use super::payments::{at, capture, eur, id, refund, reservation};
 use State::Success;
 use TransactionKind::{Authorization, Charge};
@@ -7,8 +8,6 @@ use payment_intents::payment::{
     Action, Nonce, Outcome, Payment, Refusal, Report, Reporter, Settlement, State, Timestamp,
     TransactionKind, Update,
 };
-
-pub const AUTHORIZED: &[(TransactionKind, State, u64)] = &[(Authorization, Success, 100)];
 
 pub const CAPTURED: &[(TransactionKind, State, u64)] =
     &[(Authorization, Success, 100), (Charge, Success, 40)];

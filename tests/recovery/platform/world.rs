@@ -2,12 +2,10 @@
 
 use super::{Outside, Reply, Role, TestClock};
 use crate::support::dynamo::{Table, table};
-use crate::support::payments::{at, capture, id, key, registered, reservation};
+use crate::support::payments::{AUTHORIZED, at, capture, id, key, registered, reservation};
 use payment_intents::connector::{ConnectorSettings, Connectors, HttpConnector};
 use payment_intents::dynamodb::DynamoStore;
-use payment_intents::payment::{
-    Action, Nonce, Payment, Reservation, State, Timestamp, TransactionKind,
-};
+use payment_intents::payment::{Action, Nonce, Payment, Reservation, State, Timestamp};
 use payment_intents::ports::{Absence, Clock, Lookup, Policy, Rejections, Resend, Store, Verdict};
 use payment_intents::recovery::RecoveryRun;
 use payment_intents::service::{ActError, Done, Invocation, Request, Service};
@@ -15,8 +13,6 @@ use payment_intents::transport::Transport;
 use std::sync::Arc;
 
 pub const MINUTE: u64 = 60_000;
-pub const AUTHORIZATION: &[(TransactionKind, State, u64)] =
-    &[(TransactionKind::Authorization, State::Success, 100)];
 pub const APPROVED: Done = Done { verdict: Verdict::Approved, replayed: false };
 
 pub const OPAQUE: Policy = Policy {
@@ -57,7 +53,7 @@ impl World {
         let connectors = Connectors::from([("*".to_owned(), settings)]);
         let connector = HttpConnector::new(connectors, Transport::new().unwrap(), clock.clone());
         let service = Service::new(table.store.clone(), connector, clock.clone()).into();
-        table.store.create(&registered("p", AUTHORIZATION)).await.unwrap();
+        table.store.create(&registered("p", AUTHORIZED)).await.unwrap();
         Self { service, table, clock, outside }
     }
 
@@ -103,7 +99,7 @@ impl World {
     pub async fn crashes(&self, count: usize) {
         for n in 0..count {
             let payment = format!("p{n}");
-            self.table.store.create(&registered(&payment, AUTHORIZATION)).await.unwrap();
+            self.table.store.create(&registered(&payment, AUTHORIZED)).await.unwrap();
             self.crash(&payment, &format!("t{n}"), capture(60)).await;
         }
     }

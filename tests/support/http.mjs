@@ -1,4 +1,4 @@
-// A small HTTP server, as the connector, the token service and the proxy each need one.
+// A small HTTP server for the npm suites: for their connectors, token services and proxies.
 
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -18,9 +18,12 @@ export async function serve(answer) {
   await once(server.listen(0, '127.0.0.1'), 'listening');
   return {
     url: `http://127.0.0.1:${server.address().port}`,
-    stop() {
+    /** Ends the server, and with it whatever it still holds open. */
+    async stop() {
+      if (!server.listening) return;
       server.close();
       server.closeAllConnections();
+      await once(server, 'close');
     },
   };
 }
