@@ -224,9 +224,9 @@ fn a_further_authorization_without_a_name_is_not_made_of_one_that_failed() {
 fn an_effect_of_ours_that_was_rejected_untruly_is_counted_once() {
     for name in ["", "psp-0"] {
         let rejected = answered(&payment(AUTHORIZED), "a", 40, Outcome::Rejected);
-        let added = told(&rejected, fact(Charge, Success, 40, name));
+        let added = told(&rejected, report(Charge, Success, 40, name));
         assert_eq!(captured(&added), 40, "{name:?}");
-        let known = told(&added, by_own_id(fact(Charge, Success, 40, name), "a"));
+        let known = told(&added, by_own_id(report(Charge, Success, 40, name), "a"));
         assert_eq!((captured(&known), capturable(&known)), (40, 60), "{name:?}");
         let success = Update::ChangeTransactionState { id: id("a"), state: Success };
         let said = added.update(&[success], &reporter(later(), true)).unwrap();
@@ -238,7 +238,7 @@ fn an_effect_of_ours_that_was_rejected_untruly_is_counted_once() {
 fn an_effect_elsewhere_is_not_taken_for_one_of_ours_that_was_rejected_untruly() {
     // It has a name of its own, or was there before.
     for (name, before) in [("X", false), ("", true)] {
-        let elsewhere = |payment: &Payment| told(payment, fact(Charge, Success, 40, name));
+        let elsewhere = |payment: &Payment| told(payment, report(Charge, Success, 40, name));
         let rejected = |payment: &Payment, at| {
             settled(&in_flight(payment, "a", 40, at), "a", Outcome::Rejected, at)
         };
@@ -257,36 +257,36 @@ fn an_effect_elsewhere_is_not_taken_for_one_of_ours_that_was_rejected_untruly() 
 #[test]
 fn a_success_by_the_id_of_an_untrue_failure_is_ours() {
     let open = in_flight(&payment(AUTHORIZED), "a", 40, at(1_000));
-    let hasty = told_by(&open, fact(Charge, Failure, 40, "X"), &reporter(at(1_500), false));
+    let hasty = told_by(&open, report(Charge, Failure, 40, "X"), &reporter(at(1_500), false));
     let approved = settled(&hasty, "a", Outcome::Approved, at(2_000));
     assert_eq!((captured(&approved), stopped(&approved)), (40, (false, false)));
     // It is shown as an effect that failed until then.
     let failed = approved.transactions.values().find(|one| one.interaction_id.is_some()).unwrap();
     assert_eq!((failed.state, failed.may_be.clone()), (Failure, Some(id("a"))));
-    let known = told(&approved, fact(Charge, Success, 40, "X"));
+    let known = told(&approved, report(Charge, Success, 40, "X"));
     assert_eq!((captured(&known), capturable(&known)), (40, 60));
     assert_eq!(known.transactions[&id("a")].interaction_id.as_deref(), Some("X"));
     // Unless ours has another name.
-    let named = told(&approved, by_own_id(fact(Charge, Success, 40, "Y"), "a"));
-    assert_eq!(captured(&told(&named, fact(Charge, Success, 40, "X"))), 80);
+    let named = told(&approved, by_own_id(report(Charge, Success, 40, "Y"), "a"));
+    assert_eq!(captured(&told(&named, report(Charge, Success, 40, "X"))), 80);
 }
 
 #[test]
 fn a_success_of_another_name_goes_before_one_that_has_only_begun() {
     let ours = answered(&payment(AUTHORIZED), "a", 40, Outcome::Approved);
-    let begun = told(&ours, fact(Charge, Pending, 40, "X"));
-    let known = told(&begun, fact(Charge, Success, 40, "Y"));
+    let begun = told(&ours, report(Charge, Pending, 40, "X"));
+    let known = told(&begun, report(Charge, Success, 40, "Y"));
     assert_eq!((captured(&known), capturable(&known)), (40, 20));
     assert_eq!(known.transactions[&id("a")].interaction_id.as_deref(), Some("Y"));
     // Without a name, it may be the one that had begun.
-    assert_eq!(capturable(&told(&begun, fact(Charge, Success, 40, ""))), 60);
+    assert_eq!(capturable(&told(&begun, report(Charge, Success, 40, ""))), 60);
 }
 
 #[test]
 fn a_failure_without_a_name_undoes_no_effect_elsewhere() {
     let begun = payment(&[(Authorization, Success, 100), (Charge, Unknown, 40)]);
-    for happened in [told(&begun, fact(Charge, Success, 40, "")), payment(CAPTURED)] {
-        let contrary = told(&happened, fact(Charge, Failure, 40, ""));
+    for happened in [told(&begun, report(Charge, Success, 40, "")), payment(CAPTURED)] {
+        let contrary = told(&happened, report(Charge, Failure, 40, ""));
         assert_eq!((capturable(&contrary), stopped(&contrary)), (60, (true, true)));
     }
 }
@@ -308,11 +308,11 @@ fn late(payment: &Payment, name: &str, outcome: Outcome) -> Payment {
 #[test]
 fn a_report_that_an_effect_began_does_not_refute_that_it_failed() {
     for outcome in [Outcome::Received, Outcome::Approved] {
-        let failed = told(&unclear(&payment(AUTHORIZED), "a", 40), fact(Charge, Failure, 40, "X"));
+        let failed = told(&unclear(&payment(AUTHORIZED), "a", 40), report(Charge, Failure, 40, "X"));
         let taken_on = late(&failed, "a", outcome);
         for state in [Pending, State::Initial] {
-            let overtaken = told(&taken_on, fact(Charge, state, 40, "X"));
-            let again = told(&overtaken, fact(Charge, Failure, 40, "X"));
+            let overtaken = told(&taken_on, report(Charge, state, 40, "X"));
+            let again = told(&overtaken, report(Charge, Failure, 40, "X"));
             assert_eq!((capturable(&again), stopped(&again)), (60, (false, false)), "{outcome:?}");
         }
     }
@@ -326,7 +326,7 @@ fn two_that_our_own_ids_name_stay_two_though_they_are_alike() {
     assert_eq!((captured(&known), capturable(&known)), (80, 20));
     // An effect that was added, and named by its own id since.
     let rejected = answered(&payment(AUTHORIZED), "a", 40, Outcome::Rejected);
-    let added = told(&rejected, fact(Charge, Pending, 40, ""));
+    let added = told(&rejected, report(Charge, Pending, 40, ""));
     let new = added.transactions.values().find(|one| one.is_external && one.kind == Charge);
     let new = new.unwrap().id.to_string();
     let known = said(&said(&added, &new, Success), "a", Success);
@@ -337,7 +337,7 @@ fn two_that_our_own_ids_name_stay_two_though_they_are_alike() {
 fn an_effect_before_ours_began_is_not_ours() {
     let open = in_flight(&payment(AUTHORIZED), "a", 40, later());
     let rejected = settled(&open, "a", Outcome::Rejected, later());
-    let old = Report { timestamp: Some(at(60_000)), ..fact(Charge, Success, 40, "") };
+    let old = Report { timestamp: Some(at(60_000)), ..report(Charge, Success, 40, "") };
     assert_eq!(captured(&said(&told(&rejected, old), "a", Success)), 80);
 }
 
@@ -345,7 +345,7 @@ fn an_effect_before_ours_began_is_not_ours() {
 fn another_of_the_connectors_ids_is_another_effect() {
     let by_connector = |state, name: &str| Report {
         interface_id: Some(name.to_owned()),
-        ..fact(Charge, state, 40, "")
+        ..report(Charge, state, 40, "")
     };
     let open = unclear(&payment(AUTHORIZED), "a", 40);
     let failed = told_by(&open, by_connector(Failure, "F"), &reporter(at(3_000), false));
@@ -369,18 +369,18 @@ fn another_of_the_connectors_ids_is_another_effect() {
 #[test]
 fn an_id_that_several_share_is_no_other_name() {
     let ours = answered(&payment(AUTHORIZED), "a", 40, Outcome::Approved);
-    let begun = told(&ours, fact(Charge, Pending, 40, "X"));
-    let shared = told(&begun, fact(Charge, Success, 40, "psp-0"));
-    assert_eq!(captured(&told(&shared, fact(Charge, Success, 40, "X"))), 40);
+    let begun = told(&ours, report(Charge, Pending, 40, "X"));
+    let shared = told(&begun, report(Charge, Success, 40, "psp-0"));
+    assert_eq!(captured(&told(&shared, report(Charge, Success, 40, "X"))), 40);
 }
 
 #[test]
 fn a_report_that_is_repeated_neither_settles_a_dispute_nor_is_another_effect() {
     for name in ["", "psp-0"] {
         let open = unclear(&payment(AUTHORIZED), "a", 40);
-        let happened = told(&open, fact(Charge, Success, 40, name));
-        let disputed = told(&happened, fact(Charge, Failure, 40, name));
-        let again = told(&disputed, fact(Charge, Success, 40, name));
+        let happened = told(&open, report(Charge, Success, 40, name));
+        let disputed = told(&happened, report(Charge, Failure, 40, name));
+        let again = told(&disputed, report(Charge, Success, 40, name));
         assert_eq!((capturable(&again), stopped(&again)), (60, (true, true)), "{name:?}");
         let known = said(&again, "a", Success);
         assert_eq!((captured(&known), capturable(&known)), (40, 60), "{name:?}");
@@ -390,7 +390,7 @@ fn a_report_that_is_repeated_neither_settles_a_dispute_nor_is_another_effect() {
 #[test]
 fn a_late_approval_beside_an_effect_like_it_comes_to_one_when_it_is_confirmed() {
     let rejected = answered(&payment(AUTHORIZED), "a", 40, Outcome::Rejected);
-    let added = told(&rejected, fact(Charge, Success, 40, ""));
+    let added = told(&rejected, report(Charge, Success, 40, ""));
     let disputed = late(&added, "a", Outcome::Approved);
     assert_eq!((capturable(&disputed), stopped(&disputed)), (20, (true, true)));
     assert_eq!(captured(&said(&disputed, "a", Success)), 40);
@@ -400,7 +400,7 @@ fn a_late_approval_beside_an_effect_like_it_comes_to_one_when_it_is_confirmed() 
 #[test]
 fn a_rejected_transaction_that_is_given_the_name_of_an_effect_happened() {
     let rejected = answered(&payment(AUTHORIZED), "a", 40, Outcome::Rejected);
-    let happened = told(&rejected, fact(Charge, Success, 40, "X"));
+    let happened = told(&rejected, report(Charge, Success, 40, "X"));
     let update =
         Update::ChangeTransactionInteractionId { id: id("a"), interaction_id: "X".to_owned() };
     let named = happened.update(&[update], &reporter(later(), true)).unwrap();
@@ -417,11 +417,11 @@ fn refunded_in_doubt(charge: Option<&str>) -> Payment {
         reservation(name, nonce, action, at(1_000))
     };
     let captured = payment(CAPTURED);
-    let captured = told(&captured, fact(Charge, Success, 60, "other"));
+    let captured = told(&captured, report(Charge, Success, 60, "other"));
     let captured = if charge.is_some() { captured } else { payment(CAPTURED) };
     let one = captured.reserve(&asked("one", 1, 15)).unwrap();
     let one = settled(&one, "one", Outcome::Unknown, at(1_500));
-    let failed = told(&one, fact(Refund, Failure, 15, "F1"));
+    let failed = told(&one, report(Refund, Failure, 15, "F1"));
     assert_eq!(failed.transactions[&id("one")].state, Failure);
     let two = failed.reserve(&asked("two", 2, 30)).unwrap();
     match two.settle(&id("two"), &Nonce::new(2), Outcome::Approved, at(2_500)).unwrap() {
@@ -432,10 +432,10 @@ fn refunded_in_doubt(charge: Option<&str>) -> Payment {
 
 #[test]
 fn an_excess_that_a_dispute_explained_is_explained_by_what_resolves_it() {
-    let disputed = told(&refunded_in_doubt(None), fact(Refund, Failure, 30, "F2"));
+    let disputed = told(&refunded_in_doubt(None), report(Refund, Failure, 30, "F2"));
     assert_eq!(stopped(&disputed), (false, true));
-    let exceeded = told(&disputed, fact(Refund, Success, 15, "P1"));
-    let known = told(&exceeded, fact(Refund, Success, 30, "P2"));
+    let exceeded = told(&disputed, report(Refund, Success, 15, "P1"));
+    let known = told(&exceeded, report(Refund, Success, 30, "P2"));
     let two = &known.transactions[&id("two")];
     assert_eq!((two.state_awaiting_balances, two.is_disputed), (Some(Success), false));
     assert_eq!(two.interaction_id.as_deref(), Some("P2"));
@@ -448,9 +448,9 @@ fn an_excess_that_a_dispute_explained_is_explained_by_what_resolves_it() {
 #[test]
 fn an_excess_that_nothing_explains_any_more_is_shown_by_the_newest() {
     for charge in [None, Some("past-1")] {
-        let unrelated = told(&refunded_in_doubt(charge), fact(Charge, Success, 200, "Z"));
+        let unrelated = told(&refunded_in_doubt(charge), report(Charge, Success, 200, "Z"));
         let zed = unrelated.discrepancies().next().unwrap().id.to_string();
-        let exceeded = told(&unrelated, fact(Refund, Success, 15, "P1"));
+        let exceeded = told(&unrelated, report(Refund, Success, 15, "P1"));
         assert_eq!(exceeded.discrepancies().count(), 1);
         let resolved = said(&exceeded, &zed, Failure);
         let found: Vec<_> = resolved.discrepancies().map(|one| one.id.clone()).collect();
@@ -461,7 +461,7 @@ fn an_excess_that_nothing_explains_any_more_is_shown_by_the_newest() {
         assert_eq!(stopped(&accepted), (false, false));
         // More that is captured makes room as well.
         if charge.is_none() {
-            let room = told(&resolved, fact(Charge, Success, 60, "more"));
+            let room = told(&resolved, report(Charge, Success, 60, "more"));
             assert_eq!((stopped(&room), room.balances.refundable), ((false, false), eur(55)));
         }
     }
@@ -470,12 +470,12 @@ fn an_excess_that_nothing_explains_any_more_is_shown_by_the_newest() {
 #[test]
 fn an_excess_of_captures_is_shown_by_the_newest_capture() {
     let one = unclear(&payment(AUTHORIZED), "one", 30);
-    let failed = told(&one, fact(Charge, Failure, 30, "F1"));
+    let failed = told(&one, report(Charge, Failure, 30, "F1"));
     let two =
         settled(&in_flight(&failed, "two", 80, at(5_000)), "two", Outcome::Approved, at(6_000));
-    let unrelated = told(&two, fact(Refund, Success, 500, "Z"));
+    let unrelated = told(&two, report(Refund, Success, 500, "Z"));
     let zed = unrelated.discrepancies().next().unwrap().id.to_string();
-    let exceeded = told(&unrelated, fact(Charge, Success, 30, "P1"));
+    let exceeded = told(&unrelated, report(Charge, Success, 30, "P1"));
     assert_eq!(stopped(&exceeded), (false, true));
     let resolved = said(&exceeded, &zed, Failure);
     let found: Vec<_> = resolved.discrepancies().map(|one| one.id.clone()).collect();
@@ -485,11 +485,11 @@ fn an_excess_of_captures_is_shown_by_the_newest_capture() {
 #[test]
 fn two_that_are_one_and_refunded_both_are_in_dispute() {
     let open = in_flight(&payment(AUTHORIZED), "a", 40, later());
-    let early = Report { timestamp: Some(at(60_000)), ..fact(Charge, Success, 40, "X") };
+    let early = Report { timestamp: Some(at(60_000)), ..report(Charge, Success, 40, "X") };
     let both = settled(&told(&open, early), "a", Outcome::Approved, later());
     assert_eq!(captured(&both), 80);
-    let refunded = told(&both, fact(Refund, Success, 80, "R"));
-    let known = told(&refunded, by_own_id(fact(Charge, Success, 40, "X"), "a"));
+    let refunded = told(&both, report(Refund, Success, 80, "R"));
+    let known = told(&refunded, by_own_id(report(Charge, Success, 40, "X"), "a"));
     assert_eq!(known.check(), Ok(()));
     assert_eq!(stopped(&known), (true, true));
 }
@@ -497,12 +497,12 @@ fn two_that_are_one_and_refunded_both_are_in_dispute() {
 #[test]
 fn recovery_looks_at_a_dispute_and_knows_since_when_it_is_unclear() {
     let ours = answered(&payment(AUTHORIZED), "a", 40, Outcome::Approved);
-    let disputed = told(&ours, fact(Charge, Failure, 40, ""));
+    let disputed = told(&ours, report(Charge, Failure, 40, ""));
     let recovery = disputed.transactions[&id("a")].recovery;
     assert_eq!(recovery.unclear_since, Some(later()));
     assert_eq!(recovery.look_at, Some(later().plus_ms(60_000)));
     // Others sent what is theirs.
-    let external = told(&payment(CAPTURED), fact(Charge, Failure, 40, ""));
+    let external = told(&payment(CAPTURED), report(Charge, Failure, 40, ""));
     let recovery = external.transactions[&id("past-1")].recovery;
     assert_eq!((recovery.unclear_since, recovery.look_at), (None, Some(later().plus_ms(60_000))));
 }
