@@ -161,7 +161,7 @@ fn every_sample_of_json_is_json() {
 }
 
 #[test]
-fn what_the_code_has_is_in_its_document() {
+fn every_module_error_code_alarm_and_suite_is_documented() {
     let modules = read("src/lib.rs");
     let modules = modules.lines().filter_map(|line| line.split_once("mod "));
     let modules = modules.map(|(_, name)| format!("`src/{}.rs`", name.trim_end_matches(';')));
