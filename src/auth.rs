@@ -6,8 +6,9 @@ mod introspection;
 mod jwt;
 mod signature;
 
+use crate::error::BoxError;
 use crate::payment::{ProjectKey, Timestamp};
-use crate::ports::{BoxError, Secret};
+use crate::secret::Secret;
 use crate::transport::Transport;
 use http::Uri;
 use introspection::Introspection;
@@ -66,7 +67,7 @@ pub struct Caller {
 
 /// What a request shows of its caller.
 #[derive(Clone, Copy, Debug)]
-pub struct Shown<'a> {
+pub struct PresentedCredentials<'a> {
     /// The caller, as an authorizer in front of the function vouches for it.
     pub verified: Option<&'a Caller>,
     /// The bearer token.
@@ -93,11 +94,11 @@ impl Auth {
 
     /// Fetches what the first request would have to wait for, or connects to whom
     /// it will ask. Where that fails, the first request tries again.
-    pub async fn warm_up(&self, now: Timestamp, time: Duration) {
+    pub async fn open_connections(&self, now: Timestamp, time: Duration) {
         match &self.0 {
             Method::Off | Method::Gateway => {}
-            Method::Jwt(jwt) => jwt.warm_up(now, time).await,
-            Method::Introspection(service) => service.warm_up(now, time).await,
+            Method::Jwt(jwt) => jwt.open_connections(now, time).await,
+            Method::Introspection(service) => service.open_connections(now, time).await,
         }
     }
 
@@ -105,7 +106,7 @@ impl Auth {
     /// `project`. Takes no longer than `time`.
     pub async fn authorize(
         &self,
-        shown: Shown<'_>,
+        shown: PresentedCredentials<'_>,
         names: &'static [&'static str],
         project: &ProjectKey,
         now: Timestamp,
@@ -126,7 +127,7 @@ impl Auth {
 }
 
 /// A token that can be one: `b64token` of RFC 6750, 2.1.
-fn token(shown: Shown<'_>) -> Result<&Secret, Denied> {
+fn token(shown: PresentedCredentials<'_>) -> Result<&Secret, Denied> {
     let token = shown.bearer.ok_or(Denied::NoToken)?;
     let text = token.reveal().trim_end_matches('=');
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
@@ -271,7 +272,7 @@ mod tests {
             ("ключ", false),
         ] {
             let secret = Secret::new(text.to_owned());
-            let answer = token(Shown { verified: None, bearer: Some(&secret) });
+            let answer = token(PresentedCredentials { verified: None, bearer: Some(&secret) });
             assert_eq!(answer.is_ok(), expected, "{text}");
         }
     }

@@ -5,22 +5,17 @@ mod auth;
 mod connectors;
 mod secrets;
 
-pub use connectors::{connector_url, trusted_url};
 pub use secrets::Secrets;
 
 use crate::auth::AuthSettings;
 use crate::aws::Connection;
-use crate::clock::SystemClock;
-use crate::connector::{Connectors, HttpConnector};
-use crate::dynamodb::DynamoStore;
+use crate::connector::Connectors;
+use crate::error::causes;
 use crate::http::{ApiOptions, RepeatDetection, ResponseForm};
-use crate::observe::{Logging, causes};
-use crate::service::Service;
-use crate::transport::Transport;
+use crate::observe::Logging;
 use aws_sdk_dynamodb::config::Credentials;
 use secrets::{SecretVariable, Unread};
 use std::fmt;
-use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
 /// What the Lambda behind the API is told by its environment.
@@ -74,32 +69,11 @@ impl Backend {
         let backend = environment.backend();
         environment.checked(backend)
     }
-
-    /// The service over the real store and the real connectors. Connects to
-    /// nobody yet.
-    pub fn service(self, transport: Transport) -> RealService {
-        let store = DynamoStore::new(self.dynamodb.client(), self.table);
-        let connector = HttpConnector::new(self.connectors, transport, SystemClock);
-        Service::new(store, connector, SystemClock)
-    }
-}
-
-/// The service over the real store and the real connectors.
-pub type RealService = Service<DynamoStore, HttpConnector<SystemClock>, SystemClock>;
-
-impl RealService {
-    /// Connects before the first request to what that will need, as far as it can
-    /// be done in `time`.
-    pub async fn open_connections(&self, time: Duration) {
-        let store = self.store.open_connection(time);
-        let connectors = self.connector.open_connections(time);
-        tokio::join!(store, connectors);
-    }
 }
 
 /// What the Lambda behind the stream is told by its environment.
 #[derive(Clone, Debug)]
-pub struct Outbox {
+pub struct EventsConfig {
     /// The event bus (`EVENT_BUS_NAME`).
     pub bus: String,
     /// How EventBridge is reached (`AWS_REGION`, `AWS_ENDPOINT_URL_EVENTBRIDGE`,
@@ -109,7 +83,7 @@ pub struct Outbox {
     pub logging: Logging,
 }
 
-impl Outbox {
+impl EventsConfig {
     /// As [`Config::read`].
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let secrets = Secrets::default();

@@ -13,10 +13,9 @@ mod table;
 pub use crate::aws::Connection;
 pub use table::create_table;
 
+use crate::error::BoxError;
 use crate::payment::{Payment, PaymentKey, ProjectKey, Reservation, Timestamp};
-use crate::ports::{
-    BoxError, ClaimError, CreateError, Name, ReplaceError, ReserveError, Store, StoreError,
-};
+use crate::ports::{ClaimError, CreateError, Name, ReplaceError, ReserveError, Store, StoreError};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};

@@ -12,10 +12,11 @@ pub use bus::EventBus;
 pub use record::{Change, change};
 
 use crate::digest::id_of;
+use crate::error::BoxError;
 use crate::observe;
 use crate::payment::{Payment, PaymentKey, State, Timestamp, TransactionId, TransactionKind};
 use crate::platform::format_time;
-use crate::ports::{BoxError, Clock};
+use crate::ports::Clock;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 

@@ -13,12 +13,13 @@ mod representation;
 mod route;
 mod update;
 
-use crate::auth::{Auth, Caller, Shown};
+use crate::auth::{Auth, Caller, PresentedCredentials};
 use crate::payment::{Nonce, Payment, PaymentKey, ProjectKey, Timestamp, TransactionId};
-use crate::ports::{Clock, Connector, CreateError, Name, Secret, Store, StoreError};
+use crate::ports::{Clock, Connector, CreateError, Name, Store, StoreError};
+use crate::secret::Secret;
 use crate::service::{Change, Invocation, Request as ServiceRequest, Service};
 #[cfg(feature = "local")]
-use crate::{payment::Registration, ports::BoxError};
+use crate::{error::BoxError, payment::Registration};
 use action::AskedAction;
 use answer::Answer;
 use futures_util::FutureExt;
@@ -121,8 +122,8 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
 
     /// Does before the first request what that would have to wait for, as far as
     /// it can be done in `time`.
-    pub async fn warm_up(&self, time: Duration) {
-        self.auth.warm_up(self.service.now(), time).await;
+    pub async fn open_connections(&self, time: Duration) {
+        self.auth.open_connections(self.service.now(), time).await;
     }
 
     /// The service behind it.
@@ -174,7 +175,7 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
     ) -> Result<Caller, Problem> {
         let now = self.service.now();
         let time = Duration::from_millis(request.deadline.ms_since(now));
-        let shown = Shown { verified: request.caller.as_ref(), bearer };
+        let shown = PresentedCredentials { verified: request.caller.as_ref(), bearer };
         Ok(self.auth.authorize(shown, route.scopes(), route.project(), now, time).await?)
     }
 
@@ -282,7 +283,7 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
 fn of_store(error: StoreError) -> Problem {
     match error {
         StoreError::Unavailable(_) => Problem::unavailable().because(error),
-        StoreError::Corrupt(_) => Problem::broken().because(error),
+        StoreError::Corrupt(_) => Problem::internal_nothing_sent().because(error),
     }
 }
 

@@ -34,6 +34,7 @@
 //! * No amount exists apart from its currency, and none is ever a fraction.
 //! * There is no read on the way of an action, no scan, and no delete.
 
+pub mod assemble;
 pub mod auth;
 pub mod aws;
 pub mod clock;
@@ -41,15 +42,20 @@ pub mod config;
 pub mod connector;
 mod digest;
 pub mod dynamodb;
+pub mod error;
 pub mod events;
 pub mod http;
+pub mod lambda;
 #[cfg(feature = "local")]
 pub mod local;
 pub mod money;
+mod oauth;
 pub mod observe;
 pub mod payment;
 mod platform;
 pub mod ports;
 pub mod recovery;
+pub mod secret;
 pub mod service;
 pub mod transport;
+pub mod url;

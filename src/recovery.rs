@@ -7,12 +7,13 @@
 
 pub use crate::payment::SETTLE_WINDOW_MS;
 
-use crate::observe;
+use crate::error::BoxError;
+use crate::observe::{self, Metric};
 use crate::payment::{
     Nonce, Payment, PaymentKey, Settlement, State, Timestamp, Transaction, TransactionId,
 };
 use crate::ports::{
-    BoxError, Clock, Connector, Lookup, Policy, ReplaceError, Served, Store, StoreError,
+    Clock, Connector, ConnectorKey, Lookup, Policy, ReplaceError, Store, StoreError,
 };
 use crate::service::{CALL_MIN_MS, Invocation, SETTLE_RESERVE_MS, Service, Settled};
 use serde::Serialize;
@@ -81,7 +82,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             observe::lease_ran_out(&payment, &next);
             payment = self.replaced(&payment, next).await?;
         }
-        let is_trusted = self.connector.policy(&Served::of(&payment)).is_trusted();
+        let is_trusted = self.connector.policy(&ConnectorKey::of(&payment)).is_trusted();
         if let Some(next) = payment.apply_waiting_failures(self.clock.now(), is_trusted) {
             let replaced = self.replaced(&payment, next).await?;
             observe::updated(&payment, &replaced, self.clock.now());
@@ -115,7 +116,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
     ) -> Result<Payment, BoxError> {
         let now = self.clock.now();
         let Some(open) = payment.transactions.get(id) else { return Ok(payment) };
-        let policy = self.connector.policy(&Served::of(&payment));
+        let policy = self.connector.policy(&ConnectorKey::of(&payment));
         let mut earliest = now;
         let mut payment = payment.clone();
         if open.waiting_failure.is_some() {
@@ -172,7 +173,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         deadline: Timestamp,
     ) -> Result<Payment, BoxError> {
         let deadline = deadline.minus_ms(SETTLE_RESERVE_MS);
-        let shown = match self.connector.look_up(&Served::of(&payment), deadline).await {
+        let shown = match self.connector.look_up(&ConnectorKey::of(&payment), deadline).await {
             Ok(shown) => shown,
             Err(error) => {
                 observe::not_looked_up(&payment.key, id, &error);
@@ -201,6 +202,30 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
 }
 
 impl RecoveryRun {
+    /// Writes the metrics and the log line of a run, also of one that found nothing:
+    /// no line means that recovery does not run.
+    pub fn log(&self, at: Timestamp) {
+        let metrics = [
+            Metric::count("OpenTransactions", self.open),
+            Metric::count("UnknownTransactions", self.unknown),
+            Metric::milliseconds("OldestOpenTransaction", self.oldest_ms),
+            Metric::milliseconds("OldestUnknownTransaction", self.oldest_unknown_ms),
+            Metric::count("ResolvedTransactions", self.resolved),
+            Metric::count("UnreadablePayments", self.failed),
+        ];
+        observe::measure(&metrics, at);
+        tracing::info!(
+            payments = self.payments,
+            open = self.open,
+            unknown = self.unknown,
+            resolved = self.resolved,
+            oldest_ms = self.oldest_ms,
+            failed = self.failed,
+            is_cut_short = self.is_cut_short,
+            "recovery looked at what is open"
+        );
+    }
+
     fn count(&mut self, before: &Payment, after: &Payment, now: Timestamp) {
         self.payments = self.payments.saturating_add(1);
         for open in after.open_transactions() {

@@ -5,21 +5,25 @@
 //! nothing was sent, or that the PSP said no.
 
 mod attempt;
+mod measure;
 mod update;
 
 pub(crate) use attempt::Settled;
 pub use update::{Change, UpdateError};
 
-use crate::observe::{self, Times};
+use crate::error::BoxError;
+use crate::observe;
 use crate::payment::{
     Action, Nonce, Payment, PaymentKey, ProjectKey, Refusal, Reservation, State, Timestamp,
     TransactionId,
 };
 use crate::ports::{
-    BoxError, Clock, Connector, Name, NotActed, ReplaceError, Resend, ReserveError, Secret, Served,
-    Store, StoreError, Verdict,
+    Clock, Connector, ConnectorKey, Name, NotActed, ReplaceError, Resend, ReserveError, Store,
+    StoreError, Verdict,
 };
+use crate::secret::Secret;
 use futures_util::future::{Either, select};
+use measure::Times;
 use std::future::Future;
 use std::pin::{Pin, pin};
 
@@ -142,11 +146,11 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
     /// Carries out one action: exactly once, whatever repeats or races.
     pub async fn act(&self, request: Request) -> Result<Done, ActError> {
         let started = self.clock.now();
-        let mut times = Times { reserve_ms: 0, settle_ms: None, total_ms: 0 };
+        let mut times = Times::default();
         let acted = self.act_timed(request, &mut times).await;
         let now = self.clock.now();
         times.total_ms = now.ms_since(started);
-        observe::acted(&acted, times, now);
+        measure::measure(&acted, times, now);
         acted
     }
 
@@ -258,7 +262,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         if !transaction.was_sent_by_us() || transaction.is_discrepant() {
             return false;
         }
-        match self.connector.policy(&Served::of(payment)).resend {
+        match self.connector.policy(&ConnectorKey::of(payment)).resend {
             Resend::Never => false,
             Resend::SameKey { window_ms } => {
                 transaction.timestamp.plus_ms(window_ms) > self.clock.now()

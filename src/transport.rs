@@ -4,10 +4,8 @@
 //! Connecting (DNS, TCP, TLS) is the library's, and over before anything is
 //! sent. What follows runs on one connection that nobody else uses meanwhile.
 
+use crate::error::BoxError;
 use crate::payment::Timestamp;
-use crate::ports::{BoxError, Secret};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use futures_util::future::{Either, join_all, select};
 use http::{HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
@@ -16,7 +14,6 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector as TcpConnector;
 use hyper_util::rt::TokioIo;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -287,31 +284,6 @@ async fn send(
 fn origin(uri: &Uri) -> String {
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     format!("{}://{authority}", uri.scheme_str().unwrap_or("https"))
-}
-
-/// Everything but what RFC 3986 leaves unreserved. Many token services take
-/// credentials as they are, so nothing is encoded that need not be.
-pub(crate) const UNRESERVED: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// A form for a token service (RFC 6749, RFC 7662), from a client that proves
-/// who it is in the header, form-encoded as RFC 6749, 2.3.1 wants it.
-pub(crate) fn form(
-    url: &Uri,
-    client_id: &str,
-    client_secret: &Secret,
-    fields: &[(&str, &str)],
-) -> Result<Request<Full<Bytes>>, BoxError> {
-    let encoded = |text| utf8_percent_encode(text, UNRESERVED);
-    let basic = format!("{}:{}", encoded(client_id), encoded(client_secret.reveal()));
-    let mut basic = HeaderValue::try_from(format!("Basic {}", BASE64.encode(basic)))?;
-    basic.set_sensitive(true);
-    let fields = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value)));
-    let request = Request::post(url)
-        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-        .header(header::ACCEPT, "application/json")
-        .header(header::AUTHORIZATION, basic);
-    Ok(request.body(Full::from(fields.collect::<Vec<_>>().join("&")))?)
 }
 
 /// What goes on the wire: the path and the query, and whom it is for.

@@ -2,8 +2,9 @@
 //! decides which algorithm goes with which key; the token does not.
 
 use super::{Caller, Denied, Life, Scopes, signature, whole};
+use crate::error::BoxError;
 use crate::payment::Timestamp;
-use crate::ports::{BoxError, Secret};
+use crate::secret::Secret;
 use crate::transport::{NotAnswered, Transport};
 use http::{Request, Uri, header};
 use http_body_util::Full;
@@ -67,7 +68,7 @@ impl Jwt {
         }
     }
 
-    pub(super) async fn warm_up(&self, now: Timestamp, time: Duration) {
+    pub(super) async fn open_connections(&self, now: Timestamp, time: Duration) {
         self.refresh(now, time).await;
     }
 

@@ -3,7 +3,8 @@
 use super::Environment;
 use super::secrets::SecretVariable;
 use crate::auth::AuthSettings;
-use crate::ports::Secret;
+use crate::secret::Secret;
+use crate::url::trusted_url;
 use http::Uri;
 
 /// Which variables each mode needs. What a mode does not need must not be set:
@@ -66,7 +67,7 @@ impl Environment<'_> {
         if text.is_empty() {
             return Uri::default();
         }
-        super::trusted_url(&text).unwrap_or_else(|error| {
+        trusted_url(&text).unwrap_or_else(|error| {
             self.problem(name, error);
             Uri::default()
         })

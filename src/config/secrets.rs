@@ -3,9 +3,12 @@
 //! environment.
 
 use crate::clock::SystemClock;
-use crate::observe::causes;
-use crate::ports::{BoxError, Clock, Secret};
-use crate::transport::{Transport, UNRESERVED};
+use crate::error::BoxError;
+use crate::error::causes;
+use crate::ports::Clock;
+use crate::secret::Secret;
+use crate::transport::Transport;
+use crate::url::UNRESERVED;
 use http::{HeaderValue, Request, StatusCode};
 use http_body_util::Full;
 use percent_encoding::utf8_percent_encode;
@@ -60,7 +63,7 @@ const PAUSE_MS: u64 = 50;
 
 impl Secrets {
     /// Reads the secrets that the environment names, if it names any. Before the
-    /// first event that may be too early: see [`Self::are_to_come`].
+    /// first event that may be too early: see [`Self::are_pending`].
     pub async fn at_start(
         variable: impl Fn(&str) -> Option<String>,
         transport: &Transport,
@@ -103,7 +106,7 @@ impl Secrets {
     }
 
     /// Whether some of them can only be read when the first event is there.
-    pub fn are_to_come(&self) -> bool {
+    pub fn are_pending(&self) -> bool {
         self.read.values().any(|found| matches!(found, Err(Unread::NotYet(_))))
     }
 

@@ -1,7 +1,8 @@
 //! How an answer counts. Everything that is not a proof of something is
 //! unknown.
 
-use crate::ports::{BoxError, ConnectorError, NotActed, Rejections, Verdict};
+use crate::error::BoxError;
+use crate::ports::{ConnectorError, NotActed, Rejections, Verdict};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;

@@ -1,5 +1,6 @@
 use crate::payment::ProjectKey;
-use crate::ports::{Policy, Secret};
+use crate::ports::Policy;
+use crate::secret::Secret;
 use http::Uri;
 use std::collections::HashMap;
 

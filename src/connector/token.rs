@@ -2,9 +2,11 @@
 //! they expire, and fetched by one caller at a time.
 
 use super::settings::ClientCredentials;
+use crate::error::BoxError;
+use crate::oauth::form;
 use crate::payment::Timestamp;
-use crate::ports::{BoxError, Secret};
-use crate::transport::{NotAnswered, Transport, form};
+use crate::secret::Secret;
+use crate::transport::{NotAnswered, Transport};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};

@@ -1,7 +1,7 @@
 //! EventBridge.
 
 use crate::aws::Connection;
-use crate::ports::BoxError;
+use crate::error::BoxError;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use std::time::Duration;
 

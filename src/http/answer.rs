@@ -6,9 +6,10 @@ use super::headers::CORRELATION_ID;
 use super::problem::Problem;
 use super::representation::{Page, Representation};
 use super::{Response, ResponseForm};
-use crate::observe::causes;
+use crate::error::BoxError;
+use crate::error::causes;
 use crate::payment::{Payment, PaymentKey, Refusal, TransactionId, UpdateRefusal};
-use crate::ports::{BoxError, Verdict};
+use crate::ports::Verdict;
 use crate::service::{ActError, Done, UpdateError};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
@@ -79,7 +80,7 @@ fn failed(error: ActError, key: &PaymentKey, transaction: &TransactionId) -> Ans
         ))
         .on(transaction),
         ActError::Unavailable(cause) => Problem::unavailable().because(cause).into(),
-        ActError::Corrupt(cause) => Problem::broken().because(cause).into(),
+        ActError::Corrupt(cause) => Problem::internal_nothing_sent().because(cause).into(),
     }
 }
 
@@ -139,7 +140,7 @@ fn refused(refusal: Refusal, key: &PaymentKey) -> Problem {
             Problem::invalid_operation("Nothing is left to cancel or refund.".to_owned())
         }
         Refusal::PossiblyStaleCopy => Problem::unavailable(),
-        Refusal::Repeated(_) | Refusal::Inconsistent => Problem::broken(),
+        Refusal::Repeated(_) | Refusal::Inconsistent => Problem::internal_nothing_sent(),
     }
 }
 
@@ -187,7 +188,7 @@ impl Answer {
     pub(super) fn payment(status: StatusCode, payment: &Payment) -> Self {
         match serde_json::to_string(&Representation::of(payment)) {
             Ok(body) => Self { status, ..Self::ok(&body) },
-            Err(error) => Problem::broken().because(error).into(),
+            Err(error) => Problem::internal_nothing_sent().because(error).into(),
         }
     }
 
@@ -195,7 +196,7 @@ impl Answer {
     pub(super) fn page(found: Option<&Payment>) -> Self {
         match serde_json::to_string(&Page::of(found)) {
             Ok(body) => Self::ok(&body),
-            Err(error) => Problem::broken().because(error).into(),
+            Err(error) => Problem::internal_nothing_sent().because(error).into(),
         }
     }
 

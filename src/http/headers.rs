@@ -6,7 +6,7 @@ use super::fields::Invalid;
 use crate::auth::Denied;
 use crate::digest::id_of;
 use crate::payment::{Action, PaymentKey, Timestamp, TransactionId};
-use crate::ports::Secret;
+use crate::secret::Secret;
 use http::{HeaderMap, HeaderName, header};
 use uuid::{ContextV7, Uuid};
 

@@ -3,8 +3,9 @@
 
 use super::fields::Invalid;
 use crate::auth::Denied;
+use crate::error::BoxError;
 use crate::payment::{Payment, PaymentId, PaymentKey, RegistrationRefusal, TransactionId};
-use crate::ports::{BoxError, NotActed};
+use crate::ports::NotActed;
 use http::{HeaderName, StatusCode, header};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::json;
@@ -80,7 +81,7 @@ impl Problem {
     }
 
     /// Our fault, and nothing was sent.
-    pub(super) fn broken() -> Self {
+    pub(super) fn internal_nothing_sent() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "General",

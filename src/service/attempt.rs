@@ -7,8 +7,8 @@ use super::{
 use crate::observe;
 use crate::payment::{Outcome, Payment, Settlement, State, Transaction, TransactionId};
 use crate::ports::{
-    Call, Clock, Connector, ConnectorError, NotActed, Policy, Rejections, ReplaceError, Served,
-    Store, StoreError, Verdict,
+    Call, Clock, Connector, ConnectorError, ConnectorKey, NotActed, Policy, Rejections,
+    ReplaceError, Store, StoreError, Verdict,
 };
 use std::pin::pin;
 
@@ -66,7 +66,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         let started = self.clock.now();
         let Some(action) = of.action() else { return (Outcome::NeverExecuted, None) };
         let call = Call {
-            served: Served::of(payment),
+            connector: ConnectorKey::of(payment),
             transaction: of.id.clone(),
             attempt: payment.in_flight.as_ref().map_or(1, |slot| slot.attempt),
             action,
@@ -82,9 +82,15 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         } else {
             self.connector.call(&call, deadline).await
         };
-        let outcome = proven(&answer, call.attempt, self.connector.policy(&call.served));
+        let outcome = proven(&answer, call.attempt, self.connector.policy(&call.connector));
         let duration_ms = self.clock.now().ms_since(started);
-        observe::called(&call, outcome, answer.as_ref().err(), duration_ms, self.clock.now());
+        observe::connector_called(
+            &call,
+            outcome,
+            answer.as_ref().err(),
+            duration_ms,
+            self.clock.now(),
+        );
         let not_acted = match answer {
             Err(ConnectorError::NotActed { answer, .. }) => Some(answer),
             Err(ConnectorError::NotReached(_) | ConnectorError::OutcomeUnknown(_)) | Ok(_) => None,
@@ -102,7 +108,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
     ) -> Settled {
         let began = |payment: &Payment| payment.transactions.get(id).map(|found| found.timestamp);
         let reserved_at = began(&payment);
-        let is_trusted = self.connector.policy(&Served::of(&payment)).is_trusted();
+        let is_trusted = self.connector.policy(&ConnectorKey::of(&payment)).is_trusted();
         loop {
             let now = self.clock.now();
             let next = match payment.settle(id, &invocation.nonce, outcome, now) {

@@ -4,7 +4,7 @@ use super::Service;
 use crate::observe;
 use crate::payment::{Payment, PaymentKey, Reporter, Timestamp, Update, UpdateRefusal};
 use crate::ports::{
-    ClaimError, Clock, Connector, CreateError, Name, ReplaceError, Served, Store, StoreError,
+    ClaimError, Clock, Connector, ConnectorKey, CreateError, Name, ReplaceError, Store, StoreError,
 };
 
 /// Changes to a Payment: all of them or none.
@@ -62,7 +62,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         if found.version != change.version {
             return Err(UpdateError::Stale { current: found.version });
         }
-        let is_trusted = self.connector.policy(&Served::of(&found)).is_trusted();
+        let is_trusted = self.connector.policy(&ConnectorKey::of(&found)).is_trusted();
         let reporter = Reporter { by: change.by, at: self.clock.now(), is_trusted };
         let next = found.update(&change.updates, &reporter).map_err(UpdateError::Refused)?;
         let next = next.apply_waiting_failures(reporter.at, is_trusted).unwrap_or(next);

@@ -1,10 +1,11 @@
 //! The ports of the real code, in the model's hands.
 
 use crate::world::{Answer, Op, Process, SKEW_MS, World};
+use payment_intents::error::BoxError;
 use payment_intents::payment::{Payment, PaymentKey, ProjectKey, Report, Reservation, Timestamp};
 use payment_intents::ports::{
-    BoxError, Call, ClaimError, Clock, Connector, ConnectorError, CreateError, Name, Policy,
-    ReplaceError, Resend, ReserveError, Served, Store, StoreError, Verdict,
+    Call, ClaimError, Clock, Connector, ConnectorError, ConnectorKey, CreateError, Name, Policy,
+    ReplaceError, Resend, ReserveError, Store, StoreError, Verdict,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -163,11 +164,11 @@ impl Connector for Port {
         self.world().tier.policy().resend != Resend::Never
     }
 
-    fn policy(&self, _: &Served) -> Policy {
+    fn policy(&self, _: &ConnectorKey) -> Policy {
         self.world().tier.policy()
     }
 
-    async fn look_up(&self, _: &Served, _: Timestamp) -> Result<Vec<Report>, BoxError> {
+    async fn look_up(&self, _: &ConnectorKey, _: Timestamp) -> Result<Vec<Report>, BoxError> {
         match self.ask(Op::LookUp).await {
             Answer::Shown(shown) => Ok(shown),
             _ => Err("the model says so".into()),
