@@ -1,6 +1,7 @@
 //! The body of `POST /{projectKey}/payment-intents/{paymentId}`.
 
-use super::fields::{self, Form, Invalid};
+use super::fields::{self, Form};
+use super::invalid::Invalid;
 use super::problem::Problem;
 use crate::payment::{Action, TransactionId};
 

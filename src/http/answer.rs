@@ -3,9 +3,10 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 use super::headers::CORRELATION_ID;
+use super::message::Response;
+use super::options::ResponseForm;
 use super::problem::Problem;
 use super::representation::{Page, Representation};
-use super::{Response, ResponseForm};
 use crate::error::BoxError;
 use crate::error::causes;
 use crate::payment::{Payment, PaymentKey, Refusal, TransactionId, UpdateRefusal};
@@ -150,7 +151,7 @@ pub(super) fn to_update(error: UpdateError, key: &PaymentKey, expected: u64) -> 
         UpdateError::NotFound => Problem::not_found(key),
         UpdateError::Stale { current } => Problem::stale(key, expected, current),
         UpdateError::KeyTaken(taken) => Problem::duplicate_key(&taken),
-        UpdateError::Store(error) => super::of_store(error),
+        UpdateError::Store(error) => error.into(),
         UpdateError::Refused(refusal) => match refusal {
             UpdateRefusal::NoSuchTransaction(_)
             | UpdateRefusal::AlreadySet(_)

@@ -4,10 +4,14 @@
 use super::fields::{self, Form};
 use super::headers::time_ordered;
 use super::problem::Problem;
+#[cfg(feature = "local")]
+use crate::error::BoxError;
 use crate::money::{Currency, Money};
 use crate::payment::{
     Details, PaymentId, PaymentKey, ProjectKey, Registration, RegistrationTransaction, Timestamp,
 };
+#[cfg(feature = "local")]
+use serde_json::value::RawValue;
 use uuid::{ContextV7, Uuid};
 
 /// Reads a draft. `now` stands in for times that it does not give.
@@ -22,6 +26,21 @@ pub(super) fn read(
         Some(registration) if errors.is_empty() => Ok(registration),
         Some(_) | None => Err(Problem::invalid_fields(&errors)),
     }
+}
+
+/// Reads a JSON array of PaymentDrafts, as if each were posted to `project`.
+#[cfg(feature = "local")]
+pub fn registrations(
+    drafts: &str,
+    project: &ProjectKey,
+    now: Timestamp,
+) -> Result<Vec<Registration>, BoxError> {
+    let drafts: Vec<&RawValue> = serde_json::from_str(drafts)?;
+    let registration = |draft: &&RawValue| {
+        read(draft.get(), project.clone(), now)
+            .map_err(|problem| format!("{} in {draft}", problem.message()).into())
+    };
+    drafts.iter().map(registration).collect()
 }
 
 impl Form<'_, '_> {

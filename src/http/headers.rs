@@ -1,8 +1,8 @@
 //! What the headers of a request say.
 
-use super::ResponseForm;
 use super::action::AskedAction;
-use super::fields::Invalid;
+use super::invalid::Invalid;
+use super::options::ResponseForm;
 use crate::auth::Denied;
 use crate::digest::id_of;
 use crate::payment::{Action, PaymentKey, Timestamp, TransactionId};
