@@ -151,6 +151,10 @@ impl Store for DynamoStore {
         self.claim_name(payment, name, at).await
     }
 
+    async fn release(&self, payment: &PaymentKey, name: &Name) -> Result<(), StoreError> {
+        self.release_name(payment, name).await
+    }
+
     /// Any number of requests may want this money; the condition lets one of
     /// them go on to the connector. The others have called nobody.
     async fn reserve(&self, reservation: &Reservation) -> Result<Payment, ReserveError> {
@@ -181,7 +185,7 @@ impl Store for DynamoStore {
         }
     }
 
-    async fn open(&self, most: usize) -> Result<Vec<PaymentKey>, StoreError> {
+    async fn due(&self, limit: usize) -> Result<Vec<PaymentKey>, StoreError> {
         let mut found = Vec::new();
         for shard in item::SHARDS {
             let query = self
@@ -191,7 +195,7 @@ impl Store for DynamoStore {
                 .index_name("recovery")
                 .key_condition_expression("recover_shard = :shard")
                 .expression_attribute_values(":shard", item::text(shard))
-                .limit(i32::try_from(most).unwrap_or(i32::MAX));
+                .limit(i32::try_from(limit).unwrap_or(i32::MAX));
             let page = query.send().await.map_err(unavailable)?;
             for entry in page.items() {
                 match item::index_entry(entry) {
@@ -202,7 +206,7 @@ impl Store for DynamoStore {
             }
         }
         found.sort_by_key(|(recover_at, _)| *recover_at);
-        Ok(found.into_iter().take(most).map(|(_, key)| key).collect())
+        Ok(found.into_iter().take(limit).map(|(_, key)| key).collect())
     }
 
     async fn replace(&self, from: &Payment, to: &Payment) -> Result<(), ReplaceError> {

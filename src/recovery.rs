@@ -15,7 +15,7 @@ use crate::payment::{
 use crate::ports::{
     Clock, Connector, ConnectorKey, Lookup, Policy, ReplaceError, Store, StoreError,
 };
-use crate::service::{CALL_MIN_MS, Invocation, SETTLE_RESERVE_MS, Service, Settled};
+use crate::service::{CALL_MIN_MS, Invocation, SETTLE_RESERVE_MS, Service};
 use serde::Serialize;
 
 /// How many open Payments one run looks at.
@@ -52,7 +52,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         mut nonce: impl FnMut() -> Nonce + Send,
     ) -> Result<RecoveryRun, StoreError> {
         let mut run = RecoveryRun::default();
-        for key in self.store.open(PAYMENTS_MAX).await? {
+        for key in self.store.due(PAYMENTS_MAX).await? {
             if !self.has_time(deadline) {
                 run.is_cut_short = true;
                 break;
@@ -158,8 +158,8 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             return Ok(held);
         }
         let key = held.key.clone();
-        // What it came to is in the store, or will be looked for again.
-        let _: Settled = self.attempt(held, id, &invocation).await;
+        // The outcome is in the store, or will be looked for again.
+        let _ = self.attempt(held, id, &invocation).await;
         Ok(self.store.get(&key).await?.ok_or("the Payment is gone")?)
     }
 

@@ -30,12 +30,16 @@ impl Store for Memory {
         Ok(())
     }
 
+    async fn release(&self, _: &PaymentKey, _: &Name) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn reserve(&self, reservation: &Reservation) -> Result<Payment, ReserveError> {
         let payment = self.0.as_ref().ok_or(ReserveError::NotFound)?;
         Ok(payment.reserve(reservation).expect("it is admitted"))
     }
 
-    async fn open(&self, _: usize) -> Result<Vec<PaymentKey>, StoreError> {
+    async fn due(&self, _: usize) -> Result<Vec<PaymentKey>, StoreError> {
         Ok(Vec::new())
     }
 

@@ -32,6 +32,14 @@ pub trait Store: Send + Sync {
         at: Timestamp,
     ) -> impl Future<Output = Result<(), ClaimError>> + Send;
 
+    /// Makes a name that this Payment no longer has free at once, for any Payment of
+    /// its project.
+    fn release(
+        &self,
+        payment: &PaymentKey,
+        name: &Name,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// Reserves unseen, in one write and without a read: succeeds exactly where
     /// [`Payment::admit`] would say yes to it, except that a reversal is only
     /// tried as a cancel. Answers the Payment as it then is.
@@ -43,9 +51,9 @@ pub trait Store: Send + Sync {
         reservation: &Reservation,
     ) -> impl Future<Output = Result<Payment, ReserveError>> + Send;
 
-    /// The Payments with something open, those to look at first first: up to
-    /// `most` of them.
-    fn open(&self, most: usize)
+    /// Up to `limit` Payments with an open transaction, ordered by the time at which
+    /// recovery is due.
+    fn due(&self, limit: usize)
     -> impl Future<Output = Result<Vec<PaymentKey>, StoreError>> + Send;
 
     /// Writes `to` over `from`, on condition that `from` is what is there. That

@@ -107,12 +107,11 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         Ok(())
     }
 
-    /// Lets others have at once what this Payment is called no more: as if it had
-    /// been claimed long ago. Where that fails, they have it after a while.
+    /// Frees the names that `from` had and `to` has no more. Where that fails, they
+    /// are free after a minute.
     async fn release(&self, from: &Payment, to: &Payment) {
-        let long_ago = Timestamp::from_ms(0);
         for name in names(from).filter(|name| !name.is_of(to)) {
-            if let Err(error) = self.store.claim(&to.key, &name, long_ago).await {
+            if let Err(error) = self.store.release(&to.key, &name).await {
                 tracing::warn!(%error, "a name that is no longer used could not be released");
             }
         }

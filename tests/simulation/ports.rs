@@ -133,6 +133,10 @@ impl Store for Port {
         Ok(())
     }
 
+    async fn release(&self, _: &PaymentKey, _: &Name) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn reserve(&self, reservation: &Reservation) -> Result<Payment, ReserveError> {
         match self.ask(Op::Reserve(reservation.clone())).await {
             Answer::Reserved(Ok(payment), _) => Ok(*payment),
@@ -143,7 +147,7 @@ impl Store for Port {
         }
     }
 
-    async fn open(&self, _: usize) -> Result<Vec<PaymentKey>, StoreError> {
+    async fn due(&self, _: usize) -> Result<Vec<PaymentKey>, StoreError> {
         match self.ask(Op::Open).await {
             Answer::Keys(keys) => Ok(keys),
             _ => Err(unavailable()),
