@@ -3,19 +3,18 @@
 
 mod auth;
 mod connectors;
-mod secrets;
+mod environment;
 
-pub use secrets::Secrets;
+pub use environment::ConfigError;
 
 use crate::auth::AuthSettings;
 use crate::aws::Connection;
 use crate::connector::Connectors;
-use crate::error::causes;
 use crate::http::{ApiOptions, RepeatDetection, ResponseForm};
 use crate::observe::Logging;
+use crate::secrets_manager::Secrets;
 use aws_sdk_dynamodb::config::Credentials;
-use secrets::{SecretVariable, Unread};
-use std::fmt;
+use environment::Environment;
 use tracing::level_filters::LevelFilter;
 
 /// What the Lambda behind the API is told by its environment.
@@ -121,71 +120,7 @@ impl LocalConfig {
     }
 }
 
-struct Environment<'a> {
-    variable: &'a dyn Fn(&str) -> Option<String>,
-    secrets: &'a Secrets,
-    problems: Vec<String>,
-}
-
-impl<'a> Environment<'a> {
-    fn new(variable: &'a dyn Fn(&str) -> Option<String>, secrets: &'a Secrets) -> Self {
-        Self { variable, secrets, problems: Vec::new() }
-    }
-
-    fn is_set(&self, name: &str) -> bool {
-        self.optional(name).is_some()
-    }
-
-    /// A setting that may be kept as a secret. Empty where it is still to come.
-    fn secret(&mut self, name: SecretVariable) -> String {
-        let (plain, arn) = (name.plain(), name.arn());
-        match self.secrets.get(name) {
-            None if self.is_set(arn) => {
-                self.problem(arn, "can be read by a Lambda only");
-                String::new()
-            }
-            None => self.required(plain),
-            Some(_) if self.is_set(plain) => {
-                self.problem(plain, format_args!("and {arn} are both set"));
-                String::new()
-            }
-            Some(Ok(secret)) if secret.reveal().is_empty() => {
-                self.problem(arn, "names a secret that is empty");
-                String::new()
-            }
-            Some(Ok(secret)) => secret.reveal().to_owned(),
-            Some(Err(Unread::NotYet(_))) => String::new(),
-            Some(Err(Unread::Failed(error))) => {
-                let error = causes(error.as_ref());
-                self.problem(arn, format_args!("cannot be read: {error}"));
-                String::new()
-            }
-        }
-    }
-
-    fn optional(&self, name: &str) -> Option<String> {
-        (self.variable)(name).filter(|value| !value.is_empty())
-    }
-
-    fn required(&mut self, name: &str) -> String {
-        let value = self.optional(name);
-        if value.is_none() {
-            self.problem(name, "is missing");
-        }
-        value.unwrap_or_default()
-    }
-
-    fn problem(&mut self, name: &str, what: impl fmt::Display) {
-        self.problems.push(format!("{name} {what}"));
-    }
-
-    fn checked<T>(self, read: T) -> Result<T, ConfigError> {
-        match self.problems {
-            problems if problems.is_empty() => Ok(read),
-            problems => Err(ConfigError { problems }),
-        }
-    }
-
+impl Environment<'_> {
     fn backend(&mut self) -> Backend {
         Backend {
             table: self.required("PAYMENTS_TABLE"),
@@ -255,27 +190,6 @@ impl<'a> Environment<'a> {
         }
     }
 }
-
-/// All that is wrong with the environment.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ConfigError {
-    problems: Vec<String>,
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "invalid configuration: {}", self.problems.join("; "))
-    }
-}
-
-/// A `main` that ends with it prints this.
-impl fmt::Debug for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl std::error::Error for ConfigError {}
 
 #[cfg(test)]
 mod tests {

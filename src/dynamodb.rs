@@ -5,8 +5,10 @@
 //! on condition that it is still that version.
 
 mod changes;
+mod expression;
 mod item;
 mod names;
+mod repeat;
 mod reserve;
 mod table;
 
@@ -18,13 +20,14 @@ use crate::payment::{Payment, PaymentKey, ProjectKey, Reservation, Timestamp};
 use crate::ports::{ClaimError, CreateError, Name, ReplaceError, ReserveError, Store, StoreError};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
 use aws_sdk_dynamodb::types::{
     AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure as OnConditionFailure,
 };
+use repeat::send_counted;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -32,14 +35,6 @@ use std::time::Duration;
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a write may take with all its attempts.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(3);
-const ATTEMPTS_MAX: u32 = 3;
-/// How long to wait before a write is repeated; longer each time.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-
-/// DynamoDB is too busy, and has written nothing.
-const THROTTLED: [&str; 3] =
-    ["ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"];
-
 /// The attributes of one item.
 pub type Item = HashMap<String, AttributeValue>;
 
@@ -226,34 +221,6 @@ impl Store for DynamoStore {
     }
 }
 
-/// Sends a write as often as the SDK would, but counts: the flag says whether an
-/// attempt before the last brought no answer, and may yet arrive. The client of
-/// `update` does not repeat it.
-async fn send_counted(
-    update: impl Fn() -> UpdateItemFluentBuilder,
-) -> (Result<UpdateItemOutput, SdkError<UpdateItemError>>, bool) {
-    let started = tokio::time::Instant::now();
-    let mut late_copy_possible = false;
-    let mut attempt = 1;
-    loop {
-        let sent = update().send().await;
-        let Err(error) = &sent else { return (sent, late_copy_possible) };
-        // Only an answer below 500 says that nothing was, or will be, written.
-        let status = error.raw_response().map(|response| response.status());
-        let is_answered = status.is_some_and(|status| !status.is_server_error());
-        let is_transient =
-            !is_answered || error.code().is_some_and(|code| THROTTLED.contains(&code));
-        let pause = FIRST_PAUSE.saturating_mul(attempt);
-        let is_late = started.elapsed().saturating_add(pause) > OPERATION_TIMEOUT;
-        if !is_transient || attempt >= ATTEMPTS_MAX || is_late {
-            return (sent, late_copy_possible);
-        }
-        late_copy_possible |= !is_answered;
-        attempt = attempt.saturating_add(1);
-        tokio::time::sleep(pause).await;
-    }
-}
-
 /// The item that a condition said no to (`Some(None)` where there is none), or
 /// `None` where the error is another one.
 fn failed_condition<R>(error: &SdkError<UpdateItemError, R>) -> Option<Option<&Item>> {
@@ -269,69 +236,4 @@ where
     R: std::fmt::Debug + Send + Sync + 'static,
 {
     StoreError::Unavailable(BoxError::from(error))
-}
-
-/// An update expression with its condition, as it grows.
-#[derive(Debug)]
-struct Expression {
-    conditions: String,
-    sets: String,
-    removes: String,
-    names: HashMap<String, String>,
-    values: Item,
-}
-
-impl Expression {
-    /// With room for what the writes of an action need.
-    fn new() -> Self {
-        Self {
-            conditions: String::with_capacity(256),
-            sets: String::with_capacity(256),
-            removes: String::new(),
-            names: HashMap::with_capacity(2),
-            values: Item::with_capacity(14),
-        }
-    }
-
-    fn condition(&mut self, condition: impl AsRef<str>) {
-        append(&mut self.conditions, " AND ", &[condition.as_ref()]);
-    }
-
-    fn set(&mut self, path: &str, value: &str) {
-        append(&mut self.sets, ", ", &[path, " = ", value]);
-    }
-
-    fn remove(&mut self, path: impl AsRef<str>) {
-        append(&mut self.removes, ", ", &[path.as_ref()]);
-    }
-
-    /// Makes `placeholder` (`:…`) stand for `value`.
-    fn value(&mut self, placeholder: impl Into<String>, value: AttributeValue) {
-        self.values.insert(placeholder.into(), value);
-    }
-
-    /// Makes `placeholder` (`#…`) stand for the name of an attribute.
-    fn name(&mut self, placeholder: impl Into<String>, attribute: &str) {
-        self.names.insert(placeholder.into(), attribute.to_owned());
-    }
-
-    fn apply(self, update: UpdateItemFluentBuilder) -> UpdateItemFluentBuilder {
-        let mut expression = format!("SET {}", self.sets);
-        if !self.removes.is_empty() {
-            append(&mut expression, " REMOVE ", &[&self.removes]);
-        }
-        update
-            .update_expression(expression)
-            .condition_expression(self.conditions)
-            .set_expression_attribute_names((!self.names.is_empty()).then_some(self.names))
-            .set_expression_attribute_values(Some(self.values))
-    }
-}
-
-/// Adds an entry to a list, after the separator if it is not the first.
-fn append(list: &mut String, separator: &str, entry: &[&str]) {
-    if !list.is_empty() {
-        list.push_str(separator);
-    }
-    list.extend(entry.iter().copied());
 }

@@ -4,12 +4,13 @@
 use lambda_runtime::{LambdaEvent, service_fn};
 use payment_intents::auth::Auth;
 use payment_intents::clock::SystemClock;
-use payment_intents::config::{Config, Secrets};
+use payment_intents::config::Config;
 use payment_intents::error::BoxError;
 use payment_intents::http::{Api, gateway};
 use payment_intents::lambda::end_of_invocation;
 use payment_intents::observe::{log_json, log_started};
 use payment_intents::ports::Clock;
+use payment_intents::secrets_manager::Secrets;
 use payment_intents::transport::Transport;
 use serde_json::value::RawValue;
 use std::convert::Infallible;

@@ -2,12 +2,13 @@
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use payment_intents::clock::SystemClock;
-use payment_intents::config::{Backend, Secrets};
+use payment_intents::config::Backend;
 use payment_intents::error::BoxError;
 use payment_intents::lambda::end_of_invocation;
 use payment_intents::observe::log_json;
 use payment_intents::payment::Nonce;
 use payment_intents::ports::Clock;
+use payment_intents::secrets_manager::Secrets;
 use payment_intents::transport::Transport;
 use serde_json::value::RawValue;
 use tokio::sync::OnceCell;

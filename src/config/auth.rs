@@ -1,9 +1,9 @@
 //! `AUTH` and what belongs to it.
 
-use super::Environment;
-use super::secrets::SecretVariable;
+use super::environment::Environment;
 use crate::auth::AuthSettings;
 use crate::secret::Secret;
+use crate::secrets_manager::SecretVariable;
 use crate::url::trusted_url;
 use http::Uri;
 

@@ -1,12 +1,12 @@
 //! `CONNECTORS`: what the operator says of each connector, and what is known of
 //! the public ones.
 
-use super::Environment;
-use super::secrets::SecretVariable;
+use super::environment::Environment;
 use crate::connector::{Authorization, ClientCredentials, ConnectorSettings, Connectors, Platform};
 use crate::payment::ProjectKey;
 use crate::ports::{Absence, Lookup, Policy, Rejections, Resend};
 use crate::secret::Secret;
+use crate::secrets_manager::SecretVariable;
 use crate::url::{connector_url, trusted_url};
 use serde::Deserialize;
 use serde_json::value::RawValue;

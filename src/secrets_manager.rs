@@ -18,14 +18,14 @@ use std::time::Duration;
 
 /// A setting that may be a secret: in its own variable, or named by another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum SecretVariable {
+pub(crate) enum SecretVariable {
     Connectors,
     AuthClientSecret,
 }
 
 impl SecretVariable {
     /// The variable that holds the setting itself.
-    pub(super) fn plain(self) -> &'static str {
+    pub(crate) fn plain(self) -> &'static str {
         match self {
             Self::Connectors => "CONNECTORS",
             Self::AuthClientSecret => "AUTH_CLIENT_SECRET",
@@ -33,7 +33,7 @@ impl SecretVariable {
     }
 
     /// The variable that names the secret.
-    pub(super) fn arn(self) -> &'static str {
+    pub(crate) fn arn(self) -> &'static str {
         match self {
             Self::Connectors => "CONNECTORS_SECRET_ARN",
             Self::AuthClientSecret => "AUTH_CLIENT_SECRET_ARN",
@@ -49,7 +49,7 @@ pub struct Secrets {
 
 /// Why there is no secret.
 #[derive(Debug)]
-pub(super) enum Unread {
+pub(crate) enum Unread {
     /// The extension serves nobody yet, or cannot be reached: before the first
     /// event that is no wonder.
     NotYet(String),
@@ -110,7 +110,7 @@ impl Secrets {
         self.read.values().any(|found| matches!(found, Err(Unread::NotYet(_))))
     }
 
-    pub(super) fn get(&self, name: SecretVariable) -> Option<&Result<Secret, Unread>> {
+    pub(crate) fn get(&self, name: SecretVariable) -> Option<&Result<Secret, Unread>> {
         self.read.get(&name)
     }
 }
