@@ -1,6 +1,5 @@
-//! Who calls, and what they may do. Whichever way a token is verified, the result
-//! is the same: a caller with scopes, one of which must name the project of the
-//! path.
+//! Authorization of callers. Every way of verifying a token has the same result: a
+//! caller with scopes, one of which must name the project of the path.
 
 mod introspection;
 mod jwt;
@@ -16,7 +15,7 @@ use jwt::Jwt;
 use serde_json::Number;
 use std::time::Duration;
 
-/// How callers are authorized (`AUTH`).
+/// The authorization of callers (`AUTH`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuthSettings {
     /// Not at all. Only the local server has this.
@@ -37,9 +36,9 @@ pub enum AuthSettings {
     Introspection {
         /// Where it is asked: `https`, or a loopback address.
         url: Uri,
-        /// Who we are there.
+        /// Our client id there.
         client_id: String,
-        /// And the proof.
+        /// The secret of that client.
         client_secret: Secret,
     },
 }
@@ -59,13 +58,13 @@ enum Method {
 /// A caller whose token was verified.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Caller {
-    /// Whose token it is, where that is said.
+    /// The subject of the token, if it has one.
     pub subject: Option<String>,
-    /// What it grants.
+    /// The scopes that it grants.
     pub scopes: Scopes,
 }
 
-/// What a request shows of its caller.
+/// The credentials that came with a request.
 #[derive(Clone, Copy, Debug)]
 pub struct PresentedCredentials<'a> {
     /// The caller, as an authorizer in front of the function vouches for it.
@@ -106,7 +105,7 @@ impl Auth {
     /// `project`. Takes no longer than `time`.
     pub async fn authorize(
         &self,
-        shown: PresentedCredentials<'_>,
+        presented: PresentedCredentials<'_>,
         names: &'static [&'static str],
         project: &ProjectKey,
         now: Timestamp,
@@ -114,9 +113,9 @@ impl Auth {
     ) -> Result<Caller, Denied> {
         let caller = match &self.0 {
             Method::Off => return Ok(Caller::default()),
-            Method::Gateway => shown.verified.cloned().ok_or(Denied::NoToken)?,
-            Method::Jwt(jwt) => jwt.verify(token(shown)?, now, time).await?,
-            Method::Introspection(service) => service.ask(token(shown)?, now, time).await?,
+            Method::Gateway => presented.verified.cloned().ok_or(Denied::NoToken)?,
+            Method::Jwt(jwt) => jwt.verify(token(presented)?, now, time).await?,
+            Method::Introspection(service) => service.ask(token(presented)?, now, time).await?,
         };
         if caller.scopes.grant_any(names, project) {
             Ok(caller)
@@ -127,8 +126,8 @@ impl Auth {
 }
 
 /// A token that can be one: `b64token` of RFC 6750, 2.1.
-fn token(shown: PresentedCredentials<'_>) -> Result<&Secret, Denied> {
-    let token = shown.bearer.ok_or(Denied::NoToken)?;
+fn token(presented: PresentedCredentials<'_>) -> Result<&Secret, Denied> {
+    let token = presented.bearer.ok_or(Denied::NoToken)?;
     let text = token.reveal().trim_end_matches('=');
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
     if !text.is_empty() && token.reveal().len() <= TOKEN_BYTES_MAX && text.bytes().all(is_plain) {
@@ -155,7 +154,7 @@ impl Scopes {
         self
     }
 
-    /// Whether one of `names` is granted for `project`: `{name}:{project}`.
+    /// True where one of `names` is granted for `project`: `{name}:{project}`.
     fn grant_any(&self, names: &[&str], project: &ProjectKey) -> bool {
         self.0
             .iter()
@@ -196,7 +195,7 @@ fn whole(date: &Number) -> Option<u64> {
     })
 }
 
-/// Why a caller may not. What it says is for the log.
+/// The reasons why a caller is refused. Their texts are for the log.
 #[derive(Debug, thiserror::Error)]
 pub enum Denied {
     /// There is no token, or nobody verified it.

@@ -17,35 +17,35 @@ use aws_sdk_dynamodb::config::Credentials;
 use environment::Environment;
 use tracing::level_filters::LevelFilter;
 
-/// What the Lambda behind the API is told by its environment.
+/// The configuration of the Lambda behind the API.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What it works with.
+    /// The store, the connectors and the log.
     pub backend: Backend,
-    /// How callers are authorized (`AUTH`, `AUTH_…`).
+    /// The authorization of callers (`AUTH`, `AUTH_…`).
     pub auth: AuthSettings,
-    /// What the operator decides about the answers (`RESPONSE`,
+    /// The choices of the operator about the API (`RESPONSE`,
     /// `REPEAT_DETECTION`).
     pub api: ApiOptions,
 }
 
-/// What both Lambdas work with.
+/// The configuration that both Lambdas have.
 #[derive(Clone, Debug)]
 pub struct Backend {
     /// The table of Payments (`PAYMENTS_TABLE`).
     pub table: String,
-    /// How DynamoDB is reached (`AWS_REGION`, `AWS_ENDPOINT_URL_DYNAMODB`, and
+    /// The connection to DynamoDB (`AWS_REGION`, `AWS_ENDPOINT_URL_DYNAMODB`, and
     /// the credentials that Lambda puts there).
     pub dynamodb: Connection,
     /// The connectors by payment interface (`CONNECTORS`).
     pub connectors: Connectors,
-    /// What is logged (`AWS_LAMBDA_LOG_LEVEL`, `STACK_NAME`).
+    /// The log (`AWS_LAMBDA_LOG_LEVEL`, `STACK_NAME`).
     pub logging: Logging,
 }
 
 impl Config {
     /// Reads the environment through `variable`. An empty variable counts as
-    /// missing; a secret that is still to come, as if it were there.
+    /// missing. A secret that is pending counts as there.
     pub fn read(
         variable: impl Fn(&str) -> Option<String>,
         secrets: &Secrets,
@@ -70,15 +70,15 @@ impl Backend {
     }
 }
 
-/// What the Lambda behind the stream is told by its environment.
+/// The configuration of the Lambda behind the stream.
 #[derive(Clone, Debug)]
 pub struct EventsConfig {
     /// The event bus (`EVENT_BUS_NAME`).
     pub bus: String,
-    /// How EventBridge is reached (`AWS_REGION`, `AWS_ENDPOINT_URL_EVENTBRIDGE`,
+    /// The connection to EventBridge (`AWS_REGION`, `AWS_ENDPOINT_URL_EVENTBRIDGE`,
     /// and the credentials that Lambda puts there).
     pub eventbridge: Connection,
-    /// What is logged (`AWS_LAMBDA_LOG_LEVEL`, `STACK_NAME`).
+    /// The log (`AWS_LAMBDA_LOG_LEVEL`, `STACK_NAME`).
     pub logging: Logging,
 }
 
@@ -96,15 +96,14 @@ impl EventsConfig {
     }
 }
 
-/// What the local server is told by its environment; the rest, by its arguments.
+/// The configuration of the local server, as far as its arguments do not give it.
 #[derive(Clone, Debug)]
 pub struct LocalConfig {
-    /// How callers are authorized (`AUTH`, `AUTH_…`); not at all, where nothing is
-    /// said.
+    /// The authorization of callers (`AUTH`, `AUTH_…`); off, where `AUTH` is not set.
     pub auth: AuthSettings,
     /// As the Lambda's.
     pub api: ApiOptions,
-    /// What is logged (`AWS_LAMBDA_LOG_LEVEL`).
+    /// The level of the log (`AWS_LAMBDA_LOG_LEVEL`).
     pub log_level: LevelFilter,
 }
 

@@ -1,8 +1,8 @@
 //! Payments in DynamoDB: one item each, every write conditional.
 //!
-//! `reserve` is one `UpdateItem` that decides unseen; what it says no to comes
-//! back with the answer. Every other write is made over an item that was seen,
-//! on condition that it is still that version.
+//! `reserve` is one `UpdateItem` whose condition decides without a read; the item that
+//! fails the condition comes back with the answer. Every other write is made over an
+//! item that was read, on condition that it is still at that version.
 
 mod changes;
 mod expression;
@@ -31,9 +31,9 @@ use repeat::send_counted;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// How long one attempt at a write may take, before it is repeated.
+/// The time limit of one attempt at a write, before it is repeated.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a write may take with all its attempts.
+/// The time limit of a write with all its attempts.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(3);
 /// The attributes of one item.
 pub type Item = HashMap<String, AttributeValue>;
@@ -46,17 +46,17 @@ impl Connection {
     }
 }
 
-/// Whether these are the keys of a Payment's item: others share the table.
+/// True for the keys of a Payment's item: other items share the table.
 pub(crate) fn is_payment(keys: &Item) -> bool {
     keys.get("sk") == Some(&item::text(item::SORT_KEY))
 }
 
-/// What a Payment is in the table.
+/// The item of a Payment.
 pub fn to_item(payment: &Payment) -> Item {
     item::from_payment(payment)
 }
 
-/// Reads a Payment off an item that somebody else got from the table.
+/// Reads the Payment from an item of the table.
 pub fn stored_payment(item: &Item) -> Result<Payment, StoreError> {
     item::to_payment(item, &item::payment_key(item)?)
 }
@@ -150,8 +150,8 @@ impl Store for DynamoStore {
         self.release_name(payment, name).await
     }
 
-    /// Any number of requests may want this money; the condition lets one of
-    /// them go on to the connector. The others have called nobody.
+    /// Of any number of requests for the same money, the condition lets one go on to
+    /// the connector. The others have called no connector.
     async fn reserve(&self, reservation: &Reservation) -> Result<Payment, ReserveError> {
         let (sent, late_copy_possible) = send_counted(|| {
             let update = self.update(&self.once, &reservation.key);
@@ -195,7 +195,7 @@ impl Store for DynamoStore {
             for entry in page.items() {
                 match item::index_entry(entry) {
                     Ok(entry) => found.push(entry),
-                    // One that is nobody's must not hide the others.
+                    // One damaged entry must not hide the others.
                     Err(error) => tracing::error!(%error, "an entry of the recovery index"),
                 }
             }
@@ -221,8 +221,8 @@ impl Store for DynamoStore {
     }
 }
 
-/// The item that a condition said no to (`Some(None)` where there is none), or
-/// `None` where the error is another one.
+/// The item that failed a condition (`Some(None)` where there is none), or `None` where
+/// the error is another one.
 fn failed_condition<R>(error: &SdkError<UpdateItemError, R>) -> Option<Option<&Item>> {
     match error.as_service_error() {
         Some(UpdateItemError::ConditionalCheckFailedException(failed)) => Some(failed.item()),

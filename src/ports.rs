@@ -13,12 +13,11 @@ pub use store::{ClaimError, CreateError, Name, ReplaceError, ReserveError, Store
 use crate::payment::Timestamp;
 use std::future::Future;
 
-/// Tells the time. The core gets time as an argument; this is where it comes
-/// from.
+/// The time. The core gets it as an argument; this is its source.
 pub trait Clock: Send + Sync {
     /// The time now.
     fn now(&self) -> Timestamp;
 
-    /// Waits that long.
+    /// Waits for `ms` milliseconds.
     fn sleep_ms(&self, ms: u64) -> impl Future<Output = ()> + Send;
 }

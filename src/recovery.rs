@@ -1,9 +1,9 @@
-//! What to do with what was left open: free the slot of a holder that can no
-//! longer send, then find out what came of each transaction, by the means that
-//! its connector leaves us. Never by a guess, and never by time alone.
+//! Recovery of open transactions: frees the slot of a holder that can no longer send,
+//! then finds the outcome of each transaction by the means that its connector offers.
+//! Never by a guess, and never by time alone.
 //!
-//! Any number of recoveries may run at once: each write is made over the Payment
-//! that was seen, so whoever comes second changes nothing.
+//! Any number of recoveries may run at once: each write is made over the Payment that
+//! was read, so the second of two writers changes nothing.
 
 pub use crate::payment::SETTLE_WINDOW_MS;
 
@@ -18,10 +18,10 @@ use crate::ports::{
 use crate::service::{CALL_MIN_MS, Invocation, SETTLE_RESERVE_MS, Service};
 use serde::Serialize;
 
-/// How many open Payments one run looks at.
+/// The number of open Payments that one run looks at.
 pub const PAYMENTS_MAX: usize = 1_000;
 
-/// What one run found, after what it did.
+/// The result of one run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RecoveryRun {
@@ -33,13 +33,13 @@ pub struct RecoveryRun {
     pub unknown: u64,
     /// Transactions that are no longer open.
     pub resolved: u64,
-    /// How long the oldest open transaction has been open.
+    /// The age of the oldest open transaction.
     pub oldest_ms: u64,
-    /// How long the oldest Unknown one has been.
+    /// The age of the oldest Unknown one.
     pub oldest_unknown_ms: u64,
     /// Payments that could not be read or written.
     pub failed: u64,
-    /// Whether the time ran out before all was looked at. The next run goes on.
+    /// True where the time ran out before all were looked at. The next run goes on.
     pub is_cut_short: bool,
 }
 
@@ -69,7 +69,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         Ok(run)
     }
 
-    /// Brings one Payment as far as it goes; answers it as it was and as it is.
+    /// Resolves what can be resolved of one Payment. Returns it as it was and as it is.
     async fn visit(
         &self,
         key: &PaymentKey,
@@ -88,7 +88,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             observe::updated(&payment, &replaced, self.clock.now());
             payment = replaced;
         }
-        // The latest first: what is shown is rather its than an older one's.
+        // The latest first: a shown transaction is more likely to be the latest of ours.
         let due = payment.due(self.clock.now());
         for id in due.into_iter().rev().map(|open| open.id.clone()).collect::<Vec<_>>() {
             // Without time for an attempt, what is due stays due.
@@ -99,14 +99,13 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         Ok(Some((before, payment)))
     }
 
-    /// Whether there is time for one more call, and to write down what comes of
-    /// it.
+    /// True where there is time for one more call and the write of its outcome.
     fn has_time(&self, deadline: Timestamp) -> bool {
         let needed_ms = SETTLE_RESERVE_MS.saturating_add(CALL_MIN_MS);
         deadline.ms_since(self.clock.now()) >= needed_ms
     }
 
-    /// Tries to find out what came of one transaction.
+    /// Tries to find the outcome of one transaction.
     async fn pursue(
         &self,
         payment: Payment,
@@ -163,8 +162,8 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         Ok(self.store.get(&key).await?.ok_or("the Payment is gone")?)
     }
 
-    /// Settles the transaction by what the platform shows. What was seen counts
-    /// for the Payment it was compared with, and for no later one.
+    /// Settles the transaction by what the platform shows. That counts for the Payment
+    /// that it was compared with, and for no later version.
     async fn look_up(
         &self,
         payment: Payment,
@@ -190,8 +189,8 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         }
     }
 
-    /// The Payment as it is after trying to write `next` over `from`: `next`, or
-    /// what somebody else wrote first.
+    /// The Payment after trying to write `next` over `from`: `next`, or the version that
+    /// another writer wrote first.
     async fn replaced(&self, from: &Payment, next: Payment) -> Result<Payment, BoxError> {
         match self.store.replace(from, &next).await {
             Ok(()) => Ok(next),
@@ -232,7 +231,7 @@ impl RecoveryRun {
             self.open = self.open.saturating_add(1);
             let age_ms = now.ms_since(open.timestamp);
             self.oldest_ms = self.oldest_ms.max(age_ms);
-            // What others began is theirs to find out about, and may never end.
+            // A transaction that began elsewhere is resolved elsewhere, perhaps never.
             if open.state == State::Unknown && open.was_sent_by_us() {
                 self.oldest_unknown_ms = self.oldest_unknown_ms.max(age_ms);
                 self.unknown = self.unknown.saturating_add(1);

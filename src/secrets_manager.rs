@@ -41,19 +41,19 @@ impl SecretVariable {
     }
 }
 
-/// What came of asking for the secrets that the environment names.
+/// The secrets that the environment names, as far as they could be read.
 #[derive(Debug, Default)]
 pub struct Secrets {
     read: HashMap<SecretVariable, Result<Secret, Unread>>,
 }
 
-/// Why there is no secret.
+/// The reasons why a secret could not be read.
 #[derive(Debug)]
 pub(crate) enum Unread {
-    /// The extension serves nobody yet, or cannot be reached: before the first
-    /// event that is no wonder.
+    /// The extension is not ready or cannot be reached, which is normal before the
+    /// first event.
     NotYet(String),
-    /// It said no, or nothing that can be understood.
+    /// It refused, or its answer cannot be read.
     Failed(BoxError),
 }
 
@@ -71,7 +71,7 @@ impl Secrets {
         Self::read(variable, transport, 0).await
     }
 
-    /// Reads them when an event is there, and is patient with the extension.
+    /// Reads them when an event is there, and waits for the extension.
     pub async fn with_event(
         variable: impl Fn(&str) -> Option<String>,
         transport: &Transport,
@@ -105,7 +105,7 @@ impl Secrets {
         Self { read }
     }
 
-    /// Whether some of them can only be read when the first event is there.
+    /// True where some of them can only be read when the first event is there.
     pub fn are_pending(&self) -> bool {
         self.read.values().any(|found| matches!(found, Err(Unread::NotYet(_))))
     }

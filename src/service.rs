@@ -1,8 +1,8 @@
 //! One action, in order: reserve, call, settle. No other module knows that order.
 //!
-//! Whatever happens in between, two things hold: nothing is sent that is not
-//! durably reserved, and nothing reserved is given back without proof that
-//! nothing was sent, or that the PSP said no.
+//! Two things always hold. Nothing is sent that is not durably reserved. No
+//! reservation is released without proof that nothing was sent, or that the PSP
+//! rejected it.
 
 mod attempt;
 mod measure;
@@ -99,7 +99,7 @@ pub enum ActError {
     /// No such Payment in this project.
     #[error("no such Payment")]
     NotFound,
-    /// Our rules say no; nothing was sent.
+    /// Our rules refuse it; nothing was sent.
     #[error("refused: {0:?}")]
     Refused(Refusal),
     /// The connector never acted; nothing moved, and the hold was given back. Holds
@@ -115,12 +115,12 @@ pub enum ActError {
     /// The store failed before the connector was called; nothing was sent.
     #[error("the store failed before anything was sent")]
     Unavailable(#[source] StoreError),
-    /// What is stored cannot be acted upon; nothing was sent.
+    /// The stored Payment cannot be read; nothing was sent.
     #[error("the stored Payment cannot be read")]
     Corrupt(#[source] StoreError),
 }
 
-/// Payments and what can be done to them, over a store and a connector.
+/// The operations on Payments, over a store and a connector.
 #[derive(Debug)]
 pub struct Service<S, C, K> {
     pub(crate) store: S,
@@ -129,7 +129,7 @@ pub struct Service<S, C, K> {
 }
 
 impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
-    /// Brings the three together.
+    /// A service over these three.
     pub fn new(store: S, connector: C, clock: K) -> Self {
         Self { store, connector, clock }
     }

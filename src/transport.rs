@@ -1,8 +1,8 @@
-//! One HTTP exchange, with the one thing that general clients do not tell: was
-//! the request ever sent?
+//! One HTTP exchange. Its errors say whether the request was sent, which those of
+//! general HTTP clients do not.
 //!
 //! Connecting (DNS, TCP, TLS) is the library's, and over before anything is
-//! sent. What follows runs on one connection that nobody else uses meanwhile.
+//! sent. The exchange runs on one connection that no other request uses meanwhile.
 
 use crate::error::BoxError;
 use crate::payment::Timestamp;
@@ -29,11 +29,11 @@ use tower_service::Service;
 /// only one that was used this recently, by either clock, is used again.
 const IDLE_MAX: Duration = Duration::from_secs(3);
 
-/// How long a reset may take, which waits for nobody.
+/// The longest time for a reset.
 const RESET_MAX: Duration = Duration::from_millis(100);
 
-/// So many connections are opened ahead, at the most: the first request needs one
-/// or two.
+/// The number of connections that are opened ahead at most: the first request needs
+/// one or two.
 const OPENED_MAX: usize = 8;
 
 /// A complete answer.
@@ -43,7 +43,7 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
 }
 
-/// Why there is no answer.
+/// The reasons why there is no answer.
 #[derive(Debug)]
 pub(crate) enum NotAnswered {
     /// Not a byte of the request was sent.
@@ -53,7 +53,7 @@ pub(crate) enum NotAnswered {
 }
 
 impl NotAnswered {
-    /// Why, where it makes no difference whether anything was sent.
+    /// The cause, for callers to whom it makes no difference whether it was sent.
     pub(crate) fn into_cause(self) -> BoxError {
         match self {
             Self::NeverSent(error) | Self::Lost(error) => error,
@@ -72,7 +72,7 @@ pub struct Transport {
     idle: Arc<Mutex<HashMap<String, Idle>>>,
 }
 
-/// A connection that no request uses, since when by either clock.
+/// A connection that no request uses, and the start of that time by either clock.
 #[derive(Debug)]
 struct Idle {
     connection: Connection,
@@ -90,8 +90,8 @@ struct Connection {
     driver: JoinHandle<()>,
 }
 
-/// What makes connections, and verifies those over TLS by the system's certificate
-/// roots. They are read once in a process: that takes longer than any request.
+/// The connector, which verifies servers over TLS by the system's certificate roots.
+/// The roots are read once in a process, since that takes longer than a request.
 pub(crate) fn https_or_http() -> Result<HttpsOrHttp, BoxError> {
     static MADE: OnceLock<HttpsOrHttp> = OnceLock::new();
     if let Some(made) = MADE.get() {
@@ -108,7 +108,7 @@ pub(crate) fn https_or_http() -> Result<HttpsOrHttp, BoxError> {
 }
 
 impl Transport {
-    /// Reads the system's certificate roots; connects to nobody yet.
+    /// Reads the system's certificate roots. Nothing is connected yet.
     pub fn new() -> Result<Self, BoxError> {
         Ok(Self { connector: https_or_http()?, idle: Arc::default() })
     }
@@ -219,7 +219,7 @@ fn never_sent(_: Elapsed) -> NotAnswered {
     NotAnswered::NeverSent("no connection was made in time".into())
 }
 
-/// Why one connection brought no answer.
+/// The reasons why one connection brought no answer.
 enum NotSent {
     /// The request came back, with nothing of it written.
     Returned(Box<Request<Full<Bytes>>>, BoxError),
@@ -286,7 +286,7 @@ fn origin(uri: &Uri) -> String {
     format!("{}://{authority}", uri.scheme_str().unwrap_or("https"))
 }
 
-/// What goes on the wire: the path and the query, and whom it is for.
+/// The request as it is written: the path, the query, and a `Host` header.
 fn in_origin_form(mut request: Request<Full<Bytes>>) -> Result<Request<Full<Bytes>>, BoxError> {
     let uri = request.uri();
     let host = uri.authority().ok_or("the URL has no host")?.as_str();

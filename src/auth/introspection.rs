@@ -119,7 +119,7 @@ impl Introspection {
     }
 }
 
-/// What the token service says of a token (RFC 7662, 2.2).
+/// The answer of the token service about a token (RFC 7662, 2.2).
 #[derive(Deserialize)]
 struct Introspected {
     active: bool,

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-/// Whoever makes up key ids must not make us ask for keys all the time.
+/// Made-up key ids must not make us ask for keys all the time.
 const REFRESH_INTERVAL_MS: u64 = 60_000;
 
 /// A key that the issuer took back is not believed for longer than this.
@@ -226,7 +226,7 @@ fn read(key: &RawValue) -> Option<(String, Key)> {
     Some((id, Key { algorithm, key: DecodingKey::from_jwk(&jwk).ok()? }))
 }
 
-/// What a token says, as far as it matters here.
+/// The claims of a token that are read.
 #[derive(Deserialize)]
 struct Claims {
     sub: Option<String>,

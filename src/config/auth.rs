@@ -7,8 +7,8 @@ use crate::secrets_manager::SecretVariable;
 use crate::url::trusted_url;
 use http::Uri;
 
-/// Which variables each mode needs. What a mode does not need must not be set:
-/// whoever sets it believes that it does something.
+/// The modes that need each variable. A variable that the mode does not need must not
+/// be set, because it would have no effect.
 const VARIABLES: [(&str, &[&str]); 7] = [
     ("AUTH_ISSUER", &["jwt"]),
     ("AUTH_AUDIENCE", &["jwt"]),

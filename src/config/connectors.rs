@@ -1,5 +1,4 @@
-//! `CONNECTORS`: what the operator says of each connector, and what is known of
-//! the public ones.
+//! `CONNECTORS`: the settings of each connector, and the profiles of the public ones.
 
 use super::environment::Environment;
 use crate::connector::{Authorization, ClientCredentials, ConnectorSettings, Connectors, Platform};
@@ -80,9 +79,8 @@ enum AuthorizationEntry {
     },
 }
 
-/// What is known of the public connectors, each of which was read: none of them
-/// sends our key to its PSP, and none records a transaction durably before its
-/// PSP acts.
+/// The public connectors, by their source code: none of them sends our key to its PSP,
+/// and none records a transaction durably before its PSP acts.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum Profile {
@@ -122,12 +120,12 @@ enum AbsenceEntry {
     Proof,
 }
 
-/// A connector's own time, where the operator says nothing.
+/// The default time for one call.
 fn default_timeout_ms() -> u64 {
     20_000
 }
 
-/// How long a connector honours a key, where the operator says nothing: 20 h,
+/// The default time for which a connector honours a key: 20 h,
 /// since the common promise is 24 h.
 const RESEND_WINDOW_MS: u64 = 72_000_000;
 
@@ -166,8 +164,8 @@ fn connector(settings: &RawValue) -> Result<ConnectorSettings, String> {
     })
 }
 
-/// What the reader says, but for a value that is not what it should be: it may be a
-/// secret in the wrong place. Names of fields are told.
+/// The message of the JSON reader without the value that it complains about, which may
+/// be a secret in the wrong place. Names of fields are kept.
 fn without_values(error: &serde_json::Error) -> String {
     let said = error.to_string();
     if ["missing field", "unknown field", "duplicate field"].iter().any(|of| said.starts_with(of)) {
@@ -181,7 +179,7 @@ fn without_values(error: &serde_json::Error) -> String {
 }
 
 impl ConnectorEntry {
-    /// What the profile says, and over it what the operator says.
+    /// The profile's policy, overridden by the operator's settings.
     fn policy(&self) -> Result<Policy, String> {
         let profile = self.profile.map(Profile::policy).unwrap_or_default();
         let window_ms = self.resend_window_ms.unwrap_or(RESEND_WINDOW_MS);

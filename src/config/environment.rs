@@ -20,7 +20,7 @@ impl<'a> Environment<'a> {
         self.optional(name).is_some()
     }
 
-    /// A setting that may be kept as a secret. Empty where it is still to come.
+    /// A setting that may be kept as a secret. Empty where it is pending.
     pub(super) fn secret(&mut self, name: SecretVariable) -> String {
         let (plain, arn) = (name.plain(), name.arn());
         match self.secrets.get(name) {
@@ -71,7 +71,7 @@ impl<'a> Environment<'a> {
     }
 }
 
-/// All that is wrong with the environment.
+/// All problems of the environment.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConfigError {
     problems: Vec<String>,
@@ -83,7 +83,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// A `main` that ends with it prints this.
+/// The text that a `main` prints which ends with this error.
 impl fmt::Debug for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

@@ -1,5 +1,4 @@
-//! How an answer counts. Everything that is not a proof of something is
-//! unknown.
+//! The outcome that an answer proves. An answer that proves nothing is unknown.
 
 use crate::error::BoxError;
 use crate::ports::{ConnectorError, NotActed, Rejections, Verdict};
@@ -11,7 +10,7 @@ use serde_json::Value;
 /// connector, and not something in front of it, that answered.
 const BEFORE_ACTING: &[&str] = &["RequiredField", "InvalidField", "InvalidJsonInput"];
 
-/// What they answer once they have looked at the Payment.
+/// The codes that they answer once they have looked at the Payment.
 const AFTER_LOOKING: &[&str] = &["InvalidOperation", "ResourceNotFound"];
 
 /// Reads a complete answer. From a connector whose `rejected` is unproven, no
@@ -96,7 +95,7 @@ impl Answered {
         ConnectorError::NotActed { answer, cause: self.into() }
     }
 
-    /// Whether it gave reasons, and none but these.
+    /// True where it gave reasons, and only these.
     fn has_only_codes(&self, expected: &[&str]) -> bool {
         !self.codes.is_empty() && self.codes.iter().all(|code| expected.contains(&code.as_str()))
     }
@@ -106,7 +105,7 @@ impl Answered {
 mod tests {
     use super::*;
 
-    /// What an answer counts as, in a word.
+    /// The meaning of an answer, in a word.
     fn counts(status: u16, body: &str, rejected: Rejections, is_first: bool) -> &'static str {
         let status = StatusCode::from_u16(status).unwrap();
         match verdict(status, body.as_bytes(), rejected, is_first) {

@@ -1,4 +1,4 @@
-//! What the platform shows of a Payment: `GET {url}/{projectKey}/payments/{id}`.
+//! The Payment that the platform shows: `GET {url}/{projectKey}/payments/{id}`.
 
 use super::settings::Platform;
 use super::{address, authorization};

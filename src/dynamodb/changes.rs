@@ -1,4 +1,4 @@
-//! What a write over a seen item changes, and nothing else.
+//! The expression of a write over an item that was read: its changes, and nothing else.
 
 use super::expression::Expression;
 use super::item;

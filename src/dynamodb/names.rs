@@ -1,6 +1,6 @@
-//! What Payments are found by besides their ids: one small item for each name. It
+//! Names by which Payments are found besides their ids: one small item for each name. It
 //! counts only while the Payment that it points to has the name, so that no write
-//! ever spans two items.
+//! spans two items.
 
 use super::{DynamoStore, Item, item, unavailable};
 use crate::payment::{Payment, PaymentId, PaymentKey, ProjectKey, Timestamp};
@@ -79,8 +79,8 @@ impl DynamoStore {
         self.put_claim(payment, name, Timestamp::from_ms(EXPIRED_MS), None).await.map(drop)
     }
 
-    /// Writes a claim over nobody's, one's own, or `over`; answers the one that is
-    /// in the way.
+    /// Writes a claim where there is none, over our own, or over `over`. Returns the
+    /// claim of another Payment that prevents it.
     async fn put_claim(
         &self,
         payment: &PaymentKey,

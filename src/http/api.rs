@@ -88,8 +88,8 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
     ) -> Result<Caller, Problem> {
         let now = self.service.now();
         let time = Duration::from_millis(request.deadline.ms_since(now));
-        let shown = PresentedCredentials { verified: request.caller.as_ref(), bearer };
-        Ok(self.auth.authorize(shown, route.scopes(), route.project(), now, time).await?)
+        let presented = PresentedCredentials { verified: request.caller.as_ref(), bearer };
+        Ok(self.auth.authorize(presented, route.scopes(), route.project(), now, time).await?)
     }
 
     async fn act(

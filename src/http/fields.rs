@@ -110,7 +110,7 @@ impl<'a> Form<'a, '_> {
         self.read(name, |text| Some(text.to_owned()).filter(|text| is_valid(text)))
     }
 
-    /// What `read` makes of a text.
+    /// The result of `read` for a text.
     pub(super) fn read<T>(&mut self, name: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
         let value = self.raw(name)?;
         let text = serde_json::from_str::<String>(value.get()).ok();

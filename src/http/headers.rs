@@ -1,4 +1,4 @@
-//! What the headers of a request say.
+//! The headers of a request that are read.
 
 use super::action::AskedAction;
 use super::invalid::Invalid;
@@ -37,7 +37,7 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
             && suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case("+json")))
 }
 
-/// The caller's token. Of two, nobody knows which is meant.
+/// The caller's token. Two of them are refused, since either could be meant.
 pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<Secret>, Denied> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
@@ -49,7 +49,7 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<Secret>, Denied> {
     Ok(token.map(|(_, token)| Secret::new(token.trim().to_owned())))
 }
 
-/// What the caller prefers (RFC 7240).
+/// The caller's preferences (RFC 7240).
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Preferences {
     /// The form of the answer, where the caller says so.

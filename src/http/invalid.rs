@@ -7,16 +7,16 @@ use serde_json::value::RawValue;
 pub(super) enum Invalid {
     /// It is missing, or `null`.
     Missing {
-        /// Where it should be.
+        /// The path of the field.
         field: String,
     },
     /// It has a value that it cannot have.
     Value {
-        /// Where it is.
+        /// The path of the field.
         field: String,
         /// The value, as it was written.
         value: Box<RawValue>,
-        /// What it could have been, where that can be listed.
+        /// The values that it may have, where they can be listed.
         allowed: Vec<&'static str>,
     },
 }
@@ -34,7 +34,7 @@ impl Invalid {
     }
 }
 
-/// An answer names a wrong value, but need not repeat a whole document.
+/// A wrong value, cut so that an answer does not repeat a whole document.
 fn short(value: &RawValue) -> Box<RawValue> {
     const LENGTH_MAX: usize = 256;
     if value.get().len() <= LENGTH_MAX {

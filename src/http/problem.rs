@@ -1,5 +1,4 @@
-//! What went wrong, in the words of the contract. Causes go to the log and nowhere
-//! else.
+//! Errors in the words of the contract. Causes go to the log and nowhere else.
 
 use super::error_body::ErrorBody;
 use super::invalid::Invalid;
@@ -10,7 +9,7 @@ use crate::ports::{NotActed, StoreError};
 use http::{HeaderName, StatusCode, header};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-/// What went wrong, in words that a caller may read.
+/// An error that a caller is answered.
 #[derive(Debug)]
 pub(super) struct Problem {
     pub(super) status: StatusCode,
@@ -32,7 +31,7 @@ impl Problem {
         }
     }
 
-    /// What is wrong, in words.
+    /// The messages.
     #[cfg(feature = "local")]
     pub(super) fn message(&self) -> String {
         let messages: Vec<_> = self.errors.iter().map(|error| error.message.as_str()).collect();
@@ -61,7 +60,7 @@ impl Problem {
         self
     }
 
-    /// Our fault.
+    /// A fault of ours.
     pub(super) fn general() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -70,7 +69,7 @@ impl Problem {
         )
     }
 
-    /// Our fault, and nothing was sent.
+    /// A fault of ours, before anything was sent.
     pub(super) fn internal_nothing_sent() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,

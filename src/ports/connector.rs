@@ -8,12 +8,12 @@ use crate::payment::{
 use crate::secret::Secret;
 use std::future::Future;
 
-/// Speaks to a PSP for us.
+/// A client of the services that speak to the PSPs.
 pub trait Connector: Send + Sync {
-    /// Whether any connector may be sent a transaction again.
+    /// True where at least one connector may be sent a transaction again.
     fn resends(&self) -> bool;
 
-    /// What may be assumed of the connector that serves this Payment.
+    /// The assumptions that hold for this connector.
     fn policy(&self, connector: &ConnectorKey) -> Policy;
 
     /// Reads what the platform shows of this Payment's transactions; only where
@@ -50,27 +50,27 @@ impl ConnectorKey {
     }
 }
 
-/// What may be assumed of a connector. The default is for one of which nothing
-/// was said.
+/// The assumptions that hold for a connector. The default applies where the operator
+/// configured none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// Whether a transaction may be sent again.
+    /// The conditions under which a transaction may be sent again.
     pub resend: Resend,
-    /// Whether its `rejected` proves that nothing moved.
+    /// The meaning of its `rejected`.
     pub rejected: Rejections,
-    /// Where an outcome can be looked up.
+    /// The place where an outcome can be looked up.
     pub lookup: Lookup,
-    /// Whether a transaction that is not shown never happened.
+    /// The meaning of a transaction that is not shown.
     pub absence: Absence,
 }
 
 impl Policy {
-    /// Whether the connector's word counts that nothing moved.
+    /// True where the connector's `rejected` proves that nothing moved.
     pub fn is_trusted(&self) -> bool {
         self.rejected == Rejections::Final
     }
 
-    /// What may be concluded from a look-up.
+    /// The conclusions that a look-up allows.
     pub fn proof(&self) -> PlatformProof {
         PlatformProof {
             failures_count: self.is_trusted(),
@@ -79,7 +79,7 @@ impl Policy {
     }
 }
 
-/// Whether a transaction may be sent to a connector again.
+/// The conditions under which a transaction may be sent to a connector again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Resend {
     /// It may act once more.
@@ -92,7 +92,7 @@ pub enum Resend {
     },
 }
 
-/// Whether a connector's `rejected` can be trusted.
+/// The meaning of a connector's `rejected`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Rejections {
     /// It proves that nothing moved.
@@ -103,7 +103,7 @@ pub enum Rejections {
     Unproven,
 }
 
-/// Where the outcome of a transaction can be looked up.
+/// The place where the outcome of a transaction can be looked up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Lookup {
     /// Nowhere.
@@ -113,7 +113,7 @@ pub enum Lookup {
     Payment,
 }
 
-/// What it means that a transaction is not shown.
+/// The meaning of a transaction that is not shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Absence {
     /// Nothing.
@@ -133,7 +133,7 @@ pub struct Call {
     pub transaction: TransactionId,
     /// 1 for the first call with this transaction.
     pub attempt: u32,
-    /// What the caller asked.
+    /// The action that the caller asked for.
     pub action: Action,
     /// The reserved amount.
     pub amount: Money,
@@ -147,7 +147,7 @@ pub struct Call {
     pub bearer: Option<Secret>,
 }
 
-/// What a connector answered.
+/// The answer of a connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The PSP did it.
@@ -167,7 +167,7 @@ pub struct NotActed {
     pub codes: Vec<String>,
 }
 
-/// How a call to a connector can fail. The variants answer one question: may
+/// The failures of a call to a connector. The variants answer one question: may
 /// money have moved?
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectorError {

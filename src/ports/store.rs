@@ -4,7 +4,7 @@ use crate::error::BoxError;
 use crate::payment::{Payment, PaymentKey, ProjectKey, Reservation, Timestamp};
 use std::future::Future;
 
-/// Where Payments live. Every write is conditional and durable when it answers.
+/// The store of Payments. Every write is conditional, and durable when it answers.
 pub trait Store: Send + Sync {
     /// Writes a Payment that is not there yet.
     fn create(&self, payment: &Payment) -> impl Future<Output = Result<(), CreateError>> + Send;
@@ -22,8 +22,8 @@ pub trait Store: Send + Sync {
         name: &Name,
     ) -> impl Future<Output = Result<Option<Payment>, StoreError>> + Send;
 
-    /// Makes sure that no other Payment of its project has this name or gets it,
-    /// before the Payment is written with it. Where it never is, the name is free
+    /// Claims this name before the Payment is written with it, so that no other
+    /// Payment of the project has it or gets it. A name that is never written is free
     /// again after a minute.
     fn claim(
         &self,
@@ -40,12 +40,12 @@ pub trait Store: Send + Sync {
         name: &Name,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Reserves unseen, in one write and without a read: succeeds exactly where
-    /// [`Payment::admit`] would say yes to it, except that a reversal is only
-    /// tried as a cancel. Answers the Payment as it then is.
+    /// Reserves in one write and without a read. Succeeds exactly where
+    /// [`Payment::admit`] accepts the action, except that a reversal is only tried as a
+    /// cancel. Returns the Payment as it is then.
     ///
-    /// A reservation that is already there with this nonce is our own lost
-    /// answer, and a success.
+    /// A reservation that is already there with this nonce is our own write whose
+    /// answer was lost: a success.
     fn reserve(
         &self,
         reservation: &Reservation,
@@ -56,8 +56,8 @@ pub trait Store: Send + Sync {
     fn due(&self, limit: usize)
     -> impl Future<Output = Result<Vec<PaymentKey>, StoreError>> + Send;
 
-    /// Writes `to` over `from`, on condition that `from` is what is there. That
-    /// `to` is there already is our own lost answer, and a success.
+    /// Writes `to` over `from`, on condition that `from` is stored. Where `to` is stored
+    /// already, it is our own write whose answer was lost: a success.
     fn replace(
         &self,
         from: &Payment,
@@ -68,15 +68,15 @@ pub trait Store: Send + Sync {
 /// The store could not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It did not answer, or not with an answer; a write may have happened.
+    /// It gave no usable answer. A write may have happened.
     #[error("the store is unavailable")]
     Unavailable(#[source] BoxError),
-    /// What it holds is not a Payment that adds up.
+    /// The stored Payment is damaged, or its balances do not add up.
     #[error("the stored Payment cannot be read")]
     Corrupt(#[source] BoxError),
 }
 
-/// What a Payment can be found by besides its id.
+/// A name of a Payment besides its id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Name {
     /// The key that a caller gave it.
@@ -86,7 +86,7 @@ pub enum Name {
 }
 
 impl Name {
-    /// Whether it is this Payment's.
+    /// True where this Payment has the name.
     pub fn is_of(&self, payment: &Payment) -> bool {
         match self {
             Self::Key(key) => payment.details.key.as_ref() == Some(key),
@@ -95,10 +95,10 @@ impl Name {
     }
 }
 
-/// Why a Payment does not get a name.
+/// The reasons why a Payment does not get a name.
 #[derive(Debug, thiserror::Error)]
 pub enum ClaimError {
-    /// Another one has it, or is about to.
+    /// Another Payment has it, or has claimed it.
     #[error("another Payment has this name")]
     Taken,
     /// The store failed.
@@ -106,13 +106,13 @@ pub enum ClaimError {
     Store(#[from] StoreError),
 }
 
-/// Why a Payment was not created.
+/// The reasons why a Payment was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
-    /// Another one has its key.
+    /// Another Payment has its id.
     #[error("a Payment with this id exists")]
     Exists,
-    /// Another one of the project has its own key.
+    /// Another Payment of the project has its key.
     #[error("another Payment has this key")]
     KeyTaken,
     /// The store failed.
@@ -120,19 +120,19 @@ pub enum CreateError {
     Store(#[from] StoreError),
 }
 
-/// Why nothing was reserved.
+/// The reasons why nothing was reserved.
 #[derive(Debug, thiserror::Error)]
 pub enum ReserveError {
     /// No such Payment.
     #[error("no such Payment")]
     NotFound,
-    /// The condition said no.
+    /// The condition of the write failed.
     #[error("the condition refused the reservation")]
     Refused {
-        /// The Payment that it said no to.
+        /// The Payment that failed it.
         found: Box<Payment>,
-        /// An earlier copy of this write brought no answer, so it may yet arrive,
-        /// and find the Payment more willing.
+        /// An earlier copy of this write brought no answer. It may still arrive, and
+        /// succeed on a later state of the Payment.
         late_copy_possible: bool,
     },
     /// The store failed.
@@ -140,10 +140,10 @@ pub enum ReserveError {
     Store(#[from] StoreError),
 }
 
-/// Why a Payment was not replaced.
+/// The reasons why a Payment was not replaced.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplaceError {
-    /// Somebody else wrote; this is what is there now.
+    /// Another writer was first. Holds the Payment as it is now.
     #[error("the Payment has changed")]
     Changed(Box<Payment>),
     /// The Payment is not there any more.

@@ -42,7 +42,7 @@ fn outcome(acted: &Result<Done, ActError>) -> &'static str {
     }
 }
 
-/// Whether another invocation held the Payment's slot.
+/// True where another invocation held the Payment's slot.
 fn is_conflict(acted: &Result<Done, ActError>) -> bool {
     matches!(
         acted,

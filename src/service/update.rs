@@ -1,4 +1,5 @@
-//! What others say of a Payment, written over the version that they saw.
+//! Changes to a Payment that connectors and operators report, written over the version
+//! that they read.
 
 use super::Service;
 use crate::observe;
@@ -14,13 +15,13 @@ pub struct Change {
     pub key: PaymentKey,
     /// The version that the caller saw.
     pub version: u64,
-    /// What to change, in order.
+    /// The changes, in order.
     pub updates: Vec<Update>,
-    /// Who says so, where callers have a name.
+    /// The name of the caller, if it has one.
     pub by: Option<String>,
 }
 
-/// Why a Payment is not changed.
+/// The reasons why a Payment is not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum UpdateError {
     /// No such Payment in this project.
@@ -99,7 +100,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         for name in names(to).filter(is_new) {
             match (self.store.claim(&to.key, &name, at).await, name) {
                 (Err(ClaimError::Taken), Name::InterfaceId(_)) => {
-                    // A PSP may call two by one id; the first is the one that is found.
+                    // A PSP may give two Payments one id; the first is found by it.
                 }
                 (claimed, _) => claimed?,
             }
@@ -118,7 +119,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
     }
 }
 
-/// What a Payment can be found by.
+/// The names by which a Payment can be found.
 fn names(payment: &Payment) -> impl Iterator<Item = Name> {
     let key = payment.details.key.clone().map(Name::Key);
     let interface_id = payment.details.interface_id.clone().map(Name::InterfaceId);
