@@ -164,7 +164,7 @@ fn the_files_of_the_http_edge_have_no_circle() {
         };
         (name, uses)
     });
-    assert!(drawn.len() > 10, "{drawn:?}");
+    assert!(drawn["fields"].contains("problem"), "{drawn:?}");
     let circles = circles(drawn);
     assert!(circles.is_empty(), "{circles:?}");
 }
@@ -285,9 +285,9 @@ fn first_names(list: &str) -> Vec<String> {
     let mut is_first = true;
     for (at, character) in list.char_indices() {
         match character {
-            '{' => depth += 1,
+            '{' => depth = depth.saturating_add(1),
             '}' if depth == 0 => break,
-            '}' => depth -= 1,
+            '}' => depth = depth.saturating_sub(1),
             ',' if depth == 0 => is_first = true,
             _ if is_first && !character.is_whitespace() => {
                 names.push(identifier(&list[at..]).to_owned());
