@@ -36,9 +36,9 @@ const RESET_MAX: Duration = Duration::from_millis(100);
 /// one or two.
 const OPENED_MAX: usize = 8;
 
-/// A complete answer.
+/// A complete response.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: StatusCode,
     pub(crate) body: Bytes,
 }
@@ -138,7 +138,7 @@ impl Transport {
         time: Duration,
         bytes_max: usize,
         now: Timestamp,
-    ) -> Result<Answer, NotAnswered> {
+    ) -> Result<Response, NotAnswered> {
         let started = tokio::time::Instant::now();
         let deadline = started.checked_add(time).unwrap_or(started);
         let uri = request.uri().clone();
@@ -237,7 +237,7 @@ impl Connection {
         request: Request<Full<Bytes>>,
         bytes_max: usize,
         deadline: tokio::time::Instant,
-    ) -> Result<(Answer, Self), NotSent> {
+    ) -> Result<(Response, Self), NotSent> {
         let sent = {
             let mut sending = pin!(send(&mut self.sender, request, bytes_max));
             match timeout_at(deadline, &mut sending).await {
@@ -266,7 +266,7 @@ async fn send(
     sender: &mut SendRequest<Full<Bytes>>,
     request: Request<Full<Bytes>>,
     bytes_max: usize,
-) -> Result<Answer, NotSent> {
+) -> Result<Response, NotSent> {
     let response = match sender.try_send_request(request).await {
         Ok(response) => response,
         Err(mut error) => {
@@ -278,7 +278,7 @@ async fn send(
     };
     let status = response.status();
     let body = Limited::new(response.into_body(), bytes_max).collect().await;
-    Ok(Answer { status, body: body.map_err(NotSent::Lost)?.to_bytes() })
+    Ok(Response { status, body: body.map_err(NotSent::Lost)?.to_bytes() })
 }
 
 fn origin(uri: &Uri) -> String {

@@ -50,7 +50,7 @@ fn outcome(body: &[u8]) -> Result<Verdict, BoxError> {
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err("the connector answered something else than a JSON object".into());
     }
-    match serde_json::from_slice::<Answer>(body)?.outcome.as_str() {
+    match serde_json::from_slice::<OutcomeBody>(body)?.outcome.as_str() {
         "approved" => Ok(Verdict::Approved),
         "received" => Ok(Verdict::Received),
         "rejected" => Ok(Verdict::Rejected),
@@ -59,7 +59,7 @@ fn outcome(body: &[u8]) -> Result<Verdict, BoxError> {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct OutcomeBody {
     outcome: String,
 }
 

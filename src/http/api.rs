@@ -1,6 +1,6 @@
 //! The API over a service: parse, authorize, act, answer.
 
-use super::action::{self, AskedAction};
+use super::action::{self, RequestedAction};
 use super::answer::{self, Answer};
 use super::headers::{self, Preferences};
 use super::message::{ACTION_BYTES_MAX, BODY_BYTES_MAX, Request, Response};
@@ -128,7 +128,7 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
     fn transaction_without_key(
         &self,
         key: &PaymentKey,
-        asked: &AskedAction,
+        asked: &RequestedAction,
         headers: &HeaderMap,
     ) -> TransactionId {
         let repeats = match self.options.repeat_detection {
@@ -183,7 +183,7 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
         caller: Caller,
     ) -> Result<Answer, Problem> {
         let body = json_body(request, BODY_BYTES_MAX)?;
-        let update::AskedUpdate { version, updates } = update::read(body, self.service.now())?;
+        let update::RequestedUpdate { version, updates } = update::read(body, self.service.now())?;
         let change = Change { key: key.clone(), version, updates, by: caller.subject };
         match self.service.update(change).await {
             Ok(payment) => Ok(Answer::payment(StatusCode::OK, &payment)),

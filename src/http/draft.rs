@@ -76,9 +76,9 @@ impl Form<'_, '_> {
     fn details(&mut self) -> Details {
         let mut details = Details {
             key: self.payment_key("key"),
-            interface_id: self.name("interfaceId"),
+            interface_id: self.short_text("interfaceId"),
             customer: self.document("customer"),
-            anonymous_id: self.name("anonymousId"),
+            anonymous_id: self.short_text("anonymousId"),
             order: self.document("order"),
             cart: self.document("cart"),
             custom: self.document("custom"),
@@ -86,12 +86,12 @@ impl Form<'_, '_> {
             ..Details::default()
         };
         if let Some(mut method) = self.object("paymentMethodInfo") {
-            details.payment_interface = method.name("paymentInterface");
-            details.method = method.name("method");
+            details.payment_interface = method.short_text("paymentInterface");
+            details.method = method.short_text("method");
             details.method_name = method.document("name");
         }
         if let Some(mut status) = self.object("paymentStatus") {
-            details.status_code = status.name("interfaceCode");
+            details.status_code = status.short_text("interfaceCode");
             details.status_text = status.text("interfaceText");
         }
         details

@@ -90,7 +90,7 @@ impl<'a> Form<'a, '_> {
     }
 
     /// 1 to 256 characters without control characters.
-    pub(super) fn name(&mut self, name: &str) -> Option<String> {
+    pub(super) fn short_text(&mut self, name: &str) -> Option<String> {
         self.text_that(name, |text| {
             (1..=256).contains(&text.chars().count()) && !text.contains(char::is_control)
         })

@@ -1,6 +1,6 @@
 //! The headers of a request that are read.
 
-use super::action::AskedAction;
+use super::action::RequestedAction;
 use super::invalid::Invalid;
 use super::options::ResponseForm;
 use crate::auth::Denied;
@@ -124,9 +124,9 @@ impl IdempotencyKey {
 pub(super) fn transaction_of_repeat(
     payment: &PaymentKey,
     correlation_id: &str,
-    asked: &AskedAction,
+    asked: &RequestedAction,
 ) -> TransactionId {
-    let AskedAction { action, merchant_reference } = asked;
+    let RequestedAction { action, merchant_reference } = asked;
     let amount = match action {
         Action::Capture { amount } | Action::Refund { amount, .. } => amount.to_string(),
         Action::Cancel | Action::Reverse => String::new(),

@@ -13,7 +13,7 @@ const ACTIONS_MAX: usize = 100;
 
 /// The version that the caller saw, and the changes to it.
 #[derive(Debug)]
-pub(super) struct AskedUpdate {
+pub(super) struct RequestedUpdate {
     pub(super) version: u64,
     pub(super) updates: Vec<Update>,
 }
@@ -34,7 +34,7 @@ const ACTIONS: [(&str, Read); 14] = [
     }),
     ("changeTransactionInteractionId", |form, _| {
         let (id, _) = (form.transaction_id(), form.required("interactionId")?);
-        let interaction_id = form.name("interactionId")?;
+        let interaction_id = form.short_text("interactionId")?;
         Some(Update::ChangeTransactionInteractionId { id: id?, interaction_id })
     }),
     ("changeTransactionTimestamp", |form, _| {
@@ -44,27 +44,27 @@ const ACTIONS: [(&str, Read); 14] = [
     }),
     ("setTransactionInterfaceId", |form, _| {
         let id = form.transaction_id()?;
-        Some(Update::SetTransactionInterfaceId { id, interface_id: form.name("interfaceId") })
+        Some(Update::SetTransactionInterfaceId { id, interface_id: form.short_text("interfaceId") })
     }),
     ("setInterfaceId", |form, _| {
         form.required("interfaceId")?;
-        Some(Update::SetInterfaceId(Some(form.name("interfaceId")?)))
+        Some(Update::SetInterfaceId(Some(form.short_text("interfaceId")?)))
     }),
     ("addInterfaceInteraction", |form, _| {
         form.custom_fields().map(Update::AddInterfaceInteraction)
     }),
     ("setStatusInterfaceCode", |form, _| {
-        Some(Update::SetStatusInterfaceCode(form.name("interfaceCode")))
+        Some(Update::SetStatusInterfaceCode(form.short_text("interfaceCode")))
     }),
     ("setStatusInterfaceText", |form, _| {
         form.required("interfaceText")?;
         Some(Update::SetStatusInterfaceText(Some(form.text("interfaceText")?)))
     }),
-    ("setMethodInfoMethod", |form, _| Some(Update::SetMethodInfoMethod(form.name("method")))),
+    ("setMethodInfoMethod", |form, _| Some(Update::SetMethodInfoMethod(form.short_text("method")))),
     ("setMethodInfoName", |form, _| Some(Update::SetMethodInfoName(form.document("name")))),
     ("setMethodInfoInterface", |form, _| {
         form.required("interface")?;
-        form.name("interface").map(Update::SetMethodInfoInterface)
+        form.short_text("interface").map(Update::SetMethodInfoInterface)
     }),
     ("setKey", |form, _| Some(Update::SetKey(form.payment_key("key")))),
     // The platform has no such action.
@@ -86,7 +86,7 @@ impl NewIds {
 }
 
 /// Reads an update. `now` goes into the ids of new transactions.
-pub(super) fn read(body: &str, now: Timestamp) -> Result<AskedUpdate, Problem> {
+pub(super) fn read(body: &str, now: Timestamp) -> Result<RequestedUpdate, Problem> {
     let mut errors = Vec::new();
     let asked = fields::form(body, &mut errors)?.update(now)?;
     match asked {
@@ -96,7 +96,7 @@ pub(super) fn read(body: &str, now: Timestamp) -> Result<AskedUpdate, Problem> {
 }
 
 impl<'a> Form<'a, '_> {
-    fn update(mut self, now: Timestamp) -> Result<Option<AskedUpdate>, Problem> {
+    fn update(mut self, now: Timestamp) -> Result<Option<RequestedUpdate>, Problem> {
         let version = self.required("version").and_then(|_| self.integer("version"));
         let Some(elements) = self.actions()? else { return Ok(None) };
         if elements.len() > ACTIONS_MAX {
@@ -113,7 +113,7 @@ impl<'a> Form<'a, '_> {
             };
             updates.extend(read(&mut form, &new_ids));
         }
-        Ok(version.map(|version| AskedUpdate { version, updates }))
+        Ok(version.map(|version| RequestedUpdate { version, updates }))
     }
 
     fn transaction_id(&mut self) -> Option<TransactionId> {
@@ -142,8 +142,8 @@ impl<'a> Form<'a, '_> {
             Some(_) => self.read("timestamp", parse_time).map(Some),
             None => Some(None),
         };
-        let interaction_id = self.name("interactionId");
-        let interface_id = self.name("interfaceId");
+        let interaction_id = self.short_text("interactionId");
+        let interface_id = self.short_text("interfaceId");
         Some(Report {
             kind: kind?,
             state: state?,
