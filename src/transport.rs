@@ -4,33 +4,26 @@
 //! Connecting (DNS, TCP, TLS) is the library's, and over before anything is
 //! sent. The exchange runs on one connection that no other request uses meanwhile.
 
+mod connection;
+
 use crate::error::BoxError;
 use crate::payment::Timestamp;
-use futures_util::future::{Either, join_all, select};
+use connection::{Connection, NotSent};
+use futures_util::future::join_all;
 use http::{HeaderValue, Request, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector as TcpConnector;
-use hyper_util::rt::TokioIo;
 use std::collections::HashMap;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout_at;
-use tower_service::Service;
 
 /// A connection dies unseen while the process is frozen between invocations, so
 /// only one that was used this recently, by either clock, is used again.
 const IDLE_MAX: Duration = Duration::from_secs(3);
-
-/// The longest time for a reset.
-const RESET_MAX: Duration = Duration::from_millis(100);
 
 /// The number of connections that are opened ahead at most: the first request needs
 /// one or two.
@@ -80,16 +73,6 @@ struct Idle {
     at: Timestamp,
 }
 
-/// A connection to one server.
-#[derive(Debug)]
-struct Connection {
-    sender: SendRequest<Full<Bytes>>,
-    /// Resets the connection. Dropped, it does nothing.
-    reset: oneshot::Sender<()>,
-    /// Ends when the connection does.
-    driver: JoinHandle<()>,
-}
-
 /// The connector, which verifies servers over TLS by the system's certificate roots.
 /// The roots are read once in a process, since that takes longer than a request.
 pub(crate) fn https_or_http() -> Result<HttpsOrHttp, BoxError> {
@@ -123,7 +106,9 @@ impl Transport {
     ) {
         let addresses: HashMap<_, _> = addresses.map(|uri| (origin(uri), uri)).collect();
         let opened = addresses.into_iter().take(OPENED_MAX).map(async |(origin, uri)| {
-            if let Ok(Ok(connection)) = tokio::time::timeout(time, self.connect(uri)).await {
+            if let Ok(Ok(connection)) =
+                tokio::time::timeout(time, Connection::open(self.connector.clone(), uri)).await
+            {
                 self.keep(origin, connection, now);
             }
         });
@@ -156,7 +141,7 @@ impl Transport {
                 Err(NotSent::Returned(unsent, _)) => request = *unsent,
             }
         }
-        let connected = timeout_at(deadline, self.connect(&uri)).await;
+        let connected = timeout_at(deadline, Connection::open(self.connector.clone(), &uri)).await;
         let connection = connected.map_err(never_sent)?.map_err(NotAnswered::NeverSent)?;
         in_time(deadline)?;
         match connection.send(request, bytes_max, deadline).await {
@@ -174,33 +159,12 @@ impl Transport {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).remove(origin)?;
         let idle_ms = u128::from(now.ms_since(idle.at));
         let is_recent = idle.since.elapsed() < IDLE_MAX && idle_ms < IDLE_MAX.as_millis();
-        let usable = is_recent && idle.connection.sender.is_ready();
+        let usable = is_recent && idle.connection.is_ready();
         usable.then_some(idle.connection)
     }
 
-    async fn connect(&self, uri: &Uri) -> Result<Connection, BoxError> {
-        let mut connector = self.connector.clone();
-        std::future::poll_fn(|context| connector.poll_ready(context)).await?;
-        let stream = connector.call(uri.clone()).await?;
-        let (mut sender, mut driver) = http1::handshake(stream).await?;
-        let (reset, is_reset) = oneshot::channel();
-        // Ends with the sender, which this call owns, or when it is reset.
-        let driver = tokio::spawn(async move {
-            let driven = select(is_reset, &mut driver).await;
-            if let Either::Left((Ok(()), _)) = driven {
-                let tcp = driver.into_parts().io;
-                // It closes in the usual way, then.
-                let _ = tcp_stream(&tcp).set_zero_linger();
-            } else if let Either::Left((Err(_), _)) = driven {
-                let _ = driver.await;
-            }
-        });
-        sender.ready().await?;
-        Ok(Connection { sender, reset, driver })
-    }
-
     fn keep(&self, origin: String, connection: Connection, now: Timestamp) {
-        if !connection.sender.is_closed() {
+        if !connection.is_closed() {
             let idle = Idle { connection, since: Instant::now(), at: now };
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).insert(origin, idle);
         }
@@ -217,68 +181,6 @@ fn in_time(deadline: tokio::time::Instant) -> Result<(), NotAnswered> {
 
 fn never_sent(_: Elapsed) -> NotAnswered {
     NotAnswered::NeverSent("no connection was made in time".into())
-}
-
-/// The reasons why one connection brought no answer.
-enum NotSent {
-    /// The request came back, with nothing of it written.
-    Returned(Box<Request<Full<Bytes>>>, BoxError),
-    /// Something may have been written.
-    Lost(BoxError),
-}
-
-impl Connection {
-    /// Sends one request and reads its answer. Where none comes in time, the
-    /// connection is reset: what the server's system has not taken yet, it never
-    /// gets, and a server that reads on is told that the request was given up. A
-    /// connection that is closed would have it served to its end.
-    async fn send(
-        mut self,
-        request: Request<Full<Bytes>>,
-        bytes_max: usize,
-        deadline: tokio::time::Instant,
-    ) -> Result<(Response, Self), NotSent> {
-        let sent = {
-            let mut sending = pin!(send(&mut self.sender, request, bytes_max));
-            match timeout_at(deadline, &mut sending).await {
-                Ok(sent) => sent,
-                Err(_) => {
-                    // Before the request is dropped, which closes the connection.
-                    let _ = self.reset.send(());
-                    let _ = tokio::time::timeout(RESET_MAX, self.driver).await;
-                    return Err(NotSent::Lost("no answer came in time".into()));
-                }
-            }
-        };
-        sent.map(|answer| (answer, self))
-    }
-}
-
-/// The TCP connection below, with TLS or without.
-fn tcp_stream(stream: &MaybeHttpsStream<TokioIo<TcpStream>>) -> &TcpStream {
-    match stream {
-        MaybeHttpsStream::Http(tcp) => tcp.inner(),
-        MaybeHttpsStream::Https(tls) => tls.inner().get_ref().0.inner().inner(),
-    }
-}
-
-async fn send(
-    sender: &mut SendRequest<Full<Bytes>>,
-    request: Request<Full<Bytes>>,
-    bytes_max: usize,
-) -> Result<Response, NotSent> {
-    let response = match sender.try_send_request(request).await {
-        Ok(response) => response,
-        Err(mut error) => {
-            return Err(match error.take_message() {
-                Some(request) => NotSent::Returned(request.into(), error.into_error().into()),
-                None => NotSent::Lost(error.into_error().into()),
-            });
-        }
-    };
-    let status = response.status();
-    let body = Limited::new(response.into_body(), bytes_max).collect().await;
-    Ok(Response { status, body: body.map_err(NotSent::Lost)?.to_bytes() })
 }
 
 fn origin(uri: &Uri) -> String {
