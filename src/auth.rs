@@ -1,13 +1,13 @@
-//! Who calls, and what they may do. Whichever way a token is verified, the result
-//! is the same: a caller with scopes, one of which must name the project of the
-//! path.
+//! Authorization of callers. Every way of verifying a token has the same result: a
+//! caller with scopes, one of which must name the project of the path.
 
 mod introspection;
 mod jwt;
 mod signature;
 
+use crate::error::BoxError;
 use crate::payment::{ProjectKey, Timestamp};
-use crate::ports::{BoxError, Secret};
+use crate::secret::Secret;
 use crate::transport::Transport;
 use http::Uri;
 use introspection::Introspection;
@@ -15,7 +15,7 @@ use jwt::Jwt;
 use serde_json::Number;
 use std::time::Duration;
 
-/// How callers are authorized (`AUTH`).
+/// The authorization of callers (`AUTH`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuthSettings {
     /// Not at all. Only the local server has this.
@@ -36,9 +36,9 @@ pub enum AuthSettings {
     Introspection {
         /// Where it is asked: `https`, or a loopback address.
         url: Uri,
-        /// Who we are there.
+        /// Our client id there.
         client_id: String,
-        /// And the proof.
+        /// The secret of that client.
         client_secret: Secret,
     },
 }
@@ -58,15 +58,15 @@ enum Method {
 /// A caller whose token was verified.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Caller {
-    /// Whose token it is, where that is said.
+    /// The subject of the token, if it has one.
     pub subject: Option<String>,
-    /// What it grants.
+    /// The scopes that it grants.
     pub scopes: Scopes,
 }
 
-/// What a request shows of its caller.
+/// The credentials that came with a request.
 #[derive(Clone, Copy, Debug)]
-pub struct Shown<'a> {
+pub struct PresentedCredentials<'a> {
     /// The caller, as an authorizer in front of the function vouches for it.
     pub verified: Option<&'a Caller>,
     /// The bearer token.
@@ -93,11 +93,11 @@ impl Auth {
 
     /// Fetches what the first request would have to wait for, or connects to whom
     /// it will ask. Where that fails, the first request tries again.
-    pub async fn warm_up(&self, now: Timestamp, time: Duration) {
+    pub async fn open_connections(&self, now: Timestamp, time: Duration) {
         match &self.0 {
             Method::Off | Method::Gateway => {}
-            Method::Jwt(jwt) => jwt.warm_up(now, time).await,
-            Method::Introspection(service) => service.warm_up(now, time).await,
+            Method::Jwt(jwt) => jwt.open_connections(now, time).await,
+            Method::Introspection(service) => service.open_connections(now, time).await,
         }
     }
 
@@ -105,7 +105,7 @@ impl Auth {
     /// `project`. Takes no longer than `time`.
     pub async fn authorize(
         &self,
-        shown: Shown<'_>,
+        presented: PresentedCredentials<'_>,
         names: &'static [&'static str],
         project: &ProjectKey,
         now: Timestamp,
@@ -113,9 +113,9 @@ impl Auth {
     ) -> Result<Caller, Denied> {
         let caller = match &self.0 {
             Method::Off => return Ok(Caller::default()),
-            Method::Gateway => shown.verified.cloned().ok_or(Denied::NoToken)?,
-            Method::Jwt(jwt) => jwt.verify(token(shown)?, now, time).await?,
-            Method::Introspection(service) => service.ask(token(shown)?, now, time).await?,
+            Method::Gateway => presented.verified.cloned().ok_or(Denied::NoToken)?,
+            Method::Jwt(jwt) => jwt.verify(token(presented)?, now, time).await?,
+            Method::Introspection(service) => service.ask(token(presented)?, now, time).await?,
         };
         if caller.scopes.grant_any(names, project) {
             Ok(caller)
@@ -126,8 +126,8 @@ impl Auth {
 }
 
 /// A token that can be one: `b64token` of RFC 6750, 2.1.
-fn token(shown: Shown<'_>) -> Result<&Secret, Denied> {
-    let token = shown.bearer.ok_or(Denied::NoToken)?;
+fn token(presented: PresentedCredentials<'_>) -> Result<&Secret, Denied> {
+    let token = presented.bearer.ok_or(Denied::NoToken)?;
     let text = token.reveal().trim_end_matches('=');
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
     if !text.is_empty() && token.reveal().len() <= TOKEN_BYTES_MAX && text.bytes().all(is_plain) {
@@ -154,7 +154,7 @@ impl Scopes {
         self
     }
 
-    /// Whether one of `names` is granted for `project`: `{name}:{project}`.
+    /// True where one of `names` is granted for `project`: `{name}:{project}`.
     fn grant_any(&self, names: &[&str], project: &ProjectKey) -> bool {
         self.0
             .iter()
@@ -195,7 +195,7 @@ fn whole(date: &Number) -> Option<u64> {
     })
 }
 
-/// Why a caller may not. What it says is for the log.
+/// The reasons why a caller is refused. Their texts are for the log.
 #[derive(Debug, thiserror::Error)]
 pub enum Denied {
     /// There is no token, or nobody verified it.
@@ -271,7 +271,7 @@ mod tests {
             ("ключ", false),
         ] {
             let secret = Secret::new(text.to_owned());
-            let answer = token(Shown { verified: None, bearer: Some(&secret) });
+            let answer = token(PresentedCredentials { verified: None, bearer: Some(&secret) });
             assert_eq!(answer.is_ok(), expected, "{text}");
         }
     }

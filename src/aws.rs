@@ -1,4 +1,4 @@
-//! How AWS is reached: one region, one set of credentials, one way to speak TLS.
+//! Connections to AWS: one region, one set of credentials, one TLS client.
 
 mod client;
 
@@ -9,10 +9,10 @@ use aws_types::SdkConfig;
 use std::time::Duration;
 
 const ATTEMPTS_MAX: u32 = 3;
-/// How long to wait before a request is repeated; longer each time.
+/// The pause before a request is repeated; longer each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
-/// How one service of AWS is reached.
+/// The address and credentials of one service of AWS.
 #[derive(Clone, Debug)]
 pub struct Connection {
     /// The AWS region.
@@ -24,8 +24,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// What a client needs, with this much time for one attempt and for all of
-    /// them. It connects when it is first used.
+    /// The configuration of a client, with the time limits of one attempt and of all. A
+    /// client connects when it is first used.
     pub(crate) fn sdk_config(self, attempt: Duration, operation: Duration) -> SdkConfig {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(attempt)

@@ -3,55 +3,49 @@
 
 mod auth;
 mod connectors;
-mod secrets;
+mod environment;
 
-pub use connectors::{connector_url, trusted_url};
-pub use secrets::Secrets;
+pub use environment::ConfigError;
 
 use crate::auth::AuthSettings;
 use crate::aws::Connection;
-use crate::clock::SystemClock;
-use crate::connector::{Connectors, HttpConnector};
-use crate::dynamodb::DynamoStore;
+use crate::connector::Connectors;
 use crate::http::{ApiOptions, RepeatDetection, ResponseForm};
-use crate::observe::{Logging, causes};
-use crate::service::Service;
-use crate::transport::Transport;
+use crate::observe::Logging;
+use crate::secrets_manager::Secrets;
 use aws_sdk_dynamodb::config::Credentials;
-use secrets::{SecretVariable, Unread};
-use std::fmt;
-use std::time::Duration;
+use environment::Environment;
 use tracing::level_filters::LevelFilter;
 
-/// What the Lambda behind the API is told by its environment.
+/// The configuration of the Lambda behind the API.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What it works with.
+    /// The store, the connectors and the log.
     pub backend: Backend,
-    /// How callers are authorized (`AUTH`, `AUTH_…`).
+    /// The authorization of callers (`AUTH`, `AUTH_…`).
     pub auth: AuthSettings,
-    /// What the operator decides about the answers (`RESPONSE`,
+    /// The choices of the operator about the API (`RESPONSE`,
     /// `REPEAT_DETECTION`).
     pub api: ApiOptions,
 }
 
-/// What both Lambdas work with.
+/// The configuration that both Lambdas have.
 #[derive(Clone, Debug)]
 pub struct Backend {
     /// The table of Payments (`PAYMENTS_TABLE`).
     pub table: String,
-    /// How DynamoDB is reached (`AWS_REGION`, `AWS_ENDPOINT_URL_DYNAMODB`, and
+    /// The connection to DynamoDB (`AWS_REGION`, `AWS_ENDPOINT_URL_DYNAMODB`, and
     /// the credentials that Lambda puts there).
     pub dynamodb: Connection,
     /// The connectors by payment interface (`CONNECTORS`).
     pub connectors: Connectors,
-    /// What is logged (`AWS_LAMBDA_LOG_LEVEL`, `STACK_NAME`).
+    /// The log (`AWS_LAMBDA_LOG_LEVEL`, `STACK_NAME`).
     pub logging: Logging,
 }
 
 impl Config {
     /// Reads the environment through `variable`. An empty variable counts as
-    /// missing; a secret that is still to come, as if it were there.
+    /// missing. A secret that is pending counts as there.
     pub fn read(
         variable: impl Fn(&str) -> Option<String>,
         secrets: &Secrets,
@@ -74,42 +68,21 @@ impl Backend {
         let backend = environment.backend();
         environment.checked(backend)
     }
-
-    /// The service over the real store and the real connectors. Connects to
-    /// nobody yet.
-    pub fn service(self, transport: Transport) -> RealService {
-        let store = DynamoStore::new(self.dynamodb.client(), self.table);
-        let connector = HttpConnector::new(self.connectors, transport, SystemClock);
-        Service::new(store, connector, SystemClock)
-    }
 }
 
-/// The service over the real store and the real connectors.
-pub type RealService = Service<DynamoStore, HttpConnector<SystemClock>, SystemClock>;
-
-impl RealService {
-    /// Connects before the first request to what that will need, as far as it can
-    /// be done in `time`.
-    pub async fn open_connections(&self, time: Duration) {
-        let store = self.store.open_connection(time);
-        let connectors = self.connector.open_connections(time);
-        tokio::join!(store, connectors);
-    }
-}
-
-/// What the Lambda behind the stream is told by its environment.
+/// The configuration of the Lambda behind the stream.
 #[derive(Clone, Debug)]
-pub struct Outbox {
+pub struct EventsConfig {
     /// The event bus (`EVENT_BUS_NAME`).
     pub bus: String,
-    /// How EventBridge is reached (`AWS_REGION`, `AWS_ENDPOINT_URL_EVENTBRIDGE`,
+    /// The connection to EventBridge (`AWS_REGION`, `AWS_ENDPOINT_URL_EVENTBRIDGE`,
     /// and the credentials that Lambda puts there).
     pub eventbridge: Connection,
-    /// What is logged (`AWS_LAMBDA_LOG_LEVEL`, `STACK_NAME`).
+    /// The log (`AWS_LAMBDA_LOG_LEVEL`, `STACK_NAME`).
     pub logging: Logging,
 }
 
-impl Outbox {
+impl EventsConfig {
     /// As [`Config::read`].
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let secrets = Secrets::default();
@@ -123,15 +96,14 @@ impl Outbox {
     }
 }
 
-/// What the local server is told by its environment; the rest, by its arguments.
+/// The configuration of the local server, as far as its arguments do not give it.
 #[derive(Clone, Debug)]
 pub struct LocalConfig {
-    /// How callers are authorized (`AUTH`, `AUTH_…`); not at all, where nothing is
-    /// said.
+    /// The authorization of callers (`AUTH`, `AUTH_…`); off, where `AUTH` is not set.
     pub auth: AuthSettings,
     /// As the Lambda's.
     pub api: ApiOptions,
-    /// What is logged (`AWS_LAMBDA_LOG_LEVEL`).
+    /// The level of the log (`AWS_LAMBDA_LOG_LEVEL`).
     pub log_level: LevelFilter,
 }
 
@@ -147,71 +119,7 @@ impl LocalConfig {
     }
 }
 
-struct Environment<'a> {
-    variable: &'a dyn Fn(&str) -> Option<String>,
-    secrets: &'a Secrets,
-    problems: Vec<String>,
-}
-
-impl<'a> Environment<'a> {
-    fn new(variable: &'a dyn Fn(&str) -> Option<String>, secrets: &'a Secrets) -> Self {
-        Self { variable, secrets, problems: Vec::new() }
-    }
-
-    fn is_set(&self, name: &str) -> bool {
-        self.optional(name).is_some()
-    }
-
-    /// A setting that may be kept as a secret. Empty where it is still to come.
-    fn secret(&mut self, name: SecretVariable) -> String {
-        let (plain, arn) = (name.plain(), name.arn());
-        match self.secrets.get(name) {
-            None if self.is_set(arn) => {
-                self.problem(arn, "can be read by a Lambda only");
-                String::new()
-            }
-            None => self.required(plain),
-            Some(_) if self.is_set(plain) => {
-                self.problem(plain, format_args!("and {arn} are both set"));
-                String::new()
-            }
-            Some(Ok(secret)) if secret.reveal().is_empty() => {
-                self.problem(arn, "names a secret that is empty");
-                String::new()
-            }
-            Some(Ok(secret)) => secret.reveal().to_owned(),
-            Some(Err(Unread::NotYet(_))) => String::new(),
-            Some(Err(Unread::Failed(error))) => {
-                let error = causes(error.as_ref());
-                self.problem(arn, format_args!("cannot be read: {error}"));
-                String::new()
-            }
-        }
-    }
-
-    fn optional(&self, name: &str) -> Option<String> {
-        (self.variable)(name).filter(|value| !value.is_empty())
-    }
-
-    fn required(&mut self, name: &str) -> String {
-        let value = self.optional(name);
-        if value.is_none() {
-            self.problem(name, "is missing");
-        }
-        value.unwrap_or_default()
-    }
-
-    fn problem(&mut self, name: &str, what: impl fmt::Display) {
-        self.problems.push(format!("{name} {what}"));
-    }
-
-    fn checked<T>(self, read: T) -> Result<T, ConfigError> {
-        match self.problems {
-            problems if problems.is_empty() => Ok(read),
-            problems => Err(ConfigError { problems }),
-        }
-    }
-
+impl Environment<'_> {
     fn backend(&mut self) -> Backend {
         Backend {
             table: self.required("PAYMENTS_TABLE"),
@@ -281,27 +189,6 @@ impl<'a> Environment<'a> {
         }
     }
 }
-
-/// All that is wrong with the environment.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ConfigError {
-    problems: Vec<String>,
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "invalid configuration: {}", self.problems.join("; "))
-    }
-}
-
-/// A `main` that ends with it prints this.
-impl fmt::Debug for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl std::error::Error for ConfigError {}
 
 #[cfg(test)]
 mod tests {

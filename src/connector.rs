@@ -8,12 +8,13 @@ mod token;
 
 pub use settings::{Authorization, ClientCredentials, ConnectorSettings, Connectors, Platform};
 
+use crate::error::BoxError;
 use crate::money::Money;
 use crate::payment::{Report, Timestamp};
-use crate::ports::{
-    BoxError, Call, Clock, Connector, ConnectorError, Policy, Resend, Secret, Served, Verdict,
-};
-use crate::transport::{NotAnswered, Transport, UNRESERVED};
+use crate::ports::{Call, Clock, Connector, ConnectorError, ConnectorKey, Policy, Resend, Verdict};
+use crate::secret::Secret;
+use crate::transport::{NotAnswered, Transport};
+use crate::url::UNRESERVED;
 use http::{HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -53,11 +54,11 @@ impl<K: Clock> HttpConnector<K> {
         self.transport.open(addresses, time, self.clock.now()).await;
     }
 
-    fn settings(&self, served: &Served) -> Result<&ConnectorSettings, Unserved> {
-        let named = served.payment_interface.as_deref().and_then(|name| self.connectors.get(name));
+    fn settings(&self, key: &ConnectorKey) -> Result<&ConnectorSettings, Unserved> {
+        let named = key.payment_interface.as_deref().and_then(|name| self.connectors.get(name));
         let settings = named.or_else(|| self.connectors.get("*")).ok_or(Unserved::Unknown)?;
         let projects = settings.projects.as_deref();
-        if projects.is_none_or(|projects| projects.contains(&served.key.project)) {
+        if projects.is_none_or(|projects| projects.contains(&key.payment.project)) {
             Ok(settings)
         } else {
             Err(Unserved::OtherProject)
@@ -105,12 +106,12 @@ impl<K: Clock> Connector for HttpConnector<K> {
         self.connectors.values().any(|settings| settings.policy.resend != Resend::Never)
     }
 
-    fn policy(&self, served: &Served) -> Policy {
-        self.settings(served).map(|settings| settings.policy).unwrap_or_default()
+    fn policy(&self, key: &ConnectorKey) -> Policy {
+        self.settings(key).map(|settings| settings.policy).unwrap_or_default()
     }
 
     async fn call(&self, call: &Call, deadline: Timestamp) -> Result<Verdict, ConnectorError> {
-        let settings = self.settings(&call.served).map_err(never)?;
+        let settings = self.settings(&call.connector).map_err(never)?;
         let own = self.clock.now().plus_ms(settings.timeout_ms);
         let deadline = deadline.min(own);
         let bearer = self.bearer(&settings.authorization, call.bearer.as_ref(), deadline).await;
@@ -130,12 +131,16 @@ impl<K: Clock> Connector for HttpConnector<K> {
         }
     }
 
-    async fn look_up(&self, served: &Served, deadline: Timestamp) -> Result<Vec<Report>, BoxError> {
-        let settings = self.settings(served)?;
+    async fn look_up(
+        &self,
+        key: &ConnectorKey,
+        deadline: Timestamp,
+    ) -> Result<Vec<Report>, BoxError> {
+        let settings = self.settings(key)?;
         let platform = settings.platform.as_ref().ok_or(Unserved::NoPlatform)?;
         let deadline = deadline.min(self.clock.now().plus_ms(settings.timeout_ms));
         let bearer = self.bearer(&platform.authorization, None, deadline).await?;
-        let request = platform::request(platform, served, bearer.as_ref())?;
+        let request = platform::request(platform, key, bearer.as_ref())?;
         let time = self.time_until(deadline);
         let exchanged = self
             .transport
@@ -181,7 +186,7 @@ fn request(
     call: &Call,
     bearer: Option<&Secret>,
 ) -> Result<Request<Full<Bytes>>, BoxError> {
-    let id = call.served.key.id.as_str();
+    let id = call.connector.payment.id.as_str();
     let body = serde_json::to_vec(&Body { actions: [ActionBody::of(call)] })?;
     let mut request = Request::post(address(&settings.url, "operations/payment-intents", id)?)
         .header(header::CONTENT_TYPE, "application/json")

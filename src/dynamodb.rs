@@ -1,46 +1,40 @@
 //! Payments in DynamoDB: one item each, every write conditional.
 //!
-//! `reserve` is one `UpdateItem` that decides unseen; what it says no to comes
-//! back with the answer. Every other write is made over an item that was seen,
-//! on condition that it is still that version.
+//! `reserve` is one `UpdateItem` whose condition decides without a read; the item that
+//! fails the condition comes back with the answer. Every other write is made over an
+//! item that was read, on condition that it is still at that version.
 
 mod changes;
+mod expression;
 mod item;
 mod names;
+mod repeat;
 mod reserve;
 mod table;
 
 pub use crate::aws::Connection;
 pub use table::create_table;
 
+use crate::error::BoxError;
 use crate::payment::{Payment, PaymentKey, ProjectKey, Reservation, Timestamp};
-use crate::ports::{
-    BoxError, ClaimError, CreateError, Name, ReplaceError, ReserveError, Store, StoreError,
-};
+use crate::ports::{ClaimError, CreateError, Name, ReplaceError, ReserveError, Store, StoreError};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
-use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
 use aws_sdk_dynamodb::types::{
     AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure as OnConditionFailure,
 };
+use repeat::send_counted;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// How long one attempt at a write may take, before it is repeated.
+/// The time limit of one attempt at a write, before it is repeated.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a write may take with all its attempts.
+/// The time limit of a write with all its attempts.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(3);
-const ATTEMPTS_MAX: u32 = 3;
-/// How long to wait before a write is repeated; longer each time.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-
-/// DynamoDB is too busy, and has written nothing.
-const THROTTLED: [&str; 3] =
-    ["ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"];
-
 /// The attributes of one item.
 pub type Item = HashMap<String, AttributeValue>;
 
@@ -52,17 +46,17 @@ impl Connection {
     }
 }
 
-/// Whether these are the keys of a Payment's item: others share the table.
+/// True for the keys of a Payment's item: other items share the table.
 pub(crate) fn is_payment(keys: &Item) -> bool {
     keys.get("sk") == Some(&item::text(item::SORT_KEY))
 }
 
-/// What a Payment is in the table.
+/// The item of a Payment.
 pub fn to_item(payment: &Payment) -> Item {
     item::from_payment(payment)
 }
 
-/// Reads a Payment off an item that somebody else got from the table.
+/// Reads the Payment from an item of the table.
 pub fn stored_payment(item: &Item) -> Result<Payment, StoreError> {
     item::to_payment(item, &item::payment_key(item)?)
 }
@@ -152,8 +146,12 @@ impl Store for DynamoStore {
         self.claim_name(payment, name, at).await
     }
 
-    /// Any number of requests may want this money; the condition lets one of
-    /// them go on to the connector. The others have called nobody.
+    async fn release(&self, payment: &PaymentKey, name: &Name) -> Result<(), StoreError> {
+        self.release_name(payment, name).await
+    }
+
+    /// Of any number of requests for the same money, the condition lets one go on to
+    /// the connector. The others have called no connector.
     async fn reserve(&self, reservation: &Reservation) -> Result<Payment, ReserveError> {
         let (sent, late_copy_possible) = send_counted(|| {
             let update = self.update(&self.once, &reservation.key);
@@ -182,7 +180,7 @@ impl Store for DynamoStore {
         }
     }
 
-    async fn open(&self, most: usize) -> Result<Vec<PaymentKey>, StoreError> {
+    async fn due(&self, limit: usize) -> Result<Vec<PaymentKey>, StoreError> {
         let mut found = Vec::new();
         for shard in item::SHARDS {
             let query = self
@@ -192,18 +190,18 @@ impl Store for DynamoStore {
                 .index_name("recovery")
                 .key_condition_expression("recover_shard = :shard")
                 .expression_attribute_values(":shard", item::text(shard))
-                .limit(i32::try_from(most).unwrap_or(i32::MAX));
+                .limit(i32::try_from(limit).unwrap_or(i32::MAX));
             let page = query.send().await.map_err(unavailable)?;
             for entry in page.items() {
                 match item::index_entry(entry) {
                     Ok(entry) => found.push(entry),
-                    // One that is nobody's must not hide the others.
+                    // One damaged entry must not hide the others.
                     Err(error) => tracing::error!(%error, "an entry of the recovery index"),
                 }
             }
         }
         found.sort_by_key(|(recover_at, _)| *recover_at);
-        Ok(found.into_iter().take(most).map(|(_, key)| key).collect())
+        Ok(found.into_iter().take(limit).map(|(_, key)| key).collect())
     }
 
     async fn replace(&self, from: &Payment, to: &Payment) -> Result<(), ReplaceError> {
@@ -223,36 +221,8 @@ impl Store for DynamoStore {
     }
 }
 
-/// Sends a write as often as the SDK would, but counts: the flag says whether an
-/// attempt before the last brought no answer, and may yet arrive. The client of
-/// `update` does not repeat it.
-async fn send_counted(
-    update: impl Fn() -> UpdateItemFluentBuilder,
-) -> (Result<UpdateItemOutput, SdkError<UpdateItemError>>, bool) {
-    let started = tokio::time::Instant::now();
-    let mut late_copy_possible = false;
-    let mut attempt = 1;
-    loop {
-        let sent = update().send().await;
-        let Err(error) = &sent else { return (sent, late_copy_possible) };
-        // Only an answer below 500 says that nothing was, or will be, written.
-        let status = error.raw_response().map(|response| response.status());
-        let is_answered = status.is_some_and(|status| !status.is_server_error());
-        let is_transient =
-            !is_answered || error.code().is_some_and(|code| THROTTLED.contains(&code));
-        let pause = FIRST_PAUSE.saturating_mul(attempt);
-        let is_late = started.elapsed().saturating_add(pause) > OPERATION_TIMEOUT;
-        if !is_transient || attempt >= ATTEMPTS_MAX || is_late {
-            return (sent, late_copy_possible);
-        }
-        late_copy_possible |= !is_answered;
-        attempt = attempt.saturating_add(1);
-        tokio::time::sleep(pause).await;
-    }
-}
-
-/// The item that a condition said no to (`Some(None)` where there is none), or
-/// `None` where the error is another one.
+/// The item that failed a condition (`Some(None)` where there is none), or `None` where
+/// the error is another one.
 fn failed_condition<R>(error: &SdkError<UpdateItemError, R>) -> Option<Option<&Item>> {
     match error.as_service_error() {
         Some(UpdateItemError::ConditionalCheckFailedException(failed)) => Some(failed.item()),
@@ -266,69 +236,4 @@ where
     R: std::fmt::Debug + Send + Sync + 'static,
 {
     StoreError::Unavailable(BoxError::from(error))
-}
-
-/// An update expression with its condition, as it grows.
-#[derive(Debug)]
-struct Expression {
-    conditions: String,
-    sets: String,
-    removes: String,
-    names: HashMap<String, String>,
-    values: Item,
-}
-
-impl Expression {
-    /// With room for what the writes of an action need.
-    fn new() -> Self {
-        Self {
-            conditions: String::with_capacity(256),
-            sets: String::with_capacity(256),
-            removes: String::new(),
-            names: HashMap::with_capacity(2),
-            values: Item::with_capacity(14),
-        }
-    }
-
-    fn condition(&mut self, condition: impl AsRef<str>) {
-        append(&mut self.conditions, " AND ", &[condition.as_ref()]);
-    }
-
-    fn set(&mut self, path: &str, value: &str) {
-        append(&mut self.sets, ", ", &[path, " = ", value]);
-    }
-
-    fn remove(&mut self, path: impl AsRef<str>) {
-        append(&mut self.removes, ", ", &[path.as_ref()]);
-    }
-
-    /// Makes `placeholder` (`:…`) stand for `value`.
-    fn value(&mut self, placeholder: impl Into<String>, value: AttributeValue) {
-        self.values.insert(placeholder.into(), value);
-    }
-
-    /// Makes `placeholder` (`#…`) stand for the name of an attribute.
-    fn name(&mut self, placeholder: impl Into<String>, attribute: &str) {
-        self.names.insert(placeholder.into(), attribute.to_owned());
-    }
-
-    fn apply(self, update: UpdateItemFluentBuilder) -> UpdateItemFluentBuilder {
-        let mut expression = format!("SET {}", self.sets);
-        if !self.removes.is_empty() {
-            append(&mut expression, " REMOVE ", &[&self.removes]);
-        }
-        update
-            .update_expression(expression)
-            .condition_expression(self.conditions)
-            .set_expression_attribute_names((!self.names.is_empty()).then_some(self.names))
-            .set_expression_attribute_values(Some(self.values))
-    }
-}
-
-/// Adds an entry to a list, after the separator if it is not the first.
-fn append(list: &mut String, separator: &str, entry: &[&str]) {
-    if !list.is_empty() {
-        list.push_str(separator);
-    }
-    list.extend(entry.iter().copied());
 }

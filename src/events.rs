@@ -1,5 +1,5 @@
-//! What the outside hears of a Payment: each change of a transaction's state as an
-//! event of the platform, on EventBridge. The table's stream is the outbox: a
+//! Events for other systems: each change of a transaction's state as an event of the
+//! platform, on EventBridge. The table's stream is the outbox: a
 //! change and its event are one write, and the stream keeps the order of each
 //! Payment's changes.
 //!
@@ -12,15 +12,15 @@ pub use bus::EventBus;
 pub use record::{Change, change};
 
 use crate::digest::id_of;
+use crate::error::BoxError;
 use crate::observe;
 use crate::payment::{Payment, PaymentKey, State, Timestamp, TransactionId, TransactionKind};
 use crate::platform::format_time;
-use crate::ports::{BoxError, Clock};
+use crate::ports::Clock;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// What is kept of an invocation's time for one more call, and for saying how far
-/// it came.
+/// The part of an invocation's time that is kept for one more call and the answer.
 const RESERVE_MS: u64 = 8_000;
 
 /// An event as the platform shapes it.
@@ -31,9 +31,9 @@ pub struct Event {
     pub id: String,
     notification_type: &'static str,
     resource_type: &'static str,
-    /// What happened, for example `CheckoutPaymentCharged`.
+    /// The change, for example `CheckoutPaymentCharged`.
     pub r#type: &'static str,
-    /// When it was written down.
+    /// The time of the write.
     pub created_at: String,
     data: Data,
 }

@@ -6,24 +6,26 @@
 //! parse ─► authorize ─► validate ─► RESERVE (write 1) ─► connector ─► SETTLE (write 2) ─► {}
 //! ```
 //!
-//! # The rooms, in reading order
+//! # The modules, in reading order
 //!
 //! * [`money`]: exact amounts. [`payment`]: the ledger and its rules; pure and
 //!   total, without IO, clock or wire formats.
-//! * [`ports`]: what the service needs of the world. [`service`]: reserve, call,
-//!   settle; nothing else knows the order. [`recovery`]: what to do with
-//!   what was left open.
+//! * [`ports`]: the interfaces to a store, a connector and a clock. [`service`]: reserve,
+//!   call, settle; no other module knows that order. [`recovery`]: the end of what was
+//!   left open.
 //! * [`http`]: request → service → response; every error's status in one match.
-//!   [`auth`]: who calls, and with which scopes for the project.
-//! * [`dynamodb`], [`connector`], [`clock`]: the ports' adapters. [`transport`]: one
-//!   HTTP exchange. [`config`]: the environment, read once. [`observe`]: what an
-//!   operator sees of it all.
-//! * [`events`]: what the outside hears, from the table's stream. [`aws`]: how AWS
-//!   is reached.
-//! * `local`: all of it on localhost (feature `local`).
+//!   [`auth`]: the caller, and the scopes for the project.
+//! * [`dynamodb`], [`connector`], [`clock`]: the adapters of the ports. [`transport`]:
+//!   HTTP connections. `oauth`: requests to token services. [`aws`]: clients of AWS.
+//! * [`events`]: the changes that are published, from the table's stream.
+//! * [`config`]: the environment, read once. [`secrets_manager`]: the settings that are
+//!   kept there. [`assemble`]: the service, built from both.
+//! * [`observe`]: log lines and metrics. [`error`], [`secret`], [`url`]: small types that
+//!   many modules need. [`lambda`]: the time of an invocation.
+//! * `local`: the service on localhost (feature `local`).
 //!
 //! Arrows point one way: binaries → `http` → `service` → `ports` → `payment` →
-//! `money`, and adapters → `ports`.
+//! `money`, and adapters → `ports`. `tests/architecture.rs` lists all that are allowed.
 //!
 //! # What holds
 //!
@@ -34,6 +36,7 @@
 //! * No amount exists apart from its currency, and none is ever a fraction.
 //! * There is no read on the way of an action, no scan, and no delete.
 
+pub mod assemble;
 pub mod auth;
 pub mod aws;
 pub mod clock;
@@ -41,15 +44,21 @@ pub mod config;
 pub mod connector;
 mod digest;
 pub mod dynamodb;
+pub mod error;
 pub mod events;
 pub mod http;
+pub mod lambda;
 #[cfg(feature = "local")]
 pub mod local;
 pub mod money;
+mod oauth;
 pub mod observe;
 pub mod payment;
 mod platform;
 pub mod ports;
 pub mod recovery;
+pub mod secret;
+pub mod secrets_manager;
 pub mod service;
 pub mod transport;
+pub mod url;

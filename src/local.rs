@@ -11,9 +11,10 @@ use crate::aws::Connection;
 use crate::clock::SystemClock;
 use crate::connector::{Authorization, ConnectorSettings, Connectors, HttpConnector};
 use crate::dynamodb::DynamoStore;
+use crate::error::BoxError;
 use crate::http::{Api, ApiOptions, registrations};
 use crate::payment::{Nonce, Payment, ProjectKey};
-use crate::ports::{BoxError, Clock, CreateError, Policy};
+use crate::ports::{Clock, CreateError, Policy};
 use crate::service::Service;
 use crate::transport::Transport;
 use http::Uri;
@@ -96,7 +97,7 @@ impl Local {
         let payments = register(&service, drafts).await?;
         let is_open = options.auth == AuthSettings::Off;
         let api = Api::new(service, Auth::new(options.auth, transport), options.api);
-        api.warm_up(Duration::from_secs(1)).await;
+        api.open_connections(Duration::from_secs(1)).await;
         let api = Arc::new(api);
         Ok(Self { listener, api, is_open, sandbox, dynamodb_url, connector_url, payments })
     }

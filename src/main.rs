@@ -4,10 +4,13 @@
 use lambda_runtime::{LambdaEvent, service_fn};
 use payment_intents::auth::Auth;
 use payment_intents::clock::SystemClock;
-use payment_intents::config::{Config, Secrets};
+use payment_intents::config::Config;
+use payment_intents::error::BoxError;
 use payment_intents::http::{Api, gateway};
-use payment_intents::observe::{log_json, started};
-use payment_intents::ports::{BoxError, Clock};
+use payment_intents::lambda::end_of_invocation;
+use payment_intents::observe::{log_json, log_started};
+use payment_intents::ports::Clock;
+use payment_intents::secrets_manager::Secrets;
 use payment_intents::transport::Transport;
 use serde_json::value::RawValue;
 use std::convert::Infallible;
@@ -32,17 +35,20 @@ async fn main() -> Result<(), BoxError> {
         let auth = Auth::new(config.auth, transport.clone());
         Api::new(config.backend.service(transport.clone()), auth, config.api)
     };
-    started(SystemClock.now());
+    log_started(SystemClock.now());
     let ready = OnceCell::new();
-    if !secrets.are_to_come() {
+    if !secrets.are_pending() {
         let api = ready.get_or_init(async || api(config)).await;
-        tokio::join!(api.warm_up(WARM_UP_TIME), api.service().open_connections(WARM_UP_TIME));
+        tokio::join!(
+            api.open_connections(WARM_UP_TIME),
+            api.service().open_connections(WARM_UP_TIME)
+        );
     }
     let (ready, api) = (&ready, &api);
     // Boxed, because the compiler gives up on laying out what is nested deeper.
     let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| {
         Box::pin(async move {
-            let deadline = gateway::deadline(event.context.deadline, SystemClock.now());
+            let deadline = end_of_invocation(event.context.deadline, SystemClock.now());
             let api = ready.get_or_try_init(async || {
                 let secrets = Secrets::with_event(variable, transport).await;
                 Ok::<_, BoxError>(api(Config::read(variable, &secrets)?))

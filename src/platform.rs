@@ -1,5 +1,4 @@
-//! The platform's words: its names of types and states, and its way to write a
-//! time. Whoever reads or writes a Payment as the platform represents it uses them.
+//! The platform's names of types and states, and its format of times.
 
 use crate::payment::{State, Timestamp, TransactionKind};
 use time::OffsetDateTime;
@@ -22,12 +21,12 @@ pub(crate) const STATES: [(&str, State); 4] = [
     ("Failure", State::Failure),
 ];
 
-/// What the platform calls by this name.
+/// The type of transaction that has this name.
 pub(crate) fn transaction_kind(name: &str) -> Option<TransactionKind> {
     TYPES.iter().find(|(known, _)| *known == name).map(|(_, kind)| *kind)
 }
 
-/// What the platform calls by this name.
+/// The state that has this name.
 pub(crate) fn transaction_state(name: &str) -> Option<State> {
     STATES.iter().find(|(known, _)| *known == name).map(|(_, state)| *state)
 }

@@ -1,26 +1,27 @@
-//! What to do with what was left open: free the slot of a holder that can no
-//! longer send, then find out what came of each transaction, by the means that
-//! its connector leaves us. Never by a guess, and never by time alone.
+//! Recovery of open transactions: frees the slot of a holder that can no longer send,
+//! then finds the outcome of each transaction by the means that its connector offers.
+//! Never by a guess, and never by time alone.
 //!
-//! Any number of recoveries may run at once: each write is made over the Payment
-//! that was seen, so whoever comes second changes nothing.
+//! Any number of recoveries may run at once: each write is made over the Payment that
+//! was read, so the second of two writers changes nothing.
 
 pub use crate::payment::SETTLE_WINDOW_MS;
 
-use crate::observe;
+use crate::error::BoxError;
+use crate::observe::{self, Metric};
 use crate::payment::{
     Nonce, Payment, PaymentKey, Settlement, State, Timestamp, Transaction, TransactionId,
 };
 use crate::ports::{
-    BoxError, Clock, Connector, Lookup, Policy, ReplaceError, Served, Store, StoreError,
+    Clock, Connector, ConnectorKey, Lookup, Policy, ReplaceError, Store, StoreError,
 };
-use crate::service::{CALL_MIN_MS, Invocation, SETTLE_RESERVE_MS, Service, Settled};
+use crate::service::{CALL_MIN_MS, Invocation, SETTLE_RESERVE_MS, Service};
 use serde::Serialize;
 
-/// How many open Payments one run looks at.
+/// The number of open Payments that one run looks at.
 pub const PAYMENTS_MAX: usize = 1_000;
 
-/// What one run found, after what it did.
+/// The result of one run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RecoveryRun {
@@ -32,13 +33,13 @@ pub struct RecoveryRun {
     pub unknown: u64,
     /// Transactions that are no longer open.
     pub resolved: u64,
-    /// How long the oldest open transaction has been open.
+    /// The age of the oldest open transaction.
     pub oldest_ms: u64,
-    /// How long the oldest Unknown one has been.
+    /// The age of the oldest Unknown one.
     pub oldest_unknown_ms: u64,
     /// Payments that could not be read or written.
     pub failed: u64,
-    /// Whether the time ran out before all was looked at. The next run goes on.
+    /// True where the time ran out before all were looked at. The next run goes on.
     pub is_cut_short: bool,
 }
 
@@ -51,7 +52,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         mut nonce: impl FnMut() -> Nonce + Send,
     ) -> Result<RecoveryRun, StoreError> {
         let mut run = RecoveryRun::default();
-        for key in self.store.open(PAYMENTS_MAX).await? {
+        for key in self.store.due(PAYMENTS_MAX).await? {
             if !self.has_time(deadline) {
                 run.is_cut_short = true;
                 break;
@@ -68,7 +69,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         Ok(run)
     }
 
-    /// Brings one Payment as far as it goes; answers it as it was and as it is.
+    /// Resolves what can be resolved of one Payment. Returns it as it was and as it is.
     async fn visit(
         &self,
         key: &PaymentKey,
@@ -81,13 +82,13 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             observe::lease_ran_out(&payment, &next);
             payment = self.replaced(&payment, next).await?;
         }
-        let is_trusted = self.connector.policy(&Served::of(&payment)).is_trusted();
+        let is_trusted = self.connector.policy(&ConnectorKey::of(&payment)).is_trusted();
         if let Some(next) = payment.apply_waiting_failures(self.clock.now(), is_trusted) {
             let replaced = self.replaced(&payment, next).await?;
             observe::updated(&payment, &replaced, self.clock.now());
             payment = replaced;
         }
-        // The latest first: what is shown is rather its than an older one's.
+        // The latest first: a shown transaction is more likely to be the latest of ours.
         let due = payment.due(self.clock.now());
         for id in due.into_iter().rev().map(|open| open.id.clone()).collect::<Vec<_>>() {
             // Without time for an attempt, what is due stays due.
@@ -98,14 +99,13 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         Ok(Some((before, payment)))
     }
 
-    /// Whether there is time for one more call, and to write down what comes of
-    /// it.
+    /// True where there is time for one more call and the write of its outcome.
     fn has_time(&self, deadline: Timestamp) -> bool {
         let needed_ms = SETTLE_RESERVE_MS.saturating_add(CALL_MIN_MS);
         deadline.ms_since(self.clock.now()) >= needed_ms
     }
 
-    /// Tries to find out what came of one transaction.
+    /// Tries to find the outcome of one transaction.
     async fn pursue(
         &self,
         payment: Payment,
@@ -115,7 +115,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
     ) -> Result<Payment, BoxError> {
         let now = self.clock.now();
         let Some(open) = payment.transactions.get(id) else { return Ok(payment) };
-        let policy = self.connector.policy(&Served::of(&payment));
+        let policy = self.connector.policy(&ConnectorKey::of(&payment));
         let mut earliest = now;
         let mut payment = payment.clone();
         if open.waiting_failure.is_some() {
@@ -157,13 +157,13 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             return Ok(held);
         }
         let key = held.key.clone();
-        // What it came to is in the store, or will be looked for again.
-        let _: Settled = self.attempt(held, id, &invocation).await;
+        // The outcome is in the store, or will be looked for again.
+        let _ = self.attempt(held, id, &invocation).await;
         Ok(self.store.get(&key).await?.ok_or("the Payment is gone")?)
     }
 
-    /// Settles the transaction by what the platform shows. What was seen counts
-    /// for the Payment it was compared with, and for no later one.
+    /// Settles the transaction by what the platform shows. That counts for the Payment
+    /// that it was compared with, and for no later version.
     async fn look_up(
         &self,
         payment: Payment,
@@ -172,7 +172,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         deadline: Timestamp,
     ) -> Result<Payment, BoxError> {
         let deadline = deadline.minus_ms(SETTLE_RESERVE_MS);
-        let shown = match self.connector.look_up(&Served::of(&payment), deadline).await {
+        let shown = match self.connector.look_up(&ConnectorKey::of(&payment), deadline).await {
             Ok(shown) => shown,
             Err(error) => {
                 observe::not_looked_up(&payment.key, id, &error);
@@ -189,8 +189,8 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         }
     }
 
-    /// The Payment as it is after trying to write `next` over `from`: `next`, or
-    /// what somebody else wrote first.
+    /// The Payment after trying to write `next` over `from`: `next`, or the version that
+    /// another writer wrote first.
     async fn replaced(&self, from: &Payment, next: Payment) -> Result<Payment, BoxError> {
         match self.store.replace(from, &next).await {
             Ok(()) => Ok(next),
@@ -201,13 +201,37 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
 }
 
 impl RecoveryRun {
+    /// Writes the metrics and the log line of a run, also of one that found nothing:
+    /// no line means that recovery does not run.
+    pub fn log(&self, at: Timestamp) {
+        let metrics = [
+            Metric::count("OpenTransactions", self.open),
+            Metric::count("UnknownTransactions", self.unknown),
+            Metric::milliseconds("OldestOpenTransaction", self.oldest_ms),
+            Metric::milliseconds("OldestUnknownTransaction", self.oldest_unknown_ms),
+            Metric::count("ResolvedTransactions", self.resolved),
+            Metric::count("UnreadablePayments", self.failed),
+        ];
+        observe::measure(&metrics, at);
+        tracing::info!(
+            payments = self.payments,
+            open = self.open,
+            unknown = self.unknown,
+            resolved = self.resolved,
+            oldest_ms = self.oldest_ms,
+            failed = self.failed,
+            is_cut_short = self.is_cut_short,
+            "recovery looked at what is open"
+        );
+    }
+
     fn count(&mut self, before: &Payment, after: &Payment, now: Timestamp) {
         self.payments = self.payments.saturating_add(1);
         for open in after.open_transactions() {
             self.open = self.open.saturating_add(1);
             let age_ms = now.ms_since(open.timestamp);
             self.oldest_ms = self.oldest_ms.max(age_ms);
-            // What others began is theirs to find out about, and may never end.
+            // A transaction that began elsewhere is resolved elsewhere, perhaps never.
             if open.state == State::Unknown && open.was_sent_by_us() {
                 self.oldest_unknown_ms = self.oldest_unknown_ms.max(age_ms);
                 self.unknown = self.unknown.saturating_add(1);

@@ -1,45 +1,45 @@
-//! One action, in order: reserve, call, settle. Nothing else knows it.
+//! One action, in order: reserve, call, settle. No other module knows that order.
 //!
-//! Whatever happens in between, two things hold: nothing is sent that is not
-//! durably reserved, and nothing reserved is given back without proof that
-//! nothing was sent, or that the PSP said no.
+//! Two things always hold. Nothing is sent that is not durably reserved. No
+//! reservation is released without proof that nothing was sent, or that the PSP
+//! rejected it.
 
 mod attempt;
+mod measure;
+mod reserve;
 mod update;
 
-pub(crate) use attempt::Settled;
 pub use update::{Change, UpdateError};
 
-use crate::observe::{self, Times};
 use crate::payment::{
     Action, Nonce, Payment, PaymentKey, ProjectKey, Refusal, Reservation, State, Timestamp,
     TransactionId,
 };
-use crate::ports::{
-    BoxError, Clock, Connector, Name, NotActed, ReplaceError, Resend, ReserveError, Secret, Served,
-    Store, StoreError, Verdict,
-};
+use crate::ports::{Clock, Connector, Name, NotActed, Store, StoreError, Verdict};
+use crate::secret::Secret;
 use futures_util::future::{Either, select};
+use measure::Times;
+use reserve::Reserved;
 use std::future::Future;
 use std::pin::{Pin, pin};
 
-/// After the deadline of an invocation, how long its lease still runs: the
-/// process is killed hard at the deadline, and clocks differ a little.
+/// The time that a lease runs on after the deadline of its invocation: the process is
+/// killed at the deadline, and clocks differ a little.
 pub const LEASE_MARGIN_MS: u64 = 5_000;
 
-/// What is kept of an invocation's time for writing the outcome down.
+/// The part of an invocation's time that is kept for writing the outcome down.
 pub const SETTLE_RESERVE_MS: u64 = 4_000;
 
-/// With less than this a connector is not called at all.
+/// With less time than this, a connector is not called at all.
 pub const CALL_MIN_MS: u64 = 1_000;
 
-/// And of that, for answering.
+/// The part of that time that is kept for answering.
 pub const ANSWER_RESERVE_MS: u64 = 300;
 
-/// How often a write that somebody else got ahead of is tried anew.
+/// The number of tries of a write that other writers were faster than.
 const CONTENTION_MAX: usize = 8;
 
-/// How long to wait before a settling write that failed is tried again.
+/// The pause before a settling write that failed is tried again.
 const SETTLE_PAUSE_MS: u64 = 100;
 
 /// One action, as it was asked.
@@ -49,15 +49,15 @@ pub struct Request {
     pub key: PaymentKey,
     /// The transaction it becomes.
     pub transaction: TransactionId,
-    /// What is asked.
+    /// The action that the caller asks for.
     pub action: Action,
     /// The caller's reference.
     pub merchant_reference: Option<String>,
-    /// Who asks, and until when.
+    /// The caller, and the time that is left.
     pub invocation: Invocation,
 }
 
-/// What one run of this code brings with it.
+/// The context of one run of this code.
 #[derive(Clone, Debug)]
 pub struct Invocation {
     /// Random, and never used before.
@@ -70,22 +70,36 @@ pub struct Invocation {
     pub bearer: Option<Secret>,
 }
 
-/// The result is durably recorded, and this is it.
+/// A result that is durably recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Done {
-    /// What the PSP said.
+    /// The answer of the PSP.
     pub verdict: Verdict,
-    /// It was said to an earlier request with the same key.
+    /// It was recorded for an earlier request with the same key.
     pub replayed: bool,
 }
 
-/// Why an action has no result.
+impl Done {
+    /// The result by the state in the ledger. That may differ from the connector's
+    /// answer where a report came first.
+    fn of(state: State, replayed: bool) -> Result<Self, ActError> {
+        let verdict = match state {
+            State::Success => Verdict::Approved,
+            State::Pending => Verdict::Received,
+            State::Failure => Verdict::Rejected,
+            State::Unknown | State::Initial => return Err(ActError::OutcomeUnknown { replayed }),
+        };
+        Ok(Self { verdict, replayed })
+    }
+}
+
+/// The reasons why an action has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum ActError {
     /// No such Payment in this project.
     #[error("no such Payment")]
     NotFound,
-    /// Our rules say no; nothing was sent.
+    /// Our rules refuse it; nothing was sent.
     #[error("refused: {0:?}")]
     Refused(Refusal),
     /// The connector never acted; nothing moved, and the hold was given back. Holds
@@ -101,12 +115,12 @@ pub enum ActError {
     /// The store failed before the connector was called; nothing was sent.
     #[error("the store failed before anything was sent")]
     Unavailable(#[source] StoreError),
-    /// What is stored cannot be acted upon; nothing was sent.
+    /// The stored Payment cannot be read; nothing was sent.
     #[error("the stored Payment cannot be read")]
     Corrupt(#[source] StoreError),
 }
 
-/// Payments and what can be done to them, over a store and a connector.
+/// The operations on Payments, over a store and a connector.
 #[derive(Debug)]
 pub struct Service<S, C, K> {
     pub(crate) store: S,
@@ -115,7 +129,7 @@ pub struct Service<S, C, K> {
 }
 
 impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
-    /// Brings the three together.
+    /// A service over these three.
     pub fn new(store: S, connector: C, clock: K) -> Self {
         Self { store, connector, clock }
     }
@@ -142,11 +156,11 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
     /// Carries out one action: exactly once, whatever repeats or races.
     pub async fn act(&self, request: Request) -> Result<Done, ActError> {
         let started = self.clock.now();
-        let mut times = Times { reserve_ms: 0, settle_ms: None, total_ms: 0 };
+        let mut times = Times::default();
         let acted = self.act_timed(request, &mut times).await;
         let now = self.clock.now();
         times.total_ms = now.ms_since(started);
-        observe::acted(&acted, times, now);
+        measure::measure(&acted, times, now);
         acted
     }
 
@@ -155,25 +169,18 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         let deadline = request.invocation.deadline;
         let last_call = deadline.minus_ms(SETTLE_RESERVE_MS);
         if last_call.ms_since(reservation.at) < CALL_MIN_MS {
-            return Err(ActError::Unavailable(OutOfTime.into()));
+            return Err(OutOfTime.into());
         }
         let reserved = self.in_time(last_call, pin!(self.reserve(&reservation))).await;
         times.reserve_ms = self.clock.now().ms_since(reservation.at);
         let payment = match reserved.unwrap_or_else(|| Err(OutOfTime.into())) {
-            Ok(payment) => payment,
+            Ok(Reserved::Now(payment)) => *payment,
+            Ok(Reserved::Before(state)) => return Done::of(state, true),
             Err(why) => return Err(self.not_reserved(&reservation, deadline, why).await),
         };
-        let payment = match payment {
-            Reserved::Now(payment) => *payment,
-            Reserved::Before(state) => return Settled::In(state).answer(true, None),
-        };
-        let id = &reservation.transaction;
-        let called = self.called(payment, id, &request.invocation).await;
-        let answered = self.clock.now();
-        let not_acted = called.not_acted.clone();
-        let settled = self.settle_called(called, id, &request.invocation).await;
-        times.settle_ms = Some(self.clock.now().ms_since(answered));
-        settled.answer(false, not_acted)
+        let attempt = self.attempt(payment, &reservation.transaction, &request.invocation).await;
+        times.settle_ms = Some(attempt.settle_ms);
+        Done::of(attempt.settled?, false)
     }
 
     fn reservation(&self, request: &Request) -> Reservation {
@@ -188,112 +195,8 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         }
     }
 
-    /// Write 1. The unseen reservation decides nearly always; only a reversal
-    /// that comes to a refund, a lease that ran out, and a repeat that may be
-    /// sent again, need the Payment that the condition said no to, and one write
-    /// more.
-    async fn reserve(&self, reservation: &Reservation) -> Result<Reserved, NotReserved> {
-        let (found, late_copy_possible) = match self.store.reserve(reservation).await {
-            Ok(payment) => return Ok(Reserved::Now(payment.into())),
-            Err(ReserveError::NotFound) => return Err(NotReserved::NotFound),
-            Err(ReserveError::Store(error)) => return Err(error.into()),
-            Err(ReserveError::Refused { found, late_copy_possible }) => (found, late_copy_possible),
-        };
-        let reserved = self.reserve_on_loaded(found, reservation).await;
-        if let Err(NotReserved::Refused(_)) = &reserved
-            && late_copy_possible
-            && let Err(error) = self.withdraw(reservation).await
-        {
-            return Err(NotReserved::Unavailable(StoreError::Unavailable(error)));
-        }
-        reserved
-    }
-
-    /// The same over the Payment that the condition said no to.
-    async fn reserve_on_loaded(
-        &self,
-        mut found: Box<Payment>,
-        reservation: &Reservation,
-    ) -> Result<Reserved, NotReserved> {
-        for _ in 0..CONTENTION_MAX {
-            let next = match self.next_step(&found, reservation) {
-                Ok(next) => next,
-                Err(Refusal::Repeated(state)) => return Ok(Reserved::Before(state)),
-                Err(refusal) => return Err(NotReserved::Refused(refusal)),
-            };
-            found = match self.store.replace(&found, &next).await {
-                Ok(()) => {
-                    observe::lease_ran_out(&found, &next);
-                    Box::new(next)
-                }
-                Err(ReplaceError::Changed(payment)) => payment,
-                Err(ReplaceError::Gone) => return Err(NotReserved::NotFound),
-                Err(ReplaceError::Store(error)) => return Err(error.into()),
-            };
-            if found.is_held_by(&reservation.nonce) {
-                return Ok(Reserved::Now(found));
-            }
-        }
-        Err(NotReserved::Refused(Refusal::OtherInFlight))
-    }
-
-    /// The one step that brings the reservation forward on a Payment that was
-    /// seen.
-    fn next_step(&self, found: &Payment, reservation: &Reservation) -> Result<Payment, Refusal> {
-        let Reservation { transaction, nonce, at, lease, .. } = reservation;
-        match found.reserve(reservation) {
-            Err(Refusal::LeaseExpired) => found.expire(*at).ok_or(Refusal::OtherInFlight),
-            Err(Refusal::Repeated(State::Unknown)) if self.may_resend(found, transaction) => {
-                found.resume(transaction, *nonce, *at, *lease)
-            }
-            reserved => reserved,
-        }
-    }
-
-    /// Whether sending this transaction once more cannot move money twice. What
-    /// was registered as begun elsewhere was never sent by us: its connector does
-    /// not know it by our key.
-    pub(crate) fn may_resend(&self, payment: &Payment, id: &TransactionId) -> bool {
-        let Some(transaction) = payment.transactions.get(id) else { return false };
-        if !transaction.was_sent_by_us() || transaction.is_discrepant() {
-            return false;
-        }
-        match self.connector.policy(&Served::of(payment)).resend {
-            Resend::Never => false,
-            Resend::SameKey { window_ms } => {
-                transaction.timestamp.plus_ms(window_ms) > self.clock.now()
-            }
-        }
-    }
-
-    /// A write that got no answer may have happened all the same. Nothing was
-    /// sent, so what it may have reserved is given back before the caller hears
-    /// of it. Where that fails too, its lease runs out, and recovery finds it: if
-    /// that may send it then, nobody can say that nothing will move.
-    async fn not_reserved(
-        &self,
-        reservation: &Reservation,
-        deadline: Timestamp,
-        why: NotReserved,
-    ) -> ActError {
-        let error = match why {
-            NotReserved::NotFound => return ActError::NotFound,
-            NotReserved::Refused(refusal) => return ActError::Refused(refusal),
-            NotReserved::Corrupt(error) => return ActError::Corrupt(error),
-            NotReserved::Unavailable(error) => error,
-        };
-        let withdrawn = self.in_time(deadline, pin!(self.withdraw(reservation))).await;
-        if let Err(error) = withdrawn.unwrap_or_else(|| Err(OutOfTime.into())) {
-            observe::not_withdrawn(reservation, &error);
-            if self.connector.resends() {
-                return ActError::OutcomeUnknown { replayed: false };
-            }
-        }
-        ActError::Unavailable(error)
-    }
-
-    /// What `work` comes to, if it does so before the last moment in which an
-    /// answer can still be given. What is dropped then may be done all the same.
+    /// The result of `work`, if it is there before the last moment in which an answer
+    /// can still be given. Work that is dropped then may be done all the same.
     async fn in_time<T>(
         &self,
         deadline: Timestamp,
@@ -305,31 +208,10 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             Either::Right(((), _)) => None,
         }
     }
-
-    async fn withdraw(&self, reservation: &Reservation) -> Result<(), BoxError> {
-        let found = self.store.get(&reservation.key).await?;
-        let Some(mut payment) = found.map(Box::new) else { return Ok(()) };
-        for _ in 0..CONTENTION_MAX {
-            let next = payment.withdraw(reservation, self.clock.now())?;
-            // By a clock that is ahead of ours its lease has run out, so that others may
-            // send it.
-            let is_left = next
-                .transactions
-                .get(&reservation.transaction)
-                .is_some_and(|left| left.is_open() && left.timestamp == reservation.at);
-            match self.store.replace(&payment, &next).await {
-                Ok(()) if is_left => return Err("its lease had run out already".into()),
-                Ok(()) | Err(ReplaceError::Gone) => return Ok(()),
-                Err(ReplaceError::Changed(found)) => payment = found,
-                Err(ReplaceError::Store(error)) => return Err(error.into()),
-            }
-        }
-        Err("other writers were always first".into())
-    }
 }
 
 impl Invocation {
-    /// From then on it can no longer send anything.
+    /// The moment from which it can no longer send anything.
     pub(crate) fn lease(&self) -> Timestamp {
         self.deadline.plus_ms(LEASE_MARGIN_MS)
     }
@@ -340,37 +222,23 @@ impl Invocation {
 #[error("the time of the invocation is up")]
 struct OutOfTime;
 
-impl From<OutOfTime> for StoreError {
-    fn from(error: OutOfTime) -> Self {
-        Self::Unavailable(error.into())
-    }
-}
-
-impl From<OutOfTime> for NotReserved {
-    fn from(error: OutOfTime) -> Self {
-        Self::Unavailable(error.into())
-    }
-}
-
-enum Reserved {
-    /// By this request: it is to be sent.
-    Now(Box<Payment>),
-    /// By an earlier one with the same key, which came this far.
-    Before(State),
-}
-
-enum NotReserved {
-    NotFound,
-    Refused(Refusal),
-    Unavailable(StoreError),
-    Corrupt(StoreError),
-}
-
-impl From<StoreError> for NotReserved {
+impl From<StoreError> for ActError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(_) => Self::Unavailable(error),
             StoreError::Corrupt(_) => Self::Corrupt(error),
         }
+    }
+}
+
+impl From<OutOfTime> for ActError {
+    fn from(error: OutOfTime) -> Self {
+        Self::Unavailable(error.into())
+    }
+}
+
+impl From<OutOfTime> for StoreError {
+    fn from(error: OutOfTime) -> Self {
+        Self::Unavailable(error.into())
     }
 }

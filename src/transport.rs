@@ -1,52 +1,42 @@
-//! One HTTP exchange, with the one thing that general clients do not tell: was
-//! the request ever sent?
+//! One HTTP exchange. Its errors say whether the request was sent, which those of
+//! general HTTP clients do not.
 //!
 //! Connecting (DNS, TCP, TLS) is the library's, and over before anything is
-//! sent. What follows runs on one connection that nobody else uses meanwhile.
+//! sent. The exchange runs on one connection that no other request uses meanwhile.
 
+mod connection;
+
+use crate::error::BoxError;
 use crate::payment::Timestamp;
-use crate::ports::{BoxError, Secret};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use futures_util::future::{Either, join_all, select};
+use connection::{Connection, NotSent};
+use futures_util::future::join_all;
 use http::{HeaderValue, Request, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector as TcpConnector;
-use hyper_util::rt::TokioIo;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::collections::HashMap;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout_at;
-use tower_service::Service;
 
 /// A connection dies unseen while the process is frozen between invocations, so
 /// only one that was used this recently, by either clock, is used again.
 const IDLE_MAX: Duration = Duration::from_secs(3);
 
-/// How long a reset may take, which waits for nobody.
-const RESET_MAX: Duration = Duration::from_millis(100);
-
-/// So many connections are opened ahead, at the most: the first request needs one
-/// or two.
+/// The number of connections that are opened ahead at most: the first request needs
+/// one or two.
 const OPENED_MAX: usize = 8;
 
-/// A complete answer.
+/// A complete response.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: StatusCode,
     pub(crate) body: Bytes,
 }
 
-/// Why there is no answer.
+/// The reasons why there is no answer.
 #[derive(Debug)]
 pub(crate) enum NotAnswered {
     /// Not a byte of the request was sent.
@@ -56,7 +46,7 @@ pub(crate) enum NotAnswered {
 }
 
 impl NotAnswered {
-    /// Why, where it makes no difference whether anything was sent.
+    /// The cause, for callers to whom it makes no difference whether it was sent.
     pub(crate) fn into_cause(self) -> BoxError {
         match self {
             Self::NeverSent(error) | Self::Lost(error) => error,
@@ -75,7 +65,7 @@ pub struct Transport {
     idle: Arc<Mutex<HashMap<String, Idle>>>,
 }
 
-/// A connection that no request uses, since when by either clock.
+/// A connection that no request uses, and the start of that time by either clock.
 #[derive(Debug)]
 struct Idle {
     connection: Connection,
@@ -83,18 +73,8 @@ struct Idle {
     at: Timestamp,
 }
 
-/// A connection to one server.
-#[derive(Debug)]
-struct Connection {
-    sender: SendRequest<Full<Bytes>>,
-    /// Resets the connection. Dropped, it does nothing.
-    reset: oneshot::Sender<()>,
-    /// Ends when the connection does.
-    driver: JoinHandle<()>,
-}
-
-/// What makes connections, and verifies those over TLS by the system's certificate
-/// roots. They are read once in a process: that takes longer than any request.
+/// The connector, which verifies servers over TLS by the system's certificate roots.
+/// The roots are read once in a process, since that takes longer than a request.
 pub(crate) fn https_or_http() -> Result<HttpsOrHttp, BoxError> {
     static MADE: OnceLock<HttpsOrHttp> = OnceLock::new();
     if let Some(made) = MADE.get() {
@@ -111,7 +91,7 @@ pub(crate) fn https_or_http() -> Result<HttpsOrHttp, BoxError> {
 }
 
 impl Transport {
-    /// Reads the system's certificate roots; connects to nobody yet.
+    /// Reads the system's certificate roots. Nothing is connected yet.
     pub fn new() -> Result<Self, BoxError> {
         Ok(Self { connector: https_or_http()?, idle: Arc::default() })
     }
@@ -126,7 +106,9 @@ impl Transport {
     ) {
         let addresses: HashMap<_, _> = addresses.map(|uri| (origin(uri), uri)).collect();
         let opened = addresses.into_iter().take(OPENED_MAX).map(async |(origin, uri)| {
-            if let Ok(Ok(connection)) = tokio::time::timeout(time, self.connect(uri)).await {
+            if let Ok(Ok(connection)) =
+                tokio::time::timeout(time, Connection::open(self.connector.clone(), uri)).await
+            {
                 self.keep(origin, connection, now);
             }
         });
@@ -141,7 +123,7 @@ impl Transport {
         time: Duration,
         bytes_max: usize,
         now: Timestamp,
-    ) -> Result<Answer, NotAnswered> {
+    ) -> Result<Response, NotAnswered> {
         let started = tokio::time::Instant::now();
         let deadline = started.checked_add(time).unwrap_or(started);
         let uri = request.uri().clone();
@@ -159,7 +141,7 @@ impl Transport {
                 Err(NotSent::Returned(unsent, _)) => request = *unsent,
             }
         }
-        let connected = timeout_at(deadline, self.connect(&uri)).await;
+        let connected = timeout_at(deadline, Connection::open(self.connector.clone(), &uri)).await;
         let connection = connected.map_err(never_sent)?.map_err(NotAnswered::NeverSent)?;
         in_time(deadline)?;
         match connection.send(request, bytes_max, deadline).await {
@@ -177,33 +159,12 @@ impl Transport {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).remove(origin)?;
         let idle_ms = u128::from(now.ms_since(idle.at));
         let is_recent = idle.since.elapsed() < IDLE_MAX && idle_ms < IDLE_MAX.as_millis();
-        let usable = is_recent && idle.connection.sender.is_ready();
+        let usable = is_recent && idle.connection.is_ready();
         usable.then_some(idle.connection)
     }
 
-    async fn connect(&self, uri: &Uri) -> Result<Connection, BoxError> {
-        let mut connector = self.connector.clone();
-        std::future::poll_fn(|context| connector.poll_ready(context)).await?;
-        let stream = connector.call(uri.clone()).await?;
-        let (mut sender, mut driver) = http1::handshake(stream).await?;
-        let (reset, is_reset) = oneshot::channel();
-        // Ends with the sender, which this call owns, or when it is reset.
-        let driver = tokio::spawn(async move {
-            let driven = select(is_reset, &mut driver).await;
-            if let Either::Left((Ok(()), _)) = driven {
-                let tcp = driver.into_parts().io;
-                // It closes in the usual way, then.
-                let _ = tcp_stream(&tcp).set_zero_linger();
-            } else if let Either::Left((Err(_), _)) = driven {
-                let _ = driver.await;
-            }
-        });
-        sender.ready().await?;
-        Ok(Connection { sender, reset, driver })
-    }
-
     fn keep(&self, origin: String, connection: Connection, now: Timestamp) {
-        if !connection.sender.is_closed() {
+        if !connection.is_closed() {
             let idle = Idle { connection, since: Instant::now(), at: now };
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).insert(origin, idle);
         }
@@ -222,99 +183,12 @@ fn never_sent(_: Elapsed) -> NotAnswered {
     NotAnswered::NeverSent("no connection was made in time".into())
 }
 
-/// Why one connection brought no answer.
-enum NotSent {
-    /// The request came back, with nothing of it written.
-    Returned(Box<Request<Full<Bytes>>>, BoxError),
-    /// Something may have been written.
-    Lost(BoxError),
-}
-
-impl Connection {
-    /// Sends one request and reads its answer. Where none comes in time, the
-    /// connection is reset: what the server's system has not taken yet, it never
-    /// gets, and a server that reads on is told that the request was given up. A
-    /// connection that is closed would have it served to its end.
-    async fn send(
-        mut self,
-        request: Request<Full<Bytes>>,
-        bytes_max: usize,
-        deadline: tokio::time::Instant,
-    ) -> Result<(Answer, Self), NotSent> {
-        let sent = {
-            let mut sending = pin!(send(&mut self.sender, request, bytes_max));
-            match timeout_at(deadline, &mut sending).await {
-                Ok(sent) => sent,
-                Err(_) => {
-                    // Before the request is dropped, which closes the connection.
-                    let _ = self.reset.send(());
-                    let _ = tokio::time::timeout(RESET_MAX, self.driver).await;
-                    return Err(NotSent::Lost("no answer came in time".into()));
-                }
-            }
-        };
-        sent.map(|answer| (answer, self))
-    }
-}
-
-/// The TCP connection below, with TLS or without.
-fn tcp_stream(stream: &MaybeHttpsStream<TokioIo<TcpStream>>) -> &TcpStream {
-    match stream {
-        MaybeHttpsStream::Http(tcp) => tcp.inner(),
-        MaybeHttpsStream::Https(tls) => tls.inner().get_ref().0.inner().inner(),
-    }
-}
-
-async fn send(
-    sender: &mut SendRequest<Full<Bytes>>,
-    request: Request<Full<Bytes>>,
-    bytes_max: usize,
-) -> Result<Answer, NotSent> {
-    let response = match sender.try_send_request(request).await {
-        Ok(response) => response,
-        Err(mut error) => {
-            return Err(match error.take_message() {
-                Some(request) => NotSent::Returned(request.into(), error.into_error().into()),
-                None => NotSent::Lost(error.into_error().into()),
-            });
-        }
-    };
-    let status = response.status();
-    let body = Limited::new(response.into_body(), bytes_max).collect().await;
-    Ok(Answer { status, body: body.map_err(NotSent::Lost)?.to_bytes() })
-}
-
 fn origin(uri: &Uri) -> String {
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     format!("{}://{authority}", uri.scheme_str().unwrap_or("https"))
 }
 
-/// Everything but what RFC 3986 leaves unreserved. Many token services take
-/// credentials as they are, so nothing is encoded that need not be.
-pub(crate) const UNRESERVED: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// A form for a token service (RFC 6749, RFC 7662), from a client that proves
-/// who it is in the header, form-encoded as RFC 6749, 2.3.1 wants it.
-pub(crate) fn form(
-    url: &Uri,
-    client_id: &str,
-    client_secret: &Secret,
-    fields: &[(&str, &str)],
-) -> Result<Request<Full<Bytes>>, BoxError> {
-    let encoded = |text| utf8_percent_encode(text, UNRESERVED);
-    let basic = format!("{}:{}", encoded(client_id), encoded(client_secret.reveal()));
-    let mut basic = HeaderValue::try_from(format!("Basic {}", BASE64.encode(basic)))?;
-    basic.set_sensitive(true);
-    let fields = fields.iter().map(|(name, value)| format!("{name}={}", encoded(value)));
-    let request = Request::post(url)
-        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-        .header(header::ACCEPT, "application/json")
-        .header(header::AUTHORIZATION, basic);
-    Ok(request.body(Full::from(fields.collect::<Vec<_>>().join("&")))?)
-}
-
-/// What goes on the wire: the path and the query, and whom it is for.
+/// The request as it is written: the path, the query, and a `Host` header.
 fn in_origin_form(mut request: Request<Full<Bytes>>) -> Result<Request<Full<Bytes>>, BoxError> {
     let uri = request.uri();
     let host = uri.authority().ok_or("the URL has no host")?.as_str();

@@ -1,9 +1,10 @@
 //! A store and a connector that answer at once, so that all that is left is ours.
 
+use payment_intents::error::BoxError;
 use payment_intents::payment::{Payment, PaymentKey, ProjectKey, Report, Reservation, Timestamp};
 use payment_intents::ports::{
-    BoxError, Call, ClaimError, Connector, ConnectorError, CreateError, Name, Policy, ReplaceError,
-    ReserveError, Served, Store, StoreError, Verdict,
+    Call, ClaimError, Connector, ConnectorError, ConnectorKey, CreateError, Name, Policy,
+    ReplaceError, ReserveError, Store, StoreError, Verdict,
 };
 
 /// A store that has one Payment, as new for every action, or none.
@@ -29,12 +30,16 @@ impl Store for Memory {
         Ok(())
     }
 
+    async fn release(&self, _: &PaymentKey, _: &Name) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn reserve(&self, reservation: &Reservation) -> Result<Payment, ReserveError> {
         let payment = self.0.as_ref().ok_or(ReserveError::NotFound)?;
         Ok(payment.reserve(reservation).expect("it is admitted"))
     }
 
-    async fn open(&self, _: usize) -> Result<Vec<PaymentKey>, StoreError> {
+    async fn due(&self, _: usize) -> Result<Vec<PaymentKey>, StoreError> {
         Ok(Vec::new())
     }
 
@@ -48,11 +53,11 @@ impl Connector for Approving {
         false
     }
 
-    fn policy(&self, _: &Served) -> Policy {
+    fn policy(&self, _: &ConnectorKey) -> Policy {
         Policy::default()
     }
 
-    async fn look_up(&self, _: &Served, _: Timestamp) -> Result<Vec<Report>, BoxError> {
+    async fn look_up(&self, _: &ConnectorKey, _: Timestamp) -> Result<Vec<Report>, BoxError> {
         Ok(Vec::new())
     }
 

@@ -2,9 +2,11 @@
 //! word is kept for a minute.
 
 use super::{Caller, Denied, Life, Scopes, whole};
+use crate::error::BoxError;
+use crate::oauth::form;
 use crate::payment::Timestamp;
-use crate::ports::{BoxError, Secret};
-use crate::transport::{NotAnswered, Transport, form};
+use crate::secret::Secret;
+use crate::transport::{NotAnswered, Transport};
 use http::Uri;
 use serde::Deserialize;
 use serde_json::Number;
@@ -53,7 +55,7 @@ impl Introspection {
     }
 
     /// Nobody can be asked about a token that nobody has shown yet.
-    pub(super) async fn warm_up(&self, now: Timestamp, time: Duration) {
+    pub(super) async fn open_connections(&self, now: Timestamp, time: Duration) {
         self.transport.open(std::iter::once(&self.url), time, now).await;
     }
 
@@ -117,7 +119,7 @@ impl Introspection {
     }
 }
 
-/// What the token service says of a token (RFC 7662, 2.2).
+/// The answer of the token service about a token (RFC 7662, 2.2).
 #[derive(Deserialize)]
 struct Introspected {
     active: bool,

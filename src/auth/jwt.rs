@@ -2,8 +2,9 @@
 //! decides which algorithm goes with which key; the token does not.
 
 use super::{Caller, Denied, Life, Scopes, signature, whole};
+use crate::error::BoxError;
 use crate::payment::Timestamp;
-use crate::ports::{BoxError, Secret};
+use crate::secret::Secret;
 use crate::transport::{NotAnswered, Transport};
 use http::{Request, Uri, header};
 use http_body_util::Full;
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-/// Whoever makes up key ids must not make us ask for keys all the time.
+/// Made-up key ids must not make us ask for keys all the time.
 const REFRESH_INTERVAL_MS: u64 = 60_000;
 
 /// A key that the issuer took back is not believed for longer than this.
@@ -67,7 +68,7 @@ impl Jwt {
         }
     }
 
-    pub(super) async fn warm_up(&self, now: Timestamp, time: Duration) {
+    pub(super) async fn open_connections(&self, now: Timestamp, time: Duration) {
         self.refresh(now, time).await;
     }
 
@@ -225,7 +226,7 @@ fn read(key: &RawValue) -> Option<(String, Key)> {
     Some((id, Key { algorithm, key: DecodingKey::from_jwk(&jwk).ok()? }))
 }
 
-/// What a token says, as far as it matters here.
+/// The claims of a token that are read.
 #[derive(Deserialize)]
 struct Claims {
     sub: Option<String>,

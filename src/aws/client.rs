@@ -92,7 +92,7 @@ fn connector_error(error: ClientError) -> ConnectorError {
     kind(error.into())
 }
 
-/// What it was that failed, as far as it is one of these.
+/// The first error of type `E` among an error and its causes.
 fn cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     let mut next = Some(error);
     while let Some(error) = next {

@@ -2,24 +2,25 @@
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use payment_intents::clock::SystemClock;
-use payment_intents::config::Outbox;
+use payment_intents::config::EventsConfig;
+use payment_intents::error::BoxError;
 use payment_intents::events::{EventBus, deliver};
-use payment_intents::http::gateway;
+use payment_intents::lambda::end_of_invocation;
 use payment_intents::observe::log_json;
-use payment_intents::ports::{BoxError, Clock};
+use payment_intents::ports::Clock;
 use serde_json::value::RawValue;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
     #[expect(clippy::disallowed_methods, reason = "only a binary reads the environment")]
-    let outbox = Outbox::read(|name| std::env::var(name).ok());
+    let outbox = EventsConfig::read(|name| std::env::var(name).ok());
     log_json(outbox.as_ref().map(|outbox| outbox.logging.clone()).unwrap_or_default())?;
     let outbox = outbox.inspect_err(|error| tracing::error!("{error}"))?;
     let bus = &EventBus::new(outbox.eventbridge, outbox.bus);
     // What is no batch of stream records is an error of the function.
     let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| {
         Box::pin(async move {
-            let deadline = gateway::deadline(event.context.deadline, SystemClock.now());
+            let deadline = end_of_invocation(event.context.deadline, SystemClock.now());
             deliver(event.payload.get(), bus, &SystemClock, deadline).await
         })
     });

@@ -1,11 +1,12 @@
 //! `cargo local`: the service on localhost, ready for its first `curl`.
 
 use clap::Parser;
-use payment_intents::config::{LocalConfig, connector_url};
+use payment_intents::config::LocalConfig;
+use payment_intents::error::BoxError;
 use payment_intents::local::{Local, Options, PROJECT};
 use payment_intents::observe::targets;
 use payment_intents::payment::{Payment, State};
-use payment_intents::ports::BoxError;
+use payment_intents::url::connector_url;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;

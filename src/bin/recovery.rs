@@ -2,11 +2,13 @@
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use payment_intents::clock::SystemClock;
-use payment_intents::config::{Backend, Secrets};
-use payment_intents::http::gateway;
-use payment_intents::observe::{log_json, recovered};
+use payment_intents::config::Backend;
+use payment_intents::error::BoxError;
+use payment_intents::lambda::end_of_invocation;
+use payment_intents::observe::log_json;
 use payment_intents::payment::Nonce;
-use payment_intents::ports::{BoxError, Clock};
+use payment_intents::ports::Clock;
+use payment_intents::secrets_manager::Secrets;
 use payment_intents::transport::Transport;
 use serde_json::value::RawValue;
 use tokio::sync::OnceCell;
@@ -21,20 +23,20 @@ async fn main() -> Result<(), BoxError> {
     let backend = Backend::read(variable, &secrets);
     log_json(backend.as_ref().map(|backend| backend.logging.clone()).unwrap_or_default())?;
     let backend = backend.inspect_err(|error| tracing::error!("{error}"))?;
-    let ready = (!secrets.are_to_come()).then(|| backend.service(transport.clone()));
+    let ready = (!secrets.are_pending()).then(|| backend.service(transport.clone()));
     let ready = &OnceCell::new_with(ready);
     // The schedule has nothing to say but that it is time. A run that fails is an
     // error of the function; the next one is a minute away.
     let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| {
         Box::pin(async move {
-            let deadline = gateway::deadline(event.context.deadline, SystemClock.now());
+            let deadline = end_of_invocation(event.context.deadline, SystemClock.now());
             let started = ready.get_or_try_init(async || {
                 let secrets = Secrets::with_event(variable, transport).await;
                 Ok::<_, BoxError>(Backend::read(variable, &secrets)?.service(transport.clone()))
             });
             let nonce = || Nonce::new(Uuid::new_v4().as_u128());
             let report = started.await?.recover(deadline, nonce).await?;
-            recovered(&report, SystemClock.now());
+            report.log(SystemClock.now());
             Ok::<_, BoxError>(report)
         })
     });

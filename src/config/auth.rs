@@ -1,13 +1,14 @@
 //! `AUTH` and what belongs to it.
 
-use super::Environment;
-use super::secrets::SecretVariable;
+use super::environment::Environment;
 use crate::auth::AuthSettings;
-use crate::ports::Secret;
+use crate::secret::Secret;
+use crate::secrets_manager::SecretVariable;
+use crate::url::trusted_url;
 use http::Uri;
 
-/// Which variables each mode needs. What a mode does not need must not be set:
-/// whoever sets it believes that it does something.
+/// The modes that need each variable. A variable that the mode does not need must not
+/// be set, because it would have no effect.
 const VARIABLES: [(&str, &[&str]); 7] = [
     ("AUTH_ISSUER", &["jwt"]),
     ("AUTH_AUDIENCE", &["jwt"]),
@@ -66,7 +67,7 @@ impl Environment<'_> {
         if text.is_empty() {
             return Uri::default();
         }
-        super::trusted_url(&text).unwrap_or_else(|error| {
+        trusted_url(&text).unwrap_or_else(|error| {
             self.problem(name, error);
             Uri::default()
         })

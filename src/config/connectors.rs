@@ -1,16 +1,15 @@
-//! `CONNECTORS`: what the operator says of each connector, and what is known of
-//! the public ones.
+//! `CONNECTORS`: the settings of each connector, and the profiles of the public ones.
 
-use super::Environment;
-use super::secrets::SecretVariable;
+use super::environment::Environment;
 use crate::connector::{Authorization, ClientCredentials, ConnectorSettings, Connectors, Platform};
 use crate::payment::ProjectKey;
-use crate::ports::{Absence, Lookup, Policy, Rejections, Resend, Secret};
-use http::Uri;
+use crate::ports::{Absence, Lookup, Policy, Rejections, Resend};
+use crate::secret::Secret;
+use crate::secrets_manager::SecretVariable;
+use crate::url::{connector_url, trusted_url};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 impl Environment<'_> {
     pub(super) fn connectors(&mut self) -> Connectors {
@@ -80,9 +79,8 @@ enum AuthorizationEntry {
     },
 }
 
-/// What is known of the public connectors, each of which was read: none of them
-/// sends our key to its PSP, and none records a transaction durably before its
-/// PSP acts.
+/// The public connectors, by their source code: none of them sends our key to its PSP,
+/// and none records a transaction durably before its PSP acts.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum Profile {
@@ -122,12 +120,12 @@ enum AbsenceEntry {
     Proof,
 }
 
-/// A connector's own time, where the operator says nothing.
+/// The default time for one call.
 fn default_timeout_ms() -> u64 {
     20_000
 }
 
-/// How long a connector honours a key, where the operator says nothing: 20 h,
+/// The default time for which a connector honours a key: 20 h,
 /// since the common promise is 24 h.
 const RESEND_WINDOW_MS: u64 = 72_000_000;
 
@@ -166,8 +164,8 @@ fn connector(settings: &RawValue) -> Result<ConnectorSettings, String> {
     })
 }
 
-/// What the reader says, but for a value that is not what it should be: it may be a
-/// secret in the wrong place. Names of fields are told.
+/// The message of the JSON reader without the value that it complains about, which may
+/// be a secret in the wrong place. Names of fields are kept.
 fn without_values(error: &serde_json::Error) -> String {
     let said = error.to_string();
     if ["missing field", "unknown field", "duplicate field"].iter().any(|of| said.starts_with(of)) {
@@ -181,7 +179,7 @@ fn without_values(error: &serde_json::Error) -> String {
 }
 
 impl ConnectorEntry {
-    /// What the profile says, and over it what the operator says.
+    /// The profile's policy, overridden by the operator's settings.
     fn policy(&self) -> Result<Policy, String> {
         let profile = self.profile.map(Profile::policy).unwrap_or_default();
         let window_ms = self.resend_window_ms.unwrap_or(RESEND_WINDOW_MS);
@@ -259,38 +257,6 @@ impl AuthorizationEntry {
     }
 }
 
-/// Reads the address of a connector: as [`trusted_url`], and without a query,
-/// since a path is put behind it.
-pub fn connector_url(text: &str) -> Result<Uri, &'static str> {
-    let url = trusted_url(text)?;
-    if url.query().is_some() {
-        return Err("has a query");
-    }
-    Ok(url)
-}
-
-/// Reads an address that we call: `https`, or plain `http` to a loopback address;
-/// without credentials.
-pub fn trusted_url(text: &str) -> Result<Uri, &'static str> {
-    let url: Uri = text.parse().map_err(|_| "is not a URL")?;
-    let host = url.host().ok_or("has no host")?;
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    let is_loopback = address.map_or(host == "localhost", |address| address.is_loopback());
-    match url.scheme_str() {
-        Some("https") => {}
-        Some("http") if is_loopback => {}
-        Some("http") => return Err("is plain http, which only a loopback address may be"),
-        _ => return Err("is neither https nor http"),
-    }
-    if url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return Err("carries credentials");
-    }
-    if text.contains('#') {
-        return Err("has a fragment");
-    }
-    Ok(url)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -356,24 +322,6 @@ mod tests {
         ] {
             let error = read(&format!(r#"{{"url":"https://x",{settings}}}"#)).unwrap_err();
             assert!(error.contains(expected), "{error}");
-        }
-    }
-
-    #[test]
-    fn plain_http_is_for_loopback_addresses() {
-        for (url, valid) in [
-            ("http://127.0.0.1:8080/base", true),
-            ("http://127.1.2.3", true),
-            ("http://[::1]:80", true),
-            ("http://localhost:1", true),
-            ("https://10.0.0.1", true),
-            ("http://10.0.0.1", false),
-            ("http://localhost.example", false),
-            ("http://127.0.0.1.example", false),
-            ("ftp://127.0.0.1", false),
-            ("/path", false),
-        ] {
-            assert_eq!(connector_url(url).is_ok(), valid, "{url}");
         }
     }
 }

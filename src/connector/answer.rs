@@ -1,7 +1,7 @@
-//! How an answer counts. Everything that is not a proof of something is
-//! unknown.
+//! The outcome that an answer proves. An answer that proves nothing is unknown.
 
-use crate::ports::{BoxError, ConnectorError, NotActed, Rejections, Verdict};
+use crate::error::BoxError;
+use crate::ports::{ConnectorError, NotActed, Rejections, Verdict};
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use serde_json::Value;
 /// connector, and not something in front of it, that answered.
 const BEFORE_ACTING: &[&str] = &["RequiredField", "InvalidField", "InvalidJsonInput"];
 
-/// What they answer once they have looked at the Payment.
+/// The codes that they answer once they have looked at the Payment.
 const AFTER_LOOKING: &[&str] = &["InvalidOperation", "ResourceNotFound"];
 
 /// Reads a complete answer. From a connector whose `rejected` is unproven, no
@@ -50,7 +50,7 @@ fn outcome(body: &[u8]) -> Result<Verdict, BoxError> {
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err("the connector answered something else than a JSON object".into());
     }
-    match serde_json::from_slice::<Answer>(body)?.outcome.as_str() {
+    match serde_json::from_slice::<OutcomeBody>(body)?.outcome.as_str() {
         "approved" => Ok(Verdict::Approved),
         "received" => Ok(Verdict::Received),
         "rejected" => Ok(Verdict::Rejected),
@@ -59,7 +59,7 @@ fn outcome(body: &[u8]) -> Result<Verdict, BoxError> {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct OutcomeBody {
     outcome: String,
 }
 
@@ -95,7 +95,7 @@ impl Answered {
         ConnectorError::NotActed { answer, cause: self.into() }
     }
 
-    /// Whether it gave reasons, and none but these.
+    /// True where it gave reasons, and only these.
     fn has_only_codes(&self, expected: &[&str]) -> bool {
         !self.codes.is_empty() && self.codes.iter().all(|code| expected.contains(&code.as_str()))
     }
@@ -105,7 +105,7 @@ impl Answered {
 mod tests {
     use super::*;
 
-    /// What an answer counts as, in a word.
+    /// The meaning of an answer, in a word.
     fn counts(status: u16, body: &str, rejected: Rejections, is_first: bool) -> &'static str {
         let status = StatusCode::from_u16(status).unwrap();
         match verdict(status, body.as_bytes(), rejected, is_first) {

@@ -1,11 +1,13 @@
-//! What the platform shows of a Payment: `GET {url}/{projectKey}/payments/{id}`.
+//! The Payment that the platform shows: `GET {url}/{projectKey}/payments/{id}`.
 
 use super::settings::Platform;
 use super::{address, authorization};
+use crate::error::BoxError;
 use crate::money::{Currency, Money};
 use crate::payment::Report;
 use crate::platform::{parse_time, transaction_kind, transaction_state};
-use crate::ports::{BoxError, Secret, Served};
+use crate::ports::ConnectorKey;
+use crate::secret::Secret;
 use http::{Request, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -16,11 +18,11 @@ pub(super) const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
 pub(super) fn request(
     platform: &Platform,
-    served: &Served,
+    key: &ConnectorKey,
     bearer: Option<&Secret>,
 ) -> Result<Request<Full<Bytes>>, BoxError> {
-    let path = format!("{}/payments", served.key.project.as_str());
-    let uri = address(&platform.url, &path, served.key.id.as_str())?;
+    let path = format!("{}/payments", key.payment.project.as_str());
+    let uri = address(&platform.url, &path, key.payment.id.as_str())?;
     let mut request = Request::get(uri).header(header::ACCEPT, "application/json");
     if let Some(bearer) = bearer {
         request = request.header(header::AUTHORIZATION, authorization(bearer)?);

@@ -1,38 +1,39 @@
 use crate::payment::ProjectKey;
-use crate::ports::{Policy, Secret};
+use crate::ports::Policy;
+use crate::secret::Secret;
 use http::Uri;
 use std::collections::HashMap;
 
 /// The connectors by the payment interface that they serve; `*` serves the rest.
 pub type Connectors = HashMap<String, ConnectorSettings>;
 
-/// What the operator says of one connector.
+/// The settings of one connector.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectorSettings {
-    /// Where it is: `https`, or a loopback address; no query.
+    /// Its address: `https`, or a loopback address; no query.
     pub url: Uri,
-    /// How long one call may take.
+    /// The time limit of one call.
     pub timeout_ms: u64,
-    /// What we show it.
+    /// Our credentials there.
     pub authorization: Authorization,
-    /// Who may use it; everybody where it is `None`.
+    /// The projects that may use it; all of them where it is `None`.
     pub projects: Option<Vec<ProjectKey>>,
-    /// What may be assumed of it.
+    /// The assumptions that hold for it.
     pub policy: Policy,
-    /// Where its transactions can be looked up.
+    /// The platform where its transactions can be looked up.
     pub platform: Option<Platform>,
 }
 
 /// The platform whose Payments a connector writes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Platform {
-    /// Where it is: `https`, or a loopback address; no query.
+    /// Its address: `https`, or a loopback address; no query.
     pub url: Uri,
-    /// What we show it.
+    /// Our credentials there.
     pub authorization: Authorization,
 }
 
-/// How we identify ourselves.
+/// Our credentials at a connector or a platform.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Authorization {
     /// Not at all.
@@ -43,15 +44,15 @@ pub enum Authorization {
     ClientCredentials(ClientCredentials),
 }
 
-/// How to get a token (RFC 6749, 4.4).
+/// The means of getting a token (RFC 6749, 4.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCredentials {
     /// The token endpoint: `https`, or a loopback address.
     pub token_url: Uri,
-    /// Who we are there.
+    /// Our client id there.
     pub client_id: String,
-    /// And the proof.
+    /// The secret of that client.
     pub client_secret: Secret,
-    /// What we ask for, where it has to be said.
+    /// The scope to ask for, where the endpoint needs one.
     pub scope: Option<String>,
 }

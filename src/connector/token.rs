@@ -2,9 +2,11 @@
 //! they expire, and fetched by one caller at a time.
 
 use super::settings::ClientCredentials;
+use crate::error::BoxError;
+use crate::oauth::form;
 use crate::payment::Timestamp;
-use crate::ports::{BoxError, Secret};
-use crate::transport::{NotAnswered, Transport, form};
+use crate::secret::Secret;
+use crate::transport::{NotAnswered, Transport};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
@@ -14,7 +16,7 @@ use tokio::sync::Mutex;
 /// A token is not used in the last part of its life: it must outlive the call.
 const RENEW_BEFORE_MS: u64 = 60_000;
 
-/// How long a token lives whose issuer does not say.
+/// The assumed life of a token whose issuer does not state it.
 const DEFAULT_LIFE_S: u64 = 300;
 
 const ANSWER_BYTES_MAX: usize = 64 * 1024;

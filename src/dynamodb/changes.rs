@@ -1,6 +1,7 @@
-//! What a write over a seen item changes, and nothing else.
+//! The expression of a write over an item that was read: its changes, and nothing else.
 
-use super::{Expression, item};
+use super::expression::Expression;
+use super::item;
 use crate::payment::{Payment, Transaction, TransactionKind};
 
 /// One `UpdateItem` that makes `to` of `from`, on condition that `from` is what

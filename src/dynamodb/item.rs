@@ -69,7 +69,7 @@ pub(super) fn primary_key(key: &PaymentKey) -> Item {
     Item::from([("pk".to_owned(), text(&key.to_string())), ("sk".to_owned(), text(SORT_KEY))])
 }
 
-/// What is open is spread over these partitions of the recovery index.
+/// The partitions of the recovery index, over which open Payments are spread.
 pub(super) const SHARDS: [&str; 4] = ["0", "1", "2", "3"];
 
 /// The partition of a Payment.
@@ -146,7 +146,7 @@ pub(super) fn from_payment(payment: &Payment) -> Item {
     item
 }
 
-/// What a reservation writes. The amount of a cancel waits elsewhere.
+/// The attributes that a reservation writes. The amount of a cancel is stored elsewhere.
 pub(super) fn reserved(
     reservation: &Reservation,
     kind: TransactionKind,

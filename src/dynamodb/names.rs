@@ -1,6 +1,6 @@
-//! What Payments are found by besides their ids: one small item for each name. It
+//! Names by which Payments are found besides their ids: one small item for each name. It
 //! counts only while the Payment that it points to has the name, so that no write
-//! ever spans two items.
+//! spans two items.
 
 use super::{DynamoStore, Item, item, unavailable};
 use crate::payment::{Payment, PaymentId, PaymentKey, ProjectKey, Timestamp};
@@ -8,11 +8,14 @@ use crate::ports::{ClaimError, Name, Store, StoreError};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure as OnConditionFailure;
 
-/// Longer than any invocation: whoever claimed a name that long ago and has not
-/// written it will not do so any more.
+/// Longer than any invocation: a Payment that was not written with its name by then
+/// will not be.
 const CLAIM_LIFE_MS: u64 = 60_000;
 
-/// Who names the Payment, and since when.
+/// The time of a claim that has ended: no claim lives as long as that.
+const EXPIRED_MS: u64 = 0;
+
+/// The Payment that a name points to, and the time since when.
 struct Claim {
     id: PaymentId,
     at: Timestamp,
@@ -66,8 +69,18 @@ impl DynamoStore {
         }
     }
 
-    /// Writes a claim over nobody's, one's own, or `over`; answers the one that is
-    /// in the way.
+    /// Dates our claim so far back that it holds no longer. A claim of another Payment
+    /// stays as it is.
+    pub(super) async fn release_name(
+        &self,
+        payment: &PaymentKey,
+        name: &Name,
+    ) -> Result<(), StoreError> {
+        self.put_claim(payment, name, Timestamp::from_ms(EXPIRED_MS), None).await.map(drop)
+    }
+
+    /// Writes a claim where there is none, over our own, or over `over`. Returns the
+    /// claim of another Payment that prevents it.
     async fn put_claim(
         &self,
         payment: &PaymentKey,

@@ -1,7 +1,7 @@
 //! The unseen reservation: what [`crate::payment::Payment::admit`] says, as a
 //! condition, and what the reservation does, as an update.
 
-use super::Expression;
+use super::expression::Expression;
 use super::item::{self, Tag};
 use crate::money::Money;
 use crate::payment::{Action, InFlight, Payment, Reservation, TransactionId, TransactionKind};

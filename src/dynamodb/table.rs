@@ -1,4 +1,4 @@
-use crate::ports::BoxError;
+use crate::error::BoxError;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,

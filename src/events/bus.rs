@@ -1,7 +1,7 @@
 //! EventBridge.
 
 use crate::aws::Connection;
-use crate::ports::BoxError;
+use crate::error::BoxError;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub(super) const CALL_BYTES_MAX: usize = 200 * 1024;
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(6);
 
-/// What the events say of where they come from.
+/// The source that the events name.
 const SOURCE: &str = "payment-intents";
 
 /// The bus on which events are sent.
@@ -26,9 +26,9 @@ pub struct EventBus {
 
 /// Not all events of a call arrived, as far as we were told.
 pub(super) struct NotSent {
-    /// Of each event, whether it did.
+    /// One flag for each event.
     pub(super) arrived: Vec<bool>,
-    /// Why the first did not that did not.
+    /// The cause for the first event that did not arrive.
     pub(super) error: BoxError,
 }
 

@@ -2,8 +2,8 @@
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_Record.html>
 
 use crate::dynamodb::{self, Item};
+use crate::error::BoxError;
 use crate::payment::Payment;
-use crate::ports::BoxError;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use base64::Engine;

@@ -1,34 +1,35 @@
 //! The body of `POST /{projectKey}/payment-intents/{paymentId}`.
 
-use super::fields::{self, Form, Invalid};
+use super::fields::{self, Form};
+use super::invalid::Invalid;
 use super::problem::Problem;
 use crate::payment::{Action, TransactionId};
 
-/// One action as the caller asked it.
+/// The action that a caller asks for.
 #[derive(Debug)]
-pub(super) struct AskedAction {
+pub(super) struct RequestedAction {
     pub(super) action: Action,
     pub(super) merchant_reference: Option<String>,
 }
 
-#[derive(Clone, Copy)]
-enum Name {
-    Capture,
-    Refund,
-    Cancel,
-    Reverse,
-}
+/// Reads the fields of an action. `None` where one of them is wrong.
+type Read = fn(&mut Form<'_, '_>) -> Option<Action>;
 
-const NAMES: [(&str, Name); 4] = [
-    ("capturePayment", Name::Capture),
-    ("refundPayment", Name::Refund),
-    ("cancelPayment", Name::Cancel),
-    ("reversePayment", Name::Reverse),
+/// The actions by their names.
+const ACTIONS: [(&str, Read); 4] = [
+    ("capturePayment", |form| Some(Action::Capture { amount: form.amount("amount", 1)? })),
+    ("refundPayment", |form| {
+        let amount = form.amount("amount", 1);
+        let charge = form.read("transactionId", |id| TransactionId::parse(id).ok());
+        Some(Action::Refund { amount: amount?, charge })
+    }),
+    ("cancelPayment", |_| Some(Action::Cancel)),
+    ("reversePayment", |_| Some(Action::Reverse)),
 ];
 
-/// Reads the one action. What is wrong with the headers is told together with
-/// what is wrong with the fields.
-pub(super) fn read(body: &str, header: Option<&Invalid>) -> Result<AskedAction, Problem> {
+/// Reads the one action. The answer names a wrong header together with all wrong
+/// fields.
+pub(super) fn read(body: &str, header: Option<&Invalid>) -> Result<RequestedAction, Problem> {
     let mut errors = Vec::new();
     let asked = fields::form(body, &mut errors)?.only_action()?;
     match (asked, header) {
@@ -38,7 +39,7 @@ pub(super) fn read(body: &str, header: Option<&Invalid>) -> Result<AskedAction, 
 }
 
 impl Form<'_, '_> {
-    fn only_action(mut self) -> Result<Option<AskedAction>, Problem> {
+    fn only_action(mut self) -> Result<Option<RequestedAction>, Problem> {
         let Some(elements) = self.actions()? else { return Ok(None) };
         let mut elements = elements.into_iter();
         match (elements.next(), elements.next()) {
@@ -51,20 +52,10 @@ impl Form<'_, '_> {
         }
     }
 
-    fn action(mut self) -> Option<AskedAction> {
+    fn action(mut self) -> Option<RequestedAction> {
         self.required("action")?;
-        let name = self.one_of("action", &NAMES)?;
-        let merchant_reference = self.name("merchantReference");
-        let action = match name {
-            Name::Capture => Action::Capture { amount: self.amount("amount", 1)? },
-            Name::Refund => {
-                let amount = self.amount("amount", 1);
-                let charge = self.read("transactionId", |id| TransactionId::parse(id).ok());
-                Action::Refund { amount: amount?, charge }
-            }
-            Name::Cancel => Action::Cancel,
-            Name::Reverse => Action::Reverse,
-        };
-        Some(AskedAction { action, merchant_reference })
+        let read = self.one_of("action", &ACTIONS)?;
+        let merchant_reference = self.short_text("merchantReference");
+        Some(RequestedAction { action: read(&mut self)?, merchant_reference })
     }
 }

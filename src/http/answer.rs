@@ -3,12 +3,14 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 use super::headers::CORRELATION_ID;
+use super::message::Response;
+use super::options::ResponseForm;
 use super::problem::Problem;
 use super::representation::{Page, Representation};
-use super::{Response, ResponseForm};
-use crate::observe::causes;
+use crate::error::BoxError;
+use crate::error::causes;
 use crate::payment::{Payment, PaymentKey, Refusal, TransactionId, UpdateRefusal};
-use crate::ports::{BoxError, Verdict};
+use crate::ports::Verdict;
 use crate::service::{ActError, Done, UpdateError};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
@@ -79,7 +81,7 @@ fn failed(error: ActError, key: &PaymentKey, transaction: &TransactionId) -> Ans
         ))
         .on(transaction),
         ActError::Unavailable(cause) => Problem::unavailable().because(cause).into(),
-        ActError::Corrupt(cause) => Problem::broken().because(cause).into(),
+        ActError::Corrupt(cause) => Problem::internal_nothing_sent().because(cause).into(),
     }
 }
 
@@ -139,7 +141,7 @@ fn refused(refusal: Refusal, key: &PaymentKey) -> Problem {
             Problem::invalid_operation("Nothing is left to cancel or refund.".to_owned())
         }
         Refusal::PossiblyStaleCopy => Problem::unavailable(),
-        Refusal::Repeated(_) | Refusal::Inconsistent => Problem::broken(),
+        Refusal::Repeated(_) | Refusal::Inconsistent => Problem::internal_nothing_sent(),
     }
 }
 
@@ -149,7 +151,7 @@ pub(super) fn to_update(error: UpdateError, key: &PaymentKey, expected: u64) -> 
         UpdateError::NotFound => Problem::not_found(key),
         UpdateError::Stale { current } => Problem::stale(key, expected, current),
         UpdateError::KeyTaken(taken) => Problem::duplicate_key(&taken),
-        UpdateError::Store(error) => super::of_store(error),
+        UpdateError::Store(error) => error.into(),
         UpdateError::Refused(refusal) => match refusal {
             UpdateRefusal::NoSuchTransaction(_)
             | UpdateRefusal::AlreadySet(_)
@@ -187,7 +189,7 @@ impl Answer {
     pub(super) fn payment(status: StatusCode, payment: &Payment) -> Self {
         match serde_json::to_string(&Representation::of(payment)) {
             Ok(body) => Self { status, ..Self::ok(&body) },
-            Err(error) => Problem::broken().because(error).into(),
+            Err(error) => Problem::internal_nothing_sent().because(error).into(),
         }
     }
 
@@ -195,7 +197,7 @@ impl Answer {
     pub(super) fn page(found: Option<&Payment>) -> Self {
         match serde_json::to_string(&Page::of(found)) {
             Ok(body) => Self::ok(&body),
-            Err(error) => Problem::broken().because(error).into(),
+            Err(error) => Problem::internal_nothing_sent().because(error).into(),
         }
     }
 

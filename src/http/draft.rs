@@ -4,10 +4,14 @@
 use super::fields::{self, Form};
 use super::headers::time_ordered;
 use super::problem::Problem;
+#[cfg(feature = "local")]
+use crate::error::BoxError;
 use crate::money::{Currency, Money};
 use crate::payment::{
     Details, PaymentId, PaymentKey, ProjectKey, Registration, RegistrationTransaction, Timestamp,
 };
+#[cfg(feature = "local")]
+use serde_json::value::RawValue;
 use uuid::{ContextV7, Uuid};
 
 /// Reads a draft. `now` stands in for times that it does not give.
@@ -22,6 +26,21 @@ pub(super) fn read(
         Some(registration) if errors.is_empty() => Ok(registration),
         Some(_) | None => Err(Problem::invalid_fields(&errors)),
     }
+}
+
+/// Reads a JSON array of PaymentDrafts, as if each were posted to `project`.
+#[cfg(feature = "local")]
+pub fn registrations(
+    drafts: &str,
+    project: &ProjectKey,
+    now: Timestamp,
+) -> Result<Vec<Registration>, BoxError> {
+    let drafts: Vec<&RawValue> = serde_json::from_str(drafts)?;
+    let registration = |draft: &&RawValue| {
+        read(draft.get(), project.clone(), now)
+            .map_err(|problem| format!("{} in {draft}", problem.message()).into())
+    };
+    drafts.iter().map(registration).collect()
 }
 
 impl Form<'_, '_> {
@@ -57,9 +76,9 @@ impl Form<'_, '_> {
     fn details(&mut self) -> Details {
         let mut details = Details {
             key: self.payment_key("key"),
-            interface_id: self.name("interfaceId"),
+            interface_id: self.short_text("interfaceId"),
             customer: self.document("customer"),
-            anonymous_id: self.name("anonymousId"),
+            anonymous_id: self.short_text("anonymousId"),
             order: self.document("order"),
             cart: self.document("cart"),
             custom: self.document("custom"),
@@ -67,12 +86,12 @@ impl Form<'_, '_> {
             ..Details::default()
         };
         if let Some(mut method) = self.object("paymentMethodInfo") {
-            details.payment_interface = method.name("paymentInterface");
-            details.method = method.name("method");
+            details.payment_interface = method.short_text("paymentInterface");
+            details.method = method.short_text("method");
             details.method_name = method.document("name");
         }
         if let Some(mut status) = self.object("paymentStatus") {
-            details.status_code = status.name("interfaceCode");
+            details.status_code = status.short_text("interfaceCode");
             details.status_text = status.text("interfaceText");
         }
         details

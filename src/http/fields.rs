@@ -1,39 +1,12 @@
 //! Reading a JSON body field by field, so that each wrong one is named, and all
 //! of them at once. Numbers are never read as anything but integers.
 
+use super::invalid::Invalid;
 use super::problem::Problem;
+use super::unambiguous;
 use crate::money::{Currency, Money};
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-
-/// What is wrong with one field.
-#[derive(Debug)]
-pub(super) enum Invalid {
-    /// It is missing, or `null`.
-    Missing {
-        /// Where it should be.
-        field: String,
-    },
-    /// It has a value that it cannot have.
-    Value {
-        /// Where it is.
-        field: String,
-        /// The value, as it was written.
-        value: Box<RawValue>,
-        /// What it could have been, where that can be listed.
-        allowed: Vec<&'static str>,
-    },
-}
-
-impl Invalid {
-    /// A text that the field cannot have.
-    pub(super) fn text(field: &str, text: &str) -> Self {
-        let value = serde_json::value::to_raw_value(text).unwrap_or_else(|_| null());
-        Self::Value { field: field.to_owned(), value, allowed: Vec::new() }
-    }
-}
+use std::collections::BTreeMap;
 
 /// The fields of a JSON object, as they were written.
 pub(super) type Fields<'a> = BTreeMap<String, &'a RawValue>;
@@ -52,7 +25,7 @@ pub(super) fn form<'a, 'e>(
     errors: &'e mut Vec<Invalid>,
 ) -> Result<Form<'a, 'e>, Problem> {
     let invalid = |error: serde_json::Error| Problem::invalid_json(&error.to_string());
-    serde_json::from_str::<Unambiguous>(body).map_err(invalid)?;
+    unambiguous::check(body).map_err(invalid)?;
     let fields = serde_json::from_str(body).map_err(invalid)?;
     Ok(Form { prefix: String::new(), fields, errors })
 }
@@ -113,12 +86,11 @@ impl<'a> Form<'a, '_> {
 
     /// Notes that a field has a value that it cannot have.
     pub(super) fn invalid(&mut self, name: &str, value: &RawValue, allowed: Vec<&'static str>) {
-        let value = short(value);
-        self.errors.push(Invalid::Value { field: self.field(name), value, allowed });
+        self.errors.push(Invalid::value(self.field(name), value, allowed));
     }
 
     /// 1 to 256 characters without control characters.
-    pub(super) fn name(&mut self, name: &str) -> Option<String> {
+    pub(super) fn short_text(&mut self, name: &str) -> Option<String> {
         self.text_that(name, |text| {
             (1..=256).contains(&text.chars().count()) && !text.contains(char::is_control)
         })
@@ -138,7 +110,7 @@ impl<'a> Form<'a, '_> {
         self.read(name, |text| Some(text.to_owned()).filter(|text| is_valid(text)))
     }
 
-    /// What `read` makes of a text.
+    /// The result of `read` for a text.
     pub(super) fn read<T>(&mut self, name: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
         let value = self.raw(name)?;
         let text = serde_json::from_str::<String>(value.get()).ok();
@@ -249,80 +221,4 @@ pub(super) fn is_payment_key(text: &str) -> bool {
 
 fn is_object(value: &RawValue) -> bool {
     value.get().starts_with('{')
-}
-
-/// An answer names a wrong value, but need not repeat a whole document.
-fn short(value: &RawValue) -> Box<RawValue> {
-    const LENGTH_MAX: usize = 256;
-    if value.get().len() <= LENGTH_MAX {
-        return value.to_owned();
-    }
-    let start: String = value.get().chars().take(LENGTH_MAX).chain(['…']).collect();
-    serde_json::value::to_raw_value(&start).unwrap_or_else(|_| null())
-}
-
-fn null() -> Box<RawValue> {
-    RawValue::NULL.to_owned()
-}
-
-/// Any JSON in which no object has a key twice. How deep it may nest is limited
-/// by the parser.
-struct Unambiguous;
-
-impl<'de> Deserialize<'de> for Unambiguous {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(UnambiguousVisitor)
-    }
-}
-
-struct UnambiguousVisitor;
-
-impl<'de> Visitor<'de> for UnambiguousVisitor {
-    type Value = Unambiguous;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Unambiguous, A::Error> {
-        let mut keys = BTreeSet::new();
-        while let Some(key) = map.next_key::<String>()? {
-            if keys.contains(&key) {
-                return Err(A::Error::custom(format_args!("duplicate field `{key}`")));
-            }
-            keys.insert(key);
-            map.next_value::<Unambiguous>()?;
-        }
-        Ok(Unambiguous)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Unambiguous, A::Error> {
-        while sequence.next_element::<Unambiguous>()?.is_some() {}
-        Ok(Unambiguous)
-    }
-
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Unambiguous, E> {
-        Ok(Unambiguous)
-    }
-
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Unambiguous, E> {
-        Ok(Unambiguous)
-    }
-
-    fn visit_u64<E: Error>(self, _: u64) -> Result<Unambiguous, E> {
-        Ok(Unambiguous)
-    }
-
-    #[expect(clippy::disallowed_types, reason = "the parser hands it over; it is dropped unread")]
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Unambiguous, E> {
-        Ok(Unambiguous)
-    }
-
-    fn visit_str<E: Error>(self, _: &str) -> Result<Unambiguous, E> {
-        Ok(Unambiguous)
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Unambiguous, E> {
-        Ok(Unambiguous)
-    }
 }

@@ -9,9 +9,10 @@ use super::answer::Answer;
 use super::problem::Problem;
 use super::{Api, Request, Response, headers};
 use crate::auth::{Caller, Scopes};
+use crate::error::BoxError;
 use crate::payment::Timestamp;
-use crate::ports::{BoxError, Clock, Connector, Store};
-use crate::transport::UNRESERVED;
+use crate::ports::{Clock, Connector, Store};
+use crate::url::UNRESERVED;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::header::MaxSizeReached;
@@ -67,14 +68,6 @@ pub struct ResponseDocument {
     headers: BTreeMap<String, String>,
     body: String,
     is_base64_encoded: bool,
-}
-
-/// The moment at which an invocation ends, from what the runtime says of it: the
-/// moment itself, or (`cargo lambda watch`) how long the function may run, which
-/// is never more than Lambda's 15 minutes.
-pub fn deadline(ms: u64, now: Timestamp) -> Timestamp {
-    const LONGEST_MS: u64 = 900_000;
-    if ms <= LONGEST_MS { now.plus_ms(ms) } else { Timestamp::from_ms(ms) }
 }
 
 /// Answers an event of either kind. An event of another kind is answered, too:

@@ -1,12 +1,12 @@
-//! What the headers of a request say.
+//! The headers of a request that are read.
 
-use super::ResponseForm;
-use super::action::AskedAction;
-use super::fields::Invalid;
+use super::action::RequestedAction;
+use super::invalid::Invalid;
+use super::options::ResponseForm;
 use crate::auth::Denied;
 use crate::digest::id_of;
 use crate::payment::{Action, PaymentKey, Timestamp, TransactionId};
-use crate::ports::Secret;
+use crate::secret::Secret;
 use http::{HeaderMap, HeaderName, header};
 use uuid::{ContextV7, Uuid};
 
@@ -37,7 +37,7 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
             && suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case("+json")))
 }
 
-/// The caller's token. Of two, nobody knows which is meant.
+/// The caller's token. Two of them are refused, since either could be meant.
 pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<Secret>, Denied> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
@@ -49,7 +49,7 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<Secret>, Denied> {
     Ok(token.map(|(_, token)| Secret::new(token.trim().to_owned())))
 }
 
-/// What the caller prefers (RFC 7240).
+/// The caller's preferences (RFC 7240).
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Preferences {
     /// The form of the answer, where the caller says so.
@@ -124,9 +124,9 @@ impl IdempotencyKey {
 pub(super) fn transaction_of_repeat(
     payment: &PaymentKey,
     correlation_id: &str,
-    asked: &AskedAction,
+    asked: &RequestedAction,
 ) -> TransactionId {
-    let AskedAction { action, merchant_reference } = asked;
+    let RequestedAction { action, merchant_reference } = asked;
     let amount = match action {
         Action::Capture { amount } | Action::Refund { amount, .. } => amount.to_string(),
         Action::Cancel | Action::Reverse => String::new(),

@@ -1,16 +1,15 @@
-//! What went wrong, in the words of the contract. Causes go to the log and nowhere
-//! else.
+//! Errors in the words of the contract. Causes go to the log and nowhere else.
 
-use super::fields::Invalid;
+use super::error_body::ErrorBody;
+use super::invalid::Invalid;
 use crate::auth::Denied;
+use crate::error::BoxError;
 use crate::payment::{Payment, PaymentId, PaymentKey, RegistrationRefusal, TransactionId};
-use crate::ports::{BoxError, NotActed};
+use crate::ports::{NotActed, StoreError};
 use http::{HeaderName, StatusCode, header};
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use serde_json::json;
-use serde_json::value::RawValue;
 
-/// What went wrong, in words that a caller may read.
+/// An error that a caller is answered.
 #[derive(Debug)]
 pub(super) struct Problem {
     pub(super) status: StatusCode,
@@ -21,27 +20,18 @@ pub(super) struct Problem {
     pub(super) cause: Option<BoxError>,
 }
 
-/// One entry of `errors`.
-#[derive(Debug)]
-struct ErrorBody {
-    code: &'static str,
-    message: String,
-    fields: Vec<(&'static str, Box<RawValue>)>,
-}
-
 impl Problem {
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        let error = ErrorBody { code, message: message.into(), fields: Vec::new() };
         Self {
             status,
-            errors: vec![error],
+            errors: vec![ErrorBody::new(code, message)],
             headers: Vec::new(),
             is_about_access: false,
             cause: None,
         }
     }
 
-    /// What is wrong, in words.
+    /// The messages.
     #[cfg(feature = "local")]
     pub(super) fn message(&self) -> String {
         let messages: Vec<_> = self.errors.iter().map(|error| error.message.as_str()).collect();
@@ -70,7 +60,7 @@ impl Problem {
         self
     }
 
-    /// Our fault.
+    /// A fault of ours.
     pub(super) fn general() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -79,8 +69,8 @@ impl Problem {
         )
     }
 
-    /// Our fault, and nothing was sent.
-    pub(super) fn broken() -> Self {
+    /// A fault of ours, before anything was sent.
+    pub(super) fn internal_nothing_sent() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "General",
@@ -310,6 +300,16 @@ impl From<Denied> for Problem {
     }
 }
 
+/// The store failed before anything was sent.
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => Self::unavailable().because(error),
+            StoreError::Corrupt(_) => Self::internal_nothing_sent().because(error),
+        }
+    }
+}
+
 impl From<RegistrationRefusal> for Problem {
     fn from(refusal: RegistrationRefusal) -> Self {
         match refusal {
@@ -338,46 +338,5 @@ impl Serialize for Problem {
             body.serialize_entry("error_description", message)?;
         }
         body.end()
-    }
-}
-
-impl ErrorBody {
-    fn of_field(invalid: &Invalid) -> Self {
-        match invalid {
-            Invalid::Missing { field } => {
-                let message = format!("A value is required for field {field}.");
-                let mut error = Self { code: "RequiredField", message, fields: Vec::new() };
-                error.field("field", field);
-                error
-            }
-            Invalid::Value { field, value, allowed } => {
-                let message = format!("The value {value} is not valid for field {field}.");
-                let mut error = Self { code: "InvalidField", message, fields: Vec::new() };
-                error.field("field", field);
-                error.field("invalidValue", value);
-                if !allowed.is_empty() {
-                    error.field("allowedValues", json!(allowed));
-                }
-                error
-            }
-        }
-    }
-
-    fn field(&mut self, name: &'static str, value: impl serde::Serialize) {
-        if let Ok(value) = serde_json::value::to_raw_value(&value) {
-            self.fields.push((name, value));
-        }
-    }
-}
-
-impl Serialize for ErrorBody {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut entry = serializer.serialize_map(None)?;
-        entry.serialize_entry("code", self.code)?;
-        entry.serialize_entry("message", &self.message)?;
-        for (name, value) in &self.fields {
-            entry.serialize_entry(name, value)?;
-        }
-        entry.end()
     }
 }

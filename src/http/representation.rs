@@ -201,8 +201,8 @@ impl<'a> ReportedBody<'a> {
     }
 }
 
-/// What has only begun goes by our own id until its PSP and its connector call it
-/// something: the library inside the public connectors takes an Initial
+/// A transaction that has only begun is shown with our own id until its PSP and its
+/// connector give it ids: the library inside the public connectors takes an Initial
 /// transaction that lacks one of these ids for any of its amount, and gives up
 /// where two could be meant. So it reports what it did as a transaction to be
 /// added, and here it is known which one that is.

@@ -4,8 +4,8 @@ use crate::payment::{PaymentId, PaymentKey, ProjectKey};
 use http::Method;
 use percent_encoding::percent_decode_str;
 
-/// What a request is about. Project and Payment are read from one source, the
-/// raw path, so that nobody is authorized for one project and acts on another.
+/// The operation that a request asks for. Project and Payment are read from one source,
+/// the raw path, so that no caller is authorized for one project and acts on another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Route {
     /// `POST /{projectKey}/payment-intents/{paymentId}`

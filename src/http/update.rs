@@ -11,51 +11,82 @@ use uuid::ContextV7;
 /// More than any connector has to say at once.
 const ACTIONS_MAX: usize = 100;
 
-/// What the caller saw, and what to change.
+/// The version that the caller saw, and the changes to it.
 #[derive(Debug)]
-pub(super) struct AskedUpdate {
+pub(super) struct RequestedUpdate {
     pub(super) version: u64,
     pub(super) updates: Vec<Update>,
 }
 
-#[derive(Clone, Copy)]
-enum Asked {
-    AddTransaction,
-    ChangeTransactionState,
-    ChangeTransactionInteractionId,
-    ChangeTransactionTimestamp,
-    SetTransactionInterfaceId,
-    SetInterfaceId,
-    AddInterfaceInteraction,
-    SetStatusInterfaceCode,
-    SetStatusInterfaceText,
-    SetMethodInfoMethod,
-    SetMethodInfoName,
-    SetMethodInfoInterface,
-    SetKey,
-    AcknowledgeDiscrepancy,
-}
+/// Reads an update action from its fields. `None` where one of them is wrong.
+type Read = fn(&mut Form<'_, '_>, &NewIds) -> Option<Update>;
 
-const NAMES: [(&str, Asked); 14] = [
-    ("addTransaction", Asked::AddTransaction),
-    ("changeTransactionState", Asked::ChangeTransactionState),
-    ("changeTransactionInteractionId", Asked::ChangeTransactionInteractionId),
-    ("changeTransactionTimestamp", Asked::ChangeTransactionTimestamp),
-    ("setTransactionInterfaceId", Asked::SetTransactionInterfaceId),
-    ("setInterfaceId", Asked::SetInterfaceId),
-    ("addInterfaceInteraction", Asked::AddInterfaceInteraction),
-    ("setStatusInterfaceCode", Asked::SetStatusInterfaceCode),
-    ("setStatusInterfaceText", Asked::SetStatusInterfaceText),
-    ("setMethodInfoMethod", Asked::SetMethodInfoMethod),
-    ("setMethodInfoName", Asked::SetMethodInfoName),
-    ("setMethodInfoInterface", Asked::SetMethodInfoInterface),
-    ("setKey", Asked::SetKey),
-    // Not the platform's.
-    ("acknowledgeDiscrepancy", Asked::AcknowledgeDiscrepancy),
+/// The update actions by their names.
+const ACTIONS: [(&str, Read); 14] = [
+    ("addTransaction", |form, new_ids| {
+        form.required("transaction")?;
+        let report = form.object("transaction")?.report()?;
+        Some(Update::AddTransaction { id: new_ids.next(), report })
+    }),
+    ("changeTransactionState", |form, _| {
+        let (id, _) = (form.transaction_id(), form.required("state")?);
+        Some(Update::ChangeTransactionState { state: form.one_of("state", &STATES)?, id: id? })
+    }),
+    ("changeTransactionInteractionId", |form, _| {
+        let (id, _) = (form.transaction_id(), form.required("interactionId")?);
+        let interaction_id = form.short_text("interactionId")?;
+        Some(Update::ChangeTransactionInteractionId { id: id?, interaction_id })
+    }),
+    ("changeTransactionTimestamp", |form, _| {
+        let (id, _) = (form.transaction_id(), form.required("timestamp")?);
+        let timestamp = form.read("timestamp", parse_time)?;
+        Some(Update::ChangeTransactionTimestamp { id: id?, timestamp })
+    }),
+    ("setTransactionInterfaceId", |form, _| {
+        let id = form.transaction_id()?;
+        Some(Update::SetTransactionInterfaceId { id, interface_id: form.short_text("interfaceId") })
+    }),
+    ("setInterfaceId", |form, _| {
+        form.required("interfaceId")?;
+        Some(Update::SetInterfaceId(Some(form.short_text("interfaceId")?)))
+    }),
+    ("addInterfaceInteraction", |form, _| {
+        form.custom_fields().map(Update::AddInterfaceInteraction)
+    }),
+    ("setStatusInterfaceCode", |form, _| {
+        Some(Update::SetStatusInterfaceCode(form.short_text("interfaceCode")))
+    }),
+    ("setStatusInterfaceText", |form, _| {
+        form.required("interfaceText")?;
+        Some(Update::SetStatusInterfaceText(Some(form.text("interfaceText")?)))
+    }),
+    ("setMethodInfoMethod", |form, _| Some(Update::SetMethodInfoMethod(form.short_text("method")))),
+    ("setMethodInfoName", |form, _| Some(Update::SetMethodInfoName(form.document("name")))),
+    ("setMethodInfoInterface", |form, _| {
+        form.required("interface")?;
+        form.short_text("interface").map(Update::SetMethodInfoInterface)
+    }),
+    ("setKey", |form, _| Some(Update::SetKey(form.payment_key("key")))),
+    // The platform has no such action.
+    ("acknowledgeDiscrepancy", |form, _| {
+        form.transaction_id().map(|id| Update::AcknowledgeDiscrepancy { id })
+    }),
 ];
 
+/// The ids of the transactions that an update adds. They sort as they were made.
+struct NewIds {
+    now: Timestamp,
+    context: ContextV7,
+}
+
+impl NewIds {
+    fn next(&self) -> TransactionId {
+        time_ordered(self.now, &self.context)
+    }
+}
+
 /// Reads an update. `now` goes into the ids of new transactions.
-pub(super) fn read(body: &str, now: Timestamp) -> Result<AskedUpdate, Problem> {
+pub(super) fn read(body: &str, now: Timestamp) -> Result<RequestedUpdate, Problem> {
     let mut errors = Vec::new();
     let asked = fields::form(body, &mut errors)?.update(now)?;
     match asked {
@@ -65,81 +96,24 @@ pub(super) fn read(body: &str, now: Timestamp) -> Result<AskedUpdate, Problem> {
 }
 
 impl<'a> Form<'a, '_> {
-    fn update(mut self, now: Timestamp) -> Result<Option<AskedUpdate>, Problem> {
+    fn update(mut self, now: Timestamp) -> Result<Option<RequestedUpdate>, Problem> {
         let version = self.required("version").and_then(|_| self.integer("version"));
         let Some(elements) = self.actions()? else { return Ok(None) };
         if elements.len() > ACTIONS_MAX {
             return Err(Problem::invalid_json("actions has more than 100 elements"));
         }
-        let context = ContextV7::new();
+        let new_ids = NewIds { now, context: ContextV7::new() };
         let mut updates = Vec::new();
         for (index, fields) in elements.into_iter().enumerate() {
             let mut form = self.nested(&format!("actions[{index}]"), fields);
             let Some(action) = form.required("action") else { continue };
             let name = serde_json::from_str::<String>(action.get()).unwrap_or_default();
-            let Some((_, name)) = NAMES.iter().find(|(known, _)| *known == name) else {
+            let Some((_, read)) = ACTIONS.iter().find(|(known, _)| *known == name) else {
                 return Err(Problem::unknown_update(action.get()));
             };
-            updates.extend(form.update_action(*name, now, &context));
+            updates.extend(read(&mut form, &new_ids));
         }
-        Ok(version.map(|version| AskedUpdate { version, updates }))
-    }
-
-    fn update_action(
-        &mut self,
-        name: Asked,
-        now: Timestamp,
-        context: &ContextV7,
-    ) -> Option<Update> {
-        Some(match name {
-            Asked::AddTransaction => {
-                self.required("transaction")?;
-                let report = self.object("transaction")?.report()?;
-                Update::AddTransaction { id: time_ordered(now, context), report }
-            }
-            Asked::ChangeTransactionState => {
-                let (id, _) = (self.transaction_id(), self.required("state")?);
-                Update::ChangeTransactionState { state: self.one_of("state", &STATES)?, id: id? }
-            }
-            Asked::ChangeTransactionInteractionId => {
-                let (id, _) = (self.transaction_id(), self.required("interactionId")?);
-                let interaction_id = self.name("interactionId")?;
-                Update::ChangeTransactionInteractionId { id: id?, interaction_id }
-            }
-            Asked::ChangeTransactionTimestamp => {
-                let (id, _) = (self.transaction_id(), self.required("timestamp")?);
-                let timestamp = self.read("timestamp", parse_time)?;
-                Update::ChangeTransactionTimestamp { id: id?, timestamp }
-            }
-            Asked::SetTransactionInterfaceId => Update::SetTransactionInterfaceId {
-                id: self.transaction_id()?,
-                interface_id: self.name("interfaceId"),
-            },
-            Asked::SetInterfaceId => {
-                self.required("interfaceId")?;
-                Update::SetInterfaceId(Some(self.name("interfaceId")?))
-            }
-            Asked::AddInterfaceInteraction => {
-                Update::AddInterfaceInteraction(self.custom_fields()?)
-            }
-            Asked::SetStatusInterfaceCode => {
-                Update::SetStatusInterfaceCode(self.name("interfaceCode"))
-            }
-            Asked::SetStatusInterfaceText => {
-                self.required("interfaceText")?;
-                Update::SetStatusInterfaceText(Some(self.text("interfaceText")?))
-            }
-            Asked::SetMethodInfoMethod => Update::SetMethodInfoMethod(self.name("method")),
-            Asked::SetMethodInfoName => Update::SetMethodInfoName(self.document("name")),
-            Asked::SetMethodInfoInterface => {
-                self.required("interface")?;
-                Update::SetMethodInfoInterface(self.name("interface")?)
-            }
-            Asked::SetKey => Update::SetKey(self.payment_key("key")),
-            Asked::AcknowledgeDiscrepancy => {
-                Update::AcknowledgeDiscrepancy { id: self.transaction_id()? }
-            }
-        })
+        Ok(version.map(|version| RequestedUpdate { version, updates }))
     }
 
     fn transaction_id(&mut self) -> Option<TransactionId> {
@@ -168,8 +142,8 @@ impl<'a> Form<'a, '_> {
             Some(_) => self.read("timestamp", parse_time).map(Some),
             None => Some(None),
         };
-        let interaction_id = self.name("interactionId");
-        let interface_id = self.name("interfaceId");
+        let interaction_id = self.short_text("interactionId");
+        let interface_id = self.short_text("interfaceId");
         Some(Report {
             kind: kind?,
             state: state?,

@@ -2,7 +2,7 @@
 
 use super::bind;
 use crate::dynamodb::{Connection, create_table};
-use crate::ports::BoxError;
+use crate::error::BoxError;
 use aws_sdk_dynamodb::Client;
 use dynoxide::{Database, server};
 use std::path::Path;

@@ -7,8 +7,9 @@
 
 use super::{bind, server};
 use crate::clock::SystemClock;
+use crate::error::BoxError;
 use crate::platform::format_time;
-use crate::ports::{BoxError, Clock};
+use crate::ports::Clock;
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;

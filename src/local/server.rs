@@ -2,8 +2,9 @@
 
 use super::{LocalApi, PROJECT, Sandbox};
 use crate::clock::SystemClock;
+use crate::error::BoxError;
 use crate::http::{BODY_BYTES_MAX, Request as ApiRequest};
-use crate::ports::{BoxError, Clock};
+use crate::ports::Clock;
 use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;

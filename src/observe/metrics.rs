@@ -1,80 +1,191 @@
-//! Metrics, as lines in CloudWatch's embedded format.
+//! Metrics, each a line of its own in CloudWatch's embedded metric format:
+//! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
-use super::lines::{self, METRICS};
 use crate::payment::Timestamp;
-use std::fmt::Write;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::OnceLock;
 
-/// A metric, its unit and its value.
-pub(super) type Metric<'a> = (&'a str, &'a str, u64);
+const NAMESPACE: &str = "PaymentIntents";
+
+/// The name of the stack whose metrics these are, if it has one. Unset until the log
+/// is set up: without a log nobody reads metrics.
+static STACK: OnceLock<Option<String>> = OnceLock::new();
+
+/// Lets metrics be written from now on, in the name of `stack`.
+pub(super) fn enable(stack: Option<String>) {
+    // A second log cannot be set up, so the first name is the right one.
+    let _ = STACK.set(stack);
+}
+
+/// The value of one metric.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Metric {
+    name: &'static str,
+    unit: Unit,
+    value: u64,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+enum Unit {
+    Count,
+    Milliseconds,
+}
+
+impl Metric {
+    /// A number of things.
+    pub(crate) const fn count(name: &'static str, value: u64) -> Self {
+        Self { name, unit: Unit::Count, value }
+    }
+
+    /// A duration.
+    pub(crate) const fn milliseconds(name: &'static str, value: u64) -> Self {
+        Self { name, unit: Unit::Milliseconds, value }
+    }
+}
 
 /// Writes metrics of this stack.
-pub(super) fn measure(metrics: &[Metric<'_>], at: Timestamp) {
-    measure_by(metrics, None, at);
+pub(crate) fn measure(metrics: &[Metric], at: Timestamp) {
+    write(metrics, None, at);
 }
 
-/// Writes metrics of this stack, and others of it by their outcome, as one line.
-pub(super) fn measure_by(
-    all: &[Metric<'_>],
-    by_outcome: Option<(&str, &[Metric<'_>])>,
+/// Writes metrics of this stack, and others that are also split by `outcome`.
+pub(crate) fn measure_by_outcome(
+    metrics: &[Metric],
+    outcome: &str,
+    by_outcome: &[Metric],
     at: Timestamp,
 ) {
-    if let Some(metrics) = members(all, by_outcome, at) {
-        tracing::info!(target: METRICS, metrics);
-    }
+    write(metrics, Some((outcome, by_outcome)), at);
 }
 
-/// The same for a line that says more: the members of its JSON object. `None` where
-/// nobody reads them.
-///
-/// Each action writes two of these, so they go straight into text. Their names are
-/// ours, and need no escaping.
-pub(super) fn members(
-    all: &[Metric<'_>],
-    by_outcome: Option<(&str, &[Metric<'_>])>,
-    at: Timestamp,
-) -> Option<String> {
-    let stack = lines::measured_stack()?;
-    let mut text = String::with_capacity(640);
-    let (outcome, others) = by_outcome.unzip();
-    let others = others.unwrap_or_default();
-    write!(text, r#""_aws":{{"Timestamp":{},"CloudWatchMetrics":["#, at.ms()).ok()?;
-    declare(&mut text, stack.map(|_| "Stack").as_slice(), all);
-    if outcome.is_some() {
-        text.push(',');
-        let dimensions = [stack.map(|_| "Stack"), Some("Outcome")];
-        declare(&mut text, &dimensions.into_iter().flatten().collect::<Vec<_>>(), others);
-    }
-    text.push_str("]}");
-    for (dimension, value) in [("Stack", stack), ("Outcome", outcome)] {
-        if let Some(value) = value {
-            write!(text, r#","{dimension}":{}"#, serde_json::to_string(value).ok()?).ok()?;
+fn write(metrics: &[Metric], by_outcome: Option<(&str, &[Metric])>, at: Timestamp) {
+    let Some(stack) = STACK.get() else { return };
+    let document = Document::of(stack.as_deref(), metrics, by_outcome, at);
+    // Text and integers under text keys can always be written as JSON.
+    let Ok(mut line) = serde_json::to_vec(&document) else { return };
+    line.push(b'\n');
+    // A closed standard output can be reported nowhere.
+    let _ = std::io::stdout().lock().write_all(&line);
+}
+
+/// A line of metrics: the values at its root, and in `_aws` the description of them.
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(rename = "_aws")]
+    metadata: Metadata,
+    #[serde(rename = "Stack", skip_serializing_if = "Option::is_none")]
+    stack: Option<&'a str>,
+    #[serde(rename = "Outcome", skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'a str>,
+    #[serde(flatten)]
+    values: BTreeMap<&'static str, u64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Metadata {
+    timestamp: u64,
+    cloud_watch_metrics: Vec<Directive>,
+}
+
+/// The metrics that share a set of dimensions.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Directive {
+    namespace: &'static str,
+    dimensions: [Vec<&'static str>; 1],
+    metrics: Vec<Definition>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Definition {
+    name: &'static str,
+    unit: Unit,
+}
+
+impl<'a> Document<'a> {
+    fn of(
+        stack: Option<&'a str>,
+        metrics: &[Metric],
+        by_outcome: Option<(&'a str, &[Metric])>,
+        at: Timestamp,
+    ) -> Self {
+        let dimension: Vec<_> = stack.map(|_| "Stack").into_iter().collect();
+        let mut directives = vec![Directive::of(dimension.clone(), metrics)];
+        let (outcome, others) = by_outcome.unzip();
+        let others = others.unwrap_or_default();
+        if outcome.is_some() {
+            let dimensions = dimension.into_iter().chain(["Outcome"]).collect();
+            directives.push(Directive::of(dimensions, others));
+        }
+        Self {
+            metadata: Metadata { timestamp: at.ms(), cloud_watch_metrics: directives },
+            stack,
+            outcome,
+            values: metrics.iter().chain(others).map(|one| (one.name, one.value)).collect(),
         }
     }
-    let is_new = |(name, ..): &&Metric<'_>| all.iter().all(|(known, ..)| known != name);
-    for (name, _, value) in all.iter().chain(others.iter().filter(is_new)) {
-        write!(text, r#","{name}":{value}"#).ok()?;
-    }
-    Some(text)
 }
 
-/// Says which members of the line are metrics, and by what to tell them apart.
-fn declare(text: &mut String, dimensions: &[&str], metrics: &[Metric<'_>]) {
-    text.push_str(r#"{"Namespace":"PaymentIntents","Dimensions":[["#);
-    list(text, dimensions.iter().map(|dimension| ["\"", dimension, "\""]));
-    text.push_str(r#"]],"Metrics":["#);
-    let metrics = metrics.iter();
-    list(
-        text,
-        metrics.map(|(name, unit, _)| [r#"{"Name":""#, name, r#"","Unit":""#, unit, r#""}"#]),
-    );
-    text.push_str("]}");
-}
-
-fn list<'a, const N: usize>(text: &mut String, entries: impl Iterator<Item = [&'a str; N]>) {
-    for (index, entry) in entries.enumerate() {
-        if index > 0 {
-            text.push(',');
+impl Directive {
+    fn of(dimensions: Vec<&'static str>, metrics: &[Metric]) -> Self {
+        let definition = |one: &Metric| Definition { name: one.name, unit: one.unit };
+        Self {
+            namespace: NAMESPACE,
+            dimensions: [dimensions],
+            metrics: metrics.iter().map(definition).collect(),
         }
-        text.extend(entry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_line_declares_its_metrics_and_has_their_values_at_its_root() {
+        let time = Metric::milliseconds("ConnectorTime", 7);
+        let by_outcome = [Metric::count("ConnectorCalls", 1), time];
+        let at = Timestamp::from_ms(1_000);
+        let document = Document::of(Some("prod"), &[time], Some(("approved", &by_outcome)), at);
+        let time = json!({"Name": "ConnectorTime", "Unit": "Milliseconds"});
+        let calls = json!({"Name": "ConnectorCalls", "Unit": "Count"});
+        assert_eq!(
+            serde_json::to_value(document).unwrap(),
+            json!({
+                "_aws": {"Timestamp": 1_000, "CloudWatchMetrics": [
+                    {"Namespace": NAMESPACE, "Dimensions": [["Stack"]], "Metrics": [time]},
+                    {
+                        "Namespace": NAMESPACE,
+                        "Dimensions": [["Stack", "Outcome"]],
+                        "Metrics": [calls, time],
+                    },
+                ]},
+                "Stack": "prod",
+                "Outcome": "approved",
+                "ConnectorTime": 7,
+                "ConnectorCalls": 1,
+            })
+        );
+    }
+
+    #[test]
+    fn a_stack_without_a_name_has_no_dimension() {
+        let cold_start = [Metric::count("ColdStarts", 1)];
+        let document = Document::of(None, &cold_start, None, Timestamp::from_ms(1_000));
+        let metric = json!({"Name": "ColdStarts", "Unit": "Count"});
+        assert_eq!(
+            serde_json::to_value(document).unwrap(),
+            json!({
+                "_aws": {"Timestamp": 1_000, "CloudWatchMetrics": [
+                    {"Namespace": NAMESPACE, "Dimensions": [[]], "Metrics": [metric]},
+                ]},
+                "ColdStarts": 1,
+            })
+        );
     }
 }

@@ -1,10 +1,11 @@
-//! What others say of a Payment, written over the version that they saw.
+//! Changes to a Payment that connectors and operators report, written over the version
+//! that they read.
 
 use super::Service;
 use crate::observe;
 use crate::payment::{Payment, PaymentKey, Reporter, Timestamp, Update, UpdateRefusal};
 use crate::ports::{
-    ClaimError, Clock, Connector, CreateError, Name, ReplaceError, Served, Store, StoreError,
+    ClaimError, Clock, Connector, ConnectorKey, CreateError, Name, ReplaceError, Store, StoreError,
 };
 
 /// Changes to a Payment: all of them or none.
@@ -14,13 +15,13 @@ pub struct Change {
     pub key: PaymentKey,
     /// The version that the caller saw.
     pub version: u64,
-    /// What to change, in order.
+    /// The changes, in order.
     pub updates: Vec<Update>,
-    /// Who says so, where callers have a name.
+    /// The name of the caller, if it has one.
     pub by: Option<String>,
 }
 
-/// Why a Payment is not changed.
+/// The reasons why a Payment is not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum UpdateError {
     /// No such Payment in this project.
@@ -62,7 +63,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         if found.version != change.version {
             return Err(UpdateError::Stale { current: found.version });
         }
-        let is_trusted = self.connector.policy(&Served::of(&found)).is_trusted();
+        let is_trusted = self.connector.policy(&ConnectorKey::of(&found)).is_trusted();
         let reporter = Reporter { by: change.by, at: self.clock.now(), is_trusted };
         let next = found.update(&change.updates, &reporter).map_err(UpdateError::Refused)?;
         let next = next.apply_waiting_failures(reporter.at, is_trusted).unwrap_or(next);
@@ -99,7 +100,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         for name in names(to).filter(is_new) {
             match (self.store.claim(&to.key, &name, at).await, name) {
                 (Err(ClaimError::Taken), Name::InterfaceId(_)) => {
-                    // A PSP may call two by one id; the first is the one that is found.
+                    // A PSP may give two Payments one id; the first is found by it.
                 }
                 (claimed, _) => claimed?,
             }
@@ -107,19 +108,18 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         Ok(())
     }
 
-    /// Lets others have at once what this Payment is called no more: as if it had
-    /// been claimed long ago. Where that fails, they have it after a while.
+    /// Frees the names that `from` had and `to` has no more. Where that fails, they
+    /// are free after a minute.
     async fn release(&self, from: &Payment, to: &Payment) {
-        let long_ago = Timestamp::from_ms(0);
         for name in names(from).filter(|name| !name.is_of(to)) {
-            if let Err(error) = self.store.claim(&to.key, &name, long_ago).await {
+            if let Err(error) = self.store.release(&to.key, &name).await {
                 tracing::warn!(%error, "a name that is no longer used could not be released");
             }
         }
     }
 }
 
-/// What a Payment can be found by.
+/// The names by which a Payment can be found.
 fn names(payment: &Payment) -> impl Iterator<Item = Name> {
     let key = payment.details.key.clone().map(Name::Key);
     let interface_id = payment.details.interface_id.clone().map(Name::InterfaceId);

@@ -2,9 +2,9 @@
 
 use crate::identity::Identity;
 use crate::issuer::{AUDIENCE, ISSUER, Issuer};
-use payment_intents::auth::{Auth, AuthSettings, Denied, Shown};
+use payment_intents::auth::{Auth, AuthSettings, Denied, PresentedCredentials};
 use payment_intents::payment::{ProjectKey, Timestamp};
-use payment_intents::ports::Secret;
+use payment_intents::secret::Secret;
 use payment_intents::transport::Transport;
 use std::time::Duration;
 
@@ -43,8 +43,8 @@ impl Asking {
         Self { auth, project: ProjectKey::parse("demo").unwrap() }
     }
 
-    pub async fn warm_up(&self, now: Timestamp) {
-        self.auth.warm_up(now, Duration::from_secs(1)).await;
+    pub async fn open_connections(&self, now: Timestamp) {
+        self.auth.open_connections(now, Duration::from_secs(1)).await;
     }
 
     pub async fn at(&self, now: Timestamp, token: &str) -> &'static str {
@@ -53,7 +53,7 @@ impl Asking {
 
     pub async fn within(&self, time: Duration, now: Timestamp, token: &str) -> &'static str {
         let bearer = Secret::new(token.to_owned());
-        let shown = Shown { verified: None, bearer: Some(&bearer) };
+        let shown = PresentedCredentials { verified: None, bearer: Some(&bearer) };
         let names = &["manage_project"];
         match self.auth.authorize(shown, names, &self.project, now, time).await {
             Ok(_) => OK,

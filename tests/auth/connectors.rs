@@ -16,7 +16,8 @@ use payment_intents::money::{Currency, Money};
 use payment_intents::payment::{
     Action, PaymentId, PaymentKey, ProjectKey, Timestamp, TransactionId,
 };
-use payment_intents::ports::{Call, Clock, Connector, ConnectorError, Policy, Secret, Served};
+use payment_intents::ports::{Call, Clock, Connector, ConnectorError, ConnectorKey, Policy};
+use payment_intents::secret::Secret;
 use payment_intents::transport::Transport;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -188,7 +189,7 @@ fn call() -> Call {
         id: PaymentId::parse("p").unwrap(),
     };
     Call {
-        served: Served { key, payment_interface: None },
+        connector: ConnectorKey { payment: key, payment_interface: None },
         transaction: TransactionId::parse("t").unwrap(),
         attempt: 1,
         action: Action::Capture { amount },

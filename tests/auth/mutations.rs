@@ -20,7 +20,7 @@ const CHARACTERS: &[u8] =
 async fn of_ten_thousand_altered_tokens_none_is_accepted() {
     let issuer = Issuer::start().await;
     let asking = Asking::jwt(&issuer);
-    asking.warm_up(start()).await;
+    asking.open_connections(start()).await;
     let ends = start().plus_ms(3_600_000).ms() / 1_000;
     let token = |key: &crate::identity::keys::SigningKey, scope: &str| {
         key.token(&but(claims(scope), "exp", ends))

@@ -42,7 +42,7 @@ async fn a_new_key_is_fetched_once_the_last_try_is_a_minute_ago() {
 async fn with_keys() -> (Issuer, Asking) {
     let issuer = Issuer::start().await;
     let asking = Asking::jwt(&issuer);
-    asking.warm_up(start()).await;
+    asking.open_connections(start()).await;
     assert_eq!(fetches(&issuer), 1);
     (issuer, asking)
 }

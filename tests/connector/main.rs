@@ -16,8 +16,9 @@ use payment_intents::clock::SystemClock;
 use payment_intents::connector::{Authorization, ConnectorSettings, HttpConnector};
 use payment_intents::payment::Action;
 use payment_intents::ports::{
-    Call, Clock, Connector, ConnectorError, Policy, Secret, Served, Verdict,
+    Call, Clock, Connector, ConnectorError, ConnectorKey, Policy, Verdict,
 };
+use payment_intents::secret::Secret;
 use payment_intents::transport::Transport;
 use psp::{Psp, Script, Step, answer, chunk, say};
 use serde_json::json;
@@ -52,13 +53,13 @@ fn connector(urls: Vec<String>, authorization: Authorization) -> HttpConnector<S
     HttpConnector::new(named, Transport::new().unwrap(), SystemClock)
 }
 
-fn served(payment: &str, number: usize) -> Served {
-    Served { key: key(payment), payment_interface: Some(number.to_string()) }
+fn connector_key(payment: &str, number: usize) -> ConnectorKey {
+    ConnectorKey { payment: key(payment), payment_interface: Some(number.to_string()) }
 }
 
 fn call() -> Call {
     Call {
-        served: served("p", 0),
+        connector: connector_key("p", 0),
         transaction: id("transaction-1"),
         attempt: 1,
         action: capture(100),
@@ -96,7 +97,7 @@ async fn call_each(scheme: &str, rows: impl IntoIterator<Item = Row>) {
     let psps = join_all(rows.iter().map(|(_, script, _)| Psp::start([script.clone()]))).await;
     let connector = connector(psps.iter().map(|psp| psp.url(scheme)).collect(), Nothing);
     let calls = (0..psps.len()).map(async |number| {
-        ends(&connector, &Call { served: served("p", number), ..call() }).await
+        ends(&connector, &Call { connector: connector_key("p", number), ..call() }).await
     });
     let ended = join_all(calls).await;
     drop(connector);
@@ -382,7 +383,8 @@ async fn the_payment_id_is_one_segment_below_the_url_of_the_connector() {
         ("/base/path", "ü", "/base/path/operations/payment-intents/%C3%BC"),
         ("/base/path/", "a:b=c&d;e", "/base/path/operations/payment-intents/a%3Ab%3Dc%26d%3Be"),
     ] {
-        let sent = sent(path, Nothing, &Call { served: served(payment, 0), ..call() }).await;
+        let sent =
+            sent(path, Nothing, &Call { connector: connector_key(payment, 0), ..call() }).await;
         assert!(sent.starts_with(&format!("POST {expected} HTTP/1.1\r\n")), "{sent}");
     }
 }

@@ -7,8 +7,9 @@ use crate::platform::{Outside, Reply, Role, TestClock, shown, token, transaction
 use crate::support::payments::{AUTHORIZED, at, capture, eur, id, key, registered, reservation};
 use futures_util::future::join_all;
 use payment_intents::connector::{Connectors, HttpConnector};
+use payment_intents::error::BoxError;
 use payment_intents::payment::{Outcome, Report, Settlement, State, Timestamp, TransactionKind};
-use payment_intents::ports::{BoxError, Clock, Connector, Policy, Served, Store};
+use payment_intents::ports::{Clock, Connector, ConnectorKey, Policy, Store};
 use payment_intents::transport::Transport;
 use serde_json::{Value, json};
 
@@ -322,8 +323,8 @@ impl Reader {
     }
 
     async fn look_up(&self) -> Result<Vec<Report>, BoxError> {
-        let served = Served { key: key("p"), payment_interface: None };
-        self.connector.look_up(&served, self.clock.now().plus_ms(5_000)).await
+        let connector = ConnectorKey { payment: key("p"), payment_interface: None };
+        self.connector.look_up(&connector, self.clock.now().plus_ms(5_000)).await
     }
 
     /// The tokens that the platform was shown, in order.

@@ -207,7 +207,7 @@ async fn ten_recoveries_at_once_send_each_transaction_again_once() {
         assert_eq!(payment.transactions[&id(&format!("t{n}"))].state, State::Success);
         assert_eq!(payment.balances.captured, eur(60));
     }
-    assert_eq!(world.table.store.open(100).await.unwrap(), []);
+    assert_eq!(world.table.store.due(100).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -251,7 +251,7 @@ async fn an_item_that_cannot_be_read_does_not_stop_the_others() {
 #[tokio::test]
 async fn the_index_holds_what_is_open_the_first_to_look_at_first_and_nothing_final() {
     let world = World::new(OPAQUE).await;
-    assert_eq!(world.table.store.open(100).await.unwrap(), []);
+    assert_eq!(world.table.store.due(100).await.unwrap(), []);
     let act = async |payment: &str| {
         world.table.store.create(&registered(payment, AUTHORIZED)).await.unwrap();
         let _ = world.act_on(payment, "t", capture(60)).await;
@@ -269,7 +269,7 @@ async fn the_index_holds_what_is_open_the_first_to_look_at_first_and_nothing_fin
     {
         world.outside.next(Role::Connector, answer.clone());
         let payment = act(&format!("ends-{n}")).await;
-        let listed = world.table.store.open(100).await.unwrap().contains(&payment.key);
+        let listed = world.table.store.due(100).await.unwrap().contains(&payment.key);
         assert_eq!((payment.recover_at().is_some(), listed), (is_open, is_open), "{answer:?}");
     }
     // More than fit into one answer, in every partition, written out of order.
@@ -281,7 +281,7 @@ async fn the_index_holds_what_is_open_the_first_to_look_at_first_and_nothing_fin
     }
     expected.sort_by_key(Payment::recover_at);
     let expected: Vec<_> = expected.into_iter().map(|payment| payment.key).collect();
-    let open = world.table.store.open(100).await.unwrap();
+    let open = world.table.store.due(100).await.unwrap();
     assert_eq!((&open[..12], open.len()), (&expected[..], 14));
-    assert_eq!(world.table.store.open(5).await.unwrap(), expected[..5]);
+    assert_eq!(world.table.store.due(5).await.unwrap(), expected[..5]);
 }

@@ -1,10 +1,11 @@
 //! The ports of the real code, in the model's hands.
 
 use crate::world::{Answer, Op, Process, SKEW_MS, World};
+use payment_intents::error::BoxError;
 use payment_intents::payment::{Payment, PaymentKey, ProjectKey, Report, Reservation, Timestamp};
 use payment_intents::ports::{
-    BoxError, Call, ClaimError, Clock, Connector, ConnectorError, CreateError, Name, Policy,
-    ReplaceError, Resend, ReserveError, Served, Store, StoreError, Verdict,
+    Call, ClaimError, Clock, Connector, ConnectorError, ConnectorKey, CreateError, Name, Policy,
+    ReplaceError, Resend, ReserveError, Store, StoreError, Verdict,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -132,6 +133,10 @@ impl Store for Port {
         Ok(())
     }
 
+    async fn release(&self, _: &PaymentKey, _: &Name) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn reserve(&self, reservation: &Reservation) -> Result<Payment, ReserveError> {
         match self.ask(Op::Reserve(reservation.clone())).await {
             Answer::Reserved(Ok(payment), _) => Ok(*payment),
@@ -142,7 +147,7 @@ impl Store for Port {
         }
     }
 
-    async fn open(&self, _: usize) -> Result<Vec<PaymentKey>, StoreError> {
+    async fn due(&self, _: usize) -> Result<Vec<PaymentKey>, StoreError> {
         match self.ask(Op::Open).await {
             Answer::Keys(keys) => Ok(keys),
             _ => Err(unavailable()),
@@ -163,11 +168,11 @@ impl Connector for Port {
         self.world().tier.policy().resend != Resend::Never
     }
 
-    fn policy(&self, _: &Served) -> Policy {
+    fn policy(&self, _: &ConnectorKey) -> Policy {
         self.world().tier.policy()
     }
 
-    async fn look_up(&self, _: &Served, _: Timestamp) -> Result<Vec<Report>, BoxError> {
+    async fn look_up(&self, _: &ConnectorKey, _: Timestamp) -> Result<Vec<Report>, BoxError> {
         match self.ask(Op::LookUp).await {
             Answer::Shown(shown) => Ok(shown),
             _ => Err("the model says so".into()),

@@ -1,5 +1,5 @@
-//! Item → Payment. What this service did not write, or was damaged since, is an
-//! error that names the attribute.
+//! Item → Payment. A damaged item, or one that this service did not write, is an error
+//! that names the attribute.
 
 use super::{CANCELLING, FORMAT, FORMAT_WITHOUT_STOPS, Tag, kind, state};
 use crate::dynamodb::Item;
@@ -25,13 +25,13 @@ pub(in crate::dynamodb) fn to_payment(
         .map_err(|error| StoreError::Corrupt(error.into()))
 }
 
-/// Whose entry of the recovery index it is, and when to look.
+/// The Payment of an entry of the recovery index, and the time when it is due.
 pub(in crate::dynamodb) fn index_entry(entry: &Item) -> Result<(u64, PaymentKey), StoreError> {
     let recover_at = Reader::of(entry).number("recover_at");
     Ok((recover_at.map_err(|error| StoreError::Corrupt(error.into()))?, payment_key(entry)?))
 }
 
-/// Whose item it is.
+/// The Payment of an item.
 pub(in crate::dynamodb) fn payment_key(item: &Item) -> Result<PaymentKey, StoreError> {
     let read = || {
         let invalid = || Unreadable::Invalid("pk");
@@ -43,7 +43,7 @@ pub(in crate::dynamodb) fn payment_key(item: &Item) -> Result<PaymentKey, StoreE
     read().map_err(|error: Unreadable| StoreError::Corrupt(error.into()))
 }
 
-/// Which Payment a key names, and since when.
+/// The Payment that a name points to, and the time of the claim.
 pub(in crate::dynamodb) fn claim(claim: &Item) -> Result<(PaymentId, Timestamp), StoreError> {
     let read = || {
         let claim = Reader::of(claim);
@@ -205,7 +205,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// What `read` makes of an attribute that may be missing.
+    /// The result of `read` for an attribute that may be missing.
     fn optional<T>(
         &self,
         name: &'static str,
@@ -215,7 +215,7 @@ impl<'a> Reader<'a> {
         read(value).map(Some).ok_or(Unreadable::Invalid(name))
     }
 
-    /// What `read` makes of an attribute.
+    /// The result of `read` for an attribute.
     fn required<T>(
         &self,
         name: &'static str,

@@ -3,9 +3,12 @@
 //! environment.
 
 use crate::clock::SystemClock;
-use crate::observe::causes;
-use crate::ports::{BoxError, Clock, Secret};
-use crate::transport::{Transport, UNRESERVED};
+use crate::error::BoxError;
+use crate::error::causes;
+use crate::ports::Clock;
+use crate::secret::Secret;
+use crate::transport::Transport;
+use crate::url::UNRESERVED;
 use http::{HeaderValue, Request, StatusCode};
 use http_body_util::Full;
 use percent_encoding::utf8_percent_encode;
@@ -15,14 +18,14 @@ use std::time::Duration;
 
 /// A setting that may be a secret: in its own variable, or named by another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum SecretVariable {
+pub(crate) enum SecretVariable {
     Connectors,
     AuthClientSecret,
 }
 
 impl SecretVariable {
     /// The variable that holds the setting itself.
-    pub(super) fn plain(self) -> &'static str {
+    pub(crate) fn plain(self) -> &'static str {
         match self {
             Self::Connectors => "CONNECTORS",
             Self::AuthClientSecret => "AUTH_CLIENT_SECRET",
@@ -30,7 +33,7 @@ impl SecretVariable {
     }
 
     /// The variable that names the secret.
-    pub(super) fn arn(self) -> &'static str {
+    pub(crate) fn arn(self) -> &'static str {
         match self {
             Self::Connectors => "CONNECTORS_SECRET_ARN",
             Self::AuthClientSecret => "AUTH_CLIENT_SECRET_ARN",
@@ -38,19 +41,19 @@ impl SecretVariable {
     }
 }
 
-/// What came of asking for the secrets that the environment names.
+/// The secrets that the environment names, as far as they could be read.
 #[derive(Debug, Default)]
 pub struct Secrets {
     read: HashMap<SecretVariable, Result<Secret, Unread>>,
 }
 
-/// Why there is no secret.
+/// The reasons why a secret could not be read.
 #[derive(Debug)]
-pub(super) enum Unread {
-    /// The extension serves nobody yet, or cannot be reached: before the first
-    /// event that is no wonder.
+pub(crate) enum Unread {
+    /// The extension is not ready or cannot be reached, which is normal before the
+    /// first event.
     NotYet(String),
-    /// It said no, or nothing that can be understood.
+    /// It refused, or its answer cannot be read.
     Failed(BoxError),
 }
 
@@ -60,7 +63,7 @@ const PAUSE_MS: u64 = 50;
 
 impl Secrets {
     /// Reads the secrets that the environment names, if it names any. Before the
-    /// first event that may be too early: see [`Self::are_to_come`].
+    /// first event that may be too early: see [`Self::are_pending`].
     pub async fn at_start(
         variable: impl Fn(&str) -> Option<String>,
         transport: &Transport,
@@ -68,7 +71,7 @@ impl Secrets {
         Self::read(variable, transport, 0).await
     }
 
-    /// Reads them when an event is there, and is patient with the extension.
+    /// Reads them when an event is there, and waits for the extension.
     pub async fn with_event(
         variable: impl Fn(&str) -> Option<String>,
         transport: &Transport,
@@ -102,12 +105,12 @@ impl Secrets {
         Self { read }
     }
 
-    /// Whether some of them can only be read when the first event is there.
-    pub fn are_to_come(&self) -> bool {
+    /// True where some of them can only be read when the first event is there.
+    pub fn are_pending(&self) -> bool {
         self.read.values().any(|found| matches!(found, Err(Unread::NotYet(_))))
     }
 
-    pub(super) fn get(&self, name: SecretVariable) -> Option<&Result<Secret, Unread>> {
+    pub(crate) fn get(&self, name: SecretVariable) -> Option<&Result<Secret, Unread>> {
         self.read.get(&name)
     }
 }

@@ -1,0 +1,219 @@
+//! The API over a service: parse, authorize, act, answer.
+
+use super::action::{self, RequestedAction};
+use super::answer::{self, Answer};
+use super::headers::{self, Preferences};
+use super::message::{ACTION_BYTES_MAX, BODY_BYTES_MAX, Request, Response};
+use super::options::{ApiOptions, RepeatDetection};
+use super::problem::Problem;
+use super::route::Route;
+use super::{draft, query, update};
+use crate::auth::{Auth, Caller, PresentedCredentials};
+use crate::payment::{Nonce, Payment, PaymentKey, ProjectKey, TransactionId};
+use crate::ports::{Clock, Connector, CreateError, Name, Store};
+use crate::secret::Secret;
+use crate::service::{Change, Invocation, Request as ServiceRequest, Service};
+use futures_util::FutureExt;
+use http::{HeaderMap, StatusCode};
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+use uuid::{ContextV7, Uuid};
+
+/// The API over a service.
+#[derive(Debug)]
+pub struct Api<S, C, K> {
+    service: Service<S, C, K>,
+    auth: Auth,
+    options: ApiOptions,
+}
+
+impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
+    /// Puts the API in front of `service`.
+    pub fn new(service: Service<S, C, K>, auth: Auth, options: ApiOptions) -> Self {
+        Self { service, auth, options }
+    }
+
+    /// Does before the first request what that would have to wait for, as far as
+    /// it can be done in `time`.
+    pub async fn open_connections(&self, time: Duration) {
+        self.auth.open_connections(self.service.now(), time).await;
+    }
+
+    /// The service behind it.
+    pub fn service(&self) -> &Service<S, C, K> {
+        &self.service
+    }
+
+    /// Answers a request. Never fails and never panics: a bug inside becomes a
+    /// 500, and the process lives on.
+    pub async fn handle(&self, request: Request) -> Response {
+        let correlation_id = headers::correlation_id(&request.headers);
+        let answered = AssertUnwindSafe(self.answer(&request, &correlation_id)).catch_unwind();
+        let answer = answered.await.unwrap_or_else(|_| {
+            tracing::error!(correlation_id, "an invocation panicked");
+            Problem::general().into()
+        });
+        answer.into_response(&correlation_id)
+    }
+
+    async fn answer(&self, request: &Request, correlation_id: &str) -> Answer {
+        break_on_request(&request.headers);
+        let answer = match self.routed(request, correlation_id).await {
+            Ok(answer) => answer,
+            Err(problem) => problem.into(),
+        };
+        answer.log(correlation_id);
+        answer
+    }
+
+    async fn routed(&self, request: &Request, correlation_id: &str) -> Result<Answer, Problem> {
+        let route = Route::of(&request.method, &request.path, request.stage.as_deref())?;
+        let bearer = headers::bearer(&request.headers)?;
+        let caller = self.authorize(&route, request, bearer.as_ref()).await?;
+        match route {
+            Route::Act(key) => self.act(key, request, bearer, correlation_id).await,
+            Route::Get(key) => self.get(key).await,
+            Route::Find(project, key) => self.find(project, &key).await,
+            Route::Query(project) => self.query(project, request).await,
+            Route::Create(project) => self.create(project, request).await,
+            Route::Update(key) => self.update(key, request, caller).await,
+        }
+    }
+
+    async fn authorize(
+        &self,
+        route: &Route,
+        request: &Request,
+        bearer: Option<&Secret>,
+    ) -> Result<Caller, Problem> {
+        let now = self.service.now();
+        let time = Duration::from_millis(request.deadline.ms_since(now));
+        let presented = PresentedCredentials { verified: request.caller.as_ref(), bearer };
+        Ok(self.auth.authorize(presented, route.scopes(), route.project(), now, time).await?)
+    }
+
+    async fn act(
+        &self,
+        key: PaymentKey,
+        request: &Request,
+        bearer: Option<Secret>,
+        correlation_id: &str,
+    ) -> Result<Answer, Problem> {
+        let body = json_body(request, ACTION_BYTES_MAX)?;
+        let preferences = Preferences::read(&request.headers);
+        let idempotency_key = headers::idempotency_key(&request.headers);
+        let asked = action::read(body, idempotency_key.as_ref().err())?;
+        let transaction = match idempotency_key {
+            Ok(Some(idempotency_key)) => idempotency_key.transaction_of(&key),
+            Ok(None) | Err(_) => self.transaction_without_key(&key, &asked, &request.headers),
+        };
+        let request = ServiceRequest {
+            key: key.clone(),
+            transaction: transaction.clone(),
+            action: asked.action,
+            merchant_reference: asked.merchant_reference,
+            invocation: Invocation {
+                nonce: Nonce::new(Uuid::new_v4().as_u128()),
+                deadline: request.deadline,
+                correlation_id: correlation_id.to_owned(),
+                bearer,
+            },
+        };
+        // Boxed: what is around it would be moved with it, again and again.
+        let acted = Box::pin(self.service.act(request)).await;
+        let form = preferences.form.unwrap_or(self.options.response);
+        Ok(answer::to_action(acted, form, &key, &transaction).applied(preferences.form))
+    }
+
+    fn transaction_without_key(
+        &self,
+        key: &PaymentKey,
+        asked: &RequestedAction,
+        headers: &HeaderMap,
+    ) -> TransactionId {
+        let repeats = match self.options.repeat_detection {
+            RepeatDetection::Key => None,
+            RepeatDetection::CorrelationId => headers::given_correlation_id(headers),
+        };
+        match repeats {
+            Some(correlation_id) => headers::transaction_of_repeat(key, correlation_id, asked),
+            None => headers::time_ordered(self.service.now(), &ContextV7::new()),
+        }
+    }
+
+    async fn get(&self, key: PaymentKey) -> Result<Answer, Problem> {
+        match self.service.get(&key).await.map_err(Problem::from)? {
+            Some(payment) => Ok(Answer::payment(StatusCode::OK, &payment)),
+            None => Err(Problem::not_found(&key)),
+        }
+    }
+
+    async fn find(&self, project: ProjectKey, key: &str) -> Result<Answer, Problem> {
+        let name = Name::Key(key.to_owned());
+        match self.service.find(&project, &name).await.map_err(Problem::from)? {
+            Some(payment) => Ok(Answer::payment(StatusCode::OK, &payment)),
+            None => Err(Problem::no_such_key(key)),
+        }
+    }
+
+    async fn query(&self, project: ProjectKey, request: &Request) -> Result<Answer, Problem> {
+        let name = query::read(&request.query)?;
+        let found = self.service.find(&project, &name).await.map_err(Problem::from)?;
+        Ok(Answer::page(found.as_ref()))
+    }
+
+    async fn create(&self, project: ProjectKey, request: &Request) -> Result<Answer, Problem> {
+        let now = self.service.now();
+        let registration = draft::read(json_body(request, BODY_BYTES_MAX)?, project, now)?;
+        let payment = Payment::register(registration, now).map_err(Problem::from)?;
+        match self.service.create(&payment).await {
+            Ok(()) => Ok(Answer::payment(StatusCode::CREATED, &payment)),
+            Err(CreateError::Exists) => Err(Problem::duplicate_id(&payment.key.id)),
+            Err(CreateError::KeyTaken) => {
+                Err(Problem::duplicate_key(payment.details.key.as_deref().unwrap_or_default()))
+            }
+            Err(CreateError::Store(error)) => Err(error.into()),
+        }
+    }
+
+    async fn update(
+        &self,
+        key: PaymentKey,
+        request: &Request,
+        caller: Caller,
+    ) -> Result<Answer, Problem> {
+        let body = json_body(request, BODY_BYTES_MAX)?;
+        let update::RequestedUpdate { version, updates } = update::read(body, self.service.now())?;
+        let change = Change { key: key.clone(), version, updates, by: caller.subject };
+        match self.service.update(change).await {
+            Ok(payment) => Ok(Answer::payment(StatusCode::OK, &payment)),
+            Err(error) => Err(answer::to_update(error, &key, version)),
+        }
+    }
+}
+
+/// Size, then type, then whether it is text at all.
+fn json_body(request: &Request, bytes_max: usize) -> Result<&str, Problem> {
+    let Some(body) = &request.body else {
+        return Err(Problem::invalid_json("the body is not valid base64"));
+    };
+    if body.len() > bytes_max {
+        return Err(Problem::too_large(bytes_max));
+    }
+    if !headers::is_json(&request.headers) {
+        return Err(Problem::unsupported_media_type());
+    }
+    std::str::from_utf8(body).map_err(|error| Problem::invalid_json(&error.to_string()))
+}
+
+/// Lets a test of the real process break an invocation from outside.
+#[cfg(feature = "faults")]
+#[expect(clippy::panic, reason = "that is the fault")]
+fn break_on_request(headers: &HeaderMap) {
+    if headers.get("x-fault").is_some_and(|fault| fault == "panic") {
+        panic!("a test asked for this");
+    }
+}
+
+#[cfg(not(feature = "faults"))]
+fn break_on_request(_: &HeaderMap) {}

@@ -1,0 +1,49 @@
+//! Fields that are missing or have a wrong value.
+
+use serde_json::value::RawValue;
+
+/// A field that is missing or has a wrong value.
+#[derive(Debug)]
+pub(super) enum Invalid {
+    /// It is missing, or `null`.
+    Missing {
+        /// The path of the field.
+        field: String,
+    },
+    /// It has a value that it cannot have.
+    Value {
+        /// The path of the field.
+        field: String,
+        /// The value, as it was written.
+        value: Box<RawValue>,
+        /// The values that it may have, where they can be listed.
+        allowed: Vec<&'static str>,
+    },
+}
+
+impl Invalid {
+    /// A value that the field cannot have.
+    pub(super) fn value(field: String, value: &RawValue, allowed: Vec<&'static str>) -> Self {
+        Self::Value { field, value: short(value), allowed }
+    }
+
+    /// A text that the field cannot have.
+    pub(super) fn text(field: &str, text: &str) -> Self {
+        let value = serde_json::value::to_raw_value(text).unwrap_or_else(|_| null());
+        Self::Value { field: field.to_owned(), value, allowed: Vec::new() }
+    }
+}
+
+/// A wrong value, cut so that an answer does not repeat a whole document.
+fn short(value: &RawValue) -> Box<RawValue> {
+    const LENGTH_MAX: usize = 256;
+    if value.get().len() <= LENGTH_MAX {
+        return value.to_owned();
+    }
+    let start: String = value.get().chars().take(LENGTH_MAX).chain(['…']).collect();
+    serde_json::value::to_raw_value(&start).unwrap_or_else(|_| null())
+}
+
+fn null() -> Box<RawValue> {
+    RawValue::NULL.to_owned()
+}

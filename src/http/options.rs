@@ -1,0 +1,31 @@
+//! The choices that the operator has about the API.
+
+/// The form of the answer to an action where the caller states no preference
+/// (`RESPONSE`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResponseForm {
+    /// `{}`, and a rejection is an error.
+    Empty,
+    /// `{"outcome": …}`, a rejection included.
+    Outcome,
+}
+
+/// The means by which a repeated request without an `Idempotency-Key` is recognised
+/// (`REPEAT_DETECTION`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RepeatDetection {
+    /// None: each is a separate request.
+    Key,
+    /// By its `X-Correlation-ID`, its Payment and its content: client libraries
+    /// keep all three when they repeat.
+    CorrelationId,
+}
+
+/// The choices of the operator.
+#[derive(Clone, Copy, Debug)]
+pub struct ApiOptions {
+    /// The form of answers.
+    pub response: ResponseForm,
+    /// The recognition of repeats.
+    pub repeat_detection: RepeatDetection,
+}

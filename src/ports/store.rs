@@ -1,0 +1,155 @@
+//! The store of Payments, and how each of its operations can fail.
+
+use crate::error::BoxError;
+use crate::payment::{Payment, PaymentKey, ProjectKey, Reservation, Timestamp};
+use std::future::Future;
+
+/// The store of Payments. Every write is conditional, and durable when it answers.
+pub trait Store: Send + Sync {
+    /// Writes a Payment that is not there yet.
+    fn create(&self, payment: &Payment) -> impl Future<Output = Result<(), CreateError>> + Send;
+
+    /// Reads a Payment, consistently.
+    fn get(
+        &self,
+        key: &PaymentKey,
+    ) -> impl Future<Output = Result<Option<Payment>, StoreError>> + Send;
+
+    /// Reads the Payment of `project` that has this name, consistently.
+    fn find(
+        &self,
+        project: &ProjectKey,
+        name: &Name,
+    ) -> impl Future<Output = Result<Option<Payment>, StoreError>> + Send;
+
+    /// Claims this name before the Payment is written with it, so that no other
+    /// Payment of the project has it or gets it. A name that is never written is free
+    /// again after a minute.
+    fn claim(
+        &self,
+        payment: &PaymentKey,
+        name: &Name,
+        at: Timestamp,
+    ) -> impl Future<Output = Result<(), ClaimError>> + Send;
+
+    /// Makes a name that this Payment no longer has free at once, for any Payment of
+    /// its project.
+    fn release(
+        &self,
+        payment: &PaymentKey,
+        name: &Name,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Reserves in one write and without a read. Succeeds exactly where
+    /// [`Payment::admit`] accepts the action, except that a reversal is only tried as a
+    /// cancel. Returns the Payment as it is then.
+    ///
+    /// A reservation that is already there with this nonce is our own write whose
+    /// answer was lost: a success.
+    fn reserve(
+        &self,
+        reservation: &Reservation,
+    ) -> impl Future<Output = Result<Payment, ReserveError>> + Send;
+
+    /// Up to `limit` Payments with an open transaction, ordered by the time at which
+    /// recovery is due.
+    fn due(&self, limit: usize)
+    -> impl Future<Output = Result<Vec<PaymentKey>, StoreError>> + Send;
+
+    /// Writes `to` over `from`, on condition that `from` is stored. Where `to` is stored
+    /// already, it is our own write whose answer was lost: a success.
+    fn replace(
+        &self,
+        from: &Payment,
+        to: &Payment,
+    ) -> impl Future<Output = Result<(), ReplaceError>> + Send;
+}
+
+/// The store could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It gave no usable answer. A write may have happened.
+    #[error("the store is unavailable")]
+    Unavailable(#[source] BoxError),
+    /// The stored Payment is damaged, or its balances do not add up.
+    #[error("the stored Payment cannot be read")]
+    Corrupt(#[source] BoxError),
+}
+
+/// A name of a Payment besides its id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// The key that a caller gave it.
+    Key(String),
+    /// The PSP's id of it.
+    InterfaceId(String),
+}
+
+impl Name {
+    /// True where this Payment has the name.
+    pub fn is_of(&self, payment: &Payment) -> bool {
+        match self {
+            Self::Key(key) => payment.details.key.as_ref() == Some(key),
+            Self::InterfaceId(id) => payment.details.interface_id.as_ref() == Some(id),
+        }
+    }
+}
+
+/// The reasons why a Payment does not get a name.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimError {
+    /// Another Payment has it, or has claimed it.
+    #[error("another Payment has this name")]
+    Taken,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The reasons why a Payment was not created.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// Another Payment has its id.
+    #[error("a Payment with this id exists")]
+    Exists,
+    /// Another Payment of the project has its key.
+    #[error("another Payment has this key")]
+    KeyTaken,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The reasons why nothing was reserved.
+#[derive(Debug, thiserror::Error)]
+pub enum ReserveError {
+    /// No such Payment.
+    #[error("no such Payment")]
+    NotFound,
+    /// The condition of the write failed.
+    #[error("the condition refused the reservation")]
+    Refused {
+        /// The Payment that failed it.
+        found: Box<Payment>,
+        /// An earlier copy of this write brought no answer. It may still arrive, and
+        /// succeed on a later state of the Payment.
+        late_copy_possible: bool,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The reasons why a Payment was not replaced.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplaceError {
+    /// Another writer was first. Holds the Payment as it is now.
+    #[error("the Payment has changed")]
+    Changed(Box<Payment>),
+    /// The Payment is not there any more.
+    #[error("the Payment is gone")]
+    Gone,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,66 @@
+//! URLs that this service calls: which ones are trusted, and how their parts are
+//! encoded.
+
+use http::Uri;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
+use std::net::IpAddr;
+
+/// Everything but what RFC 3986 leaves unreserved. Many token services take
+/// credentials as they are, so nothing is encoded that need not be.
+pub(crate) const UNRESERVED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Reads the address of a connector: as [`trusted_url`], and without a query,
+/// since a path is put behind it.
+pub fn connector_url(text: &str) -> Result<Uri, &'static str> {
+    let url = trusted_url(text)?;
+    if url.query().is_some() {
+        return Err("has a query");
+    }
+    Ok(url)
+}
+
+/// Reads an address that we call: `https`, or plain `http` to a loopback address;
+/// without credentials.
+pub fn trusted_url(text: &str) -> Result<Uri, &'static str> {
+    let url: Uri = text.parse().map_err(|_| "is not a URL")?;
+    let host = url.host().ok_or("has no host")?;
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let is_loopback = address.map_or(host == "localhost", |address| address.is_loopback());
+    match url.scheme_str() {
+        Some("https") => {}
+        Some("http") if is_loopback => {}
+        Some("http") => return Err("is plain http, which only a loopback address may be"),
+        _ => return Err("is neither https nor http"),
+    }
+    if url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err("carries credentials");
+    }
+    if text.contains('#') {
+        return Err("has a fragment");
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_is_for_loopback_addresses() {
+        for (url, valid) in [
+            ("http://127.0.0.1:8080/base", true),
+            ("http://127.1.2.3", true),
+            ("http://[::1]:80", true),
+            ("http://localhost:1", true),
+            ("https://10.0.0.1", true),
+            ("http://10.0.0.1", false),
+            ("http://localhost.example", false),
+            ("http://127.0.0.1.example", false),
+            ("ftp://127.0.0.1", false),
+            ("/path", false),
+        ] {
+            assert_eq!(connector_url(url).is_ok(), valid, "{url}");
+        }
+    }
+}
