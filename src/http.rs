@@ -3,10 +3,11 @@
 
 mod action;
 mod answer;
+mod context;
 mod draft;
 mod fields;
-pub mod gateway;
 mod headers;
+pub mod lambda;
 mod problem;
 mod query;
 mod representation;
@@ -14,20 +15,26 @@ mod route;
 mod update;
 
 use crate::auth::{Auth, Caller, Shown};
-use crate::payment::{Nonce, Payment, PaymentKey, ProjectKey, Timestamp, TransactionId};
-use crate::ports::{Clock, Connector, CreateError, Name, Secret, Store, StoreError};
-use crate::service::{Change, Invocation, Request as ServiceRequest, Service};
+use crate::invocation;
 #[cfg(feature = "local")]
-use crate::{payment::Registration, ports::BoxError};
+use crate::payment::Registration;
+use crate::payment::{Nonce, Payment, PaymentKey, ProjectKey, Timestamp, TransactionId};
+use crate::ports::{BoxError, Clock, Connector, CreateError, Name, Secret, Store, StoreError};
+use crate::service::{Change, Invocation, Request as ServiceRequest, Service};
 use action::AskedAction;
 use answer::Answer;
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use headers::Preferences;
-use http::{HeaderMap, Method};
+use http::HeaderMap;
+use lambda_http::{Context, Request, RequestExt};
 use problem::Problem;
 use route::Route;
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
+use std::task::Poll;
 use std::time::Duration;
+use tower_service::Service as TowerService;
 use uuid::{ContextV7, Uuid};
 
 /// The longest body of an action that is read.
@@ -36,27 +43,6 @@ pub const ACTION_BYTES_MAX: usize = 16 * 1024;
 /// The longest body that is read at all: connectors note down whole messages of
 /// their PSP.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
-
-/// A request, wherever it came in. It has no `Debug`: it carries secrets.
-#[derive(Clone)]
-pub struct Request {
-    /// The method.
-    pub method: Method,
-    /// The path as it was sent: percent-encoded, perhaps with a stage in front.
-    pub path: String,
-    /// The query, percent-encoded, without its `?`.
-    pub query: String,
-    /// The API Gateway stage; `None` where it is never part of the path.
-    pub stage: Option<String>,
-    /// The headers.
-    pub headers: HeaderMap,
-    /// The body; `None` where what came in could not be decoded.
-    pub body: Option<Vec<u8>>,
-    /// The caller, if an authorizer in front vouches for one.
-    pub caller: Option<Caller>,
-    /// When this invocation ends, finished or not.
-    pub deadline: Timestamp,
-}
 
 /// Reads a JSON array of PaymentDrafts, as if each were posted to `project`.
 #[cfg(feature = "local")]
@@ -132,8 +118,8 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
 
     /// Answers a request. Never fails and never panics: a bug inside becomes a
     /// 500, and the process lives on.
-    pub async fn handle(&self, request: Request) -> Response {
-        let correlation_id = headers::correlation_id(&request.headers);
+    async fn handle(&self, request: Request) -> Response {
+        let correlation_id = headers::correlation_id(request.headers());
         let answered = AssertUnwindSafe(self.answer(&request, &correlation_id)).catch_unwind();
         let answer = answered.await.unwrap_or_else(|_| {
             tracing::error!(correlation_id, "an invocation panicked");
@@ -143,7 +129,7 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
     }
 
     async fn answer(&self, request: &Request, correlation_id: &str) -> Answer {
-        break_on_request(&request.headers);
+        break_on_request(request.headers());
         let answer = match self.routed(request, correlation_id).await {
             Ok(answer) => answer,
             Err(problem) => problem.into(),
@@ -153,8 +139,9 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
     }
 
     async fn routed(&self, request: &Request, correlation_id: &str) -> Result<Answer, Problem> {
-        let route = Route::of(&request.method, &request.path, request.stage.as_deref())?;
-        let bearer = headers::bearer(&request.headers)?;
+        let stage = request.request_context_ref().and_then(context::stage);
+        let route = Route::of(request.method(), request.raw_http_path(), stage)?;
+        let bearer = headers::bearer(request.headers())?;
         let caller = self.authorize(&route, request, bearer.as_ref()).await?;
         match route {
             Route::Act(key) => self.act(key, request, bearer, correlation_id).await,
@@ -166,6 +153,13 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
         }
     }
 
+    /// The end of the invocation. A request that comes without a context has no time.
+    fn deadline(&self, request: &Request) -> Timestamp {
+        let now = self.service.now();
+        let context = request.lambda_context_ref();
+        context.map_or(now, |context: &Context| invocation::deadline(context, now))
+    }
+
     async fn authorize(
         &self,
         route: &Route,
@@ -173,8 +167,9 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
         bearer: Option<&Secret>,
     ) -> Result<Caller, Problem> {
         let now = self.service.now();
-        let time = Duration::from_millis(request.deadline.ms_since(now));
-        let shown = Shown { verified: request.caller.as_ref(), bearer };
+        let time = Duration::from_millis(self.deadline(request).ms_since(now));
+        let verified = request.request_context_ref().and_then(context::caller);
+        let shown = Shown { verified: verified.as_ref(), bearer };
         Ok(self.auth.authorize(shown, route.scopes(), route.project(), now, time).await?)
     }
 
@@ -186,12 +181,12 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
         correlation_id: &str,
     ) -> Result<Answer, Problem> {
         let body = json_body(request, ACTION_BYTES_MAX)?;
-        let preferences = Preferences::read(&request.headers);
-        let idempotency_key = headers::idempotency_key(&request.headers);
+        let preferences = Preferences::read(request.headers());
+        let idempotency_key = headers::idempotency_key(request.headers());
         let asked = action::read(body, idempotency_key.as_ref().err())?;
         let transaction = match idempotency_key {
             Ok(Some(idempotency_key)) => idempotency_key.transaction_of(&key),
-            Ok(None) | Err(_) => self.transaction_without_key(&key, &asked, &request.headers),
+            Ok(None) | Err(_) => self.transaction_without_key(&key, &asked, request.headers()),
         };
         let request = ServiceRequest {
             key: key.clone(),
@@ -200,7 +195,7 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
             merchant_reference: asked.merchant_reference,
             invocation: Invocation {
                 nonce: Nonce::new(Uuid::new_v4().as_u128()),
-                deadline: request.deadline,
+                deadline: self.deadline(request),
                 correlation_id: correlation_id.to_owned(),
                 bearer,
             },
@@ -243,7 +238,7 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
     }
 
     async fn query(&self, project: ProjectKey, request: &Request) -> Result<Answer, Problem> {
-        let name = query::read(&request.query)?;
+        let name = query::read(request.query_string_parameters_ref())?;
         let found = self.service.find(&project, &name).await.map_err(of_store)?;
         Ok(Answer::page(found.as_ref()))
     }
@@ -278,6 +273,30 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
     }
 }
 
+impl<'a, S: Store, C: Connector, K: Clock> TowerService<Request> for &'a Api<S, C, K> {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'a, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let api = *self;
+        Box::pin(async move { Ok(api.handle(request).await) })
+    }
+}
+
+/// The answer to any request while the function does not have all of its settings:
+/// nothing was sent, and the next request may fare better.
+pub fn not_started(error: BoxError) -> Response {
+    let correlation_id = headers::correlation_id(&HeaderMap::new());
+    let answer = Answer::from(Problem::unavailable().because(error));
+    answer.log(&correlation_id);
+    answer.into_response(&correlation_id)
+}
+
 /// The store failed; it holds no action up.
 fn of_store(error: StoreError) -> Problem {
     match error {
@@ -288,13 +307,11 @@ fn of_store(error: StoreError) -> Problem {
 
 /// Size, then type, then whether it is text at all.
 fn json_body(request: &Request, bytes_max: usize) -> Result<&str, Problem> {
-    let Some(body) = &request.body else {
-        return Err(Problem::invalid_json("the body is not valid base64"));
-    };
+    let body = request.body();
     if body.len() > bytes_max {
         return Err(Problem::too_large(bytes_max));
     }
-    if !headers::is_json(&request.headers) {
+    if !headers::is_json(request.headers()) {
         return Err(Problem::unsupported_media_type());
     }
     std::str::from_utf8(body).map_err(|error| Problem::invalid_json(&error.to_string()))

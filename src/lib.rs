@@ -43,6 +43,7 @@ mod digest;
 pub mod dynamodb;
 pub mod events;
 pub mod http;
+pub mod invocation;
 #[cfg(feature = "local")]
 pub mod local;
 pub mod money;

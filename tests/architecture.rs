@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may use of this crate besides itself.
-const ROOMS: [(&str, &[&str]); 16] = [
+const ROOMS: [(&str, &[&str]); 17] = [
     ("money", &[]),
     ("payment", &["digest", "money"]),
     ("platform", &["payment"]),
@@ -20,6 +20,7 @@ const ROOMS: [(&str, &[&str]); 16] = [
     ("clock", &["payment", "ports"]),
     ("aws", &["transport"]),
     ("digest", &[]),
+    ("invocation", &["payment"]),
     ("dynamodb", &["aws", "money", "payment", "ports"]),
     ("connector", &["money", "payment", "platform", "ports", "transport"]),
     ("events", &["aws", "digest", "dynamodb", "observe", "payment", "platform", "ports"]),
@@ -28,13 +29,13 @@ const ROOMS: [(&str, &[&str]); 16] = [
         &[
             "auth",
             "digest",
+            "invocation",
             "money",
             "observe",
             "payment",
             "platform",
             "ports",
             "service",
-            "transport",
         ],
     ),
 ];

@@ -4,7 +4,7 @@ use lambda_runtime::{LambdaEvent, service_fn};
 use payment_intents::clock::SystemClock;
 use payment_intents::config::Outbox;
 use payment_intents::events::{EventBus, deliver};
-use payment_intents::http::gateway;
+use payment_intents::invocation::deadline;
 use payment_intents::observe::log_json;
 use payment_intents::ports::{BoxError, Clock};
 use serde_json::value::RawValue;
@@ -19,7 +19,7 @@ async fn main() -> Result<(), BoxError> {
     // What is no batch of stream records is an error of the function.
     let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| {
         Box::pin(async move {
-            let deadline = gateway::deadline(event.context.deadline, SystemClock.now());
+            let deadline = deadline(&event.context, SystemClock.now());
             deliver(event.payload.get(), bus, &SystemClock, deadline).await
         })
     });

@@ -3,7 +3,7 @@
 use lambda_runtime::{LambdaEvent, service_fn};
 use payment_intents::clock::SystemClock;
 use payment_intents::config::{Backend, Secrets};
-use payment_intents::http::gateway;
+use payment_intents::invocation::deadline;
 use payment_intents::observe::{log_json, recovered};
 use payment_intents::payment::Nonce;
 use payment_intents::ports::{BoxError, Clock};
@@ -27,7 +27,7 @@ async fn main() -> Result<(), BoxError> {
     // error of the function; the next one is a minute away.
     let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| {
         Box::pin(async move {
-            let deadline = gateway::deadline(event.context.deadline, SystemClock.now());
+            let deadline = deadline(&event.context, SystemClock.now());
             let started = ready.get_or_try_init(async || {
                 let secrets = Secrets::with_event(variable, transport).await;
                 Ok::<_, BoxError>(Backend::read(variable, &secrets)?.service(transport.clone()))
