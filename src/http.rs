@@ -27,7 +27,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use headers::Preferences;
 use http::HeaderMap;
-use lambda_http::{Context, Request, RequestExt};
+use lambda_http::{Request, RequestExt};
 use problem::Problem;
 use route::Route;
 use std::convert::Infallible;
@@ -142,9 +142,10 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
         let stage = request.request_context_ref().and_then(context::stage);
         let route = Route::of(request.method(), request.raw_http_path(), stage)?;
         let bearer = headers::bearer(request.headers())?;
-        let caller = self.authorize(&route, request, bearer.as_ref()).await?;
+        let deadline = self.deadline(request);
+        let caller = self.authorize(&route, request, bearer.as_ref(), deadline).await?;
         match route {
-            Route::Act(key) => self.act(key, request, bearer, correlation_id).await,
+            Route::Act(key) => self.act(key, request, bearer, deadline, correlation_id).await,
             Route::Get(key) => self.get(key).await,
             Route::Find(project, key) => self.find(project, &key).await,
             Route::Query(project) => self.query(project, request).await,
@@ -157,7 +158,7 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
     fn deadline(&self, request: &Request) -> Timestamp {
         let now = self.service.now();
         let context = request.lambda_context_ref();
-        context.map_or(now, |context: &Context| invocation::deadline(context, now))
+        context.map_or(now, |context| invocation::deadline(context, now))
     }
 
     async fn authorize(
@@ -165,9 +166,10 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
         route: &Route,
         request: &Request,
         bearer: Option<&Secret>,
+        deadline: Timestamp,
     ) -> Result<Caller, Problem> {
         let now = self.service.now();
-        let time = Duration::from_millis(self.deadline(request).ms_since(now));
+        let time = Duration::from_millis(deadline.ms_since(now));
         let verified = request.request_context_ref().and_then(context::caller);
         let shown = Shown { verified: verified.as_ref(), bearer };
         Ok(self.auth.authorize(shown, route.scopes(), route.project(), now, time).await?)
@@ -178,6 +180,7 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
         key: PaymentKey,
         request: &Request,
         bearer: Option<Secret>,
+        deadline: Timestamp,
         correlation_id: &str,
     ) -> Result<Answer, Problem> {
         let body = json_body(request, ACTION_BYTES_MAX)?;
@@ -195,7 +198,7 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
             merchant_reference: asked.merchant_reference,
             invocation: Invocation {
                 nonce: Nonce::new(Uuid::new_v4().as_u128()),
-                deadline: self.deadline(request),
+                deadline,
                 correlation_id: correlation_id.to_owned(),
                 bearer,
             },

@@ -15,6 +15,7 @@
 //!   what was left open.
 //! * [`http`]: request → service → response; every error's status in one match.
 //!   [`auth`]: who calls, and with which scopes for the project.
+//! * [`invocation`]: the time that Lambda gives to one event.
 //! * [`dynamodb`], [`connector`], [`clock`]: the ports' adapters. [`transport`]: one
 //!   HTTP exchange. [`config`]: the environment, read once. [`observe`]: what an
 //!   operator sees of it all.

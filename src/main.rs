@@ -38,18 +38,18 @@ async fn main() -> Result<(), BoxError> {
         tokio::join!(api.warm_up(WARM_UP_TIME), api.service().open_connections(WARM_UP_TIME));
     }
     let (ready, api) = (&ready, &api);
-    let service = service_fn(|request: Request| {
-        Box::pin(async move {
-            let api = ready.get_or_try_init(async || {
-                let secrets = Secrets::with_event(variable, transport).await;
-                Ok::<_, BoxError>(api(Config::read(variable, &secrets)?))
-            });
-            match api.await {
-                Ok(mut api) => api.call(request).await,
-                Err(error) => Ok(not_started(error)),
-            }
-        })
+    let service = service_fn(|request: Request| async move {
+        let api = ready.get_or_try_init(async || {
+            let secrets = Secrets::with_event(variable, transport).await;
+            Ok::<_, BoxError>(api(Config::read(variable, &secrets)?))
+        });
+        match api.await {
+            Ok(mut api) => api.call(request).await,
+            Err(error) => Ok(not_started(error)),
+        }
     });
-    let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| lambda::answer(service, event));
+    // Boxed, because the compiler gives up on laying out what is nested deeper.
+    let handler =
+        service_fn(|event: LambdaEvent<Box<RawValue>>| Box::pin(lambda::answer(service, event)));
     lambda_runtime::run(handler).await
 }

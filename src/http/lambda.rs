@@ -80,11 +80,13 @@ fn read(document: &str) -> Result<LambdaRequest, NotARequest> {
 }
 
 fn map_http_api(mut event: ApiGatewayV2httpRequest) -> Result<LambdaRequest, NotARequest> {
-    // A malformed host breaks the URL that lambda_http builds. Nothing reads it.
+    // With a malformed host, lambda_http panics when it builds the URL. Without a
+    // host it reads no X-Forwarded-Proto either. Nothing here reads the URL.
     event.headers.remove(header::HOST);
     event.request_context.domain_name = None;
     event.raw_path = Some(path(event.raw_path)?);
-    // API Gateway passes on what a client did not encode, and such a URL is invalid.
+    // Bytes that a client did not encode arrive as they are, and http::Uri refuses
+    // some of them. Encoded, they mean the same.
     let encoded = |query: String| utf8_percent_encode(&query, INVALID_IN_QUERY).to_string();
     event.raw_query_string = event.raw_query_string.map(encoded);
     check_base64(event.is_base64_encoded, event.body.as_deref())?;
@@ -97,7 +99,8 @@ fn map_rest_api(mut event: ApiGatewayProxyRequest) -> Result<LambdaRequest, NotA
     if !event.multi_value_headers.is_empty() {
         event.headers.clear();
     }
-    // As above.
+    // A malformed domain name breaks the URL, as for an HTTP API. A host is read from
+    // the single values only, and they may be all that there is.
     event.headers.remove(header::HOST);
     event.request_context.domain_name = None;
     event.path = Some(path(event.path)?);
