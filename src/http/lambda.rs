@@ -172,3 +172,64 @@ enum NotARequest {
     #[error("the event cannot be read")]
     Panicked,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lambda_http::RequestExt;
+
+    const HTTP_API: &str = include_str!("../../events/capture-stage.json");
+    const REST_API: &str = include_str!("../../events/capture-rest-v1.json");
+
+    fn request(event: &str, change: impl FnOnce(&mut Value)) -> Request {
+        let mut event = serde_json::from_str(event).unwrap();
+        change(&mut event);
+        read(&event.to_string()).unwrap().into()
+    }
+
+    /// The URL is another: nothing may be read from it.
+    #[test]
+    fn the_raw_path_is_handed_on_as_it_was_sent() {
+        for (path, in_url) in [
+            ("/demo/payments/p", "/prod/demo/payments/p"),
+            ("/prod/demo/payments/p", "/prod/demo/payments/p"),
+            ("/acme/../demo/payments/p", "/prod/demo/payments/p"),
+            ("/acme/%2e%2e/demo/payments/p", "/prod/demo/payments/p"),
+            ("/demo/payments/%31%2F%00", "/prod/demo/payments/%31%2F%00"),
+            ("//demo/payments/p?x#y", "/prod//demo/payments/p"),
+        ] {
+            for (event, name) in [(HTTP_API, "rawPath"), (REST_API, "path")] {
+                let request = request(event, |event| {
+                    event[name] = path.into();
+                    event["requestContext"]["stage"] = "prod".into();
+                });
+                assert_eq!(request.raw_http_path(), path);
+                assert_eq!(request.uri().path(), in_url, "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_value_of_a_repeated_header_is_handed_on() {
+        for (event, name, headers) in [
+            (REST_API, "multiValueHeaders", json!({"X-A": ["1", "2"]})),
+            (REST_API, "multiValueHeaders", json!({"X-A": ["1"], "x-a": ["2"]})),
+            (HTTP_API, "headers", json!({"X-A": "1", "x-a": "2"})),
+        ] {
+            let request = request(event, |event| event[name] = headers);
+            let values: Vec<_> = request.headers().get_all("x-a").iter().collect();
+            assert_eq!(values, ["1", "2"]);
+        }
+    }
+
+    #[test]
+    fn invalid_headers_are_dropped_or_become_empty() {
+        let headers = json!({"a b": "1", "x-a": "1\r\n2", "x-b": "ü", "x-c": ""});
+        let request = request(HTTP_API, |event| event["headers"] = headers);
+        let value = |name: &str| request.headers().get(name).map(HeaderValue::as_bytes);
+        assert_eq!(request.headers().len(), 3);
+        assert_eq!(value("x-a"), Some("".as_bytes()));
+        assert_eq!(value("x-b"), Some("ü".as_bytes()));
+        assert_eq!(value("x-c"), Some("".as_bytes()));
+    }
+}

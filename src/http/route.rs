@@ -1,11 +1,18 @@
+//! The resource that a request names: its project and Payment, from the raw path.
+//!
+//! The path is split here, because the URL of `lambda_http` cannot be used: it has
+//! `..` resolved and the stage in front, so that the project that is authorized
+//! could be another than the one that API Gateway routed.
+
 use super::fields::is_payment_key;
 use super::problem::Problem;
 use crate::payment::{PaymentId, PaymentKey, ProjectKey};
 use http::Method;
 use percent_encoding::percent_decode_str;
 
-/// What a request is about. Project and Payment are read from one source, the
-/// raw path, so that nobody is authorized for one project and acts on another.
+/// The resource and the method of a request. Project and Payment are read from one
+/// source, the raw path, so that nobody is authorized for one project and acts on
+/// another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Route {
     /// `POST /{projectKey}/payment-intents/{paymentId}`
