@@ -209,7 +209,9 @@ impl Payment {
         let before = self.transactions.clone();
         let is_failure = report.state == State::Failure;
         let displaced = match self.transactions.get(id) {
-            Some(ours) if ours.gives_way_to(report) => self.take_back_likeness(id),
+            Some(ours) if ours.gives_way_to(report) => {
+                self.take_back_likeness(id)
+            }
             Some(_) | None => None,
         };
         let is_in_flight = self.is_in_flight(id);

@@ -113,7 +113,8 @@ impl Schedule {
     pub fn new(plan: &Plan, trace: bool) -> Self {
         let mut world = World::new(plan.tier, plan.past, plan.style);
         world.trace = trace.then(Vec::new);
-        (world.is_played, world.is_skewed, world.is_timed) = (true, plan.is_skewed, plan.is_timed);
+        (world.is_played, world.is_skewed, world.is_timed) =
+            (true, plan.is_skewed, plan.is_timed);
         Self {
             plan: plan.clone(),
             world: Arc::new(Mutex::new(world)),
