@@ -4,12 +4,13 @@
 mod action;
 mod answer;
 mod api;
+mod context;
 mod draft;
 mod error_body;
 mod fields;
-pub mod gateway;
 mod headers;
 mod invalid;
+pub mod lambda;
 mod message;
 mod options;
 mod problem;
@@ -19,8 +20,8 @@ mod route;
 mod unambiguous;
 mod update;
 
-pub use api::Api;
+pub use api::{Api, not_started};
 #[cfg(feature = "local")]
 pub use draft::registrations;
-pub use message::{ACTION_BYTES_MAX, BODY_BYTES_MAX, Request, Response};
+pub use message::{ACTION_BYTES_MAX, BODY_BYTES_MAX, Response};
 pub use options::{ApiOptions, RepeatDetection, ResponseForm};

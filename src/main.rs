@@ -1,19 +1,17 @@
 //! The Lambda behind API Gateway: reads its environment, and hands each event
 //! to the API.
 
-use lambda_runtime::{LambdaEvent, service_fn};
+use lambda_http::{LambdaEvent, Request, Service, service_fn};
 use payment_intents::auth::Auth;
 use payment_intents::clock::SystemClock;
 use payment_intents::config::Config;
 use payment_intents::error::BoxError;
-use payment_intents::http::{Api, gateway};
-use payment_intents::lambda::end_of_invocation;
+use payment_intents::http::{Api, lambda, not_started};
 use payment_intents::observe::{log_json, log_started};
 use payment_intents::ports::Clock;
 use payment_intents::secrets_manager::Secrets;
 use payment_intents::transport::Transport;
 use serde_json::value::RawValue;
-use std::convert::Infallible;
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
@@ -45,19 +43,18 @@ async fn main() -> Result<(), BoxError> {
         );
     }
     let (ready, api) = (&ready, &api);
-    // Boxed, because the compiler gives up on laying out what is nested deeper.
-    let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| {
-        Box::pin(async move {
-            let deadline = end_of_invocation(event.context.deadline, SystemClock.now());
-            let api = ready.get_or_try_init(async || {
-                let secrets = Secrets::with_event(variable, transport).await;
-                Ok::<_, BoxError>(api(Config::read(variable, &secrets)?))
-            });
-            Ok::<_, Infallible>(match api.await {
-                Ok(api) => gateway::handle(api, event.payload.get(), deadline).await,
-                Err(error) => gateway::not_started(error),
-            })
-        })
+    let service = service_fn(|request: Request| async move {
+        let api = ready.get_or_try_init(async || {
+            let secrets = Secrets::with_event(variable, transport).await;
+            Ok::<_, BoxError>(api(Config::read(variable, &secrets)?))
+        });
+        match api.await {
+            Ok(mut api) => api.call(request).await,
+            Err(error) => Ok(not_started(error)),
+        }
     });
+    // Boxed, because the compiler gives up on laying out what is nested deeper.
+    let handler =
+        service_fn(|event: LambdaEvent<Box<RawValue>>| Box::pin(lambda::answer(service, event)));
     lambda_runtime::run(handler).await
 }

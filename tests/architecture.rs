@@ -25,7 +25,7 @@ const ALLOWED: [(&str, &[&str]); 30] = [
     ("recovery", &["error", "observe", "payment", "ports", "service"]),
     // The adapters.
     ("clock", &["payment", "ports"]),
-    ("lambda", &["payment"]),
+    ("invocation", &["payment"]),
     ("transport", &["error", "payment"]),
     ("oauth", &["error", "secret", "url"]),
     ("aws", &["transport"]),
@@ -76,7 +76,6 @@ const ALLOWED: [(&str, &[&str]); 30] = [
             "platform",
             "ports",
             "service",
-            "transport",
         ],
     ),
     // The binaries. `lib` draws no arrow: it declares the modules.

@@ -198,6 +198,91 @@ async fn headers_that_cannot_be_headers_are_harmless() {
     assert_eq!(lambda.effects(), vec!["capturePayment 1 EUR"; events.len()]);
 }
 
+/// Each of these makes `lambda_http` panic, or lose a header, if it gets them as
+/// they are.
+#[tokio::test]
+async fn events_that_lambda_http_cannot_read_as_they_are_are_answered() {
+    let mut lambda = Lambda::start().await;
+    let rest = |path: &str| with(event("capture-rest-v1"), "/path", path);
+    let http = |path: &str| with(event("get-payment"), "/rawPath", path);
+    let long = format!("/demo/payments/{}", "x".repeat(70_000));
+    let no_value = json!({"where": []});
+    for (event, expected) in [
+        (http(":bad"), (404, "ResourceNotFound")),
+        (http("@[::/demo"), (404, "ResourceNotFound")),
+        (http("/demo/pay ments\"<>^`{|}\u{7f}é"), (404, "ResourceNotFound")),
+        (http(&long), (400, "InvalidJsonInput")),
+        (rest(":bad"), (404, "ResourceNotFound")),
+        (rest(&long), (400, "InvalidJsonInput")),
+        (with(event("get-payment"), "/rawPath", Value::Null), (400, "InvalidJsonInput")),
+        (
+            with(event("capture-rest-v1"), "/multiValueQueryStringParameters", no_value),
+            (400, "InvalidJsonInput"),
+        ),
+        (with(event("get-payment"), "/requestContext/domainName", "[::bad"), (200, "")),
+        (header(event("get-payment"), "x-forwarded-proto", "http, https"), (200, "")),
+        (header(event("get-payment"), "x-forwarded-proto", ""), (200, "")),
+        (with(event("get-payment"), "/rawQueryString", "a=\"<>|^ \u{1}é%&#=%zz"), (200, "")),
+        (with(event("get-payment"), "/requestContext/stage", "a b/../\u{0}"), (200, "")),
+    ] {
+        let reply = lambda.invoke(&event).await;
+        assert_eq!(reply.outcome(), expected, "{event}: {reply:?}");
+    }
+    assert!(lambda.effects().is_empty());
+}
+
+/// Which of them is meant is unknown, so neither counts.
+#[tokio::test]
+async fn a_repeated_authorization_is_refused_behind_either_kind_of_api() {
+    let mut lambda = Lambda::start().await;
+    let rest = || event("capture-rest-v1");
+    let without_lists = with(rest(), "/multiValueHeaders", Value::Null);
+    for event in [
+        with(rest(), "/multiValueHeaders/Authorization", json!(["Bearer a", "Bearer b"])),
+        with(rest(), "/multiValueHeaders/authorization", json!(["Bearer b"])),
+        header(without_lists, "authorization", "Bearer b"),
+        header(event("capture"), "Authorization", "Bearer b"),
+    ] {
+        let reply = lambda.invoke(&event).await;
+        assert_eq!(reply.outcome(), (401, "invalid_token"), "{event}: {reply:?}");
+    }
+    assert!(lambda.effects().is_empty());
+}
+
+/// An HTTP API passes it on as it was sent, a REST API decodes it.
+#[tokio::test]
+async fn a_query_is_read_behind_either_kind_of_api() {
+    let mut lambda = Lambda::start().await;
+    let amount = json!({"centAmount": 10_000, "currencyCode": "EUR"});
+    let draft = json!({"id": "queried", "amountPlanned": amount, "interfaceId": "PSP ü+1"});
+    lambda.register("demo", draft).await;
+    let http = |query: &str| {
+        let event = with(event("get-payment"), "/rawPath", "/demo/payments");
+        with(event, "/rawQueryString", query)
+    };
+    let rest = |name: &str, parameters: Value| {
+        let event = with(event("capture-rest-v1"), "/path", "/demo/payments");
+        let event = with(event, "/httpMethod", "GET");
+        with(event, &format!("/{name}"), parameters)
+    };
+    const PREDICATE: &str = r#"interfaceId = "PSP ü+1""#;
+    for (event, found) in [
+        (http("where=interfaceId+%3D+%22PSP+%C3%BC%2B1%22&limit=1"), Some(1)),
+        (http(r#"limit=1&where=interfaceId="PSP ü%2B1""#), Some(1)),
+        (http("where=interfaceId%3D%22PSP%22"), Some(0)),
+        (http("where=interfaceId%3D%22a%22&where=interfaceId%3D%22a%22"), None),
+        (http(""), None),
+        (rest("queryStringParameters", json!({"where": PREDICATE, "limit": "1"})), Some(1)),
+        (rest("multiValueQueryStringParameters", json!({"where": [PREDICATE]})), Some(1)),
+        (rest("multiValueQueryStringParameters", json!({"where": [PREDICATE, "a"]})), None),
+        (rest("queryStringParameters", json!({})), None),
+    ] {
+        let reply = lambda.invoke(&event).await;
+        assert_eq!(reply.body["count"].as_u64(), found, "{event}: {reply:?}");
+        assert_eq!(reply.status, if found.is_some() { 200 } else { 400 }, "{event}: {reply:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_body_is_decoded_where_it_is_said_to_be_encoded() {
     let mut lambda = Lambda::start().await;

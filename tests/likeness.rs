@@ -308,7 +308,8 @@ fn late(payment: &Payment, name: &str, outcome: Outcome) -> Payment {
 #[test]
 fn a_report_that_an_effect_began_does_not_refute_that_it_failed() {
     for outcome in [Outcome::Received, Outcome::Approved] {
-        let failed = told(&unclear(&payment(AUTHORIZED), "a", 40), report(Charge, Failure, 40, "X"));
+        let failed =
+            told(&unclear(&payment(AUTHORIZED), "a", 40), report(Charge, Failure, 40, "X"));
         let taken_on = late(&failed, "a", outcome);
         for state in [Pending, State::Initial] {
             let overtaken = told(&taken_on, report(Charge, state, 40, "X"));

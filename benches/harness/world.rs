@@ -2,18 +2,20 @@
 //! sandbox, over loopback. And what is asked of it.
 
 use aws_sdk_dynamodb::Client;
+use lambda_http::{Context, LambdaEvent};
 use payment_intents::auth::{Auth, AuthSettings};
 use payment_intents::clock::SystemClock;
 use payment_intents::connector::{Authorization, ConnectorSettings, Connectors, HttpConnector};
 use payment_intents::dynamodb::{Connection, DynamoStore};
 use payment_intents::http::{
-    Api, ApiOptions, RepeatDetection, ResponseForm, gateway, registrations,
+    Api, ApiOptions, RepeatDetection, ResponseForm, lambda, registrations,
 };
 use payment_intents::local::{emulator, sandbox::Sandbox};
 use payment_intents::payment::{Payment, PaymentKey, ProjectKey};
 use payment_intents::ports::{Clock, Connector, Policy, Store};
 use payment_intents::service::Service;
 use payment_intents::transport::Transport;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::path::Path;
 use tokio::runtime::{Builder, Runtime};
@@ -154,8 +156,10 @@ pub fn event(key: &PaymentKey) -> String {
 
 /// What the Lambda does with an event, to the answer that it posts.
 pub async fn handle<S: Store, C: Connector>(api: &Api<S, C, SystemClock>, event: &str) -> String {
-    let deadline = SystemClock.now().plus_ms(INVOCATION_MS);
-    let answer = gateway::handle(api, event, deadline).await;
+    let mut context = Context::default();
+    context.deadline = SystemClock.now().plus_ms(INVOCATION_MS).ms();
+    let event = RawValue::from_string(event.to_owned()).expect("JSON");
+    let Ok(answer) = lambda::answer(api, LambdaEvent::new(event, context)).await;
     serde_json::to_string(&answer).expect("JSON")
 }
 

@@ -1,16 +1,12 @@
 //! Records of the table's stream:
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_streams_Record.html>
 
-use crate::dynamodb::{self, Item};
+use crate::dynamodb;
 use crate::error::BoxError;
 use crate::payment::Payment;
-use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::AttributeValue;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use aws_lambda_events::dynamodb::EventRecord;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::collections::HashMap;
 
 /// A Payment before and after a write.
 #[derive(Debug)]
@@ -21,101 +17,42 @@ pub struct Change {
     pub after: Payment,
 }
 
-#[derive(Deserialize)]
-struct Record<T> {
-    dynamodb: T,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Named<T> {
-    event_name: EventName,
-    dynamodb: T,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-enum EventName {
-    Insert,
-    Modify,
-    Remove,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Place {
-    sequence_number: String,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Keys {
-    keys: HashMap<String, Attribute>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Images {
-    old_image: Option<HashMap<String, Attribute>>,
-    new_image: Option<HashMap<String, Attribute>>,
-}
-
-/// Where in the stream the record is.
+/// The position of the record in the stream. It is read apart from the rest, so that
+/// a record that cannot be read has a position, too.
 pub(super) fn sequence(record: &RawValue) -> Result<String, BoxError> {
-    Ok(serde_json::from_str::<Record<Place>>(record.get())?.dynamodb.sequence_number)
+    #[derive(Deserialize)]
+    struct Record {
+        dynamodb: Position,
+    }
+    #[derive(Deserialize)]
+    struct Position {
+        #[serde(rename = "SequenceNumber")]
+        sequence_number: String,
+    }
+    Ok(serde_json::from_str::<Record>(record.get())?.dynamodb.sequence_number)
 }
 
-/// What it says of a Payment; `None` where it is about another item, or about a
-/// Payment that is no more.
+/// The change of a Payment; `None` where the record is about another item, or about a
+/// Payment that was removed.
 pub fn change(record: &RawValue) -> Result<Option<Change>, BoxError> {
-    let Named { event_name, dynamodb } = serde_json::from_str::<Named<Keys>>(record.get())?;
-    if !dynamodb::is_payment(&item(dynamodb.keys)?) {
+    let EventRecord { event_name, change, .. } = serde_json::from_str(record.get())?;
+    if change.keys.is_empty() {
+        return Err("the record has no keys".into());
+    }
+    if !dynamodb::is_payment(&change.keys.into()) {
         return Ok(None);
     }
-    let images = serde_json::from_str::<Record<Images>>(record.get())?.dynamodb;
-    let before = match (event_name, images.old_image) {
-        (EventName::Remove, _) => return Ok(None),
-        (EventName::Insert, _) => None,
-        (EventName::Modify, Some(image)) => Some(payment(image)?),
-        // Without it, nobody could tell what changed.
-        (EventName::Modify, None) => return Err("the record has no old image".into()),
+    let before = match (event_name.as_str(), change.old_image) {
+        ("REMOVE", _) => return Ok(None),
+        ("INSERT", _) => None,
+        // Without the old image, the record does not say what changed.
+        ("MODIFY", image) if image.is_empty() => return Err("the record has no old image".into()),
+        ("MODIFY", image) => Some(dynamodb::stored_payment(&image.into())?),
+        (name, _) => return Err(format!("a record of the unknown kind {name:?}").into()),
     };
-    let after = payment(images.new_image.ok_or("the record has no new image")?)?;
-    Ok(Some(Change { before, after }))
-}
-
-fn payment(image: HashMap<String, Attribute>) -> Result<Payment, BoxError> {
-    Ok(dynamodb::stored_payment(&item(image)?)?)
-}
-
-fn item(image: HashMap<String, Attribute>) -> Result<Item, BoxError> {
-    image.into_iter().map(|(name, value)| Ok((name, value.read()?))).collect()
-}
-
-/// A value in DynamoDB's JSON, as far as a Payment has such values.
-#[derive(Deserialize)]
-enum Attribute {
-    S(String),
-    N(String),
-    B(String),
-    #[serde(rename = "BOOL")]
-    Bool(bool),
-    M(HashMap<String, Attribute>),
-    L(Vec<Attribute>),
-}
-
-impl Attribute {
-    fn read(self) -> Result<AttributeValue, BoxError> {
-        Ok(match self {
-            Self::S(text) => AttributeValue::S(text),
-            Self::N(number) => AttributeValue::N(number),
-            Self::B(bytes) => AttributeValue::B(Blob::new(BASE64.decode(bytes)?)),
-            Self::Bool(flag) => AttributeValue::Bool(flag),
-            Self::M(map) => AttributeValue::M(item(map)?),
-            Self::L(list) => {
-                let read = list.into_iter().map(Self::read);
-                AttributeValue::L(read.collect::<Result<_, BoxError>>()?)
-            }
-        })
+    if change.new_image.is_empty() {
+        return Err("the record has no new image".into());
     }
+    let after = dynamodb::stored_payment(&change.new_image.into())?;
+    Ok(Some(Change { before, after }))
 }

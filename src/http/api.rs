@@ -3,20 +3,27 @@
 use super::action::{self, RequestedAction};
 use super::answer::{self, Answer};
 use super::headers::{self, Preferences};
-use super::message::{ACTION_BYTES_MAX, BODY_BYTES_MAX, Request, Response};
+use super::message::{ACTION_BYTES_MAX, BODY_BYTES_MAX, Response};
 use super::options::{ApiOptions, RepeatDetection};
 use super::problem::Problem;
 use super::route::Route;
-use super::{draft, query, update};
+use super::{context, draft, query, update};
 use crate::auth::{Auth, Caller, PresentedCredentials};
-use crate::payment::{Nonce, Payment, PaymentKey, ProjectKey, TransactionId};
+use crate::error::BoxError;
+use crate::invocation;
+use crate::payment::{Nonce, Payment, PaymentKey, ProjectKey, Timestamp, TransactionId};
 use crate::ports::{Clock, Connector, CreateError, Name, Store};
 use crate::secret::Secret;
 use crate::service::{Change, Invocation, Request as ServiceRequest, Service};
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use http::{HeaderMap, StatusCode};
+use lambda_http::{Request, RequestExt};
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
+use std::task::Poll;
 use std::time::Duration;
+use tower_service::Service as TowerService;
 use uuid::{ContextV7, Uuid};
 
 /// The API over a service.
@@ -46,8 +53,8 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
 
     /// Answers a request. Never fails and never panics: a bug inside becomes a
     /// 500, and the process lives on.
-    pub async fn handle(&self, request: Request) -> Response {
-        let correlation_id = headers::correlation_id(&request.headers);
+    async fn handle(&self, request: Request) -> Response {
+        let correlation_id = headers::correlation_id(request.headers());
         let answered = AssertUnwindSafe(self.answer(&request, &correlation_id)).catch_unwind();
         let answer = answered.await.unwrap_or_else(|_| {
             tracing::error!(correlation_id, "an invocation panicked");
@@ -57,7 +64,7 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
     }
 
     async fn answer(&self, request: &Request, correlation_id: &str) -> Answer {
-        break_on_request(&request.headers);
+        break_on_request(request.headers());
         let answer = match self.routed(request, correlation_id).await {
             Ok(answer) => answer,
             Err(problem) => problem.into(),
@@ -67,11 +74,13 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
     }
 
     async fn routed(&self, request: &Request, correlation_id: &str) -> Result<Answer, Problem> {
-        let route = Route::of(&request.method, &request.path, request.stage.as_deref())?;
-        let bearer = headers::bearer(&request.headers)?;
-        let caller = self.authorize(&route, request, bearer.as_ref()).await?;
+        let stage = request.request_context_ref().and_then(context::stage);
+        let route = Route::of(request.method(), request.raw_http_path(), stage)?;
+        let bearer = headers::bearer(request.headers())?;
+        let deadline = self.deadline(request);
+        let caller = self.authorize(&route, request, bearer.as_ref(), deadline).await?;
         match route {
-            Route::Act(key) => self.act(key, request, bearer, correlation_id).await,
+            Route::Act(key) => self.act(key, request, bearer, deadline, correlation_id).await,
             Route::Get(key) => self.get(key).await,
             Route::Find(project, key) => self.find(project, &key).await,
             Route::Query(project) => self.query(project, request).await,
@@ -80,15 +89,24 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
         }
     }
 
+    /// The end of the invocation. A request that comes without a context has no time.
+    fn deadline(&self, request: &Request) -> Timestamp {
+        let now = self.service.now();
+        let context = request.lambda_context_ref();
+        context.map_or(now, |context| invocation::deadline(context, now))
+    }
+
     async fn authorize(
         &self,
         route: &Route,
         request: &Request,
         bearer: Option<&Secret>,
+        deadline: Timestamp,
     ) -> Result<Caller, Problem> {
         let now = self.service.now();
-        let time = Duration::from_millis(request.deadline.ms_since(now));
-        let presented = PresentedCredentials { verified: request.caller.as_ref(), bearer };
+        let time = Duration::from_millis(deadline.ms_since(now));
+        let verified = request.request_context_ref().and_then(context::caller);
+        let presented = PresentedCredentials { verified: verified.as_ref(), bearer };
         Ok(self.auth.authorize(presented, route.scopes(), route.project(), now, time).await?)
     }
 
@@ -97,15 +115,16 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
         key: PaymentKey,
         request: &Request,
         bearer: Option<Secret>,
+        deadline: Timestamp,
         correlation_id: &str,
     ) -> Result<Answer, Problem> {
         let body = json_body(request, ACTION_BYTES_MAX)?;
-        let preferences = Preferences::read(&request.headers);
-        let idempotency_key = headers::idempotency_key(&request.headers);
+        let preferences = Preferences::read(request.headers());
+        let idempotency_key = headers::idempotency_key(request.headers());
         let asked = action::read(body, idempotency_key.as_ref().err())?;
         let transaction = match idempotency_key {
             Ok(Some(idempotency_key)) => idempotency_key.transaction_of(&key),
-            Ok(None) | Err(_) => self.transaction_without_key(&key, &asked, &request.headers),
+            Ok(None) | Err(_) => self.transaction_without_key(&key, &asked, request.headers()),
         };
         let request = ServiceRequest {
             key: key.clone(),
@@ -114,7 +133,7 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
             merchant_reference: asked.merchant_reference,
             invocation: Invocation {
                 nonce: Nonce::new(Uuid::new_v4().as_u128()),
-                deadline: request.deadline,
+                deadline,
                 correlation_id: correlation_id.to_owned(),
                 bearer,
             },
@@ -157,7 +176,7 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
     }
 
     async fn query(&self, project: ProjectKey, request: &Request) -> Result<Answer, Problem> {
-        let name = query::read(&request.query)?;
+        let name = query::read(request.query_string_parameters_ref())?;
         let found = self.service.find(&project, &name).await.map_err(Problem::from)?;
         Ok(Answer::page(found.as_ref()))
     }
@@ -192,15 +211,37 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
     }
 }
 
+impl<'a, S: Store, C: Connector, K: Clock> TowerService<Request> for &'a Api<S, C, K> {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'a, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let api = *self;
+        Box::pin(async move { Ok(api.handle(request).await) })
+    }
+}
+
+/// The answer to any request while the function does not have all of its settings:
+/// nothing was sent, and the next request may fare better.
+pub fn not_started(error: BoxError) -> Response {
+    let correlation_id = headers::correlation_id(&HeaderMap::new());
+    let answer = Answer::from(Problem::unavailable().because(error));
+    answer.log(&correlation_id);
+    answer.into_response(&correlation_id)
+}
+
 /// Size, then type, then whether it is text at all.
 fn json_body(request: &Request, bytes_max: usize) -> Result<&str, Problem> {
-    let Some(body) = &request.body else {
-        return Err(Problem::invalid_json("the body is not valid base64"));
-    };
+    let body = request.body();
     if body.len() > bytes_max {
         return Err(Problem::too_large(bytes_max));
     }
-    if !headers::is_json(&request.headers) {
+    if !headers::is_json(request.headers()) {
         return Err(Problem::unsupported_media_type());
     }
     std::str::from_utf8(body).map_err(|error| Problem::invalid_json(&error.to_string()))

@@ -3,21 +3,16 @@
 
 use super::problem::Problem;
 use crate::ports::Name;
-use percent_encoding::percent_decode_str;
+use lambda_http::aws_lambda_events::query_map::QueryMap;
 
 /// Reads `where=interfaceId="…"`. What else is asked of a page (a limit, a sort) makes
 /// no difference to a page of one.
-pub(super) fn read(query: &str) -> Result<Name, Problem> {
-    let decoded = |text: &str| {
-        let spaced = text.replace('+', " ");
-        percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
-    };
-    let parameters = query.split('&').filter_map(|pair| pair.split_once('='));
-    let mut predicates = parameters.filter(|(name, _)| *name == "where");
-    let predicate = predicates.next().map(|(_, value)| decoded(value)).unwrap_or_default();
-    match (interface_id(&predicate), predicates.next()) {
-        (Some(id), None) => Ok(Name::InterfaceId(id.to_owned())),
-        _ => Err(Problem::unknown_predicate(&predicate)),
+pub(super) fn read(parameters: Option<&QueryMap>) -> Result<Name, Problem> {
+    let predicates = parameters.and_then(|parameters| parameters.all("where")).unwrap_or_default();
+    let predicate = predicates.first().copied().unwrap_or_default();
+    match (interface_id(predicate), predicates.len()) {
+        (Some(id), 1) => Ok(Name::InterfaceId(id.to_owned())),
+        _ => Err(Problem::unknown_predicate(predicate)),
     }
 }
 
@@ -45,7 +40,8 @@ mod tests {
             ("", None),
         ] {
             let expected = expected.map(|id| Name::InterfaceId(id.to_owned()));
-            assert_eq!(read(query).ok(), expected, "{query}");
+            let parameters: QueryMap = query.parse().unwrap();
+            assert_eq!(read(Some(&parameters)).ok(), expected, "{query}");
         }
     }
 }

@@ -1,3 +1,9 @@
+//! The resource that a request names: its project and Payment, from the raw path.
+//!
+//! The path is split here, because the URL of `lambda_http` cannot be used: it has
+//! `..` resolved and the stage in front, so that the project that is authorized
+//! could be another than the one that API Gateway routed.
+
 use super::fields::is_payment_key;
 use super::problem::Problem;
 use crate::payment::{PaymentId, PaymentKey, ProjectKey};

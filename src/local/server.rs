@@ -3,7 +3,7 @@
 use super::{LocalApi, PROJECT, Sandbox};
 use crate::clock::SystemClock;
 use crate::error::BoxError;
-use crate::http::{BODY_BYTES_MAX, Request as ApiRequest};
+use crate::http::BODY_BYTES_MAX;
 use crate::ports::Clock;
 use http::{Method, Request, Response};
 use http_body_util::BodyExt;
@@ -11,6 +11,9 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use lambda_http::aws_lambda_events::query_map::QueryMap;
+use lambda_http::request::RequestContext;
+use lambda_http::{Body, Context, RequestExt, Service};
 use serde_json::{Value, json};
 use std::future::Future;
 use std::sync::Arc;
@@ -42,9 +45,10 @@ pub(super) async fn serve(
                     .header("cache-control", "no-store")
                     .body(body.to_string())?);
             }
-            let request = api_request(request).await;
+            let request = api_request(request).await?;
             // As in a Lambda, a caller that hangs up does not stop the work.
-            Ok(tokio::spawn(async move { api.handle(request).await }).await?)
+            let Ok(response) = tokio::spawn(async move { (&*api).call(request).await }).await?;
+            Ok(response)
         }
     })
     .await;
@@ -97,29 +101,29 @@ where
     }
 }
 
-async fn api_request(request: Request<Incoming>) -> ApiRequest {
-    let deadline = SystemClock.now().plus_ms(INVOCATION_MS);
+/// The request as `lambda_http` makes it of an event, without a stage and an
+/// authorizer.
+async fn api_request(request: Request<Incoming>) -> Result<lambda_http::Request, BoxError> {
     let (parts, body) = request.into_parts();
-    ApiRequest {
-        method: parts.method,
-        path: parts.uri.path().to_owned(),
-        query: parts.uri.query().unwrap_or_default().to_owned(),
-        stage: None,
-        headers: parts.headers,
-        body: read(body).await,
-        caller: None,
-        deadline,
-    }
+    let mut context = Context::default();
+    context.deadline = SystemClock.now().plus_ms(INVOCATION_MS).ms();
+    let path = parts.uri.path().to_owned();
+    let Ok(query) = parts.uri.query().unwrap_or_default().parse::<QueryMap>();
+    Ok(Request::from_parts(parts, Body::from(read(body).await?))
+        .with_raw_http_path(path)
+        .with_query_string_parameters(query)
+        .with_request_context(RequestContext::ApiGatewayV2(Default::default()))
+        .with_lambda_context(context))
 }
 
 /// Reads until it is clear that the body is too long, and not a frame further.
-async fn read(mut body: Incoming) -> Option<Vec<u8>> {
+async fn read(mut body: Incoming) -> Result<Vec<u8>, BoxError> {
     let mut bytes = Vec::new();
     while bytes.len() <= BODY_BYTES_MAX {
         let Some(frame) = body.frame().await else { break };
-        if let Ok(data) = frame.ok()?.into_data() {
+        if let Ok(data) = frame?.into_data() {
             bytes.extend_from_slice(&data);
         }
     }
-    Some(bytes)
+    Ok(bytes)
 }

@@ -150,19 +150,28 @@ fn environment(dynamodb: &str, connector: &str) -> [(&'static str, String); 4] {
     ]
 }
 
-/// Reads the document that either kind of API wants, and what every answer has.
+/// Reads a response, which has its headers where the kind of API expects them, and
+/// checks what every answer has.
 fn reply(document: &[u8]) -> Reply {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "camelCase", deny_unknown_fields)]
     struct Document {
         status_code: u16,
         headers: BTreeMap<String, String>,
+        multi_value_headers: BTreeMap<String, Vec<String>>,
+        #[serde(default)]
+        cookies: Vec<String>,
         body: String,
         is_base64_encoded: bool,
     }
     let document: Document = serde_json::from_slice(document).unwrap();
     assert!(!document.is_base64_encoded);
-    let headers = document.headers.into_iter().map(|(name, value)| {
+    assert!(document.cookies.is_empty());
+    assert!(document.headers.is_empty() || document.multi_value_headers.is_empty());
+    let lists = document.multi_value_headers.into_iter();
+    let lists =
+        lists.flat_map(|(name, values)| values.into_iter().map(move |value| (name.clone(), value)));
+    let headers = document.headers.into_iter().chain(lists).map(|(name, value)| {
         (name.parse::<HeaderName>().unwrap(), value.parse::<HeaderValue>().unwrap())
     });
     let body = serde_json::from_str(&document.body).expect("every body is JSON");

@@ -1,0 +1,59 @@
+//! The context that API Gateway adds to a request.
+
+use crate::auth::{Caller, Scopes};
+use lambda_http::request::RequestContext;
+use serde_json::Value;
+
+/// The stage; `None` where it is never part of the path.
+pub(super) fn stage(context: &RequestContext) -> Option<&str> {
+    let stage = match context {
+        RequestContext::ApiGatewayV1(context) => context.stage.as_deref(),
+        RequestContext::ApiGatewayV2(context) => context.stage.as_deref(),
+        _ => None,
+    };
+    stage.filter(|stage| *stage != "$default")
+}
+
+/// The caller that the authorizer in front of the function has verified: by the
+/// claims of a JWT authorizer or a user pool, or by the context of a Lambda
+/// authorizer. Without authorizer data there is none.
+pub(super) fn caller(context: &RequestContext) -> Option<Caller> {
+    match context {
+        RequestContext::ApiGatewayV1(context) => {
+            let fields = &context.authorizer.fields;
+            let claims = fields.get("claims");
+            (!fields.is_empty()).then(|| {
+                caller_of(|name| [text(claims.and_then(|it| it.get(name))), text(fields.get(name))])
+            })
+        }
+        RequestContext::ApiGatewayV2(context) => context.authorizer.as_ref().map(|authorizer| {
+            let claims = authorizer.jwt.as_ref().map(|jwt| &jwt.claims);
+            let claim = |name| claims.and_then(|claims| claims.get(name)).map(String::as_str);
+            caller_of(|name| [claim(name), text(authorizer.fields.get(name))])
+        }),
+        _ => None,
+    }
+}
+
+fn text(value: Option<&Value>) -> Option<&str> {
+    value.and_then(Value::as_str)
+}
+
+/// The caller with all scopes that the authorizer names anywhere.
+fn caller_of<'a>(values: impl Fn(&'static str) -> [Option<&'a str>; 2]) -> Caller {
+    let all = |name| values(name).into_iter().flatten();
+    let scopes = all("scope").chain(all("scp")).map(|list| Scopes::parse(without_brackets(list)));
+    Caller {
+        subject: ["sub", "client_id", "principalId"]
+            .into_iter()
+            .flat_map(all)
+            .next()
+            .map(str::to_owned),
+        scopes: scopes.reduce(Scopes::and).unwrap_or_default(),
+    }
+}
+
+/// An HTTP API writes a claim that is a list as `[a b]`.
+fn without_brackets(claim: &str) -> &str {
+    claim.strip_prefix('[').and_then(|claim| claim.strip_suffix(']')).unwrap_or(claim)
+}
