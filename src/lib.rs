@@ -21,7 +21,7 @@
 //! * [`config`]: the environment, read once. [`secrets_manager`]: the settings that are
 //!   kept there. [`assemble`]: the service, built from both.
 //! * [`observe`]: log lines and metrics. [`error`], [`secret`], [`url`]: small types that
-//!   many modules need. [`lambda`]: the time of an invocation.
+//!   many modules need. [`invocation`]: the time of an invocation.
 //! * `local`: the service on localhost (feature `local`).
 //!
 //! Arrows point one way: binaries → `http` → `service` → `ports` → `payment` →
@@ -47,7 +47,7 @@ pub mod dynamodb;
 pub mod error;
 pub mod events;
 pub mod http;
-pub mod lambda;
+pub mod invocation;
 #[cfg(feature = "local")]
 pub mod local;
 pub mod money;

@@ -7,7 +7,7 @@ use payment_intents::clock::SystemClock;
 use payment_intents::config::Config;
 use payment_intents::error::BoxError;
 use payment_intents::http::{Api, gateway};
-use payment_intents::lambda::end_of_invocation;
+use payment_intents::invocation;
 use payment_intents::observe::{log_json, log_started};
 use payment_intents::ports::Clock;
 use payment_intents::secrets_manager::Secrets;
@@ -48,7 +48,7 @@ async fn main() -> Result<(), BoxError> {
     // Boxed, because the compiler gives up on laying out what is nested deeper.
     let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| {
         Box::pin(async move {
-            let deadline = end_of_invocation(event.context.deadline, SystemClock.now());
+            let deadline = invocation::deadline(&event.context, SystemClock.now());
             let api = ready.get_or_try_init(async || {
                 let secrets = Secrets::with_event(variable, transport).await;
                 Ok::<_, BoxError>(api(Config::read(variable, &secrets)?))

@@ -5,7 +5,7 @@ use payment_intents::clock::SystemClock;
 use payment_intents::config::EventsConfig;
 use payment_intents::error::BoxError;
 use payment_intents::events::{EventBus, deliver};
-use payment_intents::lambda::end_of_invocation;
+use payment_intents::invocation;
 use payment_intents::observe::log_json;
 use payment_intents::ports::Clock;
 use serde_json::value::RawValue;
@@ -20,7 +20,7 @@ async fn main() -> Result<(), BoxError> {
     // What is no batch of stream records is an error of the function.
     let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| {
         Box::pin(async move {
-            let deadline = end_of_invocation(event.context.deadline, SystemClock.now());
+            let deadline = invocation::deadline(&event.context, SystemClock.now());
             deliver(event.payload.get(), bus, &SystemClock, deadline).await
         })
     });

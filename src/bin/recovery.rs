@@ -4,7 +4,7 @@ use lambda_runtime::{LambdaEvent, service_fn};
 use payment_intents::clock::SystemClock;
 use payment_intents::config::Backend;
 use payment_intents::error::BoxError;
-use payment_intents::lambda::end_of_invocation;
+use payment_intents::invocation;
 use payment_intents::observe::log_json;
 use payment_intents::payment::Nonce;
 use payment_intents::ports::Clock;
@@ -29,7 +29,7 @@ async fn main() -> Result<(), BoxError> {
     // error of the function; the next one is a minute away.
     let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| {
         Box::pin(async move {
-            let deadline = end_of_invocation(event.context.deadline, SystemClock.now());
+            let deadline = invocation::deadline(&event.context, SystemClock.now());
             let started = ready.get_or_try_init(async || {
                 let secrets = Secrets::with_event(variable, transport).await;
                 Ok::<_, BoxError>(Backend::read(variable, &secrets)?.service(transport.clone()))
