@@ -39,8 +39,17 @@ const ALLOWED: [(&str, &[&str]); 30] = [
     (
         "http",
         &[
-            "auth", "digest", "error", "money", "payment", "platform", "ports", "secret",
-            "service", "url",
+            "auth",
+            "digest",
+            "error",
+            "invocation",
+            "money",
+            "payment",
+            "platform",
+            "ports",
+            "secret",
+            "service",
+            "url",
         ],
     ),
     // The settings, and the service that is built from them.
@@ -76,6 +85,7 @@ const ALLOWED: [(&str, &[&str]); 30] = [
             "platform",
             "ports",
             "service",
+            "transport",
         ],
     ),
     // The binaries. `lib` draws no arrow: it declares the modules.
