@@ -507,3 +507,13 @@ fn recovery_looks_at_a_dispute_and_knows_since_when_it_is_unclear() {
     let recovery = external.transactions[&id("past-1")].recovery;
     assert_eq!((recovery.unclear_since, recovery.look_at), (None, Some(later().plus_ms(60_000))));
 }
+
+#[test]
+fn a_likely_beginning_is_kept_when_ours_turns_out_to_be_another() {
+    let open = in_flight(&payment(AUTHORIZED), "a", 60, at(1_000));
+    let begun = told(&open, report(Charge, Pending, 60, "X"));
+    let known = told(&begun, by_own_id(report(Charge, Success, 60, "Y"), "a"));
+    assert_eq!((known.transactions.len(), known.discrepancies().count()), (3, 1));
+    let next = known.expire(at(9_000_000)).unwrap();
+    assert_eq!(stopped(&next), (true, true));
+}

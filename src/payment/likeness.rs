@@ -71,7 +71,7 @@ impl Payment {
                 let state = if is_doubtful { State::Unknown } else { report.state };
                 self.add_effect(&id, &Report { state, ..report }, &by);
                 let effect = self.transactions.get_mut(&id);
-                if let Some(failed) = effect.filter(|effect| effect.state == State::Failure) {
+                if let Some(failed) = effect.filter(|_| state == State::Failure) {
                     failed.may_be = Some(from.clone());
                 }
             }
@@ -183,7 +183,7 @@ impl Payment {
     /// is named before what is open.
     pub(super) fn claim_effect_of_open_one(&mut self, id: &TransactionId) {
         let Some(ours) = self.transactions.get(id) else { return };
-        if ours.interaction_id.is_some() || ours.likeness.is_some() {
+        if self.is_named(ours) || ours.likeness.is_some() {
             return;
         }
         let is_taken = |other: &&Transaction| {

@@ -113,7 +113,8 @@ impl Payment {
     ) -> Option<TransactionId> {
         let failed = self.transactions.get(failed)?;
         let ours = self.transactions.get(failed.may_be.as_ref()?)?;
-        let is_refuted = failed.state == State::Failure && report.state == State::Success;
+        let is_refuted =
+            failed.last_reported_state() == State::Failure && report.state == State::Success;
         let has_other_id = |theirs: &Option<String>, ours: &Option<String>| {
             ours.is_some() && theirs.is_some() && theirs != ours
         };

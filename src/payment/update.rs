@@ -104,8 +104,10 @@ impl Payment {
                 return self.record_report(id, report, reporter);
             }
             Update::ChangeTransactionState { id, state } => {
-                let is_confirmed = self.confirm_name(id)?;
-                self.report_known_state(id, *state, None, reporter) || is_confirmed
+                let before = self.transactions.clone();
+                self.confirm_name(id)?;
+                self.report_known_state(id, *state, None, reporter);
+                self.transactions != before
             }
             Update::AcknowledgeDiscrepancy { id } => return self.acknowledge(id, reporter),
             Update::ChangeTransactionInteractionId { id, interaction_id } => {
@@ -150,10 +152,11 @@ impl Payment {
 
     /// A caller who changes a transaction by its id saw it with the ids that it
     /// has, so they are its own from now on, even where likeness gave them to it.
-    /// Returns whether that is new.
-    fn confirm_name(&mut self, id: &TransactionId) -> Result<bool, UpdateRefusal> {
+    fn confirm_name(&mut self, id: &TransactionId) -> Result<(), UpdateRefusal> {
         let named = self.named(id)?;
-        Ok(named.may_be.take().is_some() | named.likeness.take().is_some())
+        named.may_be = None;
+        named.likeness = None;
+        Ok(())
     }
 
     /// Names a transaction. An effect of another name that likeness took for it is

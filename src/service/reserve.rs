@@ -116,11 +116,10 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         for _ in 0..CONTENTION_MAX {
             let next = payment.withdraw(reservation, self.clock.now())?;
             // By a clock that is ahead of ours its lease has run out, so that others may
-            // send it.
-            let is_left = next
-                .transactions
-                .get(&reservation.transaction)
-                .is_some_and(|left| left.is_open() && left.timestamp == reservation.at);
+            // send it, or did.
+            let is_left = next.transactions.get(&reservation.transaction).is_some_and(|left| {
+                left.state_for_caller() != State::Failure && left.timestamp == reservation.at
+            });
             match self.store.replace(&payment, &next).await {
                 Ok(()) if is_left => return Err("its lease had run out already".into()),
                 Ok(()) | Err(ReplaceError::Gone) => return Ok(()),

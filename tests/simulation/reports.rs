@@ -246,7 +246,8 @@ impl World {
         let is_in_flight = self.payment.is_in_flight(id);
         let is_sent_again = self.tier.policy().resend != payment_intents::ports::Resend::Never;
         let is_idle = !is_in_flight && !self.is_at_work(id) && !is_sent_again;
-        let is_ours = !["past-", "fact-"].iter().any(|others| id.as_str().starts_with(others));
+        let ours = self.payment.transactions.get(id);
+        let is_ours = ours.is_some_and(|ours| !ours.is_external);
         is_ours && is_idle && self.of(id).count() == 0
     }
 

@@ -71,6 +71,18 @@ impl World {
         {
             self.told_of.insert(id.clone(), state);
         }
+        // Whoever says how far a transaction is, by its own id, says it of the effect by
+        // whose name it is shown.
+        let shown = telling.transaction.as_ref().filter(|_| telling.fact().is_none());
+        let shown = shown.and_then(|id| self.payment.transactions.get(id));
+        if let Some(name) = shown.and_then(|ours| ours.interaction_id.clone()) {
+            let is_shown = |effect: &&mut Effect| effect.reference.as_ref() == Some(&name);
+            for effect in self.effects.iter_mut().filter(is_shown) {
+                if effect.transaction.is_none() {
+                    effect.told = Some(state);
+                }
+            }
+        }
         let is_its = |effect: &Effect| {
             telling.transaction.is_some() && effect.transaction == telling.transaction
         };
@@ -169,6 +181,12 @@ impl World {
             (Some(id), Some(false)) if !may && self.is_known(id) => {
                 count.ours_untold.push(self.reserved_at(id));
             }
+            // Rejected by its answer, and told all the same: it looks like any other.
+            (Some(id), Some(true)) if self.is_rejected(id) => {
+                if count.others.is_empty() {
+                    count.others.push(effect.told_at);
+                }
+            }
             (Some(_), Some(true))
                 if effect.is_told_by_name && (self.style == Style::Named || !may) =>
             {
@@ -176,12 +194,6 @@ impl World {
             }
             // A look-up showed it apart from the others.
             (Some(id), _) if !may && effect.is_seen && self.is_known(id) => count.ours_told += 1,
-            // Rejected by its answer, and told without its name: it looks like any other.
-            (Some(id), Some(true)) if self.is_rejected(id) => {
-                if count.others.is_empty() {
-                    count.others.push(effect.told_at);
-                }
-            }
             (Some(id), Some(true)) => count.ours_untold.push(self.reserved_at(id)),
             (Some(_), Some(false)) => {}
             (Some(id), None) => {
@@ -189,6 +201,8 @@ impl World {
                     count.ours_untold.push(self.reserved_at(id));
                 }
             }
+            // A look-up showed that it failed.
+            (None, Some(true)) if effect.is_seen_to_fail => {}
             (None, Some(true)) if effect.is_backdated && (is_distinct || !may) => {
                 count.others_before += 1
             }

@@ -98,6 +98,8 @@ pub struct Effect {
     pub told_at: u64,
     /// Whether somebody looked it up.
     pub is_seen: bool,
+    /// A look-up showed last that it failed.
+    pub is_seen_to_fail: bool,
     /// Whether its reports say that it happened long before anything here began.
     pub is_backdated: bool,
 }
@@ -193,9 +195,10 @@ impl World {
                 has_acted: is_done,
                 told: Some(past.state),
                 // It was registered with its id.
-                is_told_by_name: is_done && self.style == Style::Named,
+                is_told_by_name: is_done && self.style != Style::Nameless,
                 told_at: 0,
                 is_seen: false,
+                is_seen_to_fail: false,
                 is_backdated: false,
             };
             self.effects.push(effect);
@@ -241,6 +244,7 @@ impl World {
             is_told_by_name: false,
             told_at: 0,
             is_seen: false,
+            is_seen_to_fail: false,
             is_backdated: false,
         };
         let (acts, verdict) = match decision {
@@ -443,6 +447,7 @@ impl World {
             is_told_by_name: false,
             told_at: 0,
             is_seen: false,
+            is_seen_to_fail: false,
             is_backdated: matches!(event, Event::OldCapture(_)),
         };
         self.may_be_mistaken(kind, effect.amount);
@@ -458,7 +463,7 @@ impl World {
 
     /// What a platform shows has no id, and may be taken for another's.
     fn may_be_mistaken(&mut self, kind: TransactionKind, amount: Money) {
-        if self.tier.policy().lookup == Lookup::Payment {
+        if self.tier.policy().lookup == Lookup::Payment || self.style != Style::Named {
             self.mistaken.insert(group(kind, amount));
         }
     }
@@ -485,6 +490,7 @@ impl World {
         for shown in self.shown.iter().filter(|shown| shown.visible_at <= self.now) {
             let effect = &mut self.effects[shown.effect];
             effect.is_seen |= shown.state == State::Success;
+            effect.is_seen_to_fail = shown.state == State::Failure;
             effect.told_at = if effect.told_at == 0 { version } else { effect.told_at };
         }
         let visible = self.shown.iter().filter(|shown| shown.visible_at <= self.now);
