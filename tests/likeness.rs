@@ -517,3 +517,112 @@ fn a_likely_beginning_is_kept_when_ours_turns_out_to_be_another() {
     let next = known.expire(at(9_000_000)).unwrap();
     assert_eq!(stopped(&next), (true, true));
 }
+
+/// A capture of 40 that is unclear and was taken for X, which had begun; `other` makes
+/// another transaction of it. Then X fails: says whether the hold is given back.
+fn is_given_back(other: impl FnOnce(&Payment) -> Payment) -> bool {
+    let start = payment(&[(Authorization, Success, 200)]);
+    let begun = told(&unclear(&start, "a", 40), report(Charge, Pending, 40, "X"));
+    let both = other(&begun);
+    let failed = told(&both, report(Charge, Failure, 40, "X"));
+    let given_back = capturable(&failed) - capturable(&both);
+    assert!(given_back == 0 || given_back == 40, "{failed:?}");
+    given_back == 40
+}
+
+#[test]
+fn a_failure_by_a_likely_name_counts_only_while_it_can_be_about_no_other() {
+    let reserved = |payment: &Payment, amount, when| {
+        let open = payment.reserve(&reservation("b", 1, capture(amount), when)).unwrap();
+        settled(&open, "b", Outcome::Unknown, when.plus_ms(1_000))
+    };
+    let named = |payment: &Payment, state| {
+        told(&reserved(payment, 40, at(5_000)), by_own_id(report(Charge, state, 40, "Y"), "b"))
+    };
+    assert!(is_given_back(Clone::clone), "alone");
+    assert!(!is_given_back(|one| reserved(one, 40, at(5_000))), "beside one like it");
+    assert!(is_given_back(|one| reserved(one, 30, at(5_000))), "beside another amount");
+    assert!(is_given_back(|one| named(one, Pending)), "beside one with a name of its own");
+    assert!(is_given_back(|one| named(one, Success)), "beside one that happened");
+    // It may have begun half a minute later by another clock, and not more.
+    let after = |ms| later().plus_ms(ms);
+    assert!(!is_given_back(|one| reserved(one, 40, after(30_000))), "within half a minute");
+    assert!(is_given_back(|one| reserved(one, 40, after(30_001))), "begun later");
+    // One of which a Failure waits already has its own.
+    let waiting = |one: &Payment| {
+        let open = one.reserve(&reservation("b", 1, capture(40), at(5_000))).unwrap();
+        let failed = Update::ChangeTransactionState { id: id("b"), state: Failure };
+        let failed = open.update(&[failed], &reporter(at(6_000), false)).unwrap();
+        settled(&failed, "b", Outcome::Unknown, at(7_000))
+    };
+    assert!(is_given_back(waiting), "beside one that failed by its own id");
+}
+
+#[test]
+fn an_effect_is_not_taken_for_a_transaction_that_failed_by_its_own_id() {
+    let open = unclear(&payment(AUTHORIZED), "a", 40);
+    let failed = told_by(
+        &open,
+        by_own_id(report(Charge, Failure, 40, ""), "a"),
+        &reporter(at(3_000), false),
+    );
+    assert!(failed.transactions[&id("a")].waiting_failure.is_some());
+    let elsewhere = told(&failed, report(Charge, Success, 40, "X"));
+    assert_eq!((captured(&elsewhere), capturable(&elsewhere)), (40, 20));
+    assert_eq!(elsewhere.transactions[&id("a")].interaction_id, None);
+}
+
+#[test]
+fn a_report_that_is_no_news_to_one_is_not_about_another_that_is_open() {
+    let done = answered(&payment(AUTHORIZED), "a", 40, Outcome::Approved);
+    let open = settled(&in_flight(&done, "b", 40, at(5_000)), "b", Outcome::Unknown, at(6_000));
+    for state in [Success, Pending, State::Initial] {
+        let same = told(&open, report(Charge, state, 40, ""));
+        assert_eq!(same.transactions[&id("b")].state, Unknown, "{state:?}");
+        assert_eq!(same.transactions.len(), open.transactions.len(), "{state:?}");
+    }
+}
+
+#[test]
+fn a_rejected_transaction_is_only_one_that_its_connector_answered() {
+    let success = |payment: &Payment| told(payment, report(Charge, Success, 40, ""));
+    let may_be = |payment: &Payment| {
+        let added = payment
+            .transactions
+            .values()
+            .find(|one| one.is_external && one.state == Success && one.kind == Charge);
+        added.unwrap().may_be.clone()
+    };
+    let rejected = answered(&payment(AUTHORIZED), "a", 40, Outcome::Rejected);
+    assert_eq!(may_be(&success(&rejected)), Some(id("a")));
+    // Not one of another amount, one that is reported to have failed, or another's.
+    let other = answered(&payment(AUTHORIZED), "a", 30, Outcome::Rejected);
+    assert_eq!(may_be(&success(&other)), None);
+    let reported = said(&unclear(&payment(AUTHORIZED), "a", 40), "a", Failure);
+    assert_eq!(may_be(&success(&reported)), None);
+    let external = payment(&[(Authorization, Success, 100), (Charge, Failure, 40)]);
+    assert_eq!(may_be(&success(&external)), None);
+}
+
+#[test]
+fn a_report_by_its_own_id_ends_the_doubt_whose_an_effect_is() {
+    let rejected = answered(&payment(AUTHORIZED), "a", 40, Outcome::Rejected);
+    let added = told(&rejected, report(Charge, Pending, 40, ""));
+    let new = added.transactions.values().find(|one| one.may_be.is_some()).unwrap().id.to_string();
+    let known = told(&added, by_own_id(report(Charge, Success, 40, ""), &new));
+    assert_eq!(captured(&said(&known, "a", Success)), 80);
+}
+
+#[test]
+fn a_payment_takes_reports_of_a_hundred_transactions() {
+    let authorized = payment(&[(Authorization, Success, 1_000)]);
+    let full = (1..Payment::TRANSACTIONS_MAX_REPORTED).fold(authorized, |payment, count| {
+        told(&payment, report(Charge, Success, 1, &format!("X{count}")))
+    });
+    assert_eq!(full.transactions.len(), 100);
+    let update = Update::AddTransaction { id: id("more"), report: report(Charge, Success, 1, "Y") };
+    let refused = full.update(&[update], &reporter(later(), true));
+    assert_eq!(refused, Err(UpdateRefusal::TooManyTransactions));
+    // What is there already is reported all the same.
+    assert_eq!(captured(&told(&full, report(Charge, Failure, 1, "X1"))), 98);
+}
