@@ -202,7 +202,7 @@ impl World {
                 }
             }
             // A look-up showed that it failed.
-            (None, Some(true)) if effect.is_seen_to_fail => {}
+            (None, Some(true)) if may && effect.is_seen_to_fail => {}
             (None, Some(true)) if effect.is_backdated && (is_distinct || !may) => {
                 count.others_before += 1
             }
