@@ -69,11 +69,8 @@ impl Payment {
                 let is_nameless = report.interaction_id.is_none() && report.interface_id.is_none();
                 let is_doubtful = report.kind == TransactionKind::Authorization && is_nameless;
                 let state = if is_doubtful { State::Unknown } else { report.state };
-                self.add_effect(&id, &Report { state, ..report }, &by);
-                let effect = self.transactions.get_mut(&id);
-                if let Some(failed) = effect.filter(|_| state == State::Failure) {
-                    failed.may_be = Some(from.clone());
-                }
+                let may_be = (state == State::Failure).then(|| from.clone());
+                self.add_effect(&id, &Report { state, ..report }, &by, may_be);
             }
         }
     }
@@ -175,7 +172,7 @@ impl Payment {
         *self = next;
         let failed = Report { state: State::Failure, ..taken_back.report };
         let new = self.effect_id(id);
-        self.add_effect(&new, &failed, &reporter.signature());
+        self.add_effect(&new, &failed, &reporter.signature(), None);
     }
 
     /// A transaction is known to have happened now. The effect that was taken for one

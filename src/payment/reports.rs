@@ -87,11 +87,8 @@ impl Payment {
                 Err(UpdateRefusal::TooManyTransactions)
             }
             Match::New => {
-                let rejected = self.rejected_alike(report);
-                self.add_effect(new, report, &reporter.signature());
-                if let Some(effect) = self.transactions.get_mut(new) {
-                    effect.may_be = rejected;
-                }
+                let may_be = self.rejected_alike(report);
+                self.add_effect(new, report, &reporter.signature(), may_be);
                 Ok(true)
             }
         }
@@ -130,7 +127,6 @@ impl Payment {
             self.record_by_name(id, report, reporter);
             return self.transactions != before;
         }
-        self.confirm(id);
         let displaced = self.displace_other_effect(id, report);
         if let Some(name) = report.interaction_id.as_deref().filter(|name| *name != id.as_str()) {
             self.claim_name(id, name, reporter.at);
@@ -149,27 +145,22 @@ impl Payment {
     }
 
     /// Records the state of a transaction that is known by our own id, and claims the
-    /// effect that is rather its. `displaced` was taken for it before. Returns whether
-    /// its state is news.
+    /// effect that is rather its. `displaced` was taken for it before.
     pub(super) fn report_known_state(
         &mut self,
         id: &TransactionId,
         state: State,
         displaced: Option<TakenBack>,
         reporter: &Reporter,
-    ) -> bool {
+    ) {
+        // Its id says which transaction this is: it is no other.
+        if let Some(ours) = self.transactions.get_mut(id) {
+            ours.may_be = None;
+        }
         let is_news = self.report_state(id, state, reporter, Certainty::Id);
         self.place(id, displaced);
         if is_news && state == State::Success && !self.claim_added_effect(id, reporter.at) {
             self.claim_effect_of_open_one(id);
-        }
-        is_news
-    }
-
-    /// An id says which transaction this is: it is no other.
-    fn confirm(&mut self, id: &TransactionId) {
-        if let Some(ours) = self.transactions.get_mut(id) {
-            ours.may_be = None;
         }
     }
 
@@ -306,8 +297,14 @@ impl Payment {
         (&ours.interaction_id, &ours.interface_id) != (&names.0, &names.1)
     }
 
-    /// Adds an effect that is none of the transactions here.
-    pub(super) fn add_effect(&mut self, id: &TransactionId, report: &Report, by: &Reported) {
+    /// Adds an effect that is none of the transactions here, except perhaps `may_be`.
+    pub(super) fn add_effect(
+        &mut self,
+        id: &TransactionId,
+        report: &Report,
+        by: &Reported,
+        may_be: Option<TransactionId>,
+    ) {
         // As one that moved nothing, until it is booked.
         let added = Transaction {
             id: id.clone(),
@@ -325,7 +322,7 @@ impl Payment {
             state_awaiting_balances: None,
             is_disputed: false,
             likeness: None,
-            may_be: None,
+            may_be,
             waiting_failure: None,
             reported: Some(by.clone()),
             acknowledged: None,

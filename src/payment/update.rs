@@ -153,9 +153,7 @@ impl Payment {
     /// A caller who changes a transaction by its id saw it with the ids that it
     /// has, so they are its own from now on, even where likeness gave them to it.
     fn confirm_name(&mut self, id: &TransactionId) -> Result<(), UpdateRefusal> {
-        let named = self.named(id)?;
-        named.may_be = None;
-        named.likeness = None;
+        self.named(id)?.likeness = None;
         Ok(())
     }
 
