@@ -37,6 +37,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
+use support::lambda::process::set_variables;
 use support::lambda::runtime_api::{Invocation, RuntimeApi};
 use support::tls::{Authority, Certificate, Front};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -186,16 +187,8 @@ impl Function {
             Some(quota) => quota.command(&self.binary).into(),
         };
         let connector = json!({"*": {"url": self.connector}}).to_string();
-        command.env_clear().kill_on_drop(true).stdout(Stdio::piped()).stderr(Stdio::null()).envs([
-            ("AWS_LAMBDA_RUNTIME_API", runtime_api),
-            ("AWS_LAMBDA_FUNCTION_NAME", "payment-intents"),
-            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
-            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
-            ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/payment-intents"),
-            ("AWS_LAMBDA_LOG_STREAM_NAME", "2026/11/22/[$LATEST]0"),
-            ("AWS_REGION", "eu-central-1"),
-            ("AWS_ACCESS_KEY_ID", "local"),
-            ("AWS_SECRET_ACCESS_KEY", "local"),
+        set_variables(&mut command, runtime_api);
+        command.stdout(Stdio::piped()).stderr(Stdio::null()).envs([
             ("PAYMENTS_TABLE", world::TABLE),
             ("CONNECTORS", &connector),
             ("AUTH", "gateway"),

@@ -269,7 +269,7 @@ fn routes(text: &str) -> Vec<String> {
     pairs.map(|pair| format!("{} {}", pair[0], pair[1].split('?').next().unwrap())).collect()
 }
 
-/// Whether `path` is one of `route`, whose segments in braces stand for any.
+/// True if `path` matches `route`; a segment of the route in braces matches any.
 fn matches(route: &str, path: &str) -> bool {
     let (route, path): (Vec<_>, Vec<_>) = (route.split('/').collect(), path.split('/').collect());
     let is_same = |(of, is): (&&str, &&str)| of == is || of.starts_with('{');
@@ -287,7 +287,7 @@ fn words(text: &str) -> Vec<String> {
     text.split(is_between).map(str::to_owned).collect()
 }
 
-/// What stands in quotes on one line.
+/// The texts in quotes on one line.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.lines().flat_map(|line| line.split('"').skip(1).step_by(2))
 }

@@ -32,7 +32,7 @@ impl Local {
         (reply.status, reply.body)
     }
 
-    /// How many lines with this text it printed when it started.
+    /// The number of lines with this text that it printed when it started.
     fn says(&self, text: &str) -> usize {
         self.0.welcome.iter().filter(|line| line.contains(text)).count()
     }

@@ -1,5 +1,5 @@
-//! Who may do what, whichever way it is proved: the built binaries, with real
-//! servers for everything around tokens.
+//! Authorization, in each of its modes: the built binaries, with real servers for
+//! everything around tokens.
 
 #![allow(
     clippy::unwrap_used,

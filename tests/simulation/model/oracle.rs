@@ -25,7 +25,7 @@ struct Count {
 }
 
 impl Count {
-    /// How many are in it, apart from which are the same.
+    /// The number of effects noted, with those that may be the same one.
     fn len(&self) -> u64 {
         let listed = self.ours_untold.len() + self.others.len();
         self.ours_told + self.others_before + listed as u64
@@ -233,8 +233,8 @@ impl World {
         effect.told_at.min(reserved + 1)
     }
 
-    /// Whether what was told to have begun, and has no name, was told to have failed:
-    /// of another, but nobody could know that.
+    /// True if a report without an id said that an effect failed, after one without an
+    /// id said that `begun` had begun. Without ids, the ledger takes them for one.
     fn may_have_failed(&self, begun: &Effect) -> bool {
         let is_failure = |effect: &Effect| {
             let is_alike = group(effect.kind, effect.amount) == group(begun.kind, begun.amount);

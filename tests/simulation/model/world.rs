@@ -64,7 +64,7 @@ pub const SKEW_MS: u64 = 30_000;
 pub struct Late {
     pub op: Op,
     pub until: Timestamp,
-    /// Whose word it is, if it is a report.
+    /// The report that it carries, if it is one.
     pub telling: Option<Telling>,
     id: u64,
 }
@@ -88,8 +88,8 @@ pub struct World {
     pub is_doubted: bool,
     /// Whether what is reserved is sent, so that the oracle looks at it.
     pub is_played: bool,
-    /// Whether something untrue was reported: from then on, what was told adds up to
-    /// nothing.
+    /// True once something untrue was reported. From then on the oracle adds up no
+    /// amounts, because they are those of untrue reports too.
     pub is_misled: bool,
     /// The processes' clocks differ.
     pub is_skewed: bool,

@@ -44,6 +44,12 @@ impl Process {
 /// The binary with the variables that Lambda sets for every function, and no others.
 pub fn command(binary: &str, runtime_api: &str) -> Command {
     let mut command = Command::new(binary);
+    set_variables(&mut command, runtime_api);
+    command
+}
+
+/// Gives a command the variables that Lambda sets for every function, and no others.
+pub fn set_variables(command: &mut Command, runtime_api: &str) {
     command.env_clear().kill_on_drop(true).env("AWS_LAMBDA_RUNTIME_API", runtime_api).envs([
         ("AWS_LAMBDA_FUNCTION_NAME", "payment-intents"),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
@@ -54,5 +60,4 @@ pub fn command(binary: &str, runtime_api: &str) -> Command {
         ("AWS_ACCESS_KEY_ID", "local"),
         ("AWS_SECRET_ACCESS_KEY", "local"),
     ]);
-    command
 }
