@@ -14,10 +14,10 @@
 //! | `recover` | [`Payment::expire`], [`Payment::resume`]: an attempt that ended without an outcome |
 //! | `register` | [`Payment::register`]: the transactions that happened before |
 //! | `update` | [`Payment::update`]: reports, and fields that the ledger does not interpret |
-//! | `reports` | recording a report: by id, by likeness, or as an effect of its own |
+//! | `reports` | recording a report: by id, or as an effect of its own |
 //! | `matching` | the transaction that a report is about |
 //! | `reported_state` | the state that a report gives, and Failures that wait |
-//! | `likeness` | undoing what likeness decided |
+//! | `likeness` | recording a report by likeness, and undoing that |
 //! | `lookup` | [`Payment::look_up`]: settling by a platform's Payment |
 //! | `discrepancy` | disputes and excess: what stops a side, and what resolves it |
 //! | `ids` | identifiers and [`Timestamp`] |

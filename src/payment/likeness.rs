@@ -1,5 +1,5 @@
-//! Undoing what likeness decided: the report that was taken for a
-//! transaction is taken back whole, and finds another place.
+//! Likeness: taking a report for a transaction that is alike, and taking it back
+//! whole when an answer, an id or a look-up says otherwise, to find another place.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
@@ -19,6 +19,74 @@ pub(super) struct TakenBack {
 }
 
 impl Payment {
+    /// Records a report whose effect is taken to be this transaction, because it is
+    /// alike.
+    pub(super) fn record_by_likeness(
+        &mut self,
+        id: &TransactionId,
+        report: &Report,
+        reporter: &Reporter,
+    ) -> bool {
+        let before = self.transactions.clone();
+        let is_failure = report.state == State::Failure;
+        let name = self.identifying_ids(report).interaction.map(str::to_owned);
+        let displaced = match self.transactions.get(id) {
+            Some(ours) if ours.gives_way_to(report.state, name.as_deref()) => {
+                self.take_back_likeness(id)
+            }
+            Some(_) | None => None,
+        };
+        let is_in_flight = self.is_in_flight(id);
+        let Some(ours) = self.transactions.get_mut(id) else { return false };
+        // Saying it once more settles no dispute.
+        let was_told = ours.likeness.as_ref().is_some_and(|one| one.told == report.state);
+        if ours.is_disputed && was_told && name.is_none() {
+            return false;
+        }
+        // A Failure that does not identify what was reported to have happened may be
+        // another's.
+        let is_contrary = is_failure && (ours.state == State::Success || ours.is_disputed);
+        let (known, had_likeness) = (ours.known_state(), ours.likeness.is_some());
+        let gave_interaction_id = ours.interaction_id.is_none();
+        let gave_interface_id = ours.interface_id.is_none();
+        // One that was reported as failed by its id takes the name, and stays known.
+        let is_known_to_fail = ours.waiting_failure.is_some();
+        let is_named = self.name(id, report);
+        if let Some(ours) = self.transactions.get_mut(id)
+            && !had_likeness
+            && !is_known_to_fail
+        {
+            ours.likeness = Some(Likeness {
+                known,
+                told: report.state,
+                gave_interaction_id: gave_interaction_id && ours.interaction_id.is_some(),
+                gave_interface_id: gave_interface_id && ours.interface_id.is_some(),
+                timestamp: report.timestamp,
+                came_in_flight: is_in_flight,
+                by: reporter.signature(),
+            });
+        } else if let Some(likeness) =
+            self.transactions.get_mut(id).and_then(|ours| ours.likeness.as_mut())
+            && !is_contrary
+        {
+            likeness.told = likeness.told.on_hearing(report.state);
+            likeness.came_in_flight &= is_in_flight;
+            likeness.gave_interaction_id |= gave_interaction_id && report.interaction_id.is_some();
+            likeness.gave_interface_id |= gave_interface_id && report.interface_id.is_some();
+        }
+        let is_news = if is_contrary {
+            self.dispute(id, reporter.at)
+        } else {
+            self.report_state(id, report.state, reporter, Certainty::Likeness)
+        };
+        if !is_named && !is_news && displaced.is_none() {
+            self.transactions = before;
+            return false;
+        }
+        self.place(id, displaced);
+        self.transactions != before
+    }
+
     /// Takes back what likeness decided about the transaction. Returns the report
     /// that was taken for it. A state that the balances do not allow any more waits
     /// for them; what is open holds its amount all the same.
