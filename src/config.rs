@@ -58,15 +58,26 @@ impl Config {
     }
 }
 
-impl Backend {
-    /// As [`Config::read`], for the scheduled Lambda, which has no callers.
+/// The configuration of the scheduled Lambda.
+#[derive(Clone, Debug)]
+pub struct RecoveryConfig {
+    /// As the other Lambda's.
+    pub backend: Backend,
+    /// The connection to Lambda (`AWS_ENDPOINT_URL_LAMBDA`, and as for DynamoDB).
+    pub lambda: Connection,
+}
+
+impl RecoveryConfig {
+    /// As [`Config::read`], without callers.
     pub fn read(
         variable: impl Fn(&str) -> Option<String>,
         secrets: &Secrets,
     ) -> Result<Self, ConfigError> {
         let mut environment = Environment::new(&variable, secrets);
         let backend = environment.backend();
-        environment.checked(backend)
+        let endpoint_url = environment.optional("AWS_ENDPOINT_URL_LAMBDA");
+        let lambda = Connection { endpoint_url, ..backend.dynamodb.clone() };
+        environment.checked(Self { backend, lambda })
     }
 }
 

@@ -106,6 +106,11 @@ impl<K: Clock> Connector for HttpConnector<K> {
         self.connectors.values().any(|settings| settings.policy.resend != Resend::Never)
     }
 
+    fn name<'a>(&self, key: &'a ConnectorKey) -> &'a str {
+        let interface = key.payment_interface.as_deref();
+        interface.filter(|name| self.connectors.contains_key(*name)).unwrap_or("*")
+    }
+
     fn policy(&self, key: &ConnectorKey) -> Policy {
         self.settings(key).map(|settings| settings.policy).unwrap_or_default()
     }

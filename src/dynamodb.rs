@@ -8,16 +8,21 @@ mod changes;
 mod expression;
 mod item;
 mod names;
+mod recovery_index;
 mod repeat;
 mod reserve;
 mod table;
 
 pub use crate::aws::Connection;
+pub use recovery_index::IndexPosition;
 pub use table::create_table;
 
 use crate::error::BoxError;
 use crate::payment::{Payment, PaymentKey, ProjectKey, Reservation, Timestamp};
-use crate::ports::{ClaimError, CreateError, Name, ReplaceError, ReserveError, Store, StoreError};
+use crate::ports::{
+    ClaimError, CreateError, DuePage, IndexPart, Name, OpenCount, ReplaceError, ReserveError, Store,
+    StoreError,
+};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::error::SdkError;
@@ -103,6 +108,8 @@ impl DynamoStore {
 }
 
 impl Store for DynamoStore {
+    type IndexPosition = IndexPosition;
+
     async fn create(&self, payment: &Payment) -> Result<(), CreateError> {
         let put = self
             .client
@@ -180,28 +187,17 @@ impl Store for DynamoStore {
         }
     }
 
-    async fn due(&self, limit: usize) -> Result<Vec<PaymentKey>, StoreError> {
-        let mut found = Vec::new();
-        for shard in item::SHARDS {
-            let query = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .index_name("recovery")
-                .key_condition_expression("recover_shard = :shard")
-                .expression_attribute_values(":shard", item::text(shard))
-                .limit(i32::try_from(limit).unwrap_or(i32::MAX));
-            let page = query.send().await.map_err(unavailable)?;
-            for entry in page.items() {
-                match item::index_entry(entry) {
-                    Ok(entry) => found.push(entry),
-                    // One damaged entry must not hide the others.
-                    Err(error) => tracing::error!(%error, "an entry of the recovery index"),
-                }
-            }
-        }
-        found.sort_by_key(|(recover_at, _)| *recover_at);
-        Ok(found.into_iter().take(limit).map(|(_, key)| key).collect())
+    async fn due(
+        &self,
+        part: IndexPart,
+        at: Timestamp,
+        position: Option<IndexPosition>,
+    ) -> Result<DuePage<IndexPosition>, StoreError> {
+        self.read_due(part, at, position).await
+    }
+
+    async fn count_open(&self, at: Timestamp) -> Result<OpenCount, StoreError> {
+        self.count_entries(at).await
     }
 
     async fn replace(&self, from: &Payment, to: &Payment) -> Result<(), ReplaceError> {

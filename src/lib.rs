@@ -17,7 +17,8 @@
 //!   [`auth`]: the caller, and the scopes for the project.
 //! * [`dynamodb`], [`connector`], [`clock`]: the adapters of the ports. [`transport`]:
 //!   HTTP connections. `oauth`: requests to token services. [`aws`]: clients of AWS.
-//! * [`events`]: the changes that are published, from the table's stream.
+//! * [`events`]: the changes that are published, from the table's stream. [`fan_out`]:
+//!   copies of the recovery function that share its work.
 //! * [`config`]: the environment, read once. [`secrets_manager`]: the settings that are
 //!   kept there. [`assemble`]: the service, built from both.
 //! * [`observe`]: log lines and metrics. [`error`], [`secret`], [`url`]: small types that
@@ -46,6 +47,7 @@ mod digest;
 pub mod dynamodb;
 pub mod error;
 pub mod events;
+pub mod fan_out;
 pub mod http;
 pub mod invocation;
 #[cfg(feature = "local")]

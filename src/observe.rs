@@ -8,7 +8,7 @@ mod logging;
 mod metrics;
 
 pub use logging::{Logging, log_json, targets};
-pub(crate) use metrics::{Metric, measure, measure_by_outcome};
+pub(crate) use metrics::{Metric, measure, measure_by_outcome, measure_connector};
 
 use crate::error::{BoxError, causes};
 use crate::payment::{
@@ -164,6 +164,22 @@ pub(crate) fn not_recovered(key: &PaymentKey, error: &BoxError) {
         error = causes(error.as_ref()),
         "a Payment with an open transaction could not be looked at"
     );
+}
+
+/// A connector is not called again in this run of recovery.
+pub(crate) fn connector_left_out(connector: &str) {
+    tracing::warn!(connector, "a connector gave no answer several times in a row; it is left out");
+}
+
+/// A copy of the recovery function could not be invoked.
+pub(crate) fn not_handed_out(error: &BoxError) {
+    let error = causes(error.as_ref());
+    tracing::error!(error, "a copy of recovery could not be invoked; this run does its work");
+}
+
+/// What is open could not be counted.
+pub fn not_counted(error: &BoxError) {
+    tracing::error!(error = causes(error.as_ref()), "what is open could not be counted");
 }
 
 /// The platform could not be asked for the state of a transaction.

@@ -2,12 +2,14 @@
 //! default: an implementation that lacks one must not compile.
 
 mod connector;
+mod recovery_index;
 mod store;
 
 pub use connector::{
     Absence, Call, Connector, ConnectorError, ConnectorKey, Lookup, NotActed, Policy, Rejections,
     Resend, Verdict,
 };
+pub use recovery_index::{DuePage, DuePayment, IndexPart, OpenCount};
 pub use store::{ClaimError, CreateError, Name, ReplaceError, ReserveError, Store, StoreError};
 
 use crate::payment::Timestamp;

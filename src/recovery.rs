@@ -5,79 +5,88 @@
 //! Any number of recoveries may run at once: each write is made over the Payment that
 //! was read, so the second of two writers changes nothing.
 
+mod report;
+mod run;
+
 pub use crate::payment::SETTLE_WINDOW_MS;
+pub use report::{ConnectorRun, RecoveryRun};
+pub use run::{CALLS_AT_ONCE, CALLS_PER_CONNECTOR, UNANSWERED_MAX};
 
 use crate::error::BoxError;
-use crate::observe::{self, Metric};
+use crate::observe;
 use crate::payment::{
-    Nonce, Payment, PaymentKey, Settlement, State, Timestamp, Transaction, TransactionId,
+    Nonce, Payment, PaymentKey, Settlement, State, Timestamp, TransactionId,
 };
 use crate::ports::{
-    Clock, Connector, ConnectorKey, Lookup, Policy, ReplaceError, Store, StoreError,
+    Clock, Connector, ConnectorKey, IndexPart, Lookup, Policy, ReplaceError, Store, StoreError,
 };
 use crate::service::{CALL_MIN_MS, Invocation, SETTLE_RESERVE_MS, Service};
-use serde::Serialize;
+use run::Run;
+use std::sync::{Mutex, PoisonError};
 
-/// The number of open Payments that one run looks at.
-pub const PAYMENTS_MAX: usize = 1_000;
+/// The number of due Payments for which one process is enough: it settles them within its
+/// minute, at 200 a second, with time to spare.
+pub const PAYMENTS_PER_PROCESS: u64 = 5_000;
 
-/// The result of one run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RecoveryRun {
-    /// Payments with something open that were looked at.
-    pub payments: u64,
-    /// Transactions that are still open.
-    pub open: u64,
-    /// Those of them that we sent, and whose outcome is Unknown.
-    pub unknown: u64,
-    /// Transactions that are no longer open.
-    pub resolved: u64,
-    /// The age of the oldest open transaction.
-    pub oldest_ms: u64,
-    /// The age of the oldest Unknown one.
-    pub oldest_unknown_ms: u64,
-    /// Payments that could not be read or written.
-    pub failed: u64,
-    /// True where the time ran out before all were looked at. The next run goes on.
-    pub is_cut_short: bool,
+/// The number of processes that share the work of one minute at most.
+pub const PROCESSES_MAX: usize = 16;
+
+/// A Payment with something open, as recovery works on it.
+struct OpenPayment {
+    payment: Payment,
+    /// The transactions that were open when it was read.
+    open_before: Vec<TransactionId>,
+}
+
+/// The calls that were made for one Payment.
+#[derive(Default)]
+struct Calls {
+    /// True for each that was answered, in order.
+    answered: Vec<bool>,
 }
 
 impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
-    /// One run over what is open, until `deadline`. `nonce` makes a new one for
+    /// One run over all that is due, until `deadline`. `nonce` makes a new one for
     /// each attempt.
     pub async fn recover(
         &self,
         deadline: Timestamp,
-        mut nonce: impl FnMut() -> Nonce + Send,
+        nonce: impl FnMut() -> Nonce + Send,
     ) -> Result<RecoveryRun, StoreError> {
-        let mut run = RecoveryRun::default();
-        for key in self.store.due(PAYMENTS_MAX).await? {
-            if !self.has_time(deadline) {
-                run.is_cut_short = true;
-                break;
-            }
-            match self.visit(&key, deadline, &mut nonce).await {
-                Ok(Some((before, after))) => run.count(&before, &after, self.clock.now()),
-                Ok(None) => {}
-                Err(error) => {
-                    run.failed = run.failed.saturating_add(1);
-                    observe::not_recovered(&key, &error);
-                }
-            }
-        }
-        Ok(run)
+        self.recover_part(IndexPart::WHOLE, deadline, nonce).await
     }
 
-    /// Resolves what can be resolved of one Payment. Returns it as it was and as it is.
-    async fn visit(
+    /// One run over what is due in a part of the index.
+    pub async fn recover_part(
         &self,
-        key: &PaymentKey,
+        part: IndexPart,
         deadline: Timestamp,
-        nonce: &mut (impl FnMut() -> Nonce + Send),
-    ) -> Result<Option<(Payment, Payment)>, BoxError> {
-        let Some(before) = self.store.get(key).await? else { return Ok(None) };
-        let mut payment = before.clone();
+        nonce: impl FnMut() -> Nonce + Send,
+    ) -> Result<RecoveryRun, StoreError> {
+        let nonce = Mutex::new(nonce);
+        let nonce = || {
+            let mut next = nonce.lock().unwrap_or_else(PoisonError::into_inner);
+            (*next)()
+        };
+        Run::new(self, part, deadline, &nonce).finished().await
+    }
+
+    /// Counts what is open, measures it, and returns the parts into which the index is
+    /// to be divided for this minute's run: one for each process.
+    pub async fn plan_recovery(&self) -> Result<Vec<IndexPart>, StoreError> {
+        let now = self.clock.now();
+        let count = self.store.count_open(now).await?;
+        report::log_open(count, now);
+        let processes = count.due.div_ceil(PAYMENTS_PER_PROCESS).max(1);
+        let processes = usize::try_from(processes).unwrap_or(PROCESSES_MAX).min(PROCESSES_MAX);
+        Ok((0..processes).filter_map(|part| IndexPart::new(part, processes)).collect())
+    }
+
+    /// Reads a Payment, and does what needs no connector: frees the slot of a holder that
+    /// can no longer send, and applies the Failures that waited long enough.
+    async fn load(&self, key: &PaymentKey) -> Result<Option<OpenPayment>, BoxError> {
+        let Some(mut payment) = self.store.get(key).await? else { return Ok(None) };
+        let open_before = payment.open_transactions().map(|open| open.id.clone()).collect();
         if let Some(next) = payment.expire(self.clock.now()) {
             observe::lease_ran_out(&payment, &next);
             payment = self.replaced(&payment, next).await?;
@@ -88,15 +97,26 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             observe::updated(&payment, &replaced, self.clock.now());
             payment = replaced;
         }
+        Ok(Some(OpenPayment { payment, open_before }))
+    }
+
+    /// Tries to find the outcome of each transaction that is due.
+    async fn pursue_due(
+        &self,
+        mut open: OpenPayment,
+        deadline: Timestamp,
+        nonce: &(dyn Fn() -> Nonce + Sync),
+        calls: &mut Calls,
+    ) -> Result<OpenPayment, BoxError> {
         // The latest first: a shown transaction is more likely to be the latest of ours.
-        let due = payment.due(self.clock.now());
+        let due = open.payment.due(self.clock.now());
         for id in due.into_iter().rev().map(|open| open.id.clone()).collect::<Vec<_>>() {
             // Without time for an attempt, what is due stays due.
             if self.has_time(deadline) {
-                payment = self.pursue(payment, &id, deadline, nonce).await?;
+                open.payment = self.pursue(open.payment, &id, deadline, nonce, calls).await?;
             }
         }
-        Ok(Some((before, payment)))
+        Ok(open)
     }
 
     /// True where there is time for one more call and the write of its outcome.
@@ -111,7 +131,8 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         payment: Payment,
         id: &TransactionId,
         deadline: Timestamp,
-        nonce: &mut (impl FnMut() -> Nonce + Send),
+        nonce: &(dyn Fn() -> Nonce + Sync),
+        calls: &mut Calls,
     ) -> Result<Payment, BoxError> {
         let now = self.clock.now();
         let Some(open) = payment.transactions.get(id) else { return Ok(payment) };
@@ -122,11 +143,11 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             earliest = open.window_ends();
         }
         if open.state == State::Unknown && self.may_resend(&payment, id) {
-            payment = self.resend(payment, id, deadline, nonce()).await?;
+            payment = self.resend(payment, id, deadline, nonce(), calls).await?;
         } else if policy.lookup == Lookup::Payment {
             let window_ends = open.window_ends();
             if window_ends <= now {
-                payment = self.look_up(payment, id, policy, deadline).await?;
+                payment = self.look_up(payment, id, policy, deadline, calls).await?;
             }
             earliest = window_ends;
         }
@@ -146,6 +167,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         id: &TransactionId,
         deadline: Timestamp,
         nonce: Nonce,
+        calls: &mut Calls,
     ) -> Result<Payment, BoxError> {
         let correlation_id = format!("recovery-{id}");
         let invocation = Invocation { nonce, deadline, correlation_id, bearer: None };
@@ -158,7 +180,8 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         }
         let key = held.key.clone();
         // The outcome is in the store, or will be looked for again.
-        let _ = self.attempt(held, id, &invocation).await;
+        let attempt = self.attempt(held, id, &invocation).await;
+        calls.answered.push(attempt.is_answered);
         Ok(self.store.get(&key).await?.ok_or("the Payment is gone")?)
     }
 
@@ -170,9 +193,12 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         id: &TransactionId,
         policy: Policy,
         deadline: Timestamp,
+        calls: &mut Calls,
     ) -> Result<Payment, BoxError> {
         let deadline = deadline.minus_ms(SETTLE_RESERVE_MS);
-        let shown = match self.connector.look_up(&ConnectorKey::of(&payment), deadline).await {
+        let shown = self.connector.look_up(&ConnectorKey::of(&payment), deadline).await;
+        calls.answered.push(shown.is_ok());
+        let shown = match shown {
             Ok(shown) => shown,
             Err(error) => {
                 observe::not_looked_up(&payment.key, id, &error);
@@ -197,50 +223,5 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             Err(ReplaceError::Changed(found)) => Ok(*found),
             Err(error @ (ReplaceError::Gone | ReplaceError::Store(_))) => Err(error.into()),
         }
-    }
-}
-
-impl RecoveryRun {
-    /// Writes the metrics and the log line of a run, also of one that found nothing:
-    /// no line means that recovery does not run.
-    pub fn log(&self, at: Timestamp) {
-        let metrics = [
-            Metric::count("OpenTransactions", self.open),
-            Metric::count("UnknownTransactions", self.unknown),
-            Metric::milliseconds("OldestOpenTransaction", self.oldest_ms),
-            Metric::milliseconds("OldestUnknownTransaction", self.oldest_unknown_ms),
-            Metric::count("ResolvedTransactions", self.resolved),
-            Metric::count("UnreadablePayments", self.failed),
-        ];
-        observe::measure(&metrics, at);
-        tracing::info!(
-            payments = self.payments,
-            open = self.open,
-            unknown = self.unknown,
-            resolved = self.resolved,
-            oldest_ms = self.oldest_ms,
-            failed = self.failed,
-            is_cut_short = self.is_cut_short,
-            "recovery looked at what is open"
-        );
-    }
-
-    fn count(&mut self, before: &Payment, after: &Payment, now: Timestamp) {
-        self.payments = self.payments.saturating_add(1);
-        for open in after.open_transactions() {
-            self.open = self.open.saturating_add(1);
-            let age_ms = now.ms_since(open.timestamp);
-            self.oldest_ms = self.oldest_ms.max(age_ms);
-            // A transaction that began elsewhere is resolved elsewhere, perhaps never.
-            if open.state == State::Unknown && open.was_sent_by_us() {
-                self.oldest_unknown_ms = self.oldest_unknown_ms.max(age_ms);
-                self.unknown = self.unknown.saturating_add(1);
-            }
-        }
-        let still_open = |open: &&Transaction| {
-            after.transactions.get(&open.id).is_some_and(Transaction::is_open)
-        };
-        let resolved = before.open_transactions().filter(|open| !still_open(open)).count();
-        self.resolved = self.resolved.saturating_add(u64::try_from(resolved).unwrap_or(u64::MAX));
     }
 }

@@ -3,8 +3,8 @@
 use payment_intents::error::BoxError;
 use payment_intents::payment::{Payment, PaymentKey, ProjectKey, Report, Reservation, Timestamp};
 use payment_intents::ports::{
-    Call, ClaimError, Connector, ConnectorError, ConnectorKey, CreateError, Name, Policy,
-    ReplaceError, ReserveError, Store, StoreError, Verdict,
+    Call, ClaimError, Connector, ConnectorError, ConnectorKey, CreateError, DuePage, IndexPart, Name,
+    OpenCount, Policy, ReplaceError, ReserveError, Store, StoreError, Verdict,
 };
 
 /// A store that has one Payment, as new for every action, or none.
@@ -14,6 +14,8 @@ pub struct Memory(pub Option<Payment>);
 pub struct Approving;
 
 impl Store for Memory {
+    type IndexPosition = ();
+
     async fn create(&self, _: &Payment) -> Result<(), CreateError> {
         Ok(())
     }
@@ -39,8 +41,17 @@ impl Store for Memory {
         Ok(payment.reserve(reservation).expect("it is admitted"))
     }
 
-    async fn due(&self, _: usize) -> Result<Vec<PaymentKey>, StoreError> {
-        Ok(Vec::new())
+    async fn due(
+        &self,
+        _: IndexPart,
+        _: Timestamp,
+        _: Option<()>,
+    ) -> Result<DuePage<()>, StoreError> {
+        Ok(DuePage { payments: Vec::new(), next: None })
+    }
+
+    async fn count_open(&self, _: Timestamp) -> Result<OpenCount, StoreError> {
+        Ok(OpenCount::default())
     }
 
     async fn replace(&self, _: &Payment, _: &Payment) -> Result<(), ReplaceError> {
@@ -51,6 +62,10 @@ impl Store for Memory {
 impl Connector for Approving {
     fn resends(&self) -> bool {
         false
+    }
+
+    fn name<'a>(&self, _: &'a ConnectorKey) -> &'a str {
+        "*"
     }
 
     fn policy(&self, _: &ConnectorKey) -> Policy {

@@ -1,13 +1,15 @@
 //! The scheduled Lambda: finds out what came of what was left open.
 
 use lambda_runtime::{LambdaEvent, service_fn};
+use payment_intents::assemble::RealService;
 use payment_intents::clock::SystemClock;
-use payment_intents::config::Backend;
+use payment_intents::config::RecoveryConfig;
 use payment_intents::error::BoxError;
+use payment_intents::fan_out::{Copies, requested_part};
 use payment_intents::invocation::deadline;
-use payment_intents::observe::log_json;
+use payment_intents::observe::{log_json, not_counted};
 use payment_intents::payment::Nonce;
-use payment_intents::ports::Clock;
+use payment_intents::ports::{Clock, IndexPart};
 use payment_intents::secrets_manager::Secrets;
 use payment_intents::transport::Transport;
 use serde_json::value::RawValue;
@@ -20,25 +22,43 @@ async fn main() -> Result<(), BoxError> {
     let variable = |name: &str| std::env::var(name).ok();
     let transport = &Transport::new()?;
     let secrets = Secrets::at_start(variable, transport).await;
-    let backend = Backend::read(variable, &secrets);
-    log_json(backend.as_ref().map(|backend| backend.logging.clone()).unwrap_or_default())?;
-    let backend = backend.inspect_err(|error| tracing::error!("{error}"))?;
-    let ready = (!secrets.are_pending()).then(|| backend.service(transport.clone()));
+    let config = RecoveryConfig::read(variable, &secrets);
+    log_json(config.as_ref().map(|config| config.backend.logging.clone()).unwrap_or_default())?;
+    let config = config.inspect_err(|error| tracing::error!("{error}"))?;
+    let copies = &Copies::new(config.lambda);
+    let ready = (!secrets.are_pending()).then(|| config.backend.service(transport.clone()));
     let ready = &OnceCell::new_with(ready);
-    // The schedule has nothing to say but that it is time. A run that fails is an
-    // error of the function; the next one is a minute away.
+    // A run that fails is an error of the function; the next one is a minute away.
     let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| {
         Box::pin(async move {
             let deadline = deadline(&event.context, SystemClock.now());
             let started = ready.get_or_try_init(async || {
                 let secrets = Secrets::with_event(variable, transport).await;
-                Ok::<_, BoxError>(Backend::read(variable, &secrets)?.service(transport.clone()))
+                let config = RecoveryConfig::read(variable, &secrets)?;
+                Ok::<_, BoxError>(config.backend.service(transport.clone()))
             });
+            let service = started.await?;
+            let part = match requested_part(event.payload.get()) {
+                Some(part) => part,
+                None => shared(service, copies, &event.context.invoked_function_arn).await,
+            };
             let nonce = || Nonce::new(Uuid::new_v4().as_u128());
-            let report = started.await?.recover(deadline, nonce).await?;
+            let report = service.recover_part(part, deadline, nonce).await?;
             report.log(SystemClock.now());
             Ok::<_, BoxError>(report)
         })
     });
     lambda_runtime::run(handler).await
+}
+
+/// The part of the index that is left for this process, after the others were handed to
+/// copies of the function.
+async fn shared(service: &RealService, copies: &Copies, function: &str) -> IndexPart {
+    match service.plan_recovery().await {
+        Ok(parts) => copies.hand_out(function, &parts).await,
+        Err(error) => {
+            not_counted(&error.into());
+            IndexPart::WHOLE
+        }
+    }
 }

@@ -11,6 +11,7 @@ use crate::payment::{
     Balances, Details, InFlight, Likeness, Nonce, Payment, PaymentKey, RecoveryProgress, Reported,
     Reservation, Side, State, Transaction, TransactionKind,
 };
+use crate::ports::IndexPart;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use sha2::{Digest, Sha256};
@@ -69,14 +70,21 @@ pub(super) fn primary_key(key: &PaymentKey) -> Item {
     Item::from([("pk".to_owned(), text(&key.to_string())), ("sk".to_owned(), text(SORT_KEY))])
 }
 
-/// The partitions of the recovery index, over which open Payments are spread.
-pub(super) const SHARDS: [&str; 4] = ["0", "1", "2", "3"];
+/// The number of partitions of the recovery index, over which open Payments are spread.
+/// Earlier versions spread them over the first four of these: a Payment that they wrote
+/// is there until its next write.
+const SHARDS: u8 = 64;
 
 /// The partition of a Payment.
 pub(super) fn shard(key: &PaymentKey) -> AttributeValue {
     let digest = Sha256::digest(key.to_string().as_bytes());
-    let spread = digest.first().map_or(0, |byte| usize::from(byte & 3));
-    text(SHARDS.get(spread).unwrap_or(&SHARDS[0]))
+    let shard = digest.first().and_then(|byte| byte.checked_rem(SHARDS)).unwrap_or_default();
+    text(&shard.to_string())
+}
+
+/// The partitions that belong to a part of the index.
+pub(super) fn shards(part: IndexPart) -> impl Iterator<Item = String> {
+    (0..SHARDS).filter(move |shard| part.includes((*shard).into())).map(|shard| shard.to_string())
 }
 
 pub(super) fn text(text: &str) -> AttributeValue {

@@ -57,12 +57,24 @@ pub(crate) fn measure_by_outcome(
     by_outcome: &[Metric],
     at: Timestamp,
 ) {
-    write(metrics, Some((outcome, by_outcome)), at);
+    write(metrics, Some((Split::Outcome(outcome), by_outcome)), at);
 }
 
-fn write(metrics: &[Metric], by_outcome: Option<(&str, &[Metric])>, at: Timestamp) {
+/// Writes metrics of one connector of this stack.
+pub(crate) fn measure_connector(name: &str, metrics: &[Metric], at: Timestamp) {
+    write(&[], Some((Split::Connector(name), metrics)), at);
+}
+
+/// A dimension besides the stack's, with its value.
+#[derive(Clone, Copy, Debug)]
+enum Split<'a> {
+    Outcome(&'a str),
+    Connector(&'a str),
+}
+
+fn write(metrics: &[Metric], split: Option<(Split, &[Metric])>, at: Timestamp) {
     let Some(stack) = STACK.get() else { return };
-    let document = Document::of(stack.as_deref(), metrics, by_outcome, at);
+    let document = Document::of(stack.as_deref(), metrics, split, at);
     // Text and integers under text keys can always be written as JSON.
     let Ok(mut line) = serde_json::to_vec(&document) else { return };
     line.push(b'\n');
@@ -79,6 +91,8 @@ struct Document<'a> {
     stack: Option<&'a str>,
     #[serde(rename = "Outcome", skip_serializing_if = "Option::is_none")]
     outcome: Option<&'a str>,
+    #[serde(rename = "Connector", skip_serializing_if = "Option::is_none")]
+    connector: Option<&'a str>,
     #[serde(flatten)]
     values: BTreeMap<&'static str, u64>,
 }
@@ -110,21 +124,30 @@ impl<'a> Document<'a> {
     fn of(
         stack: Option<&'a str>,
         metrics: &[Metric],
-        by_outcome: Option<(&'a str, &[Metric])>,
+        split: Option<(Split<'a>, &[Metric])>,
         at: Timestamp,
     ) -> Self {
         let dimension: Vec<_> = stack.map(|_| "Stack").into_iter().collect();
-        let mut directives = vec![Directive::of(dimension.clone(), metrics)];
-        let (outcome, others) = by_outcome.unzip();
+        let mut directives = Vec::new();
+        if !metrics.is_empty() {
+            directives.push(Directive::of(dimension.clone(), metrics));
+        }
+        let (split, others) = split.unzip();
         let others = others.unwrap_or_default();
-        if outcome.is_some() {
-            let dimensions = dimension.into_iter().chain(["Outcome"]).collect();
+        let (name, outcome, connector) = match split {
+            Some(Split::Outcome(outcome)) => (Some("Outcome"), Some(outcome), None),
+            Some(Split::Connector(connector)) => (Some("Connector"), None, Some(connector)),
+            None => (None, None, None),
+        };
+        if let Some(name) = name {
+            let dimensions = dimension.into_iter().chain([name]).collect();
             directives.push(Directive::of(dimensions, others));
         }
         Self {
             metadata: Metadata { timestamp: at.ms(), cloud_watch_metrics: directives },
             stack,
             outcome,
+            connector,
             values: metrics.iter().chain(others).map(|one| (one.name, one.value)).collect(),
         }
     }
@@ -151,7 +174,8 @@ mod tests {
         let time = Metric::milliseconds("ConnectorTime", 7);
         let by_outcome = [Metric::count("ConnectorCalls", 1), time];
         let at = Timestamp::from_ms(1_000);
-        let document = Document::of(Some("prod"), &[time], Some(("approved", &by_outcome)), at);
+        let split = Split::Outcome("approved");
+        let document = Document::of(Some("prod"), &[time], Some((split, &by_outcome)), at);
         let time = json!({"Name": "ConnectorTime", "Unit": "Milliseconds"});
         let calls = json!({"Name": "ConnectorCalls", "Unit": "Count"});
         assert_eq!(
@@ -185,6 +209,25 @@ mod tests {
                     {"Namespace": NAMESPACE, "Dimensions": [[]], "Metrics": [metric]},
                 ]},
                 "ColdStarts": 1,
+            })
+        );
+    }
+    #[test]
+    fn the_metrics_of_a_connector_have_its_name_as_a_dimension() {
+        let due = [Metric::count("DuePayments", 3)];
+        let at = Timestamp::from_ms(1_000);
+        let document = Document::of(Some("prod"), &[], Some((Split::Connector("adyen"), &due)), at);
+        let metric = json!({"Name": "DuePayments", "Unit": "Count"});
+        let dimensions = json!([["Stack", "Connector"]]);
+        assert_eq!(
+            serde_json::to_value(document).unwrap(),
+            json!({
+                "_aws": {"Timestamp": 1_000, "CloudWatchMetrics": [
+                    {"Namespace": NAMESPACE, "Dimensions": dimensions, "Metrics": [metric]},
+                ]},
+                "Stack": "prod",
+                "Connector": "adyen",
+                "DuePayments": 3,
             })
         );
     }

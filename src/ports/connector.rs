@@ -13,6 +13,10 @@ pub trait Connector: Send + Sync {
     /// True where at least one connector may be sent a transaction again.
     fn resends(&self) -> bool;
 
+    /// The name under which this connector is configured: a payment interface, or `*` for
+    /// all that have no connector to themselves.
+    fn name<'a>(&self, connector: &'a ConnectorKey) -> &'a str;
+
     /// The assumptions that hold for this connector.
     fn policy(&self, connector: &ConnectorKey) -> Policy;
 

@@ -1,11 +1,15 @@
 //! The store of Payments, and how each of its operations can fail.
 
+use super::recovery_index::{DuePage, IndexPart, OpenCount};
 use crate::error::BoxError;
 use crate::payment::{Payment, PaymentKey, ProjectKey, Reservation, Timestamp};
 use std::future::Future;
 
 /// The store of Payments. Every write is conditional, and durable when it answers.
 pub trait Store: Send + Sync {
+    /// The position of a reader of the recovery index.
+    type IndexPosition: Send;
+
     /// Writes a Payment that is not there yet.
     fn create(&self, payment: &Payment) -> impl Future<Output = Result<(), CreateError>> + Send;
 
@@ -51,10 +55,21 @@ pub trait Store: Send + Sync {
         reservation: &Reservation,
     ) -> impl Future<Output = Result<Payment, ReserveError>> + Send;
 
-    /// Up to `limit` Payments with an open transaction, ordered by the time at which
-    /// recovery is due.
-    fn due(&self, limit: usize)
-    -> impl Future<Output = Result<Vec<PaymentKey>, StoreError>> + Send;
+    /// The next Payments of `part` of the recovery index that are due at `at`, the first
+    /// due first. Reading starts where `position` is `None`, and goes on at the position
+    /// of the page before.
+    fn due(
+        &self,
+        part: IndexPart,
+        at: Timestamp,
+        position: Option<Self::IndexPosition>,
+    ) -> impl Future<Output = Result<DuePage<Self::IndexPosition>, StoreError>> + Send;
+
+    /// Counts the Payments in the whole recovery index, and those that are due at `at`.
+    fn count_open(
+        &self,
+        at: Timestamp,
+    ) -> impl Future<Output = Result<OpenCount, StoreError>> + Send;
 
     /// Writes `to` over `from`, on condition that `from` is stored. Where `to` is stored
     /// already, it is our own write whose answer was lost: a success.

@@ -22,12 +22,22 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         invocation: &Invocation,
     ) -> Attempt {
         let Some(transaction) = payment.transactions.get(id) else {
-            return Attempt { settled: Err(ActError::ConnectorFailed(None)), settle_ms: 0 };
+            let settled = Err(ActError::ConnectorFailed(None));
+            return Attempt { settled, settle_ms: 0, is_answered: true };
         };
         let (outcome, not_acted) = self.call(&payment, transaction, invocation).await;
         let called_at = self.clock.now();
+        let is_answered = match outcome {
+            Outcome::Unknown => false,
+            Outcome::NeverExecuted => not_acted.is_some(),
+            Outcome::Approved
+            | Outcome::Received
+            | Outcome::Rejected
+            | Outcome::RejectedWithoutProof
+            | Outcome::Disproved => true,
+        };
         let settled = self.settle(payment, id, invocation, outcome, not_acted).await;
-        Attempt { settled, settle_ms: self.clock.now().ms_since(called_at) }
+        Attempt { settled, settle_ms: self.clock.now().ms_since(called_at), is_answered }
     }
 
     /// Calls the connector, if there is time for it, and logs the call. Returns the
@@ -137,6 +147,8 @@ pub(crate) struct Attempt {
     pub(super) settled: Result<State, ActError>,
     /// The time that settling took.
     pub(super) settle_ms: u64,
+    /// True where the connector gave an answer that tells the outcome.
+    pub(crate) is_answered: bool,
 }
 
 /// The outcome that an answer proves, as far as its connector is trusted.

@@ -4,8 +4,9 @@ use crate::world::{Answer, Op, Process, SKEW_MS, World};
 use payment_intents::error::BoxError;
 use payment_intents::payment::{Payment, PaymentKey, ProjectKey, Report, Reservation, Timestamp};
 use payment_intents::ports::{
-    Call, ClaimError, Clock, Connector, ConnectorError, ConnectorKey, CreateError, Name, Policy,
-    ReplaceError, Resend, ReserveError, Store, StoreError, Verdict,
+    Call, ClaimError, Clock, Connector, ConnectorError, ConnectorKey, CreateError, DuePage,
+    DuePayment, IndexPart, Name, OpenCount, Policy, ReplaceError, Resend, ReserveError, Store,
+    StoreError, Verdict,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -114,6 +115,8 @@ fn unavailable() -> StoreError {
 }
 
 impl Store for Port {
+    type IndexPosition = ();
+
     async fn create(&self, _: &Payment) -> Result<(), CreateError> {
         Err(CreateError::Exists)
     }
@@ -147,11 +150,23 @@ impl Store for Port {
         }
     }
 
-    async fn due(&self, _: usize) -> Result<Vec<PaymentKey>, StoreError> {
+    async fn due(
+        &self,
+        _: IndexPart,
+        at: Timestamp,
+        _: Option<()>,
+    ) -> Result<DuePage<()>, StoreError> {
         match self.ask(Op::Open).await {
-            Answer::Keys(keys) => Ok(keys),
+            Answer::Keys(keys) => {
+                let due = |key| DuePayment { key, due_at: at };
+                Ok(DuePage { payments: keys.into_iter().map(due).collect(), next: None })
+            }
             _ => Err(unavailable()),
         }
+    }
+
+    async fn count_open(&self, _: Timestamp) -> Result<OpenCount, StoreError> {
+        Err(unavailable())
     }
 
     async fn replace(&self, from: &Payment, to: &Payment) -> Result<(), ReplaceError> {
@@ -166,6 +181,10 @@ impl Store for Port {
 impl Connector for Port {
     fn resends(&self) -> bool {
         self.world().tier.policy().resend != Resend::Never
+    }
+
+    fn name<'a>(&self, _: &'a ConnectorKey) -> &'a str {
+        "*"
     }
 
     fn policy(&self, _: &ConnectorKey) -> Policy {

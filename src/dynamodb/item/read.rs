@@ -8,7 +8,7 @@ use crate::payment::{
     Balances, Details, InFlight, Likeness, Nonce, Payment, PaymentId, PaymentKey, ProjectKey,
     RecoveryProgress, Reported, State, Timestamp, Transaction, TransactionId,
 };
-use crate::ports::StoreError;
+use crate::ports::{DuePayment, StoreError};
 use aws_sdk_dynamodb::types::AttributeValue;
 use std::collections::BTreeMap;
 
@@ -26,9 +26,10 @@ pub(in crate::dynamodb) fn to_payment(
 }
 
 /// The Payment of an entry of the recovery index, and the time when it is due.
-pub(in crate::dynamodb) fn index_entry(entry: &Item) -> Result<(u64, PaymentKey), StoreError> {
-    let recover_at = Reader::of(entry).number("recover_at");
-    Ok((recover_at.map_err(|error| StoreError::Corrupt(error.into()))?, payment_key(entry)?))
+pub(in crate::dynamodb) fn index_entry(entry: &Item) -> Result<DuePayment, StoreError> {
+    let due_at = Reader::of(entry).timestamp("recover_at");
+    let due_at = due_at.map_err(|error| StoreError::Corrupt(error.into()))?;
+    Ok(DuePayment { key: payment_key(entry)?, due_at })
 }
 
 /// The Payment of an item.
