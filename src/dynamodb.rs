@@ -20,8 +20,8 @@ pub use table::create_table;
 use crate::error::BoxError;
 use crate::payment::{Payment, PaymentKey, ProjectKey, Reservation, Timestamp};
 use crate::ports::{
-    ClaimError, CreateError, DuePage, IndexPart, Name, OpenCount, ReplaceError, ReserveError, Store,
-    StoreError,
+    ClaimError, CreateError, DuePage, IndexPart, Name, OpenCount, ReplaceError, ReserveError,
+    Store, StoreError,
 };
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;

@@ -14,13 +14,11 @@ pub use run::{CALLS_AT_ONCE, CALLS_PER_CONNECTOR, UNANSWERED_MAX};
 
 use crate::error::BoxError;
 use crate::observe;
-use crate::payment::{
-    Nonce, Payment, PaymentKey, Settlement, State, Timestamp, TransactionId,
-};
+use crate::payment::{Nonce, Payment, PaymentKey, Settlement, State, Timestamp, TransactionId};
 use crate::ports::{
     Clock, Connector, ConnectorKey, IndexPart, Lookup, Policy, ReplaceError, Store, StoreError,
 };
-use crate::service::{CALL_MIN_MS, Invocation, SETTLE_RESERVE_MS, Service};
+use crate::service::{Invocation, SETTLE_RESERVE_MS, Service};
 use run::Run;
 use std::sync::{Mutex, PoisonError};
 
@@ -43,6 +41,8 @@ struct OpenPayment {
 struct Calls {
     /// True for each that was answered, in order.
     answered: Vec<bool>,
+    /// True where the time ran out before all that were due.
+    is_cut_short: bool,
 }
 
 impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
@@ -112,17 +112,13 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         let due = open.payment.due(self.clock.now());
         for id in due.into_iter().rev().map(|open| open.id.clone()).collect::<Vec<_>>() {
             // Without time for an attempt, what is due stays due.
-            if self.has_time(deadline) {
-                open.payment = self.pursue(open.payment, &id, deadline, nonce, calls).await?;
+            if !self.has_time(deadline) {
+                calls.is_cut_short = true;
+                break;
             }
+            open.payment = self.pursue(open.payment, &id, deadline, nonce, calls).await?;
         }
         Ok(open)
-    }
-
-    /// True where there is time for one more call and the write of its outcome.
-    fn has_time(&self, deadline: Timestamp) -> bool {
-        let needed_ms = SETTLE_RESERVE_MS.saturating_add(CALL_MIN_MS);
-        deadline.ms_since(self.clock.now()) >= needed_ms
     }
 
     /// Tries to find the outcome of one transaction.

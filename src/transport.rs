@@ -29,6 +29,10 @@ const IDLE_MAX: Duration = Duration::from_secs(3);
 /// one or two.
 const OPENED_MAX: usize = 8;
 
+/// The number of idle connections that are kept for one server: as many requests may be
+/// made of it at the same time.
+const IDLE_PER_SERVER_MAX: usize = 8;
+
 /// A complete response.
 #[derive(Debug)]
 pub(crate) struct Response {
@@ -57,12 +61,13 @@ impl NotAnswered {
 /// Makes connections, over TLS where the address says so.
 pub(crate) type HttpsOrHttp = HttpsConnector<TcpConnector>;
 
-/// Connects, and keeps one idle connection per server. It verifies certificates
+/// Connects, and keeps a few idle connections per server. It verifies certificates
 /// by the system's roots, and follows no redirect. Its clones share all that.
 #[derive(Clone, Debug)]
 pub struct Transport {
     connector: HttpsOrHttp,
-    idle: Arc<Mutex<HashMap<String, Idle>>>,
+    /// By server, the last used last.
+    idle: Arc<Mutex<HashMap<String, Vec<Idle>>>>,
 }
 
 /// A connection that no request uses, and the start of that time by either clock.
@@ -156,7 +161,8 @@ impl Transport {
 
     /// A connection that was used just now.
     fn recent(&self, origin: &str, now: Timestamp) -> Option<Connection> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).remove(origin)?;
+        let mut all = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = all.get_mut(origin)?.pop()?;
         let idle_ms = u128::from(now.ms_since(idle.at));
         let is_recent = idle.since.elapsed() < IDLE_MAX && idle_ms < IDLE_MAX.as_millis();
         let usable = is_recent && idle.connection.is_ready();
@@ -166,7 +172,12 @@ impl Transport {
     fn keep(&self, origin: String, connection: Connection, now: Timestamp) {
         if !connection.is_closed() {
             let idle = Idle { connection, since: Instant::now(), at: now };
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).insert(origin, idle);
+            let mut all = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            let kept = all.entry(origin).or_default();
+            if kept.len() >= IDLE_PER_SERVER_MAX {
+                kept.remove(0);
+            }
+            kept.push(idle);
         }
     }
 }

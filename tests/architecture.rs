@@ -35,6 +35,7 @@ const ALLOWED: [(&str, &[&str]); 31] = [
         &["error", "money", "oauth", "payment", "platform", "ports", "secret", "transport", "url"],
     ),
     ("auth", &["error", "oauth", "payment", "secret", "transport"]),
+    ("fan_out", &["aws", "error", "observe", "ports"]),
     ("events", &["aws", "digest", "dynamodb", "error", "observe", "payment", "platform", "ports"]),
     (
         "http",
@@ -110,9 +111,11 @@ const ALLOWED: [(&str, &[&str]); 31] = [
     (
         "bin/recovery",
         &[
+            "assemble",
             "clock",
             "config",
             "error",
+            "fan_out",
             "invocation",
             "observe",
             "payment",

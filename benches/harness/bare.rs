@@ -3,8 +3,8 @@
 use payment_intents::error::BoxError;
 use payment_intents::payment::{Payment, PaymentKey, ProjectKey, Report, Reservation, Timestamp};
 use payment_intents::ports::{
-    Call, ClaimError, Connector, ConnectorError, ConnectorKey, CreateError, DuePage, IndexPart, Name,
-    OpenCount, Policy, ReplaceError, ReserveError, Store, StoreError, Verdict,
+    Call, ClaimError, Connector, ConnectorError, ConnectorKey, CreateError, DuePage, IndexPart,
+    Name, OpenCount, Policy, ReplaceError, ReserveError, Store, StoreError, Verdict,
 };
 
 /// A store that has one Payment, as new for every action, or none.

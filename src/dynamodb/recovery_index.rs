@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use std::collections::VecDeque;
 
 /// The number of shards that are read at the same time.
-const SHARDS_AT_ONCE: usize = 16;
+const SHARDS_AT_ONCE: usize = 8;
 
 /// The number of entries that one query returns at most.
 const PAGE_ENTRIES: i32 = 100;
@@ -94,10 +94,7 @@ impl DynamoStore {
         Ok(())
     }
 
-    pub(super) async fn count_entries(
-        &self,
-        at: Timestamp,
-    ) -> Result<OpenCount, StoreError> {
+    pub(super) async fn count_entries(&self, at: Timestamp) -> Result<OpenCount, StoreError> {
         let mut count = OpenCount::default();
         let shards = item::shards(IndexPart::WHOLE).collect::<Vec<_>>();
         for shards in shards.chunks(SHARDS_AT_ONCE) {

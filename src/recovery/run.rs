@@ -162,7 +162,7 @@ impl<'a, S: Store, C: Connector, K: Clock> Run<'a, S, C, K> {
         }
         let is_waiting = self.queues.values().any(|queue| !queue.waiting.is_empty());
         let is_read = matches!(self.index, Index::Read) && failure.is_none();
-        self.report.is_cut_short = !is_read || is_waiting || !self.entries.is_empty();
+        self.report.is_cut_short |= !is_read || is_waiting || !self.entries.is_empty();
         self.report.connectors =
             self.queues.into_iter().map(|(name, queue)| (name, queue.figures)).collect();
         match failure {
@@ -181,9 +181,9 @@ impl<'a, S: Store, C: Connector, K: Clock> Run<'a, S, C, K> {
             let (service, part, at) = (self.service, self.part, self.started);
             let position = position.take();
             self.index = Index::Reading;
-            work.push(Box::pin(async move {
-                Done::Read(service.store.due(part, at, position).await)
-            }));
+            work.push(Box::pin(
+                async move { Done::Read(service.store.due(part, at, position).await) },
+            ));
         }
     }
 
@@ -232,7 +232,10 @@ impl<'a, S: Store, C: Connector, K: Clock> Run<'a, S, C, K> {
         }
     }
 
-    fn read(&mut self, page: Result<DuePage<S::IndexPosition>, StoreError>) -> Result<(), StoreError> {
+    fn read(
+        &mut self,
+        page: Result<DuePage<S::IndexPosition>, StoreError>,
+    ) -> Result<(), StoreError> {
         self.index = Index::Read;
         let page = page?;
         if let Some(position) = page.next {
@@ -270,6 +273,7 @@ impl<'a, S: Store, C: Connector, K: Clock> Run<'a, S, C, K> {
     }
 
     fn called(&mut self, connector: &str, due: &DuePayment, calls: Calls, result: Visited) {
+        self.report.is_cut_short |= calls.is_cut_short;
         let open = self.sound(due, result);
         let now = self.service.clock.now();
         let count = |open: OpenPayment| self.report.count(&open.open_before, &open.payment, now);

@@ -5,7 +5,7 @@ use super::{
     SETTLE_RESERVE_MS, Service,
 };
 use crate::observe;
-use crate::payment::{Outcome, Payment, Settlement, State, Transaction, TransactionId};
+use crate::payment::{Outcome, Payment, Settlement, State, Timestamp, Transaction, TransactionId};
 use crate::ports::{
     Call, Clock, Connector, ConnectorError, ConnectorKey, NotActed, Policy, Rejections,
     ReplaceError, Store, StoreError, Verdict,
@@ -25,11 +25,12 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             let settled = Err(ActError::ConnectorFailed(None));
             return Attempt { settled, settle_ms: 0, is_answered: true };
         };
+        let has_time = self.has_time(invocation.deadline);
         let (outcome, not_acted) = self.call(&payment, transaction, invocation).await;
         let called_at = self.clock.now();
         let is_answered = match outcome {
             Outcome::Unknown => false,
-            Outcome::NeverExecuted => not_acted.is_some(),
+            Outcome::NeverExecuted => not_acted.is_some() || !has_time,
             Outcome::Approved
             | Outcome::Received
             | Outcome::Rejected
@@ -82,6 +83,12 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             Err(ConnectorError::NotReached(_) | ConnectorError::OutcomeUnknown(_)) | Ok(_) => None,
         };
         (outcome, not_acted)
+    }
+
+    /// True where there is time for one more call and the write of its outcome.
+    pub(crate) fn has_time(&self, deadline: Timestamp) -> bool {
+        let needed_ms = SETTLE_RESERVE_MS.saturating_add(CALL_MIN_MS);
+        deadline.ms_since(self.clock.now()) >= needed_ms
     }
 
     /// Write 2, tried until it is written or the time is up.
@@ -147,7 +154,8 @@ pub(crate) struct Attempt {
     pub(super) settled: Result<State, ActError>,
     /// The time that settling took.
     pub(super) settle_ms: u64,
-    /// True where the connector gave an answer that tells the outcome.
+    /// True where the connector gave an answer that tells the outcome, and where it was
+    /// not called for lack of time.
     pub(crate) is_answered: bool,
 }
 

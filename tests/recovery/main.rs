@@ -13,6 +13,7 @@
 
 mod lookup;
 mod operator;
+mod outage;
 mod platform;
 #[path = "../support/mod.rs"]
 mod support;
@@ -21,11 +22,11 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
 use payment_intents::payment::{Payment, Refusal, State};
 use payment_intents::ports::{Clock, Policy, Rejections, Store};
-use payment_intents::recovery::RecoveryRun;
+use payment_intents::recovery::{ConnectorRun, RecoveryRun};
 use payment_intents::service::ActError;
 use platform::world::{APPROVED, KEYED, LIAR, MINUTE, OPAQUE, World, nonce};
 use platform::{Reply, Role, error, outcome};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use support::payments::{AUTHORIZED, at, capture, eur, id, key, registered};
 
@@ -41,13 +42,13 @@ async fn an_unknown_outcome_of_an_opaque_connector_stays_held_and_is_never_sent_
         world.recover().await;
         assert_eq!(world.look_at().await, Some(due), "{minutes} min");
         world.clock.set(due);
-        let age_ms = due.ms_since(began);
+        let connector = ConnectorRun { due: 1, ..ConnectorRun::default() };
         let expected = RecoveryRun {
             payments: 1,
             open: 1,
             unknown: 1,
-            oldest_ms: age_ms,
-            oldest_unknown_ms: age_ms,
+            oldest_unknown_ms: due.ms_since(began),
+            connectors: BTreeMap::from([("*".to_owned(), connector)]),
             ..RecoveryRun::default()
         };
         assert_eq!(world.recover().await, expected);
@@ -89,10 +90,15 @@ async fn after_a_crash_a_connector_that_honours_keys_is_sent_the_same_key_once_m
         if by_caller {
             assert_eq!(world.act("t", capture(60)).await.unwrap(), APPROVED);
         } else {
-            assert_eq!(
-                world.recover().await,
-                RecoveryRun { payments: 1, resolved: 1, ..RecoveryRun::default() }
-            );
+            let connector = ConnectorRun { due: 1, resolved: 1, oldest_due_ms: 1, left_out: 0 };
+            let expected = RecoveryRun {
+                payments: 1,
+                resolved: 1,
+                oldest_due_ms: 1,
+                connectors: BTreeMap::from([("*".to_owned(), connector)]),
+                ..RecoveryRun::default()
+            };
+            assert_eq!(world.recover().await, expected);
         }
         let slot = slot.try_recv().unwrap().unwrap();
         let lease = world.clock.now().plus_ms(20_000 + 5_000);
@@ -186,11 +192,12 @@ async fn where_rejections_prove_nothing_every_rejection_leaves_the_outcome_unkno
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_recoveries_at_once_send_each_transaction_again_once() {
-    let world = World::new(KEYED).await;
+async fn four_recoveries_at_once_send_each_transaction_again_once() {
+    // However busy the machine is, the connector is waited for.
+    let world = World::with(KEYED, |settings| settings.timeout_ms = 20_000).await;
     world.crashes(20).await;
     world.clock.advance(34_000);
-    let runs = (0..10).map(|_| {
+    let runs = (0..4).map(|_| {
         let (service, deadline) = (Arc::clone(&world.service), world.clock.now().plus_ms(20_000));
         tokio::spawn(async move { service.recover(deadline, nonce).await.unwrap() })
     });
@@ -207,22 +214,27 @@ async fn ten_recoveries_at_once_send_each_transaction_again_once() {
         assert_eq!(payment.transactions[&id(&format!("t{n}"))].state, State::Success);
         assert_eq!(payment.balances.captured, eur(60));
     }
-    assert_eq!(world.table.store.due(100).await.unwrap(), []);
+    assert_eq!(world.indexed().await, []);
 }
 
 #[tokio::test]
 async fn a_run_whose_time_is_up_says_so_and_the_next_one_goes_on() {
-    let world = World::new(KEYED).await;
-    world.crashes(5).await;
+    let world = World::with(KEYED, |settings| settings.timeout_ms = 20_000).await;
+    world.crashes(20).await;
     world.clock.advance(34_000);
     world.outside.takes(4_000);
-    for (looked_at, is_cut_short) in [(2, true), (2, true), (1, false), (0, false)] {
+    let mut resolved = 0;
+    for _ in 0..20 {
         let report = world.recover_within(12_000).await;
-        assert_eq!((report.payments, report.resolved), (looked_at, looked_at));
-        assert_eq!(report.is_cut_short, is_cut_short);
+        resolved += report.resolved;
+        assert_eq!(report.is_cut_short, resolved < 20, "{report:?}");
+        if !report.is_cut_short {
+            break;
+        }
     }
-    assert_eq!(world.sent().iter().collect::<BTreeSet<_>>().len(), 5);
-    assert_eq!(world.sent().len(), 5);
+    assert_eq!(resolved, 20);
+    assert_eq!(world.sent().iter().collect::<BTreeSet<_>>().len(), 20);
+    assert_eq!(world.sent().len(), 20);
 }
 
 /// By hand, by other software, or by a bug.
@@ -251,7 +263,7 @@ async fn an_item_that_cannot_be_read_does_not_stop_the_others() {
 #[tokio::test]
 async fn the_index_holds_what_is_open_the_first_to_look_at_first_and_nothing_final() {
     let world = World::new(OPAQUE).await;
-    assert_eq!(world.table.store.due(100).await.unwrap(), []);
+    assert_eq!(world.indexed().await, []);
     let act = async |payment: &str| {
         world.table.store.create(&registered(payment, AUTHORIZED)).await.unwrap();
         let _ = world.act_on(payment, "t", capture(60)).await;
@@ -269,7 +281,7 @@ async fn the_index_holds_what_is_open_the_first_to_look_at_first_and_nothing_fin
     {
         world.outside.next(Role::Connector, answer.clone());
         let payment = act(&format!("ends-{n}")).await;
-        let listed = world.table.store.due(100).await.unwrap().contains(&payment.key);
+        let listed = world.indexed().await.contains(&payment.key);
         assert_eq!((payment.recover_at().is_some(), listed), (is_open, is_open), "{answer:?}");
     }
     // More than fit into one answer, in every partition, written out of order.
@@ -281,7 +293,6 @@ async fn the_index_holds_what_is_open_the_first_to_look_at_first_and_nothing_fin
     }
     expected.sort_by_key(Payment::recover_at);
     let expected: Vec<_> = expected.into_iter().map(|payment| payment.key).collect();
-    let open = world.table.store.due(100).await.unwrap();
+    let open = world.indexed().await;
     assert_eq!((&open[..12], open.len()), (&expected[..], 14));
-    assert_eq!(world.table.store.due(5).await.unwrap(), expected[..5]);
 }

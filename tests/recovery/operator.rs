@@ -113,22 +113,36 @@ async fn a_run_of_recovery_is_reported_measured_and_logged() {
     deployment.outside.next(Role::Platform, Reply::Says(200, body));
     let recovery = deployment.function(RECOVERY).await;
     let report = recovery.invoke(&json!({})).await;
+    let (oldest_ms, due_ms) = (&report["oldestUnknownMs"], &report["oldestDueMs"]);
+    let connector = |name: &str, resolved: u64| {
+        let due_ms = &report["connectors"][name]["oldestDueMs"];
+        json!({"due": 1, "resolved": resolved, "leftOut": 0, "oldestDueMs": due_ms})
+    };
+    let connectors = json!({"*": connector("*", 0), "keyed": connector("keyed", 1), "shows": connector("shows", 0)});
     let expected = json!({"payments": 3, "open": 2, "unknown": 2, "resolved": 1, "failed": 0,
-        "oldestMs": report["oldestMs"], "oldestUnknownMs": report["oldestMs"], "isCutShort": false});
+        "leftOut": 0, "oldestDueMs": due_ms, "oldestUnknownMs": oldest_ms, "isCutShort": false,
+        "connectors": connectors});
     assert_eq!(report, expected);
-    let oldest_ms = report["oldestMs"].as_u64().unwrap();
+    assert_eq!(report["connectors"]["*"]["oldestDueMs"], *due_ms);
+    let (oldest_ms, due_ms) = (oldest_ms.as_u64().unwrap(), due_ms.as_u64().unwrap());
     assert!((500_000..600_000).contains(&oldest_ms), "{report}");
 
     let lines = recovery.lines().await;
     let measured: Vec<_> = lines.iter().filter_map(metrics).collect();
     let run = [
-        ("OpenTransactions", 2),
-        ("UnknownTransactions", 2),
-        ("OldestOpenTransaction", oldest_ms),
+        ("OldestDuePayment", due_ms),
         ("OldestUnknownTransaction", oldest_ms),
         ("ResolvedTransactions", 1),
         ("UnreadablePayments", 0),
+        ("LeftOutPayments", 0),
+        ("RunsCutShort", 0),
     ];
+    assert!(measured.contains(&vec![("OpenPayments", 3), ("DuePayments", 3)]), "{measured:?}");
+    let of_keyed = lines.iter().find(|line| line["Connector"] == "keyed").unwrap();
+    assert_eq!(
+        (&of_keyed["DuePayments"], &of_keyed["ResolvedTransactions"]),
+        (&json!(1), &json!(1))
+    );
     assert!(measured.contains(&run.to_vec()), "{measured:?}");
     assert_eq!(said(&lines, "a lease ran out before its transaction was settled").len(), 3);
     let changed = said(&lines, "a transaction changed its state");
@@ -141,7 +155,7 @@ async fn a_run_of_recovery_is_reported_measured_and_logged() {
     assert_eq!((sent.len(), &sent[0]["attempt"]), (1, &json!(2)));
     let asked = "the platform could not be asked what became of a transaction";
     assert_eq!(said(&lines, asked).len(), 1);
-    let looked = said(&lines, "recovery looked at what is open");
+    let looked = said(&lines, "recovery looked at what is due");
     assert_eq!((&looked[0]["unknown"], &looked[0]["resolved"]), (&json!(2), &json!(1)));
     assert_discreet(&lines);
 }

@@ -5,8 +5,10 @@ use crate::support::dynamo::{Table, table};
 use crate::support::payments::{AUTHORIZED, at, capture, id, key, registered, reservation};
 use payment_intents::connector::{ConnectorSettings, Connectors, HttpConnector};
 use payment_intents::dynamodb::DynamoStore;
-use payment_intents::payment::{Action, Nonce, Payment, Reservation, State, Timestamp};
-use payment_intents::ports::{Absence, Clock, Lookup, Policy, Rejections, Resend, Store, Verdict};
+use payment_intents::payment::{Action, Nonce, Payment, PaymentKey, Reservation, State, Timestamp};
+use payment_intents::ports::{
+    Absence, Clock, IndexPart, Lookup, Policy, Rejections, Resend, Store, Verdict,
+};
 use payment_intents::recovery::RecoveryRun;
 use payment_intents::service::{ActError, Done, Invocation, Request, Service};
 use payment_intents::transport::Transport;
@@ -110,6 +112,19 @@ impl World {
 
     pub async fn recover_within(&self, ms: u64) -> RecoveryRun {
         self.service.recover(self.clock.now().plus_ms(ms), nonce).await.unwrap()
+    }
+
+    /// The Payments in the index, the first due first.
+    pub async fn indexed(&self) -> Vec<PaymentKey> {
+        let (end, mut position, mut keys) = (at(10_000 * MINUTE), None, Vec::new());
+        loop {
+            let page = self.table.store.due(IndexPart::WHOLE, end, position).await.unwrap();
+            keys.extend(page.payments.into_iter().map(|due| due.key));
+            position = page.next;
+            if position.is_none() {
+                return keys;
+            }
+        }
     }
 
     pub async fn payment(&self) -> Payment {
