@@ -64,7 +64,7 @@ fn nothing_secret_is_printed_by_any_process_of_this_suite() {
         ("\"message\":\"a transaction changed its state\"", 100),
         ("\"message\":\"the issuer's keys cannot be fetched\"", 5),
         ("\"message\":\"a panic\"", 1),
-        ("\"message\":\"recovery looked at what is open\"", 3),
+        ("\"message\":\"recovery looked at what is due\"", 3),
         ("invalid configuration: ", 30),
         ("listening on http://127.0.0.1:", 4),
         ("authorization is off", 3),

@@ -88,12 +88,12 @@ async fn a_connector_that_does_not_answer_is_left_out_and_costs_no_other_anythin
         outage.crashes("healthy", 40).await;
         outage.clock.advance(10 * MINUTE);
         let run = outage.recover().await;
-        let asked = outage.dead.asked(role).len();
-        let calls = usize::try_from(UNANSWERED_MAX).unwrap()..=2 * CALLS_PER_CONNECTOR;
-        assert!(calls.contains(&asked), "{asked} calls: {silence:?}");
         let (dead, healthy) = (run.connectors["dead"], run.connectors["healthy"]);
         assert_eq!((dead.due, healthy.due), (40, 40), "{run:?}");
-        assert_eq!(usize::try_from(dead.left_out).unwrap(), 40 - asked, "{run:?}");
+        let calls = 40 - usize::try_from(dead.left_out).unwrap();
+        let few = usize::try_from(UNANSWERED_MAX).unwrap()..=2 * CALLS_PER_CONNECTOR;
+        assert!(few.contains(&calls), "{calls} calls: {silence:?}");
+        assert!(outage.dead.asked(role).len() <= calls);
         assert_eq!((healthy.left_out, run.left_out), (0, dead.left_out));
         assert_eq!((run.payments, run.failed, run.is_cut_short), (80, 0, false), "{run:?}");
         let asked = outage.healthy.asked(role).len();
@@ -208,7 +208,7 @@ async fn as_many_processes_share_the_work_as_it_takes() {
 /// of them, so that it has several pages.
 fn entry(ms: usize) -> payment_intents::dynamodb::Item {
     let mut item = to_item(&registered(&format!("open-{ms}"), AUTHORIZED));
-    let shard = if ms.is_multiple_of(2) { 0 } else { ms % 64 };
+    let shard = if ms < 600 && ms.is_multiple_of(2) { 0 } else { ms % 64 };
     item.insert("recover_shard".to_owned(), AttributeValue::S(shard.to_string()));
     let due_ms = at(u64::try_from(ms).unwrap()).ms();
     item.insert("recover_at".to_owned(), AttributeValue::N(due_ms.to_string()));

@@ -28,10 +28,11 @@ const GIVEN_BY_LAMBDA: [&str; 5] = [
 ];
 
 /// For other places than AWS, or for a secret in the open.
-const NOT_OFFERED: [&str; 4] = [
+const NOT_OFFERED: [&str; 5] = [
     "AUTH_CLIENT_SECRET",
     "AWS_ENDPOINT_URL_DYNAMODB",
     "AWS_ENDPOINT_URL_EVENTBRIDGE",
+    "AWS_ENDPOINT_URL_LAMBDA",
     "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT",
 ];
 
@@ -118,7 +119,11 @@ fn the_rights_are_those_that_the_code_uses() {
     let store = store_methods();
     for (function, role, callers) in [
         ("PaymentIntents", "PaymentIntentsRole", &["src/service.rs", "src/service/"][..]),
-        ("Recovery", "RecoveryRole", &["src/recovery.rs", "src/service/attempt.rs"]),
+        (
+            "Recovery",
+            "RecoveryRole",
+            &["src/recovery.rs", "src/recovery/", "src/service/attempt.rs"],
+        ),
     ] {
         let mut used = Names::from(DONE_FOR_ALL.map(str::to_owned));
         for (path, code) in sources() {
@@ -132,6 +137,10 @@ fn the_rights_are_those_that_the_code_uses() {
         }
         if sources().any(|(_, code)| code.contains("/secretsmanager/get")) {
             used.insert("secretsmanager:GetSecretValue".to_owned());
+        }
+        // Copies of recovery.
+        if function == "Recovery" && operations(&read("src/fan_out.rs")).contains("invoke") {
+            used.insert("lambda:InvokeFunction".to_owned());
         }
         assert_eq!(actions(role), used, "{function}");
     }

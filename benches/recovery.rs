@@ -1,0 +1,273 @@
+//! How fast recovery ends an outage: Payments whose outcome is Unknown, of three
+//! connectors of which one hangs, found out by look-ups.
+//!
+//! The healthy connectors' Payments are settled twice: alone, and beside those of the one
+//! that hangs. What the second takes longer is what the hanging one costs the others.
+
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::expect_used,
+    clippy::float_arithmetic,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a bench reckons with times, prints, and may fail"
+)]
+#![allow(missing_docs, unreachable_pub, reason = "a bench is its own")]
+
+mod harness;
+#[path = "../tests/support/http_server.rs"]
+mod http_server;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::types::{PutRequest, WriteRequest};
+use harness::stats::Sorted;
+use harness::world::{TABLE, World, payment};
+use harness::{rounds, world};
+use http::Response;
+use http_body_util::Full;
+use http_server::{listen, serve};
+use payment_intents::clock::SystemClock;
+use payment_intents::connector::{
+    Authorization, ConnectorSettings, Connectors, HttpConnector, Platform,
+};
+use payment_intents::dynamodb::{DynamoStore, to_item};
+use payment_intents::local::emulator;
+use payment_intents::money::{Currency, Money};
+use payment_intents::payment::{
+    Action, Nonce, Payment, Reservation, SETTLE_WINDOW_MS, Timestamp, TransactionId,
+};
+use payment_intents::ports::{Clock, Lookup, Policy, Store};
+use payment_intents::service::Service;
+use payment_intents::transport::Transport;
+use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::time::{Duration, Instant};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+/// The time that a look-up takes, in milliseconds.
+const LATENCIES_MS: [u64; 3] = [0, 20, 200];
+
+/// The names of the healthy connectors.
+const HEALTHY: [&str; 2] = ["adyen", "stripe"];
+
+/// The connector that hangs.
+const HANGING: &str = "hanging";
+
+/// How long recovery waits for a connector: by default, as an operator has it.
+const TIMEOUT_MS: u64 = 20_000;
+
+/// How long a run may take.
+const RUN_MS: u64 = 58_000;
+
+type TestService = Service<DynamoStore, HttpConnector<SystemClock>, SystemClock>;
+
+fn main() {
+    harness::beside_a_log(|| {
+        harness::log();
+        let world = World::start();
+        let servers = Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let servers = servers.expect("a runtime");
+        let outside = servers.block_on(Outside::start());
+        let mut cells = vec![("Payments", count(0).to_string())];
+        let mut at_20_ms = None;
+        for ms in LATENCIES_MS {
+            let figures = Figures::of(&world, &outside, ms);
+            let text = format!(
+                "{:.0}/s, {:.1} s alone, {:.1} s beside the hanging one",
+                figures.per_second, figures.alone_s, figures.beside_s
+            );
+            cells.push((["0 ms", "20 ms", "200 ms"][cells.len() - 1], text));
+            if ms == 20 {
+                at_20_ms = Some(figures);
+            }
+        }
+        harness::row(&cells);
+        let Figures { per_second, slowed, .. } = at_20_ms.expect("measured");
+        harness::result(&format!(
+            "recovery: {per_second:.0}/s at 20 ms, healthy connectors slowed by {slowed:.0} %"
+        ));
+    });
+}
+
+/// Payments of all three connectors; fewer where a look-up takes long.
+fn count(latency_ms: u64) -> usize {
+    rounds(if latency_ms > 100 { 3_000 } else { 10_000 }, 30)
+}
+
+struct Figures {
+    per_second: f64,
+    alone_s: f64,
+    beside_s: f64,
+    /// In percent.
+    slowed: f64,
+}
+
+impl Figures {
+    fn of(world: &World, outside: &Outside, latency_ms: u64) -> Self {
+        let (mut alone, mut beside) = (Vec::new(), Vec::new());
+        // Turn by turn, so that what else the machine does happens to both.
+        for _ in 0..rounds(2, 1) {
+            alone.push(settled(world, outside, latency_ms, false));
+            beside.push(settled(world, outside, latency_ms, true));
+        }
+        let healthy = (count(latency_ms) / 3 * 2) as f64;
+        let (alone_s, beside_s) = (Sorted::of(alone).median(), Sorted::of(beside).median());
+        let slowed = (beside_s / alone_s - 1.0) * 100.0;
+        Self { per_second: healthy / beside_s, alone_s, beside_s, slowed }
+    }
+}
+
+/// The seconds until all Payments of the healthy connectors are final.
+fn settled(world: &World, outside: &Outside, latency_ms: u64, is_beside: bool) -> f64 {
+    let runtime: Runtime = world::runtime();
+    let table = format!("{TABLE}-{}", Uuid::new_v4());
+    let client = world.dynamodb.clone().client();
+    let each = count(latency_ms) / 3;
+    let left = if is_beside { each } else { 0 };
+    outside.prepare(latency_ms, each * HEALTHY.len());
+    runtime.block_on(async {
+        emulator::ensure_table(&client, &table).await.expect("a table");
+        write(&client, &table, &unknown(each, is_beside)).await;
+        let store = DynamoStore::new(client, table);
+        let service = outside.service(store.clone());
+        let started = Instant::now();
+        let final_ones = async {
+            outside.all_asked.notified().await;
+            // Of the last look-ups, the writes may be under way.
+            while store.count_open(SystemClock.now()).await.expect("a count").open > left as u64 {}
+            started.elapsed().as_secs_f64()
+        };
+        let runs = async {
+            loop {
+                let nonce = || Nonce::new(Uuid::new_v4().as_u128());
+                let deadline = SystemClock.now().plus_ms(RUN_MS);
+                let run = service.recover(deadline, nonce).await.expect("a run");
+                assert_eq!(run.failed, 0, "{run:?}");
+            }
+        };
+        tokio::select! {
+            seconds = final_ones => seconds,
+            () = runs => unreachable!("it goes on until it is dropped"),
+        }
+    })
+}
+
+/// Payments with a capture whose outcome is Unknown, one connector after the other.
+fn unknown(each: usize, is_beside: bool) -> Vec<Payment> {
+    let began = SystemClock.now().minus_ms(SETTLE_WINDOW_MS + 120_000);
+    let names = HEALTHY.into_iter().chain(is_beside.then_some(HANGING));
+    let names = names.collect::<Vec<_>>();
+    let mut payments = Vec::new();
+    for n in 0..each {
+        for name in &names {
+            payments.push(lost(name, began.plus_ms(n as u64)));
+        }
+    }
+    payments
+}
+
+fn lost(interface: &str, at: Timestamp) -> Payment {
+    let mut payment = payment();
+    payment.details.payment_interface = Some(interface.to_owned());
+    let eur = Currency::parse("EUR").expect("a currency");
+    let reservation = Reservation {
+        key: payment.key.clone(),
+        transaction: TransactionId::parse("t").expect("an id"),
+        nonce: Nonce::new(1),
+        action: Action::Capture { amount: Money::new(100, eur).expect("an amount") },
+        merchant_reference: None,
+        at,
+        lease: at.plus_ms(1),
+    };
+    let reserved = payment.reserve(&reservation).expect("it is admitted");
+    reserved.expire(at.plus_ms(2)).expect("its lease ran out")
+}
+
+async fn write(client: &Client, table: &str, payments: &[Payment]) {
+    for chunk in payments.chunks(25) {
+        let put = |payment| PutRequest::builder().set_item(Some(to_item(payment))).build();
+        let writes = chunk.iter().map(|payment| {
+            WriteRequest::builder().put_request(put(payment).expect("an item")).build()
+        });
+        let batch = client.batch_write_item().request_items(table, writes.collect());
+        let written = batch.send().await.expect("an answer");
+        assert!(written.unprocessed_items.unwrap_or_default().is_empty(), "all are written");
+    }
+}
+
+/// The platform of all three connectors: it shows that each capture succeeded, after a
+/// time, or for the hanging one never answers.
+struct Outside {
+    url: String,
+    latency_ms: Arc<AtomicU64>,
+    expected: Arc<AtomicUsize>,
+    asked: Arc<AtomicUsize>,
+    all_asked: Arc<Notify>,
+}
+
+impl Outside {
+    async fn start() -> Self {
+        let (listener, address) = listen().await;
+        let outside = Self {
+            url: format!("http://{address}"),
+            latency_ms: Arc::default(),
+            expected: Arc::default(),
+            asked: Arc::default(),
+            all_asked: Arc::default(),
+        };
+        let (latency_ms, expected) = (outside.latency_ms.clone(), outside.expected.clone());
+        let (asked, all_asked) = (outside.asked.clone(), outside.all_asked.clone());
+        serve(listener, move |request| {
+            let (latency_ms, expected) = (latency_ms.clone(), expected.clone());
+            let (asked, all_asked) = (asked.clone(), all_asked.clone());
+            async move {
+                if request.uri().path().starts_with(&format!("/{HANGING}/")) {
+                    return std::future::pending().await;
+                }
+                tokio::time::sleep(Duration::from_millis(latency_ms.load(SeqCst))).await;
+                if asked.fetch_add(1, SeqCst) + 1 == expected.load(SeqCst) {
+                    all_asked.notify_one();
+                }
+                let transaction = json!({"type": "Charge", "state": "Success",
+                    "amount": {"centAmount": 100, "currencyCode": "EUR"}});
+                let shown = json!({"id": "p", "transactions": [transaction]}).to_string();
+                Ok(Response::new(Full::from(shown)))
+            }
+        });
+        outside
+    }
+
+    /// Sets the time of a look-up, and how many there are to be.
+    fn prepare(&self, latency_ms: u64, expected: usize) {
+        self.latency_ms.store(latency_ms, SeqCst);
+        self.asked.store(0, SeqCst);
+        self.expected.store(expected, SeqCst);
+    }
+
+    fn service(&self, store: DynamoStore) -> TestService {
+        let settings = |name: &str| ConnectorSettings {
+            url: self.url.parse().expect("a URL"),
+            timeout_ms: TIMEOUT_MS,
+            authorization: Authorization::None,
+            projects: None,
+            policy: Policy { lookup: Lookup::Payment, ..Policy::default() },
+            platform: Some(Platform {
+                url: format!("{}/{name}", self.url).parse().expect("a URL"),
+                authorization: Authorization::None,
+            }),
+        };
+        let names = HEALTHY.into_iter().chain([HANGING]);
+        let connectors: Connectors = names.map(|name| (name.to_owned(), settings(name))).collect();
+        let transport = Transport::new().expect("the system's roots");
+        let connector = HttpConnector::new(connectors, transport, SystemClock);
+        Service::new(store, connector, SystemClock)
+    }
+}

@@ -1,0 +1,419 @@
+"""Deploys the stack with `sam deploy` on an emulated AWS that enforces IAM, and uses it from outside.
+
+    walk.py EMULATOR-PYTHON BUILD-DIRECTORY
+
+The build directory is what `sam build` made. What the emulator cannot do is listed in
+docs/operations.md, under "What was tried".
+"""
+
+import concurrent.futures
+import http.client
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.parse
+
+import boto3
+from outside import CLIENT_SECRET, Connector, Issuer, make_certificate, secrets_extension
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+REGION, STACK = "eu-central-1", "payment-intents-dev"
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+
+# A lease runs for 33 s, and recovery once a minute.
+PATIENCE_S = 180
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def until(what, probe):
+    """The first true value of `probe()`. Where none comes, the walk has failed."""
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        if found := probe():
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"waited in vain: {what}")
+
+
+class Aws:
+    """The emulator, and clients of it."""
+
+    def __init__(self, python, directory, certificate):
+        self.port, self.log = free_port(), directory / "emulator.log"
+        self.url = f"http://127.0.0.1:{self.port}"
+        extension = secrets_extension(self.read_secret)
+        settings = {
+            "AUTH": "true",
+            "BIND_HOST": "127.0.0.1",
+            "GATEWAY_PORT": str(self.port),
+            "IOT_MTLS_ENABLED": "0",
+            "LAMBDA_EXECUTOR": "local",
+            "MINISTACK_REGION": REGION,
+            # Given to the functions, too.
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ENDPOINT_URL_DYNAMODB": self.url,
+            "AWS_ENDPOINT_URL_EVENTBRIDGE": self.url,
+            "AWS_ENDPOINT_URL_LAMBDA": self.url,
+            "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT": str(extension),
+            "SSL_CERT_FILE": str(certificate),
+        }
+        emulator = pathlib.Path(__file__).with_name("emulator.py")
+        self.process = subprocess.Popen(
+            [python, emulator],
+            env={**os.environ, **CREDENTIALS, **settings},
+            stdin=subprocess.DEVNULL,
+            stdout=self.log.open("wb"),
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        until("the emulator", self.answers)
+
+    def answers(self):
+        assert self.process.poll() is None, self.log.read_text()
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def client(self, service):
+        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        return boto3.client(service, endpoint_url=self.url, region_name=REGION, **keys)
+
+    def read_secret(self, arn):
+        secret = self.client("secretsmanager").get_secret_value(SecretId=arn)
+        return secret["SecretString"]
+
+    def sam(self, build, *arguments):
+        environment = {**os.environ, **CREDENTIALS, "AWS_ENDPOINT_URL": self.url}
+        environment |= {"AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
+        command = ["sam", *arguments, "--config-file", ROOT / "samconfig.toml"]
+        done = subprocess.run(
+            command, cwd=build, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
+        )
+        assert done.returncode == 0, f"{arguments}\n{done.stdout}\n{done.stderr}"
+
+    def stop(self):
+        # The functions are processes of its group.
+        os.killpg(self.process.pid, signal.SIGTERM)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+class Stack:
+    """The stack, and its API as a caller outside sees it."""
+
+    def __init__(self, aws, build):
+        self.aws, self.build = aws, build
+        self.parameters = {}
+
+    def deploy(self, **parameters):
+        self.parameters = parameters
+        overrides = [f"{name}={json.dumps(value)}" for name, value in parameters.items()]
+        # As in samconfig.toml, whose parameters the command line replaces.
+        overrides += ['Architecture="x86_64"', 'Deployment="AllAtOnce"', 'LogLevel="DEBUG"']
+        self.aws.sam(
+            self.build, "deploy", "--config-env", "dev", "--no-progressbar",
+            "--parameter-overrides", " ".join(overrides),
+        )  # fmt: skip
+
+    def output(self, name):
+        stacks = self.aws.client("cloudformation").describe_stacks(StackName=STACK)["Stacks"]
+        return next(out["OutputValue"] for out in stacks[0]["Outputs"] if out["OutputKey"] == name)
+
+    def call(self, method, path, token=None, body=None, key=None):
+        """Returns status, headers and body of the answer."""
+        host = urllib.parse.urlparse(self.output("Endpoint")).hostname.split(".")[0]
+        headers = {"host": f"{host}.execute-api.localhost:{self.aws.port}"}
+        if token:
+            headers["authorization"] = f"Bearer {token}"
+        if body is not None:
+            headers["content-type"] = "application/json"
+        if key:
+            headers["idempotency-key"] = key
+        connection = http.client.HTTPConnection("127.0.0.1", self.aws.port, timeout=60)
+        try:
+            connection.request(method, path, body and json.dumps(body), headers)
+            answer = connection.getresponse()
+            headers = {name.lower(): value for name, value in answer.getheaders()}
+            return answer.status, headers, json.loads(answer.read())
+        finally:
+            connection.close()
+
+    def register(self, token, payment, cents):
+        amount = {"centAmount": cents, "currencyCode": "EUR"}
+        transaction = {"type": "Authorization", "state": "Success", "amount": amount}
+        draft = {"id": payment, "key": f"key-{payment}", "amountPlanned": amount}
+        draft |= {"paymentMethodInfo": {"paymentInterface": "psp"}, "transactions": [transaction]}
+        return self.call("POST", "/acme/payments", token, draft)
+
+    def act(self, token, payment, action, cents=None, key=None, reference=None, project="acme"):
+        action = {"action": action}
+        if cents:
+            action["amount"] = {"centAmount": cents, "currencyCode": "EUR"}
+        if reference:
+            action["merchantReference"] = reference
+        path = f"/{project}/payment-intents/{payment}"
+        return self.call("POST", path, token, {"actions": [action]}, key)
+
+    def states(self, token, payment):
+        _, _, body = self.call("GET", f"/acme/payments/{payment}", token)
+        return [(one["type"], one["state"]) for one in body["transactions"]]
+
+
+def expect(answer, status, **fields):
+    found, _, body = answer
+    assert found == status, f"{status} was expected: {answer}"
+    for name, value in fields.items():
+        assert body.get(name) == value, f"{name}={value} was expected: {answer}"
+
+
+class Walk:
+    def __init__(self, aws, stack, issuer, connector):
+        self.aws, self.stack, self.issuer, self.connector = aws, stack, issuer, connector
+        connectors = {"*": {"url": connector.url, "resend": "sameKey"}}
+        self.connectors = json.dumps(connectors)
+        self.tokens = {"TokenIssuer": issuer.url, "TokenAudience": "payment-intents"}
+
+    def run(self):
+        steps = [
+            self.deploys_with_an_authorizer,
+            self.begins_a_capture_that_is_killed,
+            self.moves_money_once,
+            self.turns_callers_away,
+            self.tells_the_bus,
+            self.fails_without_its_right,
+            self.settles_what_was_killed,
+            self.keeps_the_version_before_a_change_of_parameters,
+            self.verifies_jwts_itself,
+            self.asks_the_token_service_with_secrets,
+            self.leaves_its_table_and_adopts_it,
+        ]
+        for step in steps:
+            started = time.monotonic()
+            step()
+            print(f"ok      {step.__name__} ({time.monotonic() - started:.0f} s)", flush=True)
+
+    def deploys_with_an_authorizer(self):
+        self.stack.deploy(Auth="gateway", Connectors=self.connectors, **self.tokens)
+        self.token = self.issuer.jwt("manage_project:acme")
+
+    def begins_a_capture_that_is_killed(self):
+        """A process is killed while its call is at the connector."""
+        expect(self.stack.register(self.token, "killed", 10_000), 201)
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            capture = pool.submit(
+                self.stack.act, self.token, "killed", "capturePayment", 6_000, "k", "slow"
+            )
+            assert self.connector.slow.wait(PATIENCE_S), "the connector was not called"
+            for pid in self.processes_of(STACK):
+                os.kill(pid, signal.SIGKILL)
+            status, headers, _ = capture.result()
+        assert status >= 500 and "x-correlation-id" not in headers, (status, headers)
+        self.killed_at = time.monotonic()
+
+    def processes_of(self, function):
+        """The emulator's processes of a function."""
+        found = []
+        for process in pathlib.Path("/proc").glob("[0-9]*"):
+            try:
+                environment = (process / "environ").read_bytes().split(b"\0")
+                command = (process / "cmdline").read_bytes().split(b"\0")[0]
+                is_ours = os.getpgid(int(process.name)) == self.aws.process.pid
+            except OSError:
+                continue
+            name = f"AWS_LAMBDA_FUNCTION_NAME={function}".encode()
+            if name in environment and command.endswith(b"bootstrap"):
+                assert is_ours or os.getsid(int(process.name)) == self.aws.process.pid
+                found.append(int(process.name))
+        assert found, f"no process of {function}"
+        return found
+
+    def moves_money_once(self):
+        act, token = self.stack.act, self.token
+        expect(self.stack.register(token, "p", 10_000), 201, key="key-p")
+        expect(act(token, "p", "capturePayment", 4_000, "one"), 200)
+        replay = act(token, "p", "capturePayment", 4_000, "one")
+        expect(replay, 200)
+        assert replay[1].get("idempotent-replayed") == "true", replay
+        expect(act(token, "p", "capturePayment", 7_000, "two"), 400)
+        expect(act(token, "p", "refundPayment", 1_000, "three"), 200)
+        success = [("Authorization", "Success"), ("Charge", "Success"), ("Refund", "Success")]
+        assert sorted(self.stack.states(token, "p")) == success
+        expect(self.stack.call("GET", "/acme/payments/key=key-p", token), 200, id="p")
+        assert len(self.connector.of("p")) == 2, self.connector.of("p")
+
+        # 15 keys of 10.00 each, four times each, of 100.00.
+        expect(self.stack.register(token, "raced", 10_000), 201)
+        with concurrent.futures.ThreadPoolExecutor(60) as pool:
+            capture = lambda n: self.until_decided("raced", 1_000, f"key-{n % 15}")
+            statuses = sorted(pool.map(capture, range(60)))
+        assert set(statuses) <= {200, 400}, statuses
+        assert statuses.count(200) == 40, "ten keys, four answers each"
+        assert len(self.connector.of("raced")) == 10, self.connector.of("raced")
+
+    def until_decided(self, payment, cents, key):
+        """The status of an action that is repeated, with its key, until it is decided."""
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
+            status, _, _ = self.stack.act(self.token, payment, "capturePayment", cents, key)
+            if status not in (409, 429, 500, 503):
+                return status
+            time.sleep(0.1)
+        return None
+
+    def turns_callers_away(self):
+        other = self.issuer.jwt("manage_project:other")
+        expect(self.stack.act(other, "p", "capturePayment", 1_000), 403)
+        # That is API Gateway's own answer.
+        expect(self.stack.act(None, "p", "capturePayment", 1_000), 401, message="Unauthorized")
+        expect(self.stack.call("GET", "/acme/no-such-path", self.token), 404)
+
+    def tells_the_bus(self):
+        sqs, events = self.aws.client("sqs"), self.aws.client("events")
+        queue = sqs.create_queue(QueueName="heard")["QueueUrl"]
+        asked = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+        arn = asked["Attributes"]["QueueArn"]
+        allow = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}}
+        allow |= {"Action": "sqs:SendMessage", "Resource": arn}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
+        sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
+        events.put_rule(Name="heard", EventPattern=json.dumps({"source": ["payment-intents"]}))
+        events.put_targets(Rule="heard", Targets=[{"Id": "queue", "Arn": arn}])
+        expect(self.stack.register(self.token, "told", 10_000), 201)
+        expect(self.stack.act(self.token, "told", "capturePayment", 2_500, "t"), 200)
+
+        def heard():
+            received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
+            events = [json.loads(message["Body"]) for message in received.get("Messages", [])]
+            is_told = lambda event: '"told"' in json.dumps(event["detail"])
+            return [event["detail-type"] for event in events if is_told(event)]
+
+        assert until("the event of a capture on the bus", heard) == ["CheckoutPaymentCharged"]
+
+    def fails_without_its_right(self):
+        """The control: that IAM is enforced is shown by what fails without a right."""
+        iam, cloudformation = self.aws.client("iam"), self.aws.client("cloudformation")
+        resource = cloudformation.describe_stack_resource(
+            StackName=STACK, LogicalResourceId="PaymentIntentsRole"
+        )
+        role = resource["StackResourceDetail"]["PhysicalResourceId"]
+        policy = iam.get_role_policy(RoleName=role, PolicyName="payments")["PolicyDocument"]
+        without = json.loads(json.dumps(policy))
+        without["Statement"][0]["Action"].remove("dynamodb:UpdateItem")
+        put = lambda document: iam.put_role_policy(
+            RoleName=role, PolicyName="payments", PolicyDocument=json.dumps(document)
+        )
+        put(without)
+        status, _, _ = self.stack.act(self.token, "p", "capturePayment", 1_000, "four")
+        # 500, because a connector that may be sent the same again makes the answer unsure.
+        assert (status, len(self.connector.of("p"))) == (500, 2), "a right is not enforced"
+        put(policy)
+        expect(self.stack.act(self.token, "p", "capturePayment", 1_000, "four"), 200)
+
+    def settles_what_was_killed(self):
+        """By the schedule, once a minute, after the lease of the killed process."""
+        final = [("Authorization", "Success"), ("Charge", "Success")]
+        until("recovery", lambda: sorted(self.stack.states(self.token, "killed")) == final)
+        assert len(self.connector.of("killed")) == 1, self.connector.of("killed")
+        expect(self.stack.act(self.token, "killed", "capturePayment", 6_000, "k", "slow"), 200)
+
+    def keeps_the_version_before_a_change_of_parameters(self):
+        functions = self.aws.client("lambda")
+        alias = lambda: functions.get_alias(FunctionName=STACK, Name="live")["FunctionVersion"]
+        before = alias()
+        self.stack.deploy(**{**self.stack.parameters, "Response": "outcome"})
+        assert alias() != before, "the change made no version"
+        expect(self.stack.act(self.token, "p", "capturePayment", 100, "five"), 200, outcome="approved")
+        # The documented way back.
+        functions.update_alias(
+            FunctionName=STACK, Name="live", FunctionVersion=before,
+            RoutingConfig={"AdditionalVersionWeights": {}},
+        )  # fmt: skip
+        answer = self.stack.act(self.token, "p", "capturePayment", 100, "six")
+        expect(answer, 200)
+        assert answer[2] == {}, answer
+
+    def verifies_jwts_itself(self):
+        keys = f"{self.issuer.url}/keys"
+        self.stack.deploy(Auth="jwt", TokenKeysUrl=keys, Connectors=self.connectors, **self.tokens)
+        self.uses_it(self.issuer.jwt, {"error": "invalid_token"})
+
+    def asks_the_token_service_with_secrets(self):
+        """The connectors are in a secret now, so the parameter that held them is emptied."""
+        secrets = self.aws.client("secretsmanager")
+        make = lambda name, text: secrets.create_secret(Name=name, SecretString=text)["ARN"]
+        self.stack.deploy(
+            Auth="introspection", TokenIssuer="", TokenAudience="", TokenKeysUrl="", Connectors="",
+            IntrospectionUrl=f"{self.issuer.url}/introspect", IntrospectionClientId="payment-intents",
+            IntrospectionClientSecretArn=make("client", CLIENT_SECRET),
+            ConnectorsSecretArn=make("connectors", self.connectors),
+            SecretsExtensionArn=f"arn:aws:lambda:{REGION}:111122223333:layer:"
+            "AWS-Parameters-and-Secrets-Lambda-Extension:1",
+        )  # fmt: skip
+        self.uses_it(self.issuer.opaque_token, {"error": "invalid_token"})
+
+    def uses_it(self, token, refused):
+        payment = self.stack.parameters["Auth"]
+        own, other = token("manage_project:acme"), token("manage_project:other")
+        expect(self.stack.register(own, payment, 10_000), 201)
+        expect(self.stack.act(own, payment, "capturePayment", 4_000, "one"), 200)
+        expect(self.stack.act(own, payment, "refundPayment", 1_000, "two"), 200)
+        expect(self.stack.act(other, payment, "capturePayment", 1_000), 403)
+        expect(self.stack.act(None, payment, "capturePayment", 1_000), 401)
+        expect(self.stack.act("forged", payment, "capturePayment", 1_000), 401, **refused)
+        self.token = own
+
+    def leaves_its_table_and_adopts_it(self):
+        table, parameters = self.stack.output("TableName"), self.stack.parameters
+        self.aws.sam(self.stack.build, "delete", "--config-env", "dev", "--no-prompts")
+        assert table in self.aws.client("dynamodb").list_tables()["TableNames"]
+        alone = subprocess.run(
+            [sys.executable, ".ci/expand_template.py", "template.yaml", "--only", "Payments"],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+        cloudformation = self.aws.client("cloudformation")
+        resource = {"ResourceType": "AWS::DynamoDB::Table", "LogicalResourceId": "Payments"}
+        change = {"StackName": STACK, "ChangeSetName": "adopt"}
+        cloudformation.create_change_set(
+            **change, ChangeSetType="IMPORT", TemplateBody=alone,
+            ResourcesToImport=[{**resource, "ResourceIdentifier": {"TableName": table}}],
+        )  # fmt: skip
+        cloudformation.get_waiter("change_set_create_complete").wait(**change)
+        cloudformation.execute_change_set(**change)
+        cloudformation.get_waiter("stack_import_complete").wait(StackName=STACK)
+        self.stack.deploy(**parameters)
+        assert self.stack.output("TableName") == table
+        states = self.stack.states(self.token, "introspection")
+        assert ("Refund", "Success") in states, states
+        expect(self.stack.act(self.token, "introspection", "refundPayment", 1_000, "three"), 200)
+
+
+def main():
+    python, build = sys.argv[1], pathlib.Path(sys.argv[2]).resolve()
+    with tempfile.TemporaryDirectory() as directory:
+        directory = pathlib.Path(directory)
+        certificate = make_certificate(directory)
+        aws = Aws(python, directory, certificate[0])
+        try:
+            walk = Walk(aws, Stack(aws, build), Issuer(certificate), Connector())
+            walk.run()
+        except BaseException:
+            print(aws.log.read_text(errors="replace")[-20_000:], file=sys.stderr)
+            raise
+        finally:
+            aws.stop()
+
+
+main()
