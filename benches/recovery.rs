@@ -14,6 +14,7 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stdout,
+    clippy::unwrap_used,
     reason = "a bench reckons with times, prints, and may fail"
 )]
 #![allow(missing_docs, unreachable_pub, reason = "a bench is its own")]
