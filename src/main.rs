@@ -7,11 +7,12 @@ use payment_intents::clock::SystemClock;
 use payment_intents::config::Config;
 use payment_intents::error::BoxError;
 use payment_intents::http::{Api, lambda, not_started};
-use payment_intents::observe::{log_json, log_started};
+use payment_intents::observe::{answered, log_json, log_started};
 use payment_intents::ports::Clock;
 use payment_intents::secrets_manager::Secrets;
 use payment_intents::transport::Transport;
 use serde_json::value::RawValue;
+use std::convert::Infallible;
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
@@ -42,16 +43,19 @@ async fn main() -> Result<(), BoxError> {
             api.service().open_connections(WARM_UP_TIME)
         );
     }
-    let (ready, api) = (&ready, &api);
+    let version = variable("AWS_LAMBDA_FUNCTION_VERSION").unwrap_or_default();
+    let (ready, api, version) = (&ready, &api, version.as_str());
     let service = service_fn(|request: Request| async move {
         let api = ready.get_or_try_init(async || {
             let secrets = Secrets::with_event(variable, transport).await;
             Ok::<_, BoxError>(api(Config::read(variable, &secrets)?))
         });
-        match api.await {
+        let Ok(response) = match api.await {
             Ok(mut api) => api.call(request).await,
             Err(error) => Ok(not_started(error)),
-        }
+        };
+        answered(response.status().as_u16(), version, SystemClock.now());
+        Ok::<_, Infallible>(response)
     });
     // Boxed, because the compiler gives up on laying out what is nested deeper.
     let handler =

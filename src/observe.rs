@@ -51,6 +51,15 @@ pub(crate) fn connector_called(
     measure_by_outcome(&[time], name, &[calls, time], at);
 }
 
+/// A request was answered by this version of the function. The versions' errors are
+/// compared while a new one takes over.
+pub fn answered(status: u16, version: &str, at: Timestamp) {
+    const SERVER_ERRORS: u16 = 500;
+    if status >= SERVER_ERRORS {
+        metrics::measure_version(version, &[Metric::count("ServerErrors", 1)], at);
+    }
+}
+
 /// A process is ready for its first event.
 pub fn log_started(at: Timestamp) {
     measure(&[Metric::count("ColdStarts", 1)], at);

@@ -65,11 +65,17 @@ pub(crate) fn measure_connector(name: &str, metrics: &[Metric], at: Timestamp) {
     write(&[], Some((Split::Connector(name), metrics)), at);
 }
 
+/// Writes metrics of one version of the function.
+pub(super) fn measure_version(version: &str, metrics: &[Metric], at: Timestamp) {
+    write(&[], Some((Split::Version(version), metrics)), at);
+}
+
 /// A dimension besides the stack's, with its value.
 #[derive(Clone, Copy, Debug)]
 enum Split<'a> {
     Outcome(&'a str),
     Connector(&'a str),
+    Version(&'a str),
 }
 
 fn write(metrics: &[Metric], split: Option<(Split, &[Metric])>, at: Timestamp) {
@@ -93,6 +99,8 @@ struct Document<'a> {
     outcome: Option<&'a str>,
     #[serde(rename = "Connector", skip_serializing_if = "Option::is_none")]
     connector: Option<&'a str>,
+    #[serde(rename = "Version", skip_serializing_if = "Option::is_none")]
+    version: Option<&'a str>,
     #[serde(flatten)]
     values: BTreeMap<&'static str, u64>,
 }
@@ -134,11 +142,21 @@ impl<'a> Document<'a> {
         }
         let (split, others) = split.unzip();
         let others = others.unwrap_or_default();
-        let (name, outcome, connector) = match split {
-            Some(Split::Outcome(outcome)) => (Some("Outcome"), Some(outcome), None),
-            Some(Split::Connector(connector)) => (Some("Connector"), None, Some(connector)),
-            None => (None, None, None),
-        };
+        let (mut outcome, mut connector, mut version) = (None, None, None);
+        let name = split.map(|split| match split {
+            Split::Outcome(name) => {
+                outcome = Some(name);
+                "Outcome"
+            }
+            Split::Connector(name) => {
+                connector = Some(name);
+                "Connector"
+            }
+            Split::Version(number) => {
+                version = Some(number);
+                "Version"
+            }
+        });
         if let Some(name) = name {
             let dimensions = dimension.into_iter().chain([name]).collect();
             directives.push(Directive::of(dimensions, others));
@@ -148,6 +166,7 @@ impl<'a> Document<'a> {
             stack,
             outcome,
             connector,
+            version,
             values: metrics.iter().chain(others).map(|one| (one.name, one.value)).collect(),
         }
     }

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot read the sources has failed")]
 #![allow(clippy::indexing_slicing, reason = "a part of the template that is missing is a failure")]
 
+mod canary;
 mod document;
 mod sources;
 
@@ -19,8 +20,9 @@ use std::collections::BTreeSet;
 type Names = BTreeSet<String>;
 
 /// Put there by Lambda itself.
-const GIVEN_BY_LAMBDA: [&str; 5] = [
+const GIVEN_BY_LAMBDA: [&str; 6] = [
     "AWS_ACCESS_KEY_ID",
+    "AWS_LAMBDA_FUNCTION_VERSION",
     "AWS_LAMBDA_LOG_LEVEL",
     "AWS_REGION",
     "AWS_SECRET_ACCESS_KEY",
