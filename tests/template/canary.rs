@@ -101,7 +101,7 @@ fn an_alarm_that_is_on_stops_no_deployment_all_at_once() {
     let alarms = &preference["Alarms"]["Fn::If"];
     assert_eq!(alarms[0], "IsGradual");
     assert_eq!(alarms[1], serde_json::json!([{"Ref": "RollBackErrors"}]));
-    assert_eq!(alarms[2], serde_json::json!({"Ref": "AWS::NoValue"}));
+    assert_eq!(alarms[2], serde_json::json!([{"Ref": "AWS::NoValue"}]));
     let is_gradual =
         serde_json::json!({"Fn::Not": [{"Fn::Equals": [{"Ref": "Deployment"}, "AllAtOnce"]}]});
     assert_eq!(template["Conditions"]["IsGradual"], is_gradual);
