@@ -44,7 +44,10 @@ struct Asked {
 impl Future for Asked {
     type Output = Answer;
 
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Answer> {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer> {
+        // The scheduler polls a process whenever it has moved the world on. What polls
+        // several futures there polls those that were woken.
+        context.waker().wake_by_ref();
         let op = self.op.take();
         let mut world = self.port.world();
         let process = &mut world.processes[self.port.process];
@@ -85,7 +88,8 @@ struct Sleeping {
 impl Future for Sleeping {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        context.waker().wake_by_ref();
         let mut world = self.port.world();
         if world.now >= self.wake_at {
             return Poll::Ready(());
