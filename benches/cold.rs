@@ -46,7 +46,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 /// The memory of a function, which decides on its CPU: a whole one at 1769 MB.
-const MEMORY_MB: [u32; 3] = [128, 512, 1769];
+const MEMORY_MB: [u32; 4] = [128, 256, 512, 1769];
 
 /// No start takes longer, however little CPU there is.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -17,6 +17,27 @@ use crate::payment::{
 use crate::ports::{Call, ConnectorError};
 use std::error::Error;
 
+/// Logs that a transaction changed its state, at this level.
+macro_rules! log_transition {
+    ($level:ident, $from:expr, $to:expr, $id:expr) => {{
+        let state = |payment: &Payment| payment.transactions.get($id).map(|found| found.state);
+        let found = $to.transactions.get($id).or_else(|| $from.transactions.get($id));
+        if let Some(Transaction { amount, kind, .. }) = found {
+            tracing::$level!(
+                project = $to.key.project.as_str(),
+                payment = $to.key.id.as_str(),
+                transaction = $id.as_str(),
+                r#type = ?kind,
+                amount = amount.minor_units(),
+                currency = amount.currency().code(),
+                from = ?state($from),
+                to = ?state($to),
+                "a transaction changed its state"
+            );
+        }
+    }};
+}
+
 /// A call to a connector ended.
 pub(crate) fn connector_called(
     call: &Call,
@@ -67,22 +88,13 @@ pub fn log_started(at: Timestamp) {
 
 /// A transaction is now in another state, durably.
 pub(crate) fn transition(from: &Payment, to: &Payment, id: &TransactionId) {
-    let state = |payment: &Payment| payment.transactions.get(id).map(|found| found.state);
-    let Some(transaction) = to.transactions.get(id).or_else(|| from.transactions.get(id)) else {
-        return;
-    };
-    let Transaction { amount, kind, .. } = transaction;
-    tracing::info!(
-        project = to.key.project.as_str(),
-        payment = to.key.id.as_str(),
-        transaction = id.as_str(),
-        r#type = ?kind,
-        amount = amount.minor_units(),
-        currency = amount.currency().code(),
-        from = ?state(from),
-        to = ?state(to),
-        "a transaction changed its state"
-    );
+    log_transition!(info, from, to, id);
+}
+
+/// The same after a call to its connector, whose own line has the outcome: so an action
+/// has one line of level INFO.
+pub(crate) fn settled(from: &Payment, to: &Payment, id: &TransactionId) {
+    log_transition!(debug, from, to, id);
 }
 
 /// Reports and other changes were written.

@@ -133,7 +133,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             let replaced = self.in_time(deadline, pin!(self.store.replace(&payment, &next))).await;
             match replaced.unwrap_or_else(|| Err(StoreError::from(OutOfTime).into())) {
                 Ok(()) => {
-                    observe::transition(&payment, &next, id);
+                    observe::settled(&payment, &next, id);
                     observe::discrepant(&payment, &next, now);
                     let state = next.transactions.get(id).map(Transaction::state_for_caller);
                     return state.ok_or(ActError::ConnectorFailed(not_acted));

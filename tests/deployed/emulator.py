@@ -29,16 +29,26 @@ for resource_type in WITHOUT_EFFECT:
 
 # Alarms by metric math are accepted and not evaluated.
 alarm = provisioners._RESOURCE_HANDLERS["AWS::CloudWatch::Alarm"]
-create_alarm = alarm["create"]
+create_alarm, update_alarm = alarm["create"], alarm["update"]
 
 
-def create_any_alarm(logical_id, properties, stack_name):
-    if "Metrics" not in properties:
-        return create_alarm(logical_id, properties, stack_name)
+def accepted(properties):
     name = properties["AlarmName"]
     return name, {"Arn": f"arn:aws:cloudwatch:eu-central-1:000000000000:alarm:{name}"}
 
 
-alarm["create"] = create_any_alarm
+def create_any_alarm(logical_id, properties, stack_name):
+    if "Metrics" in properties:
+        return accepted(properties)
+    return create_alarm(logical_id, properties, stack_name)
+
+
+def update_any_alarm(physical_id, before, properties, stack_name, logical_id=None):
+    if "Metrics" in properties:
+        return accepted(properties)
+    return update_alarm(physical_id, before, properties, stack_name, logical_id)
+
+
+alarm |= {"create": create_any_alarm, "update": update_any_alarm}
 
 main()
