@@ -49,6 +49,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::time::{Duration, Instant};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -237,7 +239,9 @@ impl Outside {
                 if asked.fetch_add(1, SeqCst) + 1 == expected.load(SeqCst) {
                     all_asked.notify_one();
                 }
+                let timestamp = OffsetDateTime::now_utc().format(&Rfc3339).expect("a time");
                 let transaction = json!({"type": "Charge", "state": "Success",
+                    "timestamp": timestamp,
                     "amount": {"centAmount": 100, "currencyCode": "EUR"}});
                 let shown = json!({"id": "p", "transactions": [transaction]}).to_string();
                 Ok(Response::new(Full::from(shown)))
