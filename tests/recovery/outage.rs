@@ -3,10 +3,14 @@
 use crate::platform::world::{KEYED, MINUTE, OPAQUE, SHOWS, World, nonce};
 use crate::platform::{Outside, Reply, Role, TestClock, error, shown};
 use crate::support::dynamo::{Table, table};
+use crate::support::http_server::{listen, serve};
 use crate::support::payments::{AUTHORIZED, at, capture, id, key, registered, reservation};
 use aws_sdk_dynamodb::types::AttributeValue;
+use http::Response;
+use http_body_util::{BodyExt, Full};
 use payment_intents::connector::{ConnectorSettings, Connectors, HttpConnector};
-use payment_intents::dynamodb::{DynamoStore, to_item};
+use payment_intents::dynamodb::{Connection, DynamoStore, to_item};
+use payment_intents::fan_out::{Copies, requested_part};
 use payment_intents::payment::{Payment, Reservation};
 use payment_intents::ports::{Clock, IndexPart, Policy, Store};
 use payment_intents::recovery::{
@@ -15,6 +19,7 @@ use payment_intents::recovery::{
 use payment_intents::service::Service;
 use payment_intents::transport::Transport;
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
 /// Two connectors, each in a server of its own, over one table.
 struct Outage {
@@ -202,6 +207,39 @@ async fn as_many_processes_share_the_work_as_it_takes() {
     let parts = world.service.plan_recovery().await.unwrap();
     assert_eq!(parts, [IndexPart::new(0, 2).unwrap(), IndexPart::new(1, 2).unwrap()]);
     assert!(parts.len() <= PROCESSES_MAX);
+}
+
+#[tokio::test]
+async fn the_parts_are_handed_to_copies_and_where_that_fails_the_whole_is_left() {
+    const FUNCTION: &str = "arn:aws:lambda:eu-central-1:123456789012:function:recovery";
+    let parts = (0..3).filter_map(|part| IndexPart::new(part, 3)).collect::<Vec<_>>();
+    for (status, left) in [(202, parts[0]), (403, IndexPart::WHOLE)] {
+        let invoked = Arc::new(Mutex::new(BTreeSet::new()));
+        let (listener, address) = listen().await;
+        let kept = Arc::clone(&invoked);
+        serve(listener, move |request| {
+            let kept = Arc::clone(&kept);
+            async move {
+                let kind = request.headers()["x-amz-invocation-type"].to_str().unwrap().to_owned();
+                let path = request.uri().path().to_owned();
+                let event = request.into_body().collect().await.unwrap().to_bytes();
+                let event = String::from_utf8(event.to_vec()).unwrap();
+                kept.lock().unwrap().insert((kind, path, requested_part(&event).unwrap().part()));
+                Ok(Response::builder().status(status).body(Full::default()).unwrap())
+            }
+        });
+        let copies = Copies::new(Connection::to_emulator(format!("http://{address}")));
+        assert_eq!(copies.hand_out(FUNCTION, &parts[..1]).await, parts[0]);
+        assert!(invoked.lock().unwrap().is_empty(), "one part needs no copy");
+        assert_eq!(copies.hand_out(FUNCTION, &parts).await, left, "{status}");
+        let invoked = invoked.lock().unwrap().clone();
+        assert_eq!(invoked.iter().map(|(_, _, part)| *part).collect::<Vec<_>>(), [1, 2]);
+        for (kind, path, _) in invoked {
+            assert_eq!(kind, "Event", "nobody waits for a copy");
+            let function = path.strip_prefix("/2015-03-31/functions/").unwrap();
+            assert!(function.contains("recovery") && path.ends_with("/invocations"), "{path}");
+        }
+    }
 }
 
 /// An item in the index that is due after so many milliseconds. Its first shard gets most
