@@ -10,7 +10,8 @@
 //! | `transaction` | [`Transaction`], one ledger entry: its kind and [`State`] |
 //! | `balances` | [`Balances`]: every rule that moves an amount, and [`Payment::check`] |
 //! | `action`, `admit` | [`Action`], [`Payment::admit`]: may it be reserved, and if not, exactly why |
-//! | `settle` | [`Payment::settle`]: the state machine of a connector's outcome |
+//! | `state_machine` | [`Outcome`], and the step that it leads to from each state |
+//! | `settle` | [`Payment::settle`]: applying an outcome to the ledger |
 //! | `recover` | [`Payment::expire`], [`Payment::resume`]: an attempt that ended without an outcome |
 //! | `register` | [`Payment::register`]: the transactions that happened before |
 //! | `update` | [`Payment::update`]: reports, and fields that the ledger does not interpret |
@@ -35,6 +36,7 @@ mod register;
 mod reported_state;
 mod reports;
 mod settle;
+mod state_machine;
 mod transaction;
 mod update;
 
@@ -46,7 +48,8 @@ pub use lookup::PlatformProof;
 pub use recover::SETTLE_WINDOW_MS;
 pub use register::{Registration, RegistrationRefusal, RegistrationTransaction};
 pub use reports::{Report, Reporter};
-pub use settle::{Outcome, Settlement};
+pub use settle::Settlement;
+pub use state_machine::Outcome;
 pub use transaction::{
     Likeness, RecoveryProgress, Reported, Side, State, Transaction, TransactionKind,
 };

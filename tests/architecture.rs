@@ -1,5 +1,6 @@
-//! The arrows between the modules of `src`, as `src/lib.rs` draws them. An arrow that
-//! is not allowed, and a circle of allowed arrows, fail here.
+//! The house's measures: the arrows between the modules of `src`, as `src/lib.rs` draws
+//! them, and the length of its files. An arrow that is not allowed, and a circle of
+//! allowed arrows, fail here. `.ci/check-house` prints what was measured.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot read the sources has failed")]
 
@@ -123,6 +124,10 @@ const ALLOWED: [(&str, &[&str]); 30] = [
     ),
 ];
 
+/// The most lines of code that a file of `src` may have, without blank lines, comments
+/// and tests.
+const LINES_MAX: usize = 300;
+
 /// The modules that each module uses.
 type Arrows = BTreeMap<String, BTreeSet<String>>;
 
@@ -139,12 +144,36 @@ fn every_module_uses_only_what_it_may() {
         let excess: Vec<_> = uses.difference(&allowed[module]).collect();
         assert!(excess.is_empty(), "{module} may not use {excess:?}");
     }
+    println!("house: {} modules, 0 arrows that are not allowed", drawn.len());
 }
 
 #[test]
 fn the_allowed_arrows_have_no_circle() {
     let circles = circles(allowed());
     assert!(circles.is_empty(), "{circles:?}");
+    println!("house: 0 circles");
+}
+
+#[test]
+fn no_file_is_longer_than_can_be_read_at_once() {
+    let lines = |file: &File| file.code.lines().filter(|line| !line.trim().is_empty()).count();
+    let mut measured: Vec<_> =
+        files().iter().map(|file| (lines(file), file.path.clone())).collect();
+    measured.sort();
+    let (most, longest) = measured.last().unwrap();
+    println!("house: longest file src/{longest}, {most} lines of code (at most {LINES_MAX})");
+    measured.retain(|(lines, _)| *lines > LINES_MAX);
+    assert!(measured.is_empty(), "{measured:?}");
+}
+
+/// Mistakes are woven into a copy of the source by `tests/simulation`.
+#[test]
+fn the_source_holds_no_mistakes_for_tests() {
+    let mistaken: Vec<_> =
+        files().into_iter().filter(|file| file.code.contains("Mutant")).collect();
+    let paths: Vec<_> = mistaken.iter().map(|file| &file.path).collect();
+    assert!(paths.is_empty(), "{paths:?}");
+    println!("house: 0 uses of Mutant in src");
 }
 
 #[test]
@@ -162,7 +191,9 @@ fn the_files_of_the_http_edge_have_no_circle() {
                 .filter(|used| used != "crate")
                 .collect()
         } else {
-            let inside = names_after(&file.code, "super::");
+            // In a directory of its own, `super` is the file that the directory belongs to.
+            let is_nested = file.path.matches('/').count() > 1;
+            let inside = names_after(&file.code, "super::").filter(|_| !is_nested);
             let whole = names_after(&file.code, "crate::http::");
             // A name with a capital is an item that `http.rs` offers.
             let is_item = |used: &String| used.starts_with(char::is_uppercase);

@@ -6,8 +6,8 @@
 
 use super::reports::Certainty;
 use super::{
-    Inconsistent, Nonce, Outcome, Payment, Report, Reporter, Settlement, State, Timestamp,
-    Transaction, TransactionId,
+    Inconsistent, Outcome, Payment, Report, Reporter, Settlement, State, Timestamp, Transaction,
+    TransactionId,
 };
 
 /// The conclusions that a platform's Payment allows.
@@ -67,7 +67,8 @@ impl Payment {
         let is_absent = failed.is_none() && !has_begun && !unclaimed.may_show(open);
         let is_ours = open.state == State::Unknown && open.was_sent_by_us();
         if is_absent && is_ours && proof.absence_counts {
-            return self.settle(id, &Nonce::new(0), Outcome::Disproved, at);
+            // Nobody holds the slot for it.
+            return self.settle_attempt(id, false, Outcome::Disproved, at);
         }
         Ok(unchanged)
     }
