@@ -11,11 +11,13 @@ use payment_intents::connector::{Authorization, ConnectorSettings, Connectors, H
 use payment_intents::dynamodb::{Connection, DynamoStore};
 use payment_intents::local::sandbox::Sandbox;
 use payment_intents::payment::{
-    Action, Nonce, Payment, ProjectKey, Refusal, Reservation, State, TransactionKind,
+    Action, Nonce, Outcome, Payment, ProjectKey, Refusal, Reservation, Settlement, State,
+    TransactionKind,
 };
-use payment_intents::ports::{Clock, Policy, Store, Verdict};
-use payment_intents::service::{ActError, Done, Invocation, Request, Service};
+use payment_intents::ports::{Clock, Policy, Resend, Store, Verdict};
+use payment_intents::service::{ActError, Done, Invocation, LEASE_MARGIN_MS, Request, Service};
 use payment_intents::transport::Transport;
+use std::time::Duration;
 use support::dynamo::{Fault, Shim, Table, connection, table_at};
 use support::payments::{self, AUTHORIZED, capture, eur, id, key, refund, registered};
 
@@ -28,6 +30,7 @@ const APPROVED: Done = Done { verdict: Verdict::Approved, replayed: false };
 struct World {
     service: Service<DynamoStore, HttpConnector<SystemClock>, SystemClock>,
     table: Table,
+    upstream: String,
     shim: Shim,
     sandbox: Sandbox,
 }
@@ -44,14 +47,20 @@ impl World {
         sandbox: Sandbox,
         connectors: Connectors,
     ) -> Self {
-        let upstream = connection().await;
-        let shim = Shim::start(upstream.endpoint_url.as_deref().unwrap()).await;
+        let upstream = connection().await.endpoint_url.unwrap();
+        let shim = Shim::start(&upstream).await;
         let table = table_at(Connection::to_emulator(shim.url.clone())).await;
         let connector = HttpConnector::new(connectors, Transport::new().unwrap(), SystemClock);
         let service = Service::new(table.store.clone(), connector, SystemClock);
         table.store.create(&registered("p", past)).await.unwrap();
         shim.calls();
-        Self { service, table, shim, sandbox }
+        Self { service, table, upstream, shim, sandbox }
+    }
+
+    /// The table as another process sees it, whose requests all arrive.
+    fn store_beside_the_shim(&self) -> DynamoStore {
+        let client = Connection::to_emulator(self.upstream.clone()).client();
+        DynamoStore::new(client, self.table.name.clone())
     }
 
     async fn act(&self, transaction: &str, action: Action) -> Result<Done, ActError> {
@@ -202,6 +211,43 @@ async fn a_reservation_that_arrives_after_its_caller_gave_up_reserves_nothing() 
     // The network delivers it only now.
     world.table.store.reserve(&late).await.unwrap_err();
     assert_eq!(world.payment().await.in_flight, None);
+}
+
+/// The answer of the reservation is lost, and by the clock of another process its lease
+/// has run out: that one sends it again with the same key, and it succeeds.
+#[tokio::test]
+async fn a_reservation_that_another_process_sent_is_not_answered_with_nothing_was_sent() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let honours_key = Policy { resend: Resend::SameKey { window_ms: 60_000 }, ..Policy::default() };
+    let settings = ConnectorSettings { policy: honours_key, ..settings(&sandbox) };
+    let connectors = Connectors::from([("*".to_owned(), settings)]);
+    let world = World::with(AUTHORIZED, sandbox, connectors).await;
+    world.shim.plan(&[Fault::LostAnswer, Fault::Silent, Fault::Silent]);
+    let request = request("t", capture(100));
+    let after_lease = request.invocation.deadline.plus_ms(LEASE_MARGIN_MS).plus_ms(1);
+    let others_nonce = Nonce::new(2);
+    let other_process = async {
+        let mut writes = 0;
+        while writes < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            writes += world.shim.calls().len();
+        }
+        let store = world.store_beside_the_shim();
+        let reserved = store.get(&key("p")).await.unwrap().unwrap();
+        let expired = reserved.expire(after_lease).unwrap();
+        let lease = after_lease.plus_ms(10_000);
+        let resumed = expired.resume(&id("t"), others_nonce, after_lease, lease).unwrap();
+        let settled = resumed.settle(&id("t"), &others_nonce, Outcome::Approved, after_lease);
+        let Ok(Settlement::Changed(settled)) = settled else { panic!("{settled:?}") };
+        for (from, to) in [(&reserved, &expired), (&expired, &resumed), (&resumed, &settled)] {
+            store.replace(from, to).await.unwrap();
+        }
+    };
+    let (acted, ()) = tokio::join!(world.service.act(request), other_process);
+    assert!(matches!(acted, Err(ActError::OutcomeUnknown { replayed: false })), "{acted:?}");
+    assert_eq!(world.state("t").await, Some(State::Success));
+    let repeated = world.act("t", capture(100)).await.unwrap();
+    assert_eq!(repeated, Done { replayed: true, ..APPROVED });
 }
 
 #[tokio::test]
