@@ -41,7 +41,7 @@ impl Tag {
     pub(super) const STATE: &str = "s";
     pub(super) const AMOUNT: &str = "a";
     pub(super) const TIMESTAMP: &str = "t";
-    pub(super) const REVERSES: &str = "v";
+    pub(super) const IS_REVERSAL: &str = "v";
     pub(super) const CHARGE: &str = "c";
     pub(super) const REFUNDABLE: &str = "l";
     pub(super) const MERCHANT_REFERENCE: &str = "m";
@@ -57,7 +57,7 @@ impl Tag {
     pub(super) const LOOKS: &str = "o";
     pub(super) const LOOK_AT: &str = "w";
     pub(super) const LIKENESS: &str = "g";
-    pub(super) const MAY_BE: &str = "z";
+    pub(super) const POSSIBLE_DUPLICATE_OF: &str = "z";
     pub(super) const FAILURE_BY: &str = "j";
     pub(super) const FAILURE_AT: &str = "q";
     pub(super) const EXTERNAL: &str = "y";
@@ -157,7 +157,7 @@ pub(super) fn reserved(
     item.put(Tag::STATE, Some(text(state_code(State::Initial))));
     item.put(Tag::AMOUNT, amount.map(|amount| number(amount.minor_units())));
     item.put(Tag::TIMESTAMP, Some(number(reservation.at.ms())));
-    item.put(Tag::REVERSES, flag(reservation.action == crate::payment::Action::Reverse));
+    item.put(Tag::IS_REVERSAL, flag(reservation.action == crate::payment::Action::Reverse));
     item.put(Tag::CHARGE, reservation.action.charge().map(|charge| text(charge.as_str())));
     item.put(Tag::MERCHANT_REFERENCE, reservation.merchant_reference.as_deref().map(text));
     item.0
@@ -169,7 +169,7 @@ pub(super) fn from_transaction(transaction: &Transaction) -> Item {
     item.put(Tag::STATE, Some(text(state_code(transaction.state))));
     item.put(Tag::AMOUNT, Some(number(transaction.amount.minor_units())));
     item.put(Tag::TIMESTAMP, Some(number(transaction.timestamp.ms())));
-    item.put(Tag::REVERSES, flag(transaction.reverses));
+    item.put(Tag::IS_REVERSAL, flag(transaction.is_reversal));
     item.put(Tag::CHARGE, transaction.charge.as_ref().map(|charge| text(charge.as_str())));
     item.put(Tag::REFUNDABLE, transaction.refundable.map(|left| number(left.minor_units())));
     item.put(Tag::MERCHANT_REFERENCE, transaction.merchant_reference.as_deref().map(text));
@@ -180,7 +180,10 @@ pub(super) fn from_transaction(transaction: &Transaction) -> Item {
     item.put(Tag::AWAITING_BALANCES, state_text(transaction.state_awaiting_balances));
     item.put(Tag::DISPUTED, flag(transaction.is_disputed));
     item.put(Tag::LIKENESS, transaction.likeness.as_ref().map(|one| map(from_likeness(one))));
-    item.put(Tag::MAY_BE, transaction.may_be.as_ref().map(|ours| text(ours.as_str())));
+    item.put(
+        Tag::POSSIBLE_DUPLICATE_OF,
+        transaction.possible_duplicate_of.as_ref().map(|ours| text(ours.as_str())),
+    );
     item.put(Tag::EXTERNAL, flag(transaction.is_external));
     item.put_report((Tag::REPORTED_BY, Tag::REPORTED_AT), &transaction.reported);
     item.put_report((Tag::FAILURE_BY, Tag::FAILURE_AT), &transaction.waiting_failure);
@@ -196,7 +199,7 @@ pub(super) fn from_transaction(transaction: &Transaction) -> Item {
 fn from_likeness(likeness: &Likeness) -> Item {
     let mut item = Fields::new();
     item.put(Tag::STATE, Some(text(state_code(likeness.known))));
-    item.put(Tag::AWAITING_BALANCES, Some(text(state_code(likeness.told))));
+    item.put(Tag::AWAITING_BALANCES, Some(text(state_code(likeness.reported_state))));
     item.put(Tag::INTERACTION_ID, flag(likeness.gave_interaction_id));
     item.put(Tag::INTERFACE_ID, flag(likeness.gave_interface_id));
     item.put(Tag::HAPPENED_AT, likeness.timestamp.map(|at| number(at.ms())));

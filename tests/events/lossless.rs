@@ -110,7 +110,7 @@ fn the_payments_of_the_property_have_everything_that_a_payment_can_have() {
         let transactions = || life.iter().flat_map(|payment| payment.transactions.values());
         let has = |found: fn(&Transaction) -> bool| transactions().any(found);
         let found = [
-            has(|found| found.reverses),
+            has(|found| found.is_reversal),
             has(|found| found.state_awaiting_balances.is_some()),
             has(|found| found.is_disputed),
             has(|found| found.reported.is_some()),

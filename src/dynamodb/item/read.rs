@@ -129,7 +129,7 @@ impl<'a> Reader<'a> {
             state: self.required(Tag::STATE, |value| state(text(value)?))?,
             amount: amount.ok_or(Unreadable::Missing(Tag::AMOUNT))?,
             timestamp: self.timestamp(Tag::TIMESTAMP)?,
-            reverses: self.has(Tag::REVERSES),
+            is_reversal: self.has(Tag::IS_REVERSAL),
             charge: self.optional(Tag::CHARGE, |id| TransactionId::parse(text(id)?).ok())?,
             refundable: self.optional_money(Tag::REFUNDABLE, currency)?,
             merchant_reference: self.optional_text(Tag::MERCHANT_REFERENCE)?,
@@ -139,7 +139,8 @@ impl<'a> Reader<'a> {
             state_awaiting_balances: self.optional_state(Tag::AWAITING_BALANCES)?,
             is_disputed: self.has(Tag::DISPUTED),
             likeness: self.optional_map(Tag::LIKENESS)?.map(|one| one.likeness()).transpose()?,
-            may_be: self.optional(Tag::MAY_BE, |id| TransactionId::parse(text(id)?).ok())?,
+            possible_duplicate_of: self
+                .optional(Tag::POSSIBLE_DUPLICATE_OF, |id| TransactionId::parse(text(id)?).ok())?,
             waiting_failure: self.reported(Tag::FAILURE_BY, Tag::FAILURE_AT)?,
             reported: self.reported(Tag::REPORTED_BY, Tag::REPORTED_AT)?,
             acknowledged: self.reported(Tag::ACKNOWLEDGED_BY, Tag::ACKNOWLEDGED_AT)?,
@@ -164,7 +165,7 @@ impl<'a> Reader<'a> {
         let by = self.reported(Tag::REPORTED_BY, Tag::REPORTED_AT)?;
         Ok(Likeness {
             known: required(Tag::STATE)?,
-            told: required(Tag::AWAITING_BALANCES)?,
+            reported_state: required(Tag::AWAITING_BALANCES)?,
             gave_interaction_id: self.has(Tag::INTERACTION_ID),
             gave_interface_id: self.has(Tag::INTERFACE_ID),
             timestamp: self.optional_timestamp(Tag::HAPPENED_AT)?,
