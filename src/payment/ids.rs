@@ -122,6 +122,9 @@ impl Nonce {
 pub struct Timestamp(u64);
 
 impl Timestamp {
+    /// The Unix epoch.
+    pub(crate) const EPOCH: Self = Self(0);
+
     /// The end of the year 9999, the latest time that RFC 3339 can write.
     pub const MAX: Self = Self(253_402_300_799_999);
 

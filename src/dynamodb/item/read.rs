@@ -1,5 +1,5 @@
-//! Item → Payment. A damaged item, or one that this service did not write, is an error
-//! that names the attribute.
+//! The conversion of an item to a Payment. The error for an invalid item names the
+//! attribute.
 
 use super::{CANCELLING, FORMAT, FORMAT_WITHOUT_STOPS, Tag, kind, state};
 use crate::dynamodb::Item;
@@ -25,7 +25,7 @@ pub(in crate::dynamodb) fn to_payment(
         .map_err(|error| StoreError::Corrupt(error.into()))
 }
 
-/// The Payment of an entry of the recovery index, and the time when it is due.
+/// The time at which an entry of the recovery index is due, and its Payment.
 pub(in crate::dynamodb) fn index_entry(entry: &Item) -> Result<(u64, PaymentKey), StoreError> {
     let recover_at = Reader::of(entry).number("recover_at");
     Ok((recover_at.map_err(|error| StoreError::Corrupt(error.into()))?, payment_key(entry)?))
@@ -53,9 +53,8 @@ pub(in crate::dynamodb) fn claim(claim: &Item) -> Result<(PaymentId, Timestamp),
     read().map_err(|error: Unreadable| StoreError::Corrupt(error.into()))
 }
 
-/// The attributes of an item, or of a map in it. They are few, and a Payment may
-/// have fifty transactions: to look through them takes less time than to hash each
-/// name that could be there.
+/// The attributes of an item, or of a map in it. They are few, so that a linear search is
+/// faster than hashing each name.
 struct Reader<'a>(Vec<(&'a str, &'a AttributeValue)>);
 
 impl<'a> Reader<'a> {
@@ -293,7 +292,7 @@ fn number(value: &AttributeValue) -> Option<u64> {
     value.as_n().ok()?.parse().ok()
 }
 
-/// An item that this service did not write, or that was damaged since.
+/// The errors of an item that this service did not write, or that was damaged.
 #[derive(Debug, thiserror::Error)]
 enum Unreadable {
     #[error("the attribute {0} is missing")]
