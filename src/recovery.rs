@@ -172,14 +172,15 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         deadline: Timestamp,
     ) -> Result<Payment, BoxError> {
         let deadline = deadline.minus_ms(SETTLE_RESERVE_MS);
-        let shown = match self.connector.look_up(&ConnectorKey::of(&payment), deadline).await {
-            Ok(shown) => shown,
+        let looked_up = self.connector.look_up(&ConnectorKey::of(&payment), deadline).await;
+        let reports = match looked_up {
+            Ok(reports) => reports,
             Err(error) => {
                 observe::log_failed_look_up(&payment.key, id, &error);
                 return Ok(payment);
             }
         };
-        match payment.look_up(id, &shown, policy.proof(), self.clock.now())? {
+        match payment.look_up(id, &reports, policy.proof(), self.clock.now())? {
             Settlement::Changed(next) => {
                 let replaced = self.replace(&payment, *next).await?;
                 observe::log_transition(&payment, &replaced, id);

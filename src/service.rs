@@ -120,7 +120,7 @@ pub enum ActError {
     Corrupt(#[source] StoreError),
 }
 
-/// The operations on Payments, over a store and a connector.
+/// The operations on Payments, with a store, a connector and a clock.
 #[derive(Debug)]
 pub struct Service<S, C, K> {
     pub(crate) store: S,
@@ -129,7 +129,7 @@ pub struct Service<S, C, K> {
 }
 
 impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
-    /// A service over a store, a connector and a clock.
+    /// A service with this store, connector and clock.
     pub fn new(store: S, connector: C, clock: K) -> Self {
         Self { store, connector, clock }
     }

@@ -77,9 +77,9 @@ struct Idle {
 /// The connector, which verifies servers by the system's certificate roots. The roots are
 /// read once per process, because that takes longer than a request.
 pub(crate) fn https_or_http() -> Result<HttpsOrHttp, BoxError> {
-    static MADE: OnceLock<HttpsOrHttp> = OnceLock::new();
-    if let Some(made) = MADE.get() {
-        return Ok(made.clone());
+    static CONNECTOR: OnceLock<HttpsOrHttp> = OnceLock::new();
+    if let Some(connector) = CONNECTOR.get() {
+        return Ok(connector.clone());
     }
     let mut tcp = TcpConnector::new();
     tcp.enforce_http(false);
@@ -87,8 +87,8 @@ pub(crate) fn https_or_http() -> Result<HttpsOrHttp, BoxError> {
     // the handshake.
     tcp.set_nodelay(true);
     let builder = HttpsConnectorBuilder::new().with_native_roots()?.https_or_http();
-    let made = builder.enable_http1().wrap_connector(tcp);
-    Ok(MADE.get_or_init(|| made).clone())
+    let connector = builder.enable_http1().wrap_connector(tcp);
+    Ok(CONNECTOR.get_or_init(|| connector).clone())
 }
 
 impl Transport {

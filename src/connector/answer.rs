@@ -105,7 +105,7 @@ impl ErrorAnswer {
 mod tests {
     use super::*;
 
-    /// The meaning of an answer, in a word.
+    /// A word for the verdict of an answer.
     fn counts(status: u16, body: &str, rejected: Rejections, is_first: bool) -> &'static str {
         let status = StatusCode::from_u16(status).unwrap();
         match verdict(status, body.as_bytes(), rejected, is_first) {
@@ -154,7 +154,7 @@ mod tests {
             (503, "", "unknown"),
         ] {
             assert_eq!(counts(status, body, Rejections::Final, true), expected, "{status} {body}");
-            // Where "no" is unproven, an error is no proof either.
+            // From a connector whose `rejected` is unproven, an error proves nothing.
             let unproven = if status < 300 { expected } else { "unknown" };
             let counted = counts(status, body, Rejections::Unproven, true);
             assert_eq!(counted, unproven, "{status} {body}");

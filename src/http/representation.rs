@@ -189,12 +189,12 @@ impl<'a> ReportedBody<'a> {
     }
 
     /// The last report, or a reported Failure that does not count yet.
-    fn of_transaction(transaction: &'a Transaction, shown: State) -> Option<Self> {
+    fn of_transaction(transaction: &'a Transaction, shown_state: State) -> Option<Self> {
         if let Some(failure) = &transaction.waiting_failure {
             return Some(Self { state: Some(state_name(State::Failure)), ..Self::of(failure) });
         }
         let last = transaction.last_reported_state();
-        let is_other = state_name(last) != state_name(shown);
+        let is_other = state_name(last) != state_name(shown_state);
         let state = is_other.then(|| state_name(last));
         transaction.reported.as_ref().map(|reported| Self { state, ..Self::of(reported) })
     }

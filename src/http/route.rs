@@ -130,7 +130,7 @@ mod tests {
         for (path, stage, expected) in [
             ("/demo/payment-intents/p1", None, act("demo", "p1")),
             ("/demo/payment-intents/a%20b", None, act("demo", "a b")),
-            // What reads differently when it is decoded twice names nothing.
+            // An id that would change when it is decoded twice is refused.
             ("/demo/payment-intents/a%2520b", None, None),
             ("/demo/payment-intents/a%3Fb", None, None),
             ("/demo/payment-intents/a%23b", None, None),

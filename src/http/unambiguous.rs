@@ -56,7 +56,10 @@ impl<'de> Visitor<'de> for UnambiguousVisitor {
         Ok(Unambiguous)
     }
 
-    #[expect(clippy::disallowed_types, reason = "the parser hands it over; it is dropped unread")]
+    #[expect(
+        clippy::disallowed_types,
+        reason = "the parser requires this method; the value is not used"
+    )]
     fn visit_f64<E: Error>(self, _: f64) -> Result<Unambiguous, E> {
         Ok(Unambiguous)
     }

@@ -151,8 +151,8 @@ impl Payment {
 
 impl State {
     /// The state after another report about the same effect.
-    pub(super) fn after_report(self, heard: Self) -> Self {
-        match (self, heard) {
+    pub(super) fn after_report(self, reported: Self) -> Self {
+        match (self, reported) {
             (_, Self::Success) => Self::Success,
             (_, Self::Failure) => Self::Failure,
             (Self::Initial | Self::Unknown, Self::Pending) => Self::Pending,

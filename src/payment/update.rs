@@ -114,9 +114,9 @@ impl Payment {
                 return self.change_interaction_id(id, interaction_id, reporter.at);
             }
             Update::ChangeTransactionTimestamp { id, timestamp } => {
-                let named = self.transaction_mut(id)?;
-                let shown = named.happened_at.unwrap_or(named.timestamp);
-                shown != *timestamp && set(&mut named.happened_at, Some(*timestamp))
+                let changed = self.transaction_mut(id)?;
+                let known = changed.happened_at.unwrap_or(changed.timestamp);
+                known != *timestamp && set(&mut changed.happened_at, Some(*timestamp))
             }
             Update::SetTransactionInterfaceId { id, interface_id } => {
                 set(&mut self.transaction_mut(id)?.interface_id, interface_id.clone())

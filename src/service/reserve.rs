@@ -114,8 +114,8 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         let Some(mut payment) = found.map(Box::new) else { return Ok(()) };
         for _ in 0..CONTENTION_MAX {
             let next = payment.withdraw(reservation, self.clock.now())?;
-            // Another process, whose clock is ahead, has seen the lease expire, and may have
-            // sent the transaction or send it yet.
+            // By the clock of another process the lease has expired, so that the other process
+            // may have sent the transaction, or may send it later.
             let is_left = next.transactions.get(&reservation.transaction).is_some_and(|left| {
                 left.state_for_caller() != State::Failure && left.timestamp == reservation.at
             });
