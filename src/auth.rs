@@ -187,7 +187,7 @@ impl Validity {
 }
 
 /// Reads a number of units since 1970, without its fraction.
-fn whole(date: &Number) -> Option<u64> {
+fn whole_units(date: &Number) -> Option<u64> {
     date.as_u64().or_else(|| {
         let text = date.to_string();
         let (whole, fraction) = text.split_once('.')?;

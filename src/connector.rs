@@ -161,7 +161,7 @@ fn not_reached(error: NotConfigured) -> ConnectorError {
 enum NotConfigured {
     #[error("no connector is configured for the payment interface of the Payment")]
     Unknown,
-    #[error("the connector of the Payment is not open to its project")]
+    #[error("the connector of the Payment is not configured for its project")]
     OtherProject,
     #[error("no platform is configured for the connector of the Payment")]
     NoPlatform,

@@ -176,7 +176,9 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         let payment = match reserved.unwrap_or_else(|| Err(OutOfTime.into())) {
             Ok(Reserved::New(payment)) => *payment,
             Ok(Reserved::Earlier(state)) => return Done::of(state, true),
-            Err(error) => return Err(self.not_reserved(&reservation, deadline, error).await),
+            Err(error) => {
+                return Err(self.withdraw_after_error(&reservation, deadline, error).await);
+            }
         };
         let attempt = self.attempt(payment, &reservation.transaction, &request.invocation).await;
         times.settle_ms = Some(attempt.settle_ms);

@@ -110,7 +110,7 @@ impl Transport {
             if let Ok(Ok(connection)) =
                 tokio::time::timeout(time, Connection::open(self.connector.clone(), uri)).await
             {
-                self.keep(origin, connection, now);
+                self.keep_idle(origin, connection, now);
             }
         });
         join_all(opened).await;
@@ -134,7 +134,7 @@ impl Transport {
             check_time(deadline)?;
             match recent.send(request, bytes_max, deadline).await {
                 Ok((answer, connection)) => {
-                    self.keep(origin, connection, now);
+                    self.keep_idle(origin, connection, now);
                     return Ok(answer);
                 }
                 Err(NotSent::Lost(error)) => return Err(NotAnswered::Lost(error)),
@@ -147,7 +147,7 @@ impl Transport {
         check_time(deadline)?;
         match connection.send(request, bytes_max, deadline).await {
             Ok((answer, connection)) => {
-                self.keep(origin, connection, now);
+                self.keep_idle(origin, connection, now);
                 Ok(answer)
             }
             Err(NotSent::Lost(error)) => Err(NotAnswered::Lost(error)),
@@ -164,7 +164,7 @@ impl Transport {
         usable.then_some(idle.connection)
     }
 
-    fn keep(&self, origin: String, connection: Connection, now: Timestamp) {
+    fn keep_idle(&self, origin: String, connection: Connection, now: Timestamp) {
         if !connection.is_closed() {
             let idle = Idle { connection, since: Instant::now(), at: now };
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).insert(origin, idle);

@@ -29,7 +29,7 @@ pub fn trusted_url(text: &str) -> Result<Uri, &'static str> {
     match url.scheme_str() {
         Some("https") => {}
         Some("http") if is_loopback => {}
-        Some("http") => return Err("is plain http, which only a loopback address may be"),
+        Some("http") => return Err("is plain http, which is for loopback addresses only"),
         _ => return Err("is neither https nor http"),
     }
     if url.authority().is_some_and(|authority| authority.as_str().contains('@')) {

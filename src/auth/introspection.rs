@@ -1,7 +1,7 @@
 //! Opaque tokens. The token service verifies them (RFC 7662), and its answer is cached for
 //! a minute.
 
-use super::{Caller, Denied, Scopes, Validity, whole};
+use super::{Caller, Denied, Scopes, Validity, whole_units};
 use crate::error::BoxError;
 use crate::oauth::form;
 use crate::payment::Timestamp;
@@ -138,7 +138,7 @@ impl Introspected {
     fn validity(&self) -> Option<Validity> {
         let instant = |date: &Option<Number>| match date {
             None => Some(None),
-            Some(date) => whole(date).map(|date| Some(instant(date))),
+            Some(date) => whole_units(date).map(|date| Some(instant(date))),
         };
         Some(Validity { not_before: instant(&self.nbf)?, expires: instant(&self.exp)? })
     }

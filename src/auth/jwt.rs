@@ -1,7 +1,7 @@
 //! Tokens that are JWTs, signed by a key of the issuer's set (RFC 7517). The key in the
 //! set, and not the token, determines the algorithm.
 
-use super::{Caller, Denied, Scopes, Validity, signature, whole};
+use super::{Caller, Denied, Scopes, Validity, signature, whole_units};
 use crate::error::BoxError;
 use crate::payment::Timestamp;
 use crate::secret::Secret;
@@ -271,6 +271,6 @@ impl Claims {
 /// Reads seconds since 1970 (RFC 7519, 2).
 fn instant(date: &Number) -> Result<Timestamp, Denied> {
     let seconds =
-        whole(date).ok_or_else(|| invalid("its exp or nbf is not a number of seconds"))?;
+        whole_units(date).ok_or_else(|| invalid("its exp or nbf is not a number of seconds"))?;
     Ok(Timestamp::from_ms(seconds.saturating_mul(1_000)))
 }

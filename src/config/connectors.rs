@@ -144,8 +144,10 @@ fn connector(settings: &RawValue) -> Result<ConnectorSettings, String> {
             .to_owned());
     }
     let platform = entry.platform.map(PlatformEntry::read).transpose()?;
-    if (policy.lookup == Lookup::Payment) != platform.is_some() {
-        return Err("needs a platform for lookup: payment, and only for that".to_owned());
+    match (policy.lookup, &platform) {
+        (Lookup::Payment, None) => return Err("has lookup: payment, but no platform".to_owned()),
+        (Lookup::None, Some(_)) => return Err("has a platform, but no lookup: payment".to_owned()),
+        (Lookup::Payment, Some(_)) | (Lookup::None, None) => {}
     }
     let projects = entry.projects.map(|projects| {
         let parsed = projects.iter().map(|project| {
@@ -302,8 +304,11 @@ mod tests {
     #[test]
     fn what_contradicts_itself_is_refused() {
         for (settings, expected) in [
-            (r#""lookup":"payment""#, "needs a platform"),
-            (r#""profile":"stripe","platform":{"url":"https://x"}"#, "needs a platform"),
+            (r#""lookup":"payment""#, "lookup: payment, but no platform"),
+            (
+                r#""profile":"stripe","platform":{"url":"https://x"}"#,
+                "a platform, but no lookup: payment",
+            ),
             (r#""absence":"proof""#, "absence: proof, but no lookup"),
             (r#""resendWindowMs":1000"#, "resendWindowMs, but resend: never"),
             (

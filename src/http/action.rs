@@ -31,9 +31,9 @@ const ACTIONS: [(&str, Read); 4] = [
 /// invalid `header` if there is one.
 pub(super) fn read(body: &str, header: Option<&Invalid>) -> Result<RequestedAction, Problem> {
     let mut errors = Vec::new();
-    let asked = fields::form(body, &mut errors)?.only_action()?;
-    match (asked, header) {
-        (Some(asked), None) if errors.is_empty() => Ok(asked),
+    let requested = fields::form(body, &mut errors)?.only_action()?;
+    match (requested, header) {
+        (Some(requested), None) if errors.is_empty() => Ok(requested),
         _ => Err(Problem::invalid_fields(header.into_iter().chain(&errors))),
     }
 }

@@ -134,9 +134,7 @@ fn refused(refusal: Refusal, key: &PaymentKey) -> Problem {
                 .to_owned(),
         ),
         Refusal::TransactionOpen => Problem::invalid_operation(
-            "Another transaction of this Payment has no final outcome yet, so nothing can be \
-             cancelled or reversed."
-                .to_owned(),
+            "Another transaction of this Payment has no final outcome yet.".to_owned(),
         ),
         Refusal::NothingToReverse => {
             Problem::invalid_operation("Nothing is left to cancel or refund.".to_owned())

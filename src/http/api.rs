@@ -63,7 +63,7 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
 
     async fn answer(&self, request: &Request, correlation_id: &str) -> Answer {
         inject_fault(request.headers());
-        let answer = match self.routed(request, correlation_id).await {
+        let answer = match self.handle_route(request, correlation_id).await {
             Ok(answer) => answer,
             Err(problem) => problem.into(),
         };
@@ -71,7 +71,11 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
         answer
     }
 
-    async fn routed(&self, request: &Request, correlation_id: &str) -> Result<Answer, Problem> {
+    async fn handle_route(
+        &self,
+        request: &Request,
+        correlation_id: &str,
+    ) -> Result<Answer, Problem> {
         let stage = request.request_context_ref().and_then(context::stage);
         let route = Route::of(request.method(), request.raw_http_path(), stage)?;
         let bearer = headers::bearer(request.headers())?;
@@ -119,16 +123,16 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
         let body = json_body(request, ACTION_BYTES_MAX)?;
         let preferences = Preferences::read(request.headers());
         let idempotency_key = headers::idempotency_key(request.headers());
-        let asked = action::read(body, idempotency_key.as_ref().err())?;
+        let requested = action::read(body, idempotency_key.as_ref().err())?;
         let transaction = match idempotency_key {
             Ok(Some(idempotency_key)) => idempotency_key.transaction_of(&key),
-            Ok(None) | Err(_) => self.transaction_without_key(&key, &asked, request.headers()),
+            Ok(None) | Err(_) => self.transaction_without_key(&key, &requested, request.headers()),
         };
         let request = ServiceRequest {
             key: key.clone(),
             transaction: transaction.clone(),
-            action: asked.action,
-            merchant_reference: asked.merchant_reference,
+            action: requested.action,
+            merchant_reference: requested.merchant_reference,
             invocation: Invocation {
                 nonce: Nonce::new(Uuid::new_v4().as_u128()),
                 deadline,
@@ -145,7 +149,7 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
     fn transaction_without_key(
         &self,
         key: &PaymentKey,
-        asked: &RequestedAction,
+        requested: &RequestedAction,
         headers: &HeaderMap,
     ) -> TransactionId {
         let repeats = match self.options.repeat_detection {
@@ -153,7 +157,7 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
             RepeatDetection::CorrelationId => headers::given_correlation_id(headers),
         };
         match repeats {
-            Some(correlation_id) => headers::transaction_of_repeat(key, correlation_id, asked),
+            Some(correlation_id) => headers::transaction_of_repeat(key, correlation_id, requested),
             None => headers::time_ordered(self.service.now(), &ContextV7::new()),
         }
     }

@@ -98,15 +98,15 @@ impl Form<'_, '_> {
     }
 
     fn transaction(self, now: Timestamp, context: &ContextV7) -> Option<RegistrationTransaction> {
-        let past = self.report()?;
+        let report = self.report()?;
         Some(RegistrationTransaction {
             id: time_ordered(now, context),
-            kind: past.kind,
-            state: past.state,
-            amount: past.amount,
-            timestamp: past.timestamp.unwrap_or(now),
-            interaction_id: past.interaction_id,
-            interface_id: past.interface_id,
+            kind: report.kind,
+            state: report.state,
+            amount: report.amount,
+            timestamp: report.timestamp.unwrap_or(now),
+            interaction_id: report.interaction_id,
+            interface_id: report.interface_id,
         })
     }
 }

@@ -124,9 +124,9 @@ impl IdempotencyKey {
 pub(super) fn transaction_of_repeat(
     payment: &PaymentKey,
     correlation_id: &str,
-    asked: &RequestedAction,
+    requested: &RequestedAction,
 ) -> TransactionId {
-    let RequestedAction { action, merchant_reference } = asked;
+    let RequestedAction { action, merchant_reference } = requested;
     let amount = match action {
         Action::Capture { amount } | Action::Refund { amount, .. } => amount.to_string(),
         Action::Cancel | Action::Reverse => String::new(),

@@ -89,9 +89,9 @@ impl NewIds {
 /// Reads an update. `now` becomes part of the ids of new transactions.
 pub(super) fn read(body: &str, now: Timestamp) -> Result<RequestedUpdate, Problem> {
     let mut errors = Vec::new();
-    let asked = fields::form(body, &mut errors)?.update(now)?;
-    match asked {
-        Some(asked) if errors.is_empty() => Ok(asked),
+    let requested = fields::form(body, &mut errors)?.update(now)?;
+    match requested {
+        Some(requested) if errors.is_empty() => Ok(requested),
         Some(_) | None => Err(Problem::invalid_fields(&errors)),
     }
 }

@@ -158,7 +158,7 @@ impl Timestamp {
 
 /// The error for an id with invalid characters or an invalid length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a valid name")]
+#[error("not a valid id")]
 pub struct InvalidId;
 
 #[cfg(test)]

@@ -145,8 +145,8 @@ impl Payment {
                 let id = self.effect_id(from);
                 // Without an id it may be a known Authorization, and counting it twice
                 // would allow more captures.
-                let is_nameless = report.interaction_id.is_none() && report.interface_id.is_none();
-                let is_doubtful = report.kind == TransactionKind::Authorization && is_nameless;
+                let has_no_ids = report.interaction_id.is_none() && report.interface_id.is_none();
+                let is_doubtful = report.kind == TransactionKind::Authorization && has_no_ids;
                 let state = if is_doubtful { State::Unknown } else { report.state };
                 let possible_duplicate_of = (state == State::Failure).then(|| from.clone());
                 self.add_effect(&id, &Report { state, ..report }, &by, possible_duplicate_of);
@@ -189,7 +189,7 @@ impl Payment {
         let Some(same) = self.transactions.values().find(is_same) else { return };
         let same_id = same.id.clone();
         if same.likeness.as_ref().is_some_and(|likeness| likeness.gave_interaction_id) {
-            // The report that follows records the same effect on this transaction.
+            // The effect is this transaction, so its report is not recorded elsewhere.
             self.take_back_likeness(&same_id);
         } else if same.is_external && same.reported.is_some() {
             self.absorb(id, &same_id, at);
@@ -230,11 +230,12 @@ impl Payment {
     /// transaction was rejected, into this transaction, which happened after all. Returns
     /// true if there was such an effect.
     pub(super) fn absorb_added_effect(&mut self, id: &TransactionId, at: Timestamp) -> bool {
-        let is_its = |other: &&Transaction| {
+        let is_duplicate = |other: &&Transaction| {
             other.possible_duplicate_of.as_ref() == Some(id)
                 && other.last_reported_state() != State::Failure
         };
-        let Some(added) = self.transactions.values().find(is_its).map(|one| one.id.clone()) else {
+        let Some(added) = self.transactions.values().find(is_duplicate).map(|one| one.id.clone())
+        else {
             return false;
         };
         self.absorb(id, &added, at);
@@ -244,7 +245,7 @@ impl Payment {
     /// Records that the effect failed that likeness matched to this transaction. It is
     /// unknown if the effect was this transaction, so this transaction is open again. It is
     /// disputed instead, if its captured amount was refunded already.
-    pub(super) fn leave_failure_open(&mut self, id: &TransactionId, reporter: &Reporter) {
+    pub(super) fn reopen_after_failed_effect(&mut self, id: &TransactionId, reporter: &Reporter) {
         let mut next = self.clone();
         let Some(taken_back) = next.take_back_likeness(id) else { return };
         if !next.exceeds_no_more_than(self) {

@@ -34,8 +34,8 @@ impl Payment {
         // Our own id goes before the ids of the PSP and the connector.
         let own = others().find(|transaction| transaction.is_named_by_own_id(report));
         if let Some(own) = own {
-            let is_it = self.is_alike(own, report);
-            return if is_it {
+            let is_alike = self.is_alike(own, report);
+            return if is_alike {
                 Match::ById(own.id.clone())
             } else {
                 Match::OtherAmount(own.id.clone())
@@ -89,8 +89,8 @@ impl Payment {
         let ranked =
             alike.iter().filter_map(|transaction| Some((rank(transaction)?, *transaction)));
         let first = ranked.min_by_key(|(rank, transaction)| {
-            let is_named_so = transaction.interaction_id == report.interaction_id;
-            (*rank, !is_named_so, transaction.interaction_id.is_some(), age(transaction))
+            let has_same_id = transaction.interaction_id == report.interaction_id;
+            (*rank, !has_same_id, transaction.interaction_id.is_some(), age(transaction))
         });
         first.map(|(_, transaction)| transaction)
     }
@@ -195,10 +195,11 @@ impl Payment {
     /// True if type and amount are the same. Connectors report a cancel with the planned
     /// amount, also where the authorized amount differs.
     fn is_alike(&self, transaction: &Transaction, report: &Report) -> bool {
-        let is_whole = report.kind == TransactionKind::CancelAuthorization
+        let is_planned_cancel = report.kind == TransactionKind::CancelAuthorization
             && self.details.amount_planned == Some(report.amount)
             && !transaction.is_external;
-        transaction.kind == report.kind && (transaction.amount == report.amount || is_whole)
+        transaction.kind == report.kind
+            && (transaction.amount == report.amount || is_planned_cancel)
     }
 
     /// The ids of the report that identify a transaction. An id that several share
@@ -299,8 +300,8 @@ impl Transaction {
     }
 
     /// True if a reported Failure without its id may be about it.
-    fn can_fail_by_likeness(&self, is_nameless: bool) -> bool {
-        let is_free = self.interaction_id.is_none() || is_nameless;
+    fn can_fail_by_likeness(&self, has_no_ids: bool) -> bool {
+        let is_free = self.interaction_id.is_none() || has_no_ids;
         let is_doubtful = self.state == State::Success && is_free;
         let is_awaited = self.state_awaiting_balances.is_some_and(State::is_open);
         is_awaited || (self.state.is_open() || is_doubtful) && !self.is_discrepant()

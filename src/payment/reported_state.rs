@@ -79,7 +79,7 @@ impl Payment {
             return;
         }
         if !transaction.accepts_failure(is_in_flight, reporter) {
-            return self.let_failure_wait(id, reporter, certainty);
+            return self.defer_failure(id, reporter, certainty);
         }
         transaction.waiting_failure = None;
         self.book(id, State::Failure, reporter.at);
@@ -90,7 +90,7 @@ impl Payment {
 
     /// Keeps a Failure until the connector has stopped working on the transaction. A
     /// transaction that was reported as a Success is open again, or disputed.
-    fn let_failure_wait(&mut self, id: &TransactionId, reporter: &Reporter, certainty: Certainty) {
+    fn defer_failure(&mut self, id: &TransactionId, reporter: &Reporter, certainty: Certainty) {
         let is_in_flight = self.is_in_flight(id);
         let Some(transaction) = self.transactions.get_mut(id) else { return };
         // In a dispute, the Failure has to be reported again.
@@ -98,7 +98,7 @@ impl Payment {
             return;
         }
         transaction.waiting_failure.get_or_insert(reporter.signature());
-        transaction.look_when_window_ends();
+        transaction.plan_look_at_window_end();
         if transaction.state != State::Success {
             return;
         }
@@ -173,7 +173,7 @@ impl Transaction {
     }
 
     /// Plans the next look of recovery for when a waiting Failure counts, at the latest.
-    fn look_when_window_ends(&mut self) {
+    fn plan_look_at_window_end(&mut self) {
         let window_ends = self.window_ends();
         let planned = self.recovery.look_at;
         self.recovery.look_at = planned.map(|planned| planned.min(window_ends));

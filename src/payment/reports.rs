@@ -149,9 +149,9 @@ impl Payment {
         self.transactions != before
     }
 
-    /// Records the reported state of a transaction that our id names. Then moves effects
-    /// that belong to it: `displaced` was matched to it before and is another's, and a
-    /// separately recorded effect may be this transaction.
+    /// Records the reported state of a transaction that our id names. Then records
+    /// `displaced`, which was matched to it before, elsewhere. After a Success, an effect
+    /// that was added separately, or matched to an open transaction, may be this one.
     pub(super) fn report_known_state(
         &mut self,
         id: &TransactionId,
@@ -195,7 +195,7 @@ impl Payment {
             .is_some_and(|transaction| self.is_only_candidate(transaction, reporter.at));
         if is_open && !is_only {
             if !is_waiting {
-                self.leave_failure_open(id, reporter);
+                self.reopen_after_failed_effect(id, reporter);
             }
             return;
         }

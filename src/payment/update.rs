@@ -168,8 +168,10 @@ impl Payment {
         let before = self.transactions.clone();
         let transaction = self.transaction_mut(id)?;
         let is_other = transaction.interaction_id.as_deref() != Some(name);
-        let is_likely = transaction.likeness.as_ref().is_some_and(|one| one.gave_interaction_id);
-        let taken_back = if is_other && is_likely { self.take_back_likeness(id) } else { None };
+        let has_id_by_likeness =
+            transaction.likeness.as_ref().is_some_and(|one| one.gave_interaction_id);
+        let taken_back =
+            if is_other && has_id_by_likeness { self.take_back_likeness(id) } else { None };
         self.absorb_effect_named(id, name, at);
         self.transaction_mut(id)?.interaction_id = Some(name.to_owned());
         self.reassign_report(id, taken_back);

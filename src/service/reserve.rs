@@ -86,10 +86,11 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         }
     }
 
-    /// The error for a reservation that failed. If its write got no answer, it may have
-    /// happened, so the reservation is first withdrawn. If that fails too, its lease
-    /// expires and recovery finds it. If recovery may then send it, the outcome is unknown.
-    pub(super) async fn not_reserved(
+    /// Withdraws a reservation whose write failed without an answer, because it may have
+    /// been written. Returns the error for the caller. If the withdrawal fails, too, the
+    /// lease expires and recovery finds the reservation. If recovery may then send it, the
+    /// outcome is unknown.
+    pub(super) async fn withdraw_after_error(
         &self,
         reservation: &Reservation,
         deadline: Timestamp,
