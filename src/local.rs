@@ -1,6 +1,5 @@
-//! All of it on localhost: the same API over an embedded DynamoDB emulator, a
-//! sandbox connector that speaks the real contract over HTTP, and a few demo
-//! Payments.
+//! The service on localhost: the same API over an embedded DynamoDB emulator, a sandbox
+//! connector with the real contract over HTTP, and a few demo Payments.
 
 pub mod emulator;
 pub mod sandbox;
@@ -32,25 +31,25 @@ pub const PROJECT: &str = "demo";
 /// The table in the emulator.
 const TABLE: &str = "payments";
 
-/// The Payments that are there unless a file says otherwise.
+/// The Payments that are registered if no file is given.
 const DEMO: &str = include_str!("local/demo.json");
 
-/// How to run.
+/// The options of the local server.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The port on 127.0.0.1; 0 for any that is free.
     pub port: u16,
-    /// Where Payments are kept over restarts; in memory where it is `None`.
+    /// The file that keeps Payments over restarts; in memory if it is `None`.
     pub data: Option<PathBuf>,
     /// A real connector, in place of the sandbox.
     pub connector: Option<Uri>,
-    /// How long a call to the connector may take.
+    /// The time limit of a call to the connector.
     pub connector_timeout_ms: u64,
     /// A JSON array of PaymentDrafts, in place of the demo Payments.
     pub payments: Option<String>,
-    /// How callers are authorized.
+    /// The authorization of callers.
     pub auth: AuthSettings,
-    /// How answers look, and how repeats are known.
+    /// The options of the API.
     pub api: ApiOptions,
 }
 
@@ -70,8 +69,8 @@ pub struct Local {
 }
 
 impl Local {
-    /// Starts everything, on free ports, and registers the Payments that are
-    /// not there yet.
+    /// Starts the server, the emulator and the sandbox, and registers Payments that do not
+    /// exist yet.
     pub async fn start(options: Options) -> Result<Self, BoxError> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).await?;
         let connection = emulator::start(options.data.as_deref()).await?;
@@ -102,18 +101,18 @@ impl Local {
         Ok(Self { listener, api, is_open, sandbox, dynamodb_url, connector_url, payments })
     }
 
-    /// Where it listens.
+    /// The address of the server.
     pub fn address(&self) -> Result<SocketAddr, BoxError> {
         Ok(self.listener.local_addr()?)
     }
 
-    /// Whether authorization is off.
+    /// True if authorization is off.
     pub fn is_open(&self) -> bool {
         self.is_open
     }
 
-    /// What the Lambda needs in its environment to work on the same Payments with
-    /// the same connector, as lines for a shell.
+    /// The environment for a Lambda that uses the same Payments and the same connector, as
+    /// lines for a shell.
     pub fn lambda_environment(&self) -> String {
         format!(
             "export AUTH=gateway PAYMENTS_TABLE={TABLE} AWS_REGION=eu-central-1 \
@@ -125,7 +124,7 @@ impl Local {
         )
     }
 
-    /// The Payments it began with.
+    /// The Payments at its start.
     pub fn payments(&self) -> &[Payment] {
         &self.payments
     }
@@ -137,7 +136,7 @@ impl Local {
     }
 }
 
-/// What the scheduled Lambda does every minute, more often.
+/// Runs recovery every two seconds. The scheduled Lambda runs it every minute.
 async fn recover(api: Arc<LocalApi>) {
     const PAUSE_MS: u64 = 2_000;
     const RUN_MS: u64 = 60_000;
@@ -162,7 +161,7 @@ async fn register(
         let payment = Payment::register(registration, now)?;
         match service.create(&payment).await {
             Ok(()) => payments.push(payment),
-            // Kept from an earlier run, with all that has happened to it.
+            // Kept from an earlier run, with its current ledger.
             Err(CreateError::Exists) => payments.extend(service.get(&payment.key).await?),
             Err(error @ (CreateError::KeyTaken | CreateError::Store(_))) => {
                 return Err(error.into());
@@ -172,13 +171,13 @@ async fn register(
     Ok(payments)
 }
 
-/// Used by the emulator, the sandbox and the server alike.
+/// A listener on a free port of 127.0.0.1.
 async fn bind() -> Result<TcpListener, BoxError> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?)
 }
 
 impl Connection {
-    /// To an emulator, which believes any credentials.
+    /// A connection to an emulator, which accepts any credentials.
     pub fn to_emulator(endpoint_url: String) -> Self {
         Self {
             region: "eu-central-1".to_owned(),

@@ -1,12 +1,13 @@
 //! The house's measures: the arrows between the modules of `src`, as `src/lib.rs` draws
-//! them, and the length of its files. An arrow that is not allowed, and a circle of
-//! allowed arrows, fail here. `.ci/check-house` prints what was measured.
+//! them, the length of its files and the form of its doc comments. An arrow that is not
+//! allowed, and a circle of allowed arrows, fail here. `.ci/check-house` prints the measures.
 
+#![allow(clippy::print_stdout, reason = "`.ci/check-house` shows what was measured")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot read the sources has failed")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Each module, and the modules of this crate that it may use.
 const ALLOWED: [(&str, &[&str]); 30] = [
@@ -209,6 +210,40 @@ fn the_files_of_the_http_edge_have_no_circle() {
     assert!(circles.is_empty(), "{circles:?}");
 }
 
+#[test]
+fn a_doc_comment_opens_with_what_the_thing_is_or_does() {
+    let questions = source_paths().into_iter().flat_map(|(below, path)| {
+        let text = fs::read_to_string(path).unwrap();
+        questions(&text).into_iter().map(move |line| format!("src/{below}: {line}"))
+    });
+    let questions: Vec<_> = questions.collect();
+    assert!(questions.is_empty(), "a noun or a verb has to come first:\n{}", questions.join("\n"));
+}
+
+#[test]
+fn a_doc_comment_that_opens_with_a_question_is_found() {
+    let text = "//! Why this is here.\n\n/// What it is.\n/// How it works.\nfn a() {}\n\
+                /// Returns what\n/// How it was.\nfn b() {}\n    /// Whether it is.\n// Who else?\n";
+    assert_eq!(questions(text), ["//! Why this is here.", "/// What it is.", "/// Whether it is."]);
+}
+
+/// The first lines of doc comments that open with a question word.
+fn questions(text: &str) -> Vec<String> {
+    const QUESTIONS: [&str; 6] = ["What", "Who", "Whose", "How", "Whether", "Why"];
+    let mut found = Vec::new();
+    let mut is_continued = false;
+    for line in text.lines().map(str::trim_start) {
+        let comment = line.strip_prefix("///").or_else(|| line.strip_prefix("//!"));
+        let first = comment.map_or("", str::trim_start);
+        let word = first.split(|c: char| !c.is_alphabetic()).next().unwrap();
+        if !is_continued && QUESTIONS.contains(&word) {
+            found.push(line.to_owned());
+        }
+        is_continued = comment.is_some();
+    }
+    found
+}
+
 /// The name of `http.rs` among its files.
 const ROOT: &str = "http.rs";
 
@@ -276,6 +311,11 @@ fn drawn(of: impl Fn(File) -> (String, BTreeSet<String>)) -> Arrows {
 }
 
 fn files() -> Vec<File> {
+    source_paths().into_iter().map(|(below, path)| File::read(below, &path)).collect()
+}
+
+/// The source files, each by its path below `src` and its whole path.
+fn source_paths() -> Vec<(String, PathBuf)> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut directories = vec![source.clone()];
     let mut files = Vec::new();
@@ -286,7 +326,7 @@ fn files() -> Vec<File> {
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let below =
                     path.strip_prefix(&source).unwrap().to_str().unwrap().replace('\\', "/");
-                files.push(File::read(below, &path));
+                files.push((below, path));
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The documents are alive: links resolve, and the paths, variables, routes, commands,
 //! modules, error codes and alarms that they name exist.
 
+#![allow(clippy::print_stdout, reason = "`.ci/check-house` shows what was measured")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot read the sources has failed")]
 #![allow(clippy::indexing_slicing, reason = "a document without a table is a failure")]
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow fails the test, too")]

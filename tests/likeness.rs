@@ -262,7 +262,7 @@ fn a_success_by_the_id_of_an_untrue_failure_is_ours() {
     assert_eq!((captured(&approved), stopped(&approved)), (40, (false, false)));
     // It is shown as an effect that failed until then.
     let failed = approved.transactions.values().find(|one| one.interaction_id.is_some()).unwrap();
-    assert_eq!((failed.state, failed.may_be.clone()), (Failure, Some(id("a"))));
+    assert_eq!((failed.state, failed.possible_duplicate_of.clone()), (Failure, Some(id("a"))));
     let known = told(&approved, report(Charge, Success, 40, "X"));
     assert_eq!((captured(&known), capturable(&known)), (40, 60));
     assert_eq!(known.transactions[&id("a")].interaction_id.as_deref(), Some("X"));
@@ -591,7 +591,7 @@ fn a_rejected_transaction_is_only_one_that_its_connector_answered() {
             .transactions
             .values()
             .find(|one| one.is_external && one.state == Success && one.kind == Charge);
-        added.unwrap().may_be.clone()
+        added.unwrap().possible_duplicate_of.clone()
     };
     let rejected = answered(&payment(AUTHORIZED), "a", 40, Outcome::Rejected);
     assert_eq!(may_be(&success(&rejected)), Some(id("a")));
@@ -608,7 +608,13 @@ fn a_rejected_transaction_is_only_one_that_its_connector_answered() {
 fn a_report_by_its_own_id_ends_the_doubt_whose_an_effect_is() {
     let rejected = answered(&payment(AUTHORIZED), "a", 40, Outcome::Rejected);
     let added = told(&rejected, report(Charge, Pending, 40, ""));
-    let new = added.transactions.values().find(|one| one.may_be.is_some()).unwrap().id.to_string();
+    let new = added
+        .transactions
+        .values()
+        .find(|one| one.possible_duplicate_of.is_some())
+        .unwrap()
+        .id
+        .to_string();
     let known = told(&added, by_own_id(report(Charge, Success, 40, ""), &new));
     assert_eq!(captured(&said(&known, "a", Success)), 80);
 }

@@ -1,4 +1,4 @@
-//! `cargo local`: the service on localhost, ready for its first `curl`.
+//! `cargo local`: the service on localhost.
 
 use clap::Parser;
 use payment_intents::config::LocalConfig;
@@ -23,7 +23,7 @@ struct Arguments {
     #[arg(long, default_value_t = 9000)]
     port: u16,
 
-    /// Keeps Payments in FILE over restarts
+    /// The file that keeps Payments over restarts
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
 
@@ -31,7 +31,7 @@ struct Arguments {
     #[arg(long, value_name = "URL")]
     connector: Option<String>,
 
-    /// How long a call to the connector may take
+    /// The time limit of a call to the connector
     #[arg(long, value_name = "MS", default_value_t = 20_000)]
     connector_timeout_ms: u64,
 
@@ -47,7 +47,7 @@ async fn main() -> Result<(), BoxError> {
     let config = LocalConfig::read(|name| std::env::var(name).ok())?;
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).compact();
     tracing_subscriber::registry()
-        // To the emulator, a condition that says no is an error worth a warning.
+        // The emulator warns of each failed condition.
         .with(targets(config.log_level).with_target("dynoxide", LevelFilter::ERROR))
         .with(lines)
         .try_init()?;
@@ -82,8 +82,8 @@ fn welcome(local: &Local) -> Result<String, BoxError> {
     let mut text = String::new();
     writeln!(text, "listening on {url}")?;
     let auth = match local.is_open() {
-        true => "authorization is off: this is for localhost alone",
-        false => "authorization is on, as AUTH says: send `Authorization: Bearer` with a token",
+        true => "authorization is off: for localhost only",
+        false => "authorization is on, by AUTH: send `Authorization: Bearer` with a token",
     };
     writeln!(text, "{auth}\n")?;
     writeln!(text, "Payments of project {PROJECT} (amounts in minor units):")?;

@@ -1,4 +1,4 @@
-//! HTTP in front of the API, as API Gateway would be.
+//! The HTTP server in front of the API, in place of API Gateway.
 
 use super::{LocalApi, PROJECT, Sandbox};
 use crate::clock::SystemClock;
@@ -20,10 +20,10 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
-/// How long the deployed function may run.
+/// The time limit of an invocation, that of the deployed function.
 const INVOCATION_MS: u64 = 28_000;
 
-/// Answers API requests, and tells what the sandbox did.
+/// Answers requests of the API, and those for the sandbox's ledger and tokens.
 pub(super) async fn serve(
     listener: TcpListener,
     api: Arc<LocalApi>,
@@ -33,13 +33,13 @@ pub(super) async fn serve(
     accept(listener, move |request| {
         let (api, sandbox) = (Arc::clone(&api), sandbox.clone());
         async move {
-            let aside = match (request.method(), request.uri().path()) {
+            let local_answer = match (request.method(), request.uri().path()) {
                 (&Method::GET, "/sandbox/ledger") => Some(json!(sandbox.ledger())),
                 (&Method::POST, "/oauth/token") if is_open => Some(token()),
-                (&Method::POST, "/oauth/introspect") if is_open => Some(introspected()),
+                (&Method::POST, "/oauth/introspect") if is_open => Some(introspection()),
                 _ => None,
             };
-            if let Some(body) = aside {
+            if let Some(body) = local_answer {
                 return Ok(Response::builder()
                     .header("content-type", "application/json")
                     .header("cache-control", "no-store")
@@ -55,11 +55,11 @@ pub(super) async fn serve(
     Ok(())
 }
 
-/// How long a token lives that is good for nothing anyway, as the platform's do.
+/// The lifetime of a token, that of the platform's tokens.
 const TOKEN_LIFE_S: u64 = 172_800;
 
-/// A token for anybody who asks: while authorization is off, a connector under
-/// development gets along without a token service of its own.
+/// The answer to a request for a token, for any client. While authorization is off, a
+/// connector under development needs no other token service.
 fn token() -> Value {
     json!({
         "access_token": Uuid::new_v4().simple().to_string(),
@@ -69,8 +69,8 @@ fn token() -> Value {
     })
 }
 
-/// Whatever the token, it is good for the demo project.
-fn introspected() -> Value {
+/// The answer to an introspection request: any token is valid for the demo project.
+fn introspection() -> Value {
     let expires = SystemClock.now().plus_ms(TOKEN_LIFE_S.saturating_mul(1_000)).ms() / 1_000;
     json!({
         "active": true,
@@ -101,8 +101,7 @@ where
     }
 }
 
-/// The request as `lambda_http` makes it of an event, without a stage and an
-/// authorizer.
+/// The request that `lambda_http` would make of an event without stage and authorizer.
 async fn api_request(request: Request<Incoming>) -> Result<lambda_http::Request, BoxError> {
     let (parts, body) = request.into_parts();
     let mut context = Context::default();
@@ -116,7 +115,7 @@ async fn api_request(request: Request<Incoming>) -> Result<lambda_http::Request,
         .with_lambda_context(context))
 }
 
-/// Reads until it is clear that the body is too long, and not a frame further.
+/// Reads the body. Stops after the first frame that makes it too long.
 async fn read(mut body: Incoming) -> Result<Vec<u8>, BoxError> {
     let mut bytes = Vec::new();
     while bytes.len() <= BODY_BYTES_MAX {

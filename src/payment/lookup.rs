@@ -196,7 +196,7 @@ impl<'a> Unclaimed<'a> {
     fn has_no_other_name(&self, ours: &Transaction, theirs: &Report) -> bool {
         theirs.interaction_id.is_none()
             || ours.likeness.as_ref().is_some_and(|likeness| likeness.gave_interaction_id)
-            || !self.payment.is_named(ours)
+            || !self.payment.has_unique_interaction_id(ours)
             || theirs.interaction_id == ours.interaction_id
     }
 }

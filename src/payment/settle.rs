@@ -73,7 +73,7 @@ impl Payment {
                 next.transactions.remove(id);
                 next.fence(transaction.timestamp);
                 next.rebook_as_it_is();
-                next.place(id, taken_back);
+                next.reassign_report(id, taken_back);
             }
             Step::Dispute => {
                 next.drop_waiting_failure(id);
@@ -155,9 +155,9 @@ impl Payment {
                 ours.waiting_failure = waiting;
             }
         }
-        self.place(id, taken_back);
+        self.reassign_report(id, taken_back);
         if state == State::Success {
-            self.claim_effect_of_open_one(id);
+            self.move_report_from_open_one(id);
         }
     }
 
@@ -178,7 +178,7 @@ impl Payment {
             }
         }
         self.rebook_as_it_is();
-        self.place(id, taken_back);
+        self.reassign_report(id, taken_back);
     }
 
     /// An answer that changes no state is known all the same, for the time when the

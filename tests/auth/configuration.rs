@@ -71,11 +71,11 @@ async fn a_contradiction_is_refused_and_all_that_is_missing_is_named() {
         ),
         (
             &[auth("jwt"), ISSUER, AUDIENCE, ("AUTH_JWKS_URL", "http://tokens.example/keys")],
-            "AUTH_JWKS_URL is plain http, which only a loopback address may be",
+            "AUTH_JWKS_URL is plain http, which is for loopback addresses only",
         ),
         (
             &[auth("introspection"), ID, SECRET, ("AUTH_INTROSPECTION_URL", "http://10.0.0.1/")],
-            "AUTH_INTROSPECTION_URL is plain http, which only a loopback address may be",
+            "AUTH_INTROSPECTION_URL is plain http, which is for loopback addresses only",
         ),
         (&[auth("jwt"), ISSUER, AUDIENCE, ("AUTH_JWKS_URL", "/keys")], "AUTH_JWKS_URL has no host"),
     ];

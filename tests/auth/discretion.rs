@@ -58,13 +58,13 @@ fn nothing_secret_is_printed_by_any_process_of_this_suite() {
     assert!(outputs.len() > 100, "{} processes", outputs.len());
     let all = outputs.values().map(String::as_str).collect::<String>();
     for (line, least) in [
-        ("\"message\":\"a caller was turned away\"", 400),
+        ("\"message\":\"a caller was refused\"", 400),
         ("\"message\":\"a request failed\"", 50),
         ("\"message\":\"a call to the connector ended\"", 100),
         ("\"message\":\"a transaction changed its state\"", 100),
         ("\"message\":\"the issuer's keys cannot be fetched\"", 5),
-        ("\"message\":\"a panic\"", 1),
-        ("\"message\":\"recovery looked at what is open\"", 3),
+        ("\"message\":\"the function panicked\"", 1),
+        ("\"message\":\"recovery looked at the open transactions\"", 3),
         ("invalid configuration: ", 30),
         ("listening on http://127.0.0.1:", 4),
         ("authorization is off", 3),

@@ -86,7 +86,7 @@ async fn settings_that_need_aws_are_refused_on_localhost() {
     let issuer = Issuer::start().await;
     let one = |name: &'static str, value: &str| vec![(name, value.to_owned())];
     for (variables, expected) in [
-        (one("AUTH", "gateway"), "AUTH is gateway, but there is no gateway in front"),
+        (one("AUTH", "gateway"), "AUTH is gateway, but the local server is not behind API Gateway"),
         (one("AUTH", "none"), "AUTH is not one of"),
         (one("AUTH_ISSUER", "https://tokens.example"), "AUTH_ISSUER has no meaning with AUTH=off"),
         (one("AUTH", "jwt"), "AUTH_ISSUER is missing; AUTH_AUDIENCE is missing; AUTH_JWKS_URL"),
@@ -97,7 +97,7 @@ async fn settings_that_need_aws_are_refused_on_localhost() {
                 ("AUTH_CLIENT_ID", "us".to_owned()),
                 ("AUTH_CLIENT_SECRET_ARN", "arn:aws:secretsmanager".to_owned()),
             ],
-            "AUTH_CLIENT_SECRET_ARN can be read by a Lambda only",
+            "AUTH_CLIENT_SECRET_ARN can only be read in a Lambda",
         ),
     ] {
         let ended = timeout(Duration::from_secs(20), command(&variables).output()).await;

@@ -76,7 +76,7 @@ impl Request {
     /// or in the reference where it has no amount.
     pub fn became(&self, transaction: &Transaction) -> bool {
         let moves = matches!(transaction.kind, TransactionKind::Charge | TransactionKind::Refund);
-        let is_numbered = moves && !transaction.reverses;
+        let is_numbered = moves && !transaction.is_reversal;
         let reference = format!("order-{}", self.number);
         transaction.merchant_reference == Some(reference)
             || is_numbered && transaction.amount.minor_units() == self.number

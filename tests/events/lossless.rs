@@ -4,7 +4,7 @@
 use crate::stream::{Stream, sequence};
 use crate::support::payments::{any_details, any_past, any_step, at, eur, id, walk};
 use payment_intents::dynamodb::{Connection, DynamoStore, create_table};
-use payment_intents::events::change;
+use payment_intents::events::read_change;
 use payment_intents::local::emulator;
 use payment_intents::payment::{
     Details, Nonce, Payment, Report, Reporter, State, Transaction, TransactionKind, Update,
@@ -87,7 +87,7 @@ async fn check(dynamodb: &Connection, life: Vec<Payment>) -> Result<(), TestCase
 
 fn read(record: &Value) -> (Option<Payment>, Payment) {
     let record = RawValue::from_string(record.to_string()).unwrap();
-    let change = change(&record).unwrap().expect("it is of a Payment");
+    let change = read_change(&record).unwrap().expect("it is of a Payment");
     (change.before, change.after)
 }
 
@@ -110,7 +110,7 @@ fn the_payments_of_the_property_have_everything_that_a_payment_can_have() {
         let transactions = || life.iter().flat_map(|payment| payment.transactions.values());
         let has = |found: fn(&Transaction) -> bool| transactions().any(found);
         let found = [
-            has(|found| found.reverses),
+            has(|found| found.is_reversal),
             has(|found| found.state_awaiting_balances.is_some()),
             has(|found| found.is_disputed),
             has(|found| found.reported.is_some()),

@@ -139,9 +139,9 @@ async fn a_run_of_recovery_is_reported_measured_and_logged() {
     );
     let sent = said(&lines, "a call to the connector ended");
     assert_eq!((sent.len(), &sent[0]["attempt"]), (1, &json!(2)));
-    let asked = "the platform could not be asked what became of a transaction";
+    let asked = "the state of a transaction could not be looked up on the platform";
     assert_eq!(said(&lines, asked).len(), 1);
-    let looked = said(&lines, "recovery looked at what is open");
+    let looked = said(&lines, "recovery looked at the open transactions");
     assert_eq!((&looked[0]["unknown"], &looked[0]["resolved"]), (&json!(2), &json!(1)));
     assert_discreet(&lines);
 }

@@ -66,7 +66,7 @@ impl Schedule {
     fn next_look_ms(&self) -> u64 {
         let world = locked(&self.world);
         let looked = world.payment.open_transactions().filter(|open| open.recovery.looks > 0);
-        let next = looked.map(|open| world.payment.look_at(open).ms_since(world.now)).max();
+        let next = looked.map(|open| world.payment.next_look_at(open).ms_since(world.now)).max();
         next.map_or(0, |next_ms| next_ms + MINUTE_MS)
     }
 

@@ -55,8 +55,8 @@ impl Client {
     /// Whether this transaction is what the client wants.
     pub fn is_wanted(&self, made: &Transaction) -> bool {
         let is_same = match (&self.action, made.action()) {
-            (Action::Reverse, Some(Action::Cancel | Action::Refund { .. })) => made.reverses,
-            (wanted, Some(made_of)) => !made.reverses && *wanted == made_of,
+            (Action::Reverse, Some(Action::Cancel | Action::Refund { .. })) => made.is_reversal,
+            (wanted, Some(made_of)) => !made.is_reversal && *wanted == made_of,
             (_, None) => false,
         };
         is_same && self.reference == made.merchant_reference.as_deref()

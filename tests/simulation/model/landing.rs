@@ -101,8 +101,8 @@ impl World {
             None => None,
         };
         // A Failure that another of its name took over is that one's.
-        let is_moved =
-            known.is_some_and(|known| known.likeness.is_some() || known.may_be.is_some());
+        let is_moved = known
+            .is_some_and(|known| known.likeness.is_some() || known.possible_duplicate_of.is_some());
         if let Some(expected) = expected
             && expected != landed
             && !is_moved
