@@ -44,7 +44,7 @@ pub use balances::{Balances, Inconsistent};
 pub use ids::{InvalidId, Nonce, PaymentId, PaymentKey, ProjectKey, Timestamp, TransactionId};
 pub use lookup::PlatformProof;
 pub use recover::SETTLE_WINDOW_MS;
-pub use register::{Registration, RegistrationRefusal, RegistrationTransaction};
+pub use register::{Registration, RegistrationRefusal};
 pub use reports::{Report, Reporter};
 pub use settle::{Outcome, Settlement};
 pub use transaction::{

@@ -14,8 +14,8 @@ use payment_intents::dynamodb::to_item;
 use payment_intents::money::{Currency, Money};
 use payment_intents::payment::{
     Action, Details, Nonce, Outcome, Payment, PaymentId, PaymentKey, ProjectKey, Registration,
-    RegistrationTransaction, Reporter, Reservation, Settlement, State, Timestamp, TransactionId,
-    TransactionKind, Update,
+    Report, Reporter, Reservation, Settlement, State, Timestamp, TransactionId, TransactionKind,
+    Update,
 };
 use support::item_size;
 use uuid::Uuid;
@@ -68,6 +68,14 @@ fn lived(transactions: usize) -> Payment {
 
 fn authorized() -> Payment {
     let id = |text: &str| PaymentId::parse(text).unwrap();
+    let authorization = Report {
+        kind: TransactionKind::Authorization,
+        state: State::Success,
+        amount: eur(1_250_000),
+        timestamp: Some(at(0)),
+        interaction_id: Some(psp_reference(0)),
+        interface_id: None,
+    };
     let registration = Registration {
         key: PaymentKey {
             project: ProjectKey::parse("acme-shop-eu").unwrap(),
@@ -75,15 +83,7 @@ fn authorized() -> Payment {
         },
         amount_planned: eur(1_250_000),
         fraction_digits: 2,
-        transactions: vec![RegistrationTransaction {
-            id: Uuid::new_v4().into(),
-            kind: TransactionKind::Authorization,
-            state: State::Success,
-            amount: eur(1_250_000),
-            timestamp: at(0),
-            interaction_id: Some(psp_reference(0)),
-            interface_id: None,
-        }],
+        transactions: vec![(Uuid::new_v4().into(), authorization)],
         details: Details {
             interface_id: Some(psp_reference(0)),
             payment_interface: Some("adyen".to_owned()),

@@ -4,7 +4,7 @@
 
 use super::balances::Sums;
 use super::{
-    Details, Inconsistent, Payment, PaymentKey, RecoveryProgress, State, Timestamp, Transaction,
+    Details, Inconsistent, Payment, PaymentKey, Report, State, Timestamp, Transaction,
     TransactionId, TransactionKind,
 };
 use crate::money::{Money, MoneyError};
@@ -19,30 +19,10 @@ pub struct Registration {
     pub amount_planned: Money,
     /// Digits after the decimal point of that currency.
     pub fraction_digits: u8,
-    /// The transactions so far, in order.
-    pub transactions: Vec<RegistrationTransaction>,
+    /// What is known of the transactions so far, by ids that are unique and in order.
+    pub transactions: Vec<(TransactionId, Report)>,
     /// The rest of it. The planned amount is filled in.
     pub details: Details,
-}
-
-/// A transaction that happened, or began, elsewhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RegistrationTransaction {
-    /// Made by the caller; unique.
-    pub id: TransactionId,
-    /// The kind of transaction.
-    pub kind: TransactionKind,
-    /// The state it has reached. One that is Initial is taken as Unknown: somebody else
-    /// may be at the PSP with it.
-    pub state: State,
-    /// The amount it moves: at least one minor unit.
-    pub amount: Money,
-    /// When.
-    pub timestamp: Timestamp,
-    /// The PSP's id of it.
-    pub interaction_id: Option<String>,
-    /// The connector's id of it.
-    pub interface_id: Option<String>,
 }
 
 impl Payment {
@@ -58,10 +38,10 @@ impl Payment {
         if transactions.len() >= Self::TRANSACTIONS_MAX {
             return Err(RegistrationRefusal::TooManyTransactions);
         }
-        for transaction in &transactions {
-            amount_planned.take(Money::zero(transaction.amount.currency()))?;
+        for (_, report) in &transactions {
+            amount_planned.take(Money::zero(report.amount.currency()))?;
         }
-        let past = transactions.iter().map(|past| (past.kind, past.state, past.amount));
+        let past = transactions.iter().map(|(_, past)| (past.kind, past.state, past.amount));
         let sums = Sums::of(amount_planned.currency(), past)?;
         if !sums.excess_placed()?.is_zero() {
             return Err(RegistrationRefusal::MorePlacedThanAuthorized);
@@ -73,7 +53,7 @@ impl Payment {
         details.amount_planned = Some(amount_planned);
         let transactions: BTreeMap<_, _> = transactions
             .into_iter()
-            .map(|past| (past.id.clone(), past.into_transaction()))
+            .map(|(id, report)| (id.clone(), registered(id, report, at)))
             .collect();
         let payment = Self {
             key,
@@ -93,33 +73,10 @@ impl Payment {
     }
 }
 
-impl RegistrationTransaction {
-    fn into_transaction(self) -> Transaction {
-        let captured = self.kind == TransactionKind::Charge && self.state == State::Success;
-        Transaction {
-            refundable: captured.then_some(self.amount),
-            id: self.id,
-            kind: self.kind,
-            state: if self.state == State::Initial { State::Unknown } else { self.state },
-            amount: self.amount,
-            timestamp: self.timestamp,
-            reverses: false,
-            charge: None,
-            merchant_reference: None,
-            interaction_id: self.interaction_id,
-            interface_id: self.interface_id,
-            happened_at: None,
-            state_awaiting_balances: None,
-            is_disputed: false,
-            likeness: None,
-            may_be: None,
-            waiting_failure: None,
-            reported: None,
-            acknowledged: None,
-            is_external: true,
-            recovery: RecoveryProgress::default(),
-        }
-    }
+fn registered(id: TransactionId, report: Report, at: Timestamp) -> Transaction {
+    let is_captured = report.kind == TransactionKind::Charge && report.state == State::Success;
+    let refundable = is_captured.then_some(report.amount);
+    Transaction { refundable, ..Transaction::external(id, report, at) }
 }
 
 /// Why a Payment cannot be registered as it was described.

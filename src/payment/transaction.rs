@@ -1,5 +1,5 @@
 use super::ids::Timestamp;
-use super::{Action, TransactionId};
+use super::{Action, Report, TransactionId};
 use crate::money::Money;
 
 /// One ledger entry of a Payment.
@@ -100,6 +100,34 @@ pub struct RecoveryProgress {
 }
 
 impl Transaction {
+    /// A transaction that this service did not send, as reported at `at`. One that has
+    /// only begun is Unknown: somebody else may be at the PSP with it.
+    pub(super) fn external(id: TransactionId, report: Report, at: Timestamp) -> Self {
+        Self {
+            id,
+            kind: report.kind,
+            state: if report.state == State::Initial { State::Unknown } else { report.state },
+            amount: report.amount,
+            timestamp: report.timestamp.unwrap_or(at),
+            reverses: false,
+            charge: None,
+            refundable: None,
+            merchant_reference: None,
+            interaction_id: report.interaction_id,
+            interface_id: report.interface_id,
+            happened_at: None,
+            state_awaiting_balances: None,
+            is_disputed: false,
+            likeness: None,
+            may_be: None,
+            waiting_failure: None,
+            reported: None,
+            acknowledged: None,
+            is_external: true,
+            recovery: RecoveryProgress::default(),
+        }
+    }
+
     /// True if this service sent it, as far as it is Unknown. A transaction that was
     /// registered as begun elsewhere never became unclear here.
     pub fn was_sent_by_us(&self) -> bool {

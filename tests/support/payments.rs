@@ -4,8 +4,8 @@
 use payment_intents::money::{Currency, Money};
 use payment_intents::payment::{
     Action, Details, Nonce, Outcome, Payment, PaymentId, PaymentKey, ProjectKey, Registration,
-    RegistrationRefusal, RegistrationTransaction, Report, Reporter, Reservation, Settlement, State,
-    Timestamp, TransactionId, TransactionKind, Update,
+    RegistrationRefusal, Report, Reporter, Reservation, Settlement, State, Timestamp,
+    TransactionId, TransactionKind, Update,
 };
 use proptest::prelude::*;
 
@@ -49,16 +49,17 @@ pub fn register(
     past: &[(TransactionKind, State, u64)],
     amount_planned: Money,
 ) -> Result<Payment, RegistrationRefusal> {
-    let transactions =
-        past.iter().enumerate().map(|(index, (kind, state, amount))| RegistrationTransaction {
-            id: id(&format!("past-{index}")),
+    let transactions = past.iter().enumerate().map(|(index, (kind, state, amount))| {
+        let report = Report {
             kind: *kind,
             state: *state,
             amount: eur(*amount),
-            timestamp: at(0),
+            timestamp: Some(at(0)),
             interaction_id: Some(format!("psp-{index}")),
             interface_id: None,
-        });
+        };
+        (id(&format!("past-{index}")), report)
+    });
     let registration = Registration {
         key: key(payment),
         amount_planned,

@@ -5,9 +5,8 @@ use crate::landing::{Telling, group};
 use crate::psp::{Decision, Effect, Shown, Style, Tier};
 use payment_intents::money::{Currency, Money};
 use payment_intents::payment::{
-    Action, Details, Nonce, Payment, PaymentId, PaymentKey, ProjectKey, Registration,
-    RegistrationTransaction, Report, Reservation, State, Timestamp, Transaction, TransactionId,
-    TransactionKind,
+    Action, Details, Nonce, Payment, PaymentId, PaymentKey, ProjectKey, Registration, Report,
+    Reservation, State, Timestamp, Transaction, TransactionId, TransactionKind,
 };
 use payment_intents::ports::{Call, Verdict};
 use std::collections::hash_map::DefaultHasher;
@@ -187,16 +186,16 @@ impl World {
         let transactions = transactions.filter_map(|(index, one)| Some((index, one?)));
         let transactions = transactions.map(|(index, (kind, state, amount))| {
             let id = TransactionId::parse(&format!("past-{index}")).unwrap();
-            RegistrationTransaction {
+            let report = Report {
                 kind,
                 state,
                 amount: eur(amount),
-                timestamp: start(),
-                // What has only begun has no id yet.
+                timestamp: Some(start()),
+                // A transaction that has only begun has no id at the PSP yet.
                 interaction_id: style.reference(&id).filter(|_| state != State::Initial),
                 interface_id: None,
-                id,
-            }
+            };
+            (id, report)
         });
         let registration = Registration {
             key: key(),
