@@ -11,8 +11,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use support::lambda::events::{act, authorized_as, event, header, with};
+use support::lambda::panicking::{self, PANICKING_AMOUNT};
 use support::lambda::{Lambda, ended};
-use support::{AUTHORIZED, CAPTURED, capture, refund, told};
+use support::{AUTHORIZED, AUTHORIZED_JPY, CAPTURED, amount, capture, refund, told};
 
 /// In this order, on one ledger. What was refused has no effect, and what was
 /// answered has exactly one.
@@ -83,19 +84,37 @@ async fn a_repeated_idempotency_key_is_refused_behind_either_kind_of_api() {
     assert!(lambda.effects().is_empty());
 }
 
+/// At the worst moment: the money is held, and the connector is being called.
 #[tokio::test]
-async fn a_panic_ends_its_own_invocation_and_nothing_else() {
-    let mut lambda = Lambda::start().await;
+async fn a_panic_is_answered_with_500_keeps_the_hold_and_does_not_end_the_process() {
+    if panicking::is_this_process() {
+        return panicking::serve().await;
+    }
+    let this = "a_panic_is_answered_with_500_keeps_the_hold_and_does_not_end_the_process";
+    let mut lambda = Lambda::of(&panicking::program(this), &[]).await;
     let process = lambda.pid();
     assert!(process.is_some());
-    for _ in 0..3 {
-        let event = header(act(AUTHORIZED, capture(1_000)), "x-fault", "panic");
-        let reply = lambda.invoke(&header(event, "x-correlation-id", "order-1001/1")).await;
+    for (payment, action, held) in [
+        (AUTHORIZED, capture(PANICKING_AMOUNT), "Charge Initial 1313"),
+        (CAPTURED, refund(PANICKING_AMOUNT), "Refund Initial 1313"),
+        (AUTHORIZED_JPY, amount("capturePayment", PANICKING_AMOUNT, "JPY"), "Charge Initial 1313"),
+    ] {
+        let event = header(act(payment, action), "x-correlation-id", "order-1001/1");
+        let reply = lambda.invoke(&event).await;
         assert_eq!(reply.outcome(), (500, "General"), "{reply:?}");
         assert_eq!(reply.header("x-correlation-id"), Some("order-1001/1"));
+        assert_eq!(lambda.transactions(payment).await.last().unwrap(), held);
     }
     assert!(lambda.effects().is_empty());
-    assert_eq!(lambda.invoke(&act(AUTHORIZED, capture(1_000))).await.status, 200);
+    let transactions = json!([{
+        "type": "Authorization", "state": "Success",
+        "amount": {"centAmount": 1_000, "currencyCode": "EUR"},
+    }]);
+    let planned = json!({"centAmount": 1_000, "currencyCode": "EUR"});
+    let draft = json!({"id": "next", "amountPlanned": planned, "transactions": transactions});
+    lambda.register("demo", draft).await;
+    assert_eq!(lambda.invoke(&act("next", capture(1_000))).await.status, 200);
+    assert_eq!(lambda.effects(), ["capturePayment 1000 EUR"]);
     assert_eq!(lambda.pid(), process);
 }
 

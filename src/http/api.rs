@@ -64,7 +64,6 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
     }
 
     async fn answer(&self, request: &Request, correlation_id: &str) -> Answer {
-        break_on_request(request.headers());
         let answer = match self.routed(request, correlation_id).await {
             Ok(answer) => answer,
             Err(problem) => problem.into(),
@@ -246,15 +245,3 @@ fn json_body(request: &Request, bytes_max: usize) -> Result<&str, Problem> {
     }
     std::str::from_utf8(body).map_err(|error| Problem::invalid_json(&error.to_string()))
 }
-
-/// Lets a test of the real process break an invocation from outside.
-#[cfg(feature = "faults")]
-#[expect(clippy::panic, reason = "that is the fault")]
-fn break_on_request(headers: &HeaderMap) {
-    if headers.get("x-fault").is_some_and(|fault| fault == "panic") {
-        panic!("a test asked for this");
-    }
-}
-
-#[cfg(not(feature = "faults"))]
-fn break_on_request(_: &HeaderMap) {}

@@ -5,6 +5,7 @@ use crate::identity::record::{KEEP, SECRETS, remember, secret};
 use crate::issuer::{ALL, Issuer, claims};
 use crate::stage::{Stage, bearing};
 use crate::support::lambda::events::{act, header};
+use crate::support::lambda::panicking::{self, PANICKING_AMOUNT};
 use crate::support::{AUTHORIZED, capture, told};
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -13,23 +14,32 @@ use std::process::{Command, Stdio};
 /// What is no secret, so that the search can be seen to find something.
 const CORRELATION_ID: &str = "nothing-to-hide-1001";
 
+/// The panic's message has all of the request, too.
 #[tokio::test]
 async fn neither_a_success_nor_a_failure_logs_request_contents() {
+    if panicking::is_this_process() {
+        return panicking::serve().await;
+    }
     let issuer = Issuer::start().await;
     let stage = Stage::start(issuer.variables()).await;
-    for (fault, expected) in [("none", 200), ("panic", 500)] {
-        let event = act(AUTHORIZED, told(capture(1), &secret("reference")));
+    let this = "discretion::neither_a_success_nor_a_failure_logs_request_contents";
+    let panicking = Stage::of(panicking::program(this), issuer.variables()).await;
+    for (stage, cent_amount, expected) in
+        [(&stage, 1, 200), (&panicking, 1, 200), (&panicking, PANICKING_AMOUNT, 500)]
+    {
+        let event = act(AUTHORIZED, told(capture(cent_amount), &secret("reference")));
         let event = header(event, "idempotency-key", secret("key"));
         let event = header(event, "cookie", secret("cookie"));
         let event = header(event, "x-correlation-id", CORRELATION_ID);
-        let event = header(event, "x-fault", fault);
         let reply = stage.invoke(&bearing(&issuer.ec.token(&claims(ALL)), event)).await;
-        assert_eq!(reply.status, expected, "{fault}: {reply:?}");
+        assert_eq!(reply.status, expected, "{cent_amount}: {reply:?}");
     }
-    // Nor of what could not be read at all.
+    // Nor does an event that is not JSON.
     let lost = remember("this-is-no-event-of-a-gateway");
-    let posted = stage.function.invoke(20_000, format!("{{\"{lost}\":")).await;
-    assert!(posted.is_some(), "the process lives on");
+    for stage in [stage, panicking] {
+        let posted = stage.function.invoke(20_000, format!("{{\"{lost}\":")).await;
+        assert!(posted.is_some(), "the process goes on");
+    }
 }
 
 /// All of this suite once more, while everything that its processes print is kept.

@@ -6,6 +6,7 @@ use crate::support::dynamo::{Shim, connection};
 use crate::support::lambda::ended_as;
 use crate::support::lambda::events::{act, event, header, read, with};
 use crate::support::lambda::function::Function;
+use crate::support::lambda::process::Program;
 use crate::support::{AUTHORIZED, Reply, capture, transactions_of};
 use payment_intents::aws::Connection;
 use payment_intents::clock::SystemClock;
@@ -41,7 +42,7 @@ impl Stage {
         Self::of(API, variables).await
     }
 
-    pub async fn of(binary: &'static str, variables: Variables) -> Self {
+    pub async fn of(program: impl Into<Program>, variables: Variables) -> Self {
         let dynamodb = connection().await;
         let shim = Shim::start(&dynamodb.endpoint_url.clone().unwrap()).await;
         let table = table(dynamodb).await;
@@ -54,7 +55,7 @@ impl Stage {
         ];
         environment.extend(loud());
         environment.extend(variables);
-        let function = Function::start(binary, &environment, output()).await;
+        let function = Function::start(program, &environment, output()).await;
         Self { function, dynamodb: shim, sandbox }
     }
 

@@ -277,8 +277,7 @@ fn build(copy: &Path) -> PathBuf {
         "debug" => "dev",
         named => named,
     };
-    let features = [("local", cfg!(feature = "local")), ("faults", cfg!(feature = "faults"))];
-    let features: Vec<_> = features.iter().filter(|(_, is_on)| *is_on).map(|one| one.0).collect();
+    let features = if cfg!(feature = "local") { "local" } else { "" };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
     // What cargo tells the tests of this package would have others built anew.
@@ -288,7 +287,7 @@ fn build(copy: &Path) -> PathBuf {
         command.env_remove(name);
     }
     command.args(["build", "--example", "woven", "--offline", "--profile", profile]);
-    command.args(["--features", &features.join(",")]);
+    command.args(["--features", features]);
     command.arg("--target-dir").arg(Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap());
     let built = command.current_dir(copy).output().unwrap();
     let said = String::from_utf8_lossy(&built.stderr);

@@ -17,7 +17,8 @@ impl Function {
     pub async fn start(binary: &str, variables: &[(&str, &str)]) -> Self {
         let always = [("AWS_LAMBDA_LOG_LEVEL", "TRACE"), ("AUTH", "gateway")];
         let log = NamedTempFile::new().unwrap();
-        let process = Process::start(binary, &[&always, variables].concat(), log.path()).await;
+        let process =
+            Process::start(&binary.into(), &[&always, variables].concat(), log.path()).await;
         Self { process, log }
     }
 

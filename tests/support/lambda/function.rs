@@ -1,7 +1,7 @@
 //! A function that a test may kill at any moment. As in Lambda, it is started again,
 //! and the event that it worked on is lost.
 
-use super::process::Process;
+use super::process::{Process, Program};
 use super::reply;
 use super::runtime_api::Posted;
 use crate::support::Reply;
@@ -14,7 +14,7 @@ use tokio::time::sleep;
 /// One of the binaries in an environment: one process at a time, and one event
 /// at a time.
 pub struct Function {
-    binary: &'static str,
+    program: Program,
     environment: Vec<(&'static str, String)>,
     log: PathBuf,
     turn: Mutex<()>,
@@ -32,14 +32,14 @@ struct Running {
 impl Function {
     /// Starts it. What it logs goes to the end of `log`.
     pub async fn start(
-        binary: &'static str,
+        program: impl Into<Program>,
         environment: &[(&'static str, String)],
         log: PathBuf,
     ) -> Self {
-        let environment = environment.to_vec();
-        let running = Mutex::new(Running::start(binary, &environment, &log).await);
+        let (program, environment) = (program.into(), environment.to_vec());
+        let running = Mutex::new(Running::start(&program, &environment, &log).await);
         let (turn, handed_out) = (Mutex::default(), Notify::new());
-        Self { binary, environment, log, turn, running, handed_out }
+        Self { program, environment, log, turn, running, handed_out }
     }
 
     /// What it answers to an event of API Gateway; `None` where it died over it.
@@ -71,13 +71,13 @@ impl Function {
     pub async fn crash(&self) {
         let mut running = self.running.lock().await;
         running.process.child.kill().await.unwrap();
-        *running = Running::start(self.binary, &self.environment, &self.log).await;
+        *running = Running::start(&self.program, &self.environment, &self.log).await;
     }
 }
 
 impl Running {
-    async fn start(binary: &str, environment: &[(&str, String)], log: &Path) -> Self {
-        let process = Process::start(binary, environment, log).await;
+    async fn start(program: &Program, environment: &[(&str, String)], log: &Path) -> Self {
+        let process = Process::start(program, environment, log).await;
         Self { process, alive: watch::Sender::default() }
     }
 }

@@ -7,6 +7,7 @@
 
 pub mod events;
 pub mod function;
+pub mod panicking;
 pub mod process;
 pub mod runtime_api;
 
@@ -14,7 +15,7 @@ use crate::support::{Reply, transactions_of};
 use events::{event, read, with};
 use http::{HeaderName, HeaderValue};
 use payment_intents::local::{emulator, sandbox::Sandbox};
-use process::{Process, command};
+use process::{Process, Program};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -42,6 +43,11 @@ impl Lambda {
 
     /// As [`Lambda::start`], with more variables.
     pub async fn with(variables: &[(&str, &str)]) -> Self {
+        Self::of(&Program::from(binary().as_str()), variables).await
+    }
+
+    /// As [`Lambda::with`], for any program that serves the API.
+    pub async fn of(program: &Program, variables: &[(&str, &str)]) -> Self {
         let dynamodb = emulator::start(None).await.unwrap();
         let client = dynamodb.clone().client();
         emulator::ensure_table(&client, "payments").await.unwrap();
@@ -50,7 +56,7 @@ impl Lambda {
         let settings = environment(&dynamodb, &connector);
         let more = variables.iter().map(|(name, value)| (*name, (*value).to_owned()));
         let variables: Vec<_> = settings.into_iter().chain(more).collect();
-        let process = Process::start(&binary(), &variables, Path::new("/dev/null")).await;
+        let process = Process::start(program, &variables, Path::new("/dev/null")).await;
         let mut lambda = Self { process, sandbox };
         let demo: Vec<Value> = serde_json::from_str(&read("src/local/demo.json")).unwrap();
         for draft in demo {
@@ -135,7 +141,7 @@ pub async fn ended(variables: &[(&str, &str)]) -> Output {
 
 /// As [`ended`], for any of the Lambdas.
 pub async fn ended_as(binary: &str, variables: &[(&str, &str)]) -> Output {
-    let mut command = command(binary, "127.0.0.1:9");
+    let mut command = Program::from(binary).command("127.0.0.1:9");
     let output = command.envs(variables.iter().copied()).output();
     timeout(PATIENCE, output).await.expect("it ends").unwrap()
 }
