@@ -1,5 +1,5 @@
-//! How many actions the local server carries out: over many Payments, and over
-//! one; against what its emulator can write at all, in the same run.
+//! The number of actions per second of the local server, over many Payments and over one,
+//! compared with the writes that its emulator can do.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -33,13 +33,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 use uuid::Uuid;
 
-/// How many clients there are at once.
+/// The number of simultaneous clients.
 const CONNECTIONS: [usize; 4] = [1, 8, 32, 128];
 
-/// How many actions each Payment sees.
+/// The number of actions on each Payment.
 const ACTIONS: u64 = 8;
 
-/// How many clients want the one Payment.
+/// The number of clients that act on the same Payment.
 const RIVALS: usize = 32;
 
 fn main() {
@@ -48,7 +48,7 @@ fn main() {
 }
 
 async fn measure() {
-    // Every client has its own.
+    // Each client has its own connection.
     let payments = rounds(512, 128);
     let count = rounds(5, 1);
     let hot = rounds(10, 1);
@@ -72,13 +72,12 @@ async fn measure() {
     report(&runs, hot);
 }
 
-/// As few as show that it runs where that is all: a busy machine cannot answer many
-/// before their time is up.
+/// A smaller number in a short run: a busy machine cannot answer many in time.
 fn at_once(clients: usize) -> usize {
     clients.min(rounds(usize::MAX, 4))
 }
 
-/// What one run came to.
+/// The result of one run.
 #[derive(Clone, Copy)]
 struct Run {
     per_second: f64,
@@ -86,7 +85,7 @@ struct Run {
     p99_ms: f64,
 }
 
-/// Each client acts on Payments of its own, one after the other.
+/// Each client acts on its own Payments, one after the other.
 async fn actions(server: &Server, connections: usize, payments: &[PaymentKey]) -> Run {
     let started = Instant::now();
     let clients = (0..connections).map(|client| {
@@ -108,7 +107,7 @@ async fn actions(server: &Server, connections: usize, payments: &[PaymentKey]) -
     finished(join_all(clients).await, started)
 }
 
-/// The two writes of as many actions, and nothing else.
+/// The two writes of as many actions, without our code.
 async fn writes(bare: &Arc<Floor>, connections: usize, payments: &[PaymentKey]) -> Run {
     let started = Instant::now();
     let clients = (0..connections).map(|client| {
@@ -144,8 +143,8 @@ fn finished(clients: Vec<Result<Vec<f64>, tokio::task::JoinError>>, started: Ins
     Run { per_second, p50_ms: times.median(), p99_ms: times.quantile(0.99) }
 }
 
-/// Everybody wants the same Payment, until it takes no more; then the next one.
-/// Answers the actions per second, and how many were turned away for each.
+/// All clients act on the same Payment until it is full, then on the next one. Returns the
+/// actions per second, and the refusals for each action.
 async fn rival(server: &Server, payments: &[PaymentKey]) -> (f64, f64) {
     let done = Arc::new(AtomicUsize::new(0));
     let turned_away = Arc::new(AtomicUsize::new(0));
@@ -158,7 +157,7 @@ async fn rival(server: &Server, payments: &[PaymentKey]) -> (f64, f64) {
             while let Some(payment) = payments.get(done.load(Ordering::SeqCst) / ACTIONS_MAX) {
                 match connection.capture(payment).await {
                     200 => done.fetch_add(1, Ordering::SeqCst),
-                    // Somebody else was first; or the last, and has not said so yet.
+                    // Another client was first, or the last action is still in flight.
                     409 | 400 => turned_away.fetch_add(1, Ordering::SeqCst),
                     other => panic!("{other}"),
                 };

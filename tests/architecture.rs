@@ -201,8 +201,8 @@ fn allowed() -> Arrows {
     ALLOWED.iter().map(|(module, uses)| ((*module).to_owned(), names(uses))).collect()
 }
 
-/// The modules that lie on a circle: those that are left when every module is removed
-/// that uses none of the others, or that none of the others uses, again and again.
+/// The modules that lie on a circle. Modules that use no other, or that no other uses, are
+/// removed until none of them is left to remove; the rest lies on circles.
 fn circles(mut arrows: Arrows) -> Vec<String> {
     loop {
         let is_end = |module: &String, uses: &BTreeSet<String>| {
@@ -265,7 +265,7 @@ fn files() -> Vec<File> {
 impl File {
     fn read(path: String, place: &Path) -> Self {
         let text = fs::read_to_string(place).unwrap();
-        // Tests may use anything.
+        // The lists apply to code that ships, not to tests.
         let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
         let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
         let code = lines.collect::<Vec<_>>().join("\n");

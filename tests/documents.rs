@@ -1,4 +1,4 @@
-//! The documents are alive: links resolve, and the paths, variables, routes, commands,
+//! The documents match the code: links resolve, and the paths, variables, routes, commands,
 //! modules, error codes and alarms that they name exist.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot read the sources has failed")]
@@ -13,20 +13,20 @@ type Names = BTreeSet<String>;
 
 const README_LINES_MAX: usize = 150;
 
-/// A path that begins so is one of the repository.
+/// The beginnings of paths in the repository.
 const DIRECTORIES: [&str; 7] =
     [".cargo/", ".ci/", "benches/", "docs/", "events/", "src/", "tests/"];
 
-/// Where variables are read.
+/// The places where variables are read.
 const READERS: [&str; 5] = [".ci", "benches", "src", "template.yaml", "tests"];
 
-/// Where routes are served and called.
+/// The files that serve or call routes.
 const ROUTERS: [&str; 3] = ["src/connector.rs", "src/http/route.rs", "src/local/server.rs"];
 
-/// Variables of the platform's connectors, which nothing here reads.
+/// The prefix of variables of the platform's connectors, which this project does not read.
 const VARIABLES_OF_CONNECTORS: &str = "CTP_";
 
-/// A page, without its comments.
+/// A page, without its HTML comments.
 struct Document {
     path: String,
     /// The text outside of blocks.
@@ -136,7 +136,7 @@ fn every_command_runs_what_is_there() {
                     "--features" => pair[1].split(',').all(|one| features.contains_key(one)),
                     _ => continue,
                 };
-                // What follows a suite is the beginning of a test's name.
+                // The word after a suite is the beginning of a test's name.
                 let test =
                     words.get(index + 2).filter(|test| pair[0] == "--test" && test.contains('_'));
                 let has_test = test.is_none_or(|test| {
@@ -183,7 +183,7 @@ fn every_module_error_code_alarm_and_suite_is_documented() {
     }
 }
 
-/// Fails with all that `wrong` finds in the documents.
+/// Fails if `wrong` finds anything in a document.
 fn every(kind: &str, wrong: impl Fn(&Document) -> Vec<String>) {
     let found: Vec<_> = documents()
         .iter()
@@ -233,7 +233,7 @@ impl Document {
         ends.map(|rest| rest.split(')').next().unwrap().to_owned()).collect()
     }
 
-    /// The path of what a link of this document leads to.
+    /// The path of a link's target.
     fn beside(&self, link: &str) -> String {
         let mut path = PathBuf::from(&self.path);
         path.pop();
@@ -243,8 +243,8 @@ impl Document {
         path.to_str().unwrap().to_owned()
     }
 
-    /// The variables that shell commands set for a program. What a later command
-    /// uses itself (`$NAME`) is no such variable.
+    /// The variables that shell commands set for a program. A variable that a later command
+    /// uses itself (`$NAME`) does not count.
     fn assigned(&self) -> Vec<String> {
         let code = self.code();
         let names = code.split_whitespace().filter_map(|word| Some(word.split_once('=')?.0));
@@ -252,7 +252,7 @@ impl Document {
         names.map(str::to_owned).collect()
     }
 
-    /// The paths at the service that commands call.
+    /// The paths of the service that commands request.
     fn called(&self) -> Vec<String> {
         let code = self.code();
         let ends = ["127.0.0.1:9000/", "$URL/"].map(|start| code.split(start).skip(1));
@@ -276,7 +276,7 @@ fn matches(route: &str, path: &str) -> bool {
     route.len() == path.len() && route.iter().zip(&path).all(is_same)
 }
 
-/// The words of a text, without what is put around them.
+/// The words of a text, without surrounding punctuation.
 fn tokens(text: &str) -> impl Iterator<Item = &str> {
     let around = |c: char| c.is_whitespace() || "`\"'(),;|\\[]<>".contains(c);
     text.split(around).map(|token| token.trim_end_matches(['.', ':'])).filter(|t| !t.is_empty())
@@ -338,7 +338,7 @@ fn suites() -> Names {
     names.map(|name| name.into_string().unwrap()).collect()
 }
 
-/// The text files that read variables or name documents, but for this one.
+/// The text files that read variables or name documents, except this one.
 fn sources() -> Vec<(String, String)> {
     let mut files = Vec::new();
     for place in READERS {

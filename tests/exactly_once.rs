@@ -1,5 +1,5 @@
-//! Money moves once, from outside: repeats, races, lost answers and a killed
-//! server, against the real local server and what its sandbox PSP really did.
+//! Money moves once: repeated requests, races, lost answers and a killed server, against
+//! the real local server and the ledger of its sandbox PSP.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot start has failed")]
 
@@ -70,7 +70,7 @@ async fn a_key_that_cannot_be_one_is_refused_before_anything_is_done() {
     assert_eq!(server.effects(AUTHORIZED).await, []);
 }
 
-/// Sends actions of one Payment all at once.
+/// Sends actions on one Payment, all at the same time.
 async fn at_once(
     server: &Arc<Server>,
     payment: &'static str,
@@ -124,7 +124,7 @@ async fn refunds_that_together_exceed_what_was_captured_do_not_all_happen() {
     let server = Arc::new(Server::start().await);
     let replies = at_once(&server, CAPTURED, vec![(refund(6_000), None); 2]).await;
     assert_eq!(count(&replies, 200), 1, "{replies:?}");
-    // Asked again, one after the other, the second one is still too much.
+    // Repeated one after the other, the second one still exceeds the amount.
     assert_eq!(server.act(CAPTURED, refund(6_000), &[]).await.status, 400);
     assert_eq!(server.act(CAPTURED, refund(4_000), &[]).await.status, 200);
     assert_eq!(server.effects(CAPTURED).await.len(), 2);
@@ -157,7 +157,7 @@ async fn an_unknown_outcome_keeps_the_hold_and_names_the_transaction() {
     assert!(message.contains("verify the Payment before repeating"), "{message}");
     assert_eq!(server.transactions(AUTHORIZED).await[1], "Charge Initial 6000");
     assert_eq!(server.act(AUTHORIZED, capture(4001), &[]).await.status, 400);
-    // Asked again it is still not known, and the PSP is not asked again.
+    // A repeat is still answered as unknown, and the PSP is not called again.
     let again = server.act(AUTHORIZED, action, &[key]).await;
     assert_eq!(again.outcome(), (500, "General"));
     assert_eq!(again.header("idempotent-replayed"), Some("true"));

@@ -1,5 +1,5 @@
-//! The contract from outside: the real local server, and requests as a client
-//! would send them, well-formed and not.
+//! The contract of the API: the real local server, and well-formed and malformed requests
+//! of clients.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot start has failed")]
 
@@ -108,7 +108,7 @@ async fn each_refusal_of_the_ledger_is_named() {
         (AUTHORIZED, told(capture(1), "sandbox:rejected"), 400, "PaymentFailure"),
         (AUTHORIZED, told(capture(1), "sandbox:refuse"), 502, "ConnectorFailed"),
         (AUTHORIZED, told(capture(1), "sandbox:timeout"), 500, "General"),
-        // That one is open now.
+        // The outcome of that one is still open.
         (AUTHORIZED, cancel(), 400, "InvalidOperation"),
         (AUTHORIZED, reverse(), 400, "InvalidOperation"),
         ("unknown", capture(1), 404, "ResourceNotFound"),
@@ -195,7 +195,7 @@ async fn each_wrong_body_is_told_what_is_wrong_with_it() {
         assert_eq!(reply.status, 400, "{body}");
         assert_eq!(reply.error(), expected, "{body}");
     }
-    // 2^64 and more are told as they were written, to the last digit.
+    // Values from 2^64 on appear in the message with every digit.
     let reply = server.send("POST", &path, &[JSON], cent("18446744073709551616")).await;
     let message = "The value 18446744073709551616 is not valid for field amount.centAmount.";
     assert_eq!(reply.body["message"], message);
@@ -482,7 +482,7 @@ async fn payments_of_a_file_take_the_place_of_the_demo_ones() {
     assert_eq!(server.get(&format!("/demo/payments/{AUTHORIZED}")).await.status, 404);
 }
 
-/// For a connector under development that is pointed at this server.
+/// A connector under development can use this server as its token service.
 #[tokio::test]
 async fn while_authorization_is_off_anybody_gets_a_token() {
     let server = Server::start().await;

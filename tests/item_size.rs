@@ -1,5 +1,5 @@
-//! How large a Payment is in the table. What is written is paid for by the KiB,
-//! with every write, and what is read takes time.
+//! The size of a Payment's item. Each KiB of a write costs a write unit, and a larger item
+//! takes longer to read.
 
 #![allow(
     clippy::unwrap_used,
@@ -33,12 +33,11 @@ fn a_payment_with_all_its_transactions_stays_within_16_kib() {
     let payment = lived(Payment::TRANSACTIONS_MAX);
     let bytes = item_size::of(&to_item(&payment));
     assert!(bytes <= 16 * KIB, "{bytes} bytes");
-    // The longest ids and references there can be are no reason to fail either:
-    // an item holds 400 KiB.
+    // The longest possible ids and references fit as well: an item may have 400 KiB.
     assert!(bytes >= 4 * KIB, "{bytes} bytes are less than this could be");
 }
 
-/// What is reserved is larger than what is settled: the slot, the lease.
+/// A reserved item also has the attempt in flight and its lease.
 #[test]
 fn a_payment_with_an_action_in_flight_fits_into_one_write_unit() {
     let payment = lived(4);
@@ -47,8 +46,8 @@ fn a_payment_with_an_action_in_flight_fits_into_one_write_unit() {
     assert!(bytes <= KIB, "{bytes} bytes");
 }
 
-/// A Payment as shops have them, by card, captured and refunded in turns, with
-/// what its connector told of each.
+/// A typical card Payment, captured and refunded in turns, with the PSP's id of each
+/// transaction.
 fn lived(transactions: usize) -> Payment {
     let mut payment = authorized();
     for nth in 1..transactions {
@@ -94,7 +93,7 @@ fn authorized() -> Payment {
     Payment::register(registration, at(0)).unwrap()
 }
 
-/// Every other one gives back what was captured just before, and names it.
+/// Captures and refunds in turn; each refund names the Charge before it.
 fn asked(payment: &Payment, nth: usize) -> Reservation {
     let amount = eur(12_345);
     let latest = payment.transactions.values().max_by_key(|past| past.timestamp);
@@ -114,7 +113,7 @@ fn asked(payment: &Payment, nth: usize) -> Reservation {
     }
 }
 
-/// As PSPs make them.
+/// A reference in the format of a PSP.
 fn psp_reference(nth: usize) -> String {
     format!("KHQC5N7G84BL{nth:04}")
 }
@@ -123,7 +122,7 @@ fn eur(minor_units: u64) -> Money {
     Money::new(minor_units, Currency::parse("EUR").unwrap()).unwrap()
 }
 
-/// Milliseconds that fill their place.
+/// Timestamps with all three digits of the milliseconds.
 fn at(nth: usize) -> Timestamp {
     Timestamp::from_ms(1_793_610_964_137 + 60_001 * u64::try_from(nth).unwrap())
 }

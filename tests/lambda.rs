@@ -1,5 +1,5 @@
-//! The built binary as Lambda runs it: events of API Gateway in, its documents
-//! out, and what the PSP did meanwhile.
+//! The built binary under an emulated Runtime API: events of API Gateway, its answers, and
+//! the effects at the sandbox PSP.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
 #![allow(unreachable_pub, reason = "the modules of a suite are its own")]
@@ -15,8 +15,8 @@ use support::lambda::panicking::{self, PANICKING_AMOUNT};
 use support::lambda::{Lambda, ended};
 use support::{AUTHORIZED, AUTHORIZED_JPY, CAPTURED, amount, capture, refund, told};
 
-/// In this order, on one ledger. What was refused has no effect, and what was
-/// answered has exactly one.
+/// The events run in this order on one ledger. A refused event has no effect, and a
+/// successful action has exactly one.
 #[tokio::test]
 async fn each_event_is_answered_as_its_name_says() {
     let mut lambda = Lambda::start().await;
@@ -70,7 +70,7 @@ async fn an_event_that_is_delivered_twice_moves_the_money_once() {
     assert_eq!(lambda.effects(), ["capturePayment 4000 EUR"]);
 }
 
-/// An HTTP API joins what a REST API lists.
+/// An HTTP API joins repeated headers; a REST API lists them.
 #[tokio::test]
 async fn a_repeated_idempotency_key_is_refused_behind_either_kind_of_api() {
     let mut lambda = Lambda::start().await;
@@ -84,7 +84,7 @@ async fn a_repeated_idempotency_key_is_refused_behind_either_kind_of_api() {
     assert!(lambda.effects().is_empty());
 }
 
-/// At the worst moment: the money is held, and the connector is being called.
+/// The connector panics, after the amount was reserved and before the outcome is written.
 #[tokio::test]
 async fn a_panic_is_answered_with_500_keeps_the_hold_and_does_not_end_the_process() {
     if panicking::is_this_process() {
@@ -179,12 +179,12 @@ async fn events_of_other_sources_are_answered_with_400() {
     let surrogate = get().to_string().replace("curl/8.16.0", r"\ud800");
     let reply = lambda.deliver(20_000, surrogate).await.unwrap();
     assert_eq!(reply.outcome(), (400, "InvalidJsonInput"), "{reply:?}");
-    // Lambda itself lets nobody send this. It is reported as an error.
+    // Lambda never delivers invalid JSON. The runtime reports it as an error.
     lambda.deliver(20_000, r#"{"rawPath": "#.to_owned()).await.unwrap_err();
     assert_eq!(lambda.invoke(&get()).await.status, 200);
 }
 
-/// One cent each, so that all of it is captured if all of it is harmless.
+/// One cent each, so that the effects count the events that passed.
 #[tokio::test]
 async fn headers_that_cannot_be_headers_are_harmless() {
     let mut lambda = Lambda::start().await;
@@ -217,8 +217,7 @@ async fn headers_that_cannot_be_headers_are_harmless() {
     assert_eq!(lambda.effects(), vec!["capturePayment 1 EUR"; events.len()]);
 }
 
-/// Each of these makes `lambda_http` panic, or lose a header, if it gets them as
-/// they are.
+/// Without the mapping, `lambda_http` would panic on these events or lose a header.
 #[tokio::test]
 async fn events_that_lambda_http_cannot_read_as_they_are_are_answered() {
     let mut lambda = Lambda::start().await;
@@ -250,7 +249,7 @@ async fn events_that_lambda_http_cannot_read_as_they_are_are_answered() {
     assert!(lambda.effects().is_empty());
 }
 
-/// Which of them is meant is unknown, so neither counts.
+/// The token is ambiguous, so neither one counts.
 #[tokio::test]
 async fn a_repeated_authorization_is_refused_behind_either_kind_of_api() {
     let mut lambda = Lambda::start().await;
@@ -268,7 +267,7 @@ async fn a_repeated_authorization_is_refused_behind_either_kind_of_api() {
     assert!(lambda.effects().is_empty());
 }
 
-/// An HTTP API passes it on as it was sent, a REST API decodes it.
+/// An HTTP API passes the query on as it was sent; a REST API decodes it.
 #[tokio::test]
 async fn a_query_is_read_behind_either_kind_of_api() {
     let mut lambda = Lambda::start().await;
@@ -375,8 +374,8 @@ async fn without_a_verified_token_the_answer_is_401() {
     assert!(lambda.effects().is_empty());
 }
 
-/// Wherever the authorizer puts it: a JWT authorizer, a Lambda authorizer of
-/// an HTTP API and of a REST API, a user pool.
+/// The scope is read from a JWT authorizer, from a Lambda authorizer of an HTTP API and of
+/// a REST API, and from a user pool.
 #[tokio::test]
 async fn a_scope_opens_its_own_project_only() {
     let mut lambda = Lambda::start().await;

@@ -291,13 +291,13 @@ fn a_failure_without_a_name_undoes_no_effect_elsewhere() {
     }
 }
 
-/// The operator's word about the transaction of that name.
+/// The operator reports the state of the transaction with that name.
 fn said(payment: &Payment, name: &str, state: State) -> Payment {
     let update = Update::ChangeTransactionState { id: id(name), state };
     payment.update(&[update], &reporter(later(), true)).unwrap()
 }
 
-/// An answer that comes when the attempt's slot is freed already.
+/// An answer of an attempt whose slot is already free.
 fn late(payment: &Payment, name: &str, outcome: Outcome) -> Payment {
     match payment.settle(&id(name), &Nonce::new(77), outcome, later()).unwrap() {
         Settlement::Changed(next) => *next,
@@ -502,7 +502,7 @@ fn recovery_looks_at_a_dispute_and_knows_since_when_it_is_unclear() {
     let recovery = disputed.transactions[&id("a")].recovery;
     assert_eq!(recovery.unclear_since, Some(later()));
     assert_eq!(recovery.look_at, Some(later().plus_ms(60_000)));
-    // Others sent what is theirs.
+    // A transaction that this service did not send.
     let external = told(&payment(CAPTURED), report(Charge, Failure, 40, ""));
     let recovery = external.transactions[&id("past-1")].recovery;
     assert_eq!((recovery.unclear_since, recovery.look_at), (None, Some(later().plus_ms(60_000))));
@@ -623,6 +623,6 @@ fn a_payment_takes_reports_of_a_hundred_transactions() {
     let update = Update::AddTransaction { id: id("more"), report: report(Charge, Success, 1, "Y") };
     let refused = full.update(&[update], &reporter(later(), true));
     assert_eq!(refused, Err(UpdateRefusal::TooManyTransactions));
-    // What is there already is reported all the same.
+    // A report about a known transaction is recorded all the same.
     assert_eq!(captured(&told(&full, report(Charge, Failure, 1, "X1"))), 98);
 }

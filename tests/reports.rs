@@ -1,5 +1,5 @@
-//! What others report of a Payment: which transaction is meant, whom it is believed
-//! of, and that no hold is given back by a guess.
+//! Reports about a Payment: the transaction that they are about, the reporters that are
+//! trusted, and holds that no report releases by a guess.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
 

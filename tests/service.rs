@@ -1,5 +1,5 @@
-//! Reserve, call, settle, over a real DynamoDB API and a real HTTP connector,
-//! with the answers of either lost on the way.
+//! Reserve, call and settle over a real DynamoDB API and a real HTTP connector, with lost
+//! answers of either.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot start has failed")]
 
@@ -24,7 +24,7 @@ const CAPTURED: &[(TransactionKind, State, u64)] =
 
 const APPROVED: Done = Done { verdict: Verdict::Approved, replayed: false };
 
-/// A service with everything around it that is real.
+/// A service with a real table, a real connector and a proxy between it and DynamoDB.
 struct World {
     service: Service<DynamoStore, HttpConnector<SystemClock>, SystemClock>,
     table: Table,
@@ -62,7 +62,7 @@ impl World {
         self.table.store.get(&key("p")).await.unwrap().unwrap()
     }
 
-    /// The one transaction that a test asked for.
+    /// The state of the transaction.
     async fn state(&self, transaction: &str) -> Option<State> {
         self.payment().await.transactions.get(&id(transaction)).map(|found| found.state)
     }
@@ -115,8 +115,8 @@ async fn a_successful_action_is_two_writes_and_no_read() {
     }
 }
 
-/// The unseen reservation of a reversal is that of a cancel. Where it comes to a
-/// refund, the condition says no once, and what it says no to is enough to go on.
+/// A reversal is first reserved as a cancel. Where it must be a refund, the condition fails
+/// once, and returns the Payment that the next write needs.
 #[tokio::test]
 async fn a_reversal_that_comes_to_a_refund_is_three_writes_and_no_read() {
     let world = World::new(CAPTURED).await;
@@ -158,7 +158,7 @@ async fn a_lost_answer_of_our_own_write_is_recognised() {
 #[tokio::test]
 async fn a_settling_write_is_tried_until_it_is_written() {
     let world = World::new(AUTHORIZED).await;
-    // The reservation passes, then nothing for two rounds of the SDK's attempts.
+    // The reservation passes; then two rounds of the SDK's attempts fail.
     let mut faults = vec![Fault::Lost; 7];
     faults[0] = Fault::None;
     world.shim.plan(&faults);
@@ -169,7 +169,7 @@ async fn a_settling_write_is_tried_until_it_is_written() {
 #[tokio::test]
 async fn without_a_reservation_nothing_is_sent_and_nothing_is_held() {
     use Fault::{Lost, LostAnswer};
-    // All three attempts fail; the third may or may not have been written.
+    // All three attempts fail. The third one may have been written.
     for last in [Lost, LostAnswer] {
         let world = World::new(AUTHORIZED).await;
         world.shim.plan(&[Lost, Lost, last]);
@@ -179,7 +179,7 @@ async fn without_a_reservation_nothing_is_sent_and_nothing_is_held() {
         let payment = world.payment().await;
         assert_eq!(payment.in_flight, None);
         assert_eq!(payment.balances.capturable, eur(100));
-        // The same key may run again.
+        // The same key may be used again.
         assert_eq!(world.act("t", capture(100)).await.unwrap(), APPROVED);
     }
 }
@@ -199,7 +199,7 @@ async fn a_reservation_that_arrives_after_its_caller_gave_up_reserves_nothing() 
         lease: request.invocation.deadline,
     };
     world.service.act(request).await.unwrap_err();
-    // The network delivers it only now.
+    // The network delivers the reservation late.
     world.table.store.reserve(&late).await.unwrap_err();
     assert_eq!(world.payment().await.in_flight, None);
 }
@@ -262,7 +262,7 @@ async fn with_too_little_time_left_nothing_is_sent() {
 
 #[tokio::test]
 async fn when_the_store_falls_silent_the_answer_still_comes_before_the_deadline() {
-    // The reservation passes; then nothing is answered any more.
+    // The reservation passes; after that, DynamoDB never answers.
     let world = World::new(AUTHORIZED).await;
     let mut faults = vec![Fault::Silent; 20];
     faults[0] = Fault::None;
@@ -276,7 +276,8 @@ async fn when_the_store_falls_silent_the_answer_still_comes_before_the_deadline(
     assert_eq!(world.sandbox.ledger().len(), 1);
 }
 
-/// What the sandbox is told, how it counts, and what of the hold remains.
+/// The reference that scripts the sandbox, the result, the state, and the amount left to
+/// capture.
 #[tokio::test]
 async fn each_way_a_call_can_end_is_recorded_as_what_it_proves() {
     let rows = [

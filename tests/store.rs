@@ -1,5 +1,5 @@
-//! The store against a real DynamoDB API: its conditions say what the ledger's
-//! rules say, and nothing is lost on the way into an item and back.
+//! The store against a real DynamoDB API: its conditions agree with the rules of the
+//! ledger, and an item keeps every field of a Payment.
 
 #![allow(
     clippy::unwrap_used,
@@ -34,7 +34,7 @@ fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-/// Runs `check` on random cases, in one table.
+/// Runs `check` on random cases, with one table.
 fn for_all<S: Strategy>(
     cases: u32,
     strategy: S,
@@ -46,7 +46,7 @@ fn for_all<S: Strategy>(
     TestRunner::new(config).run(&strategy, |value| runtime.block_on(check(&table, value))).unwrap();
 }
 
-/// The same Payment under a key that nobody has used.
+/// The same Payment under a new key.
 fn somewhere_new(mut payment: Payment) -> Payment {
     payment.key = key(&Uuid::new_v4().to_string());
     payment
@@ -86,8 +86,8 @@ fn every_change_is_written_whole() {
     });
 }
 
-/// The conditions in the table and the rules in the ledger are two writings of
-/// one thing. Here they are held together, with the reason for each refusal.
+/// The rules exist twice: as conditions of the table, and in the ledger. This compares
+/// both, with the reason for each refusal.
 #[test]
 fn the_conditions_and_the_rules_agree() {
     let asked = (0_u8..6, any_action());
@@ -104,7 +104,7 @@ fn the_conditions_and_the_rules_agree() {
             }
             Err(ReserveError::Refused { found, .. }) => {
                 prop_assert_eq!(&*found, &payment);
-                // A reversal is tried as a cancel only.
+                // The condition tries a reversal only as a cancel.
                 let as_refund = asked.action == Action::Reverse && expected.is_ok();
                 prop_assert!(as_refund || expected.is_err(), "{expected:?}");
                 prop_assert_eq!(table.store.get(&payment.key).await.unwrap(), Some(payment));
@@ -135,7 +135,7 @@ fn a_full_payment_is_refused_by_the_condition_too() {
     });
 }
 
-/// Approves what was reserved.
+/// Settles the reservation as approved.
 async fn settle(table: &Table, asked: &Reservation, reserved: &Payment) -> Payment {
     let settled = reserved.settle(&asked.transaction, &asked.nonce, Outcome::Approved, at(2));
     let Ok(Settlement::Changed(next)) = settled else { panic!("{settled:?}") };
@@ -187,7 +187,7 @@ fn a_repeated_write_is_recognised() {
             assert_eq!(first, second);
             let settled = settle(&table, &asked, &first).await;
             table.store.replace(&first, &settled).await.unwrap();
-            // Another attempt with the same transaction is not that write.
+            // Another attempt with the same transaction is not a repeat of that write.
             let other = Reservation { nonce: Nonce::new(8), ..asked };
             let refused = table.store.reserve(&other).await;
             assert!(matches!(refused, Err(ReserveError::Refused { .. })), "{refused:?}");
@@ -205,7 +205,7 @@ fn a_withdrawn_reservation_does_not_come_to_life_again() {
         let later = Reservation { at: at(2), nonce: Nonce::new(8), ..asked.clone() };
         let fenced = payment.withdraw(&asked, at(2)).unwrap();
         table.store.replace(&payment, &fenced).await.unwrap();
-        // Another one, withdrawn after it, does not let the first one pass.
+        // A second withdrawal does not make the first reservation valid again.
         let twice = fenced.withdraw(&later, at(3)).unwrap();
         table.store.replace(&fenced, &twice).await.unwrap();
         for late in [&asked, &later] {
@@ -313,7 +313,7 @@ fn the_index_lists_what_is_open_and_nothing_else() {
     });
 }
 
-/// Everything in the recovery index, whatever its shard.
+/// All entries of the recovery index, in all shards.
 async fn listed(table: &Table) -> Vec<(PaymentKey, u64)> {
     let mut found = Vec::new();
     for shard in ["0", "1", "2", "3"] {
@@ -336,8 +336,8 @@ async fn listed(table: &Table) -> Vec<(PaymentKey, u64)> {
     found
 }
 
-/// The amount of a cancel that was reserved unseen waits beside it, and belongs to
-/// no other.
+/// The amount of a cancel that was reserved without a read is stored beside the
+/// transaction, and applies to that transaction only.
 #[test]
 fn a_cancel_in_flight_survives_a_write_to_an_earlier_one() {
     let past = [
@@ -357,7 +357,7 @@ fn a_cancel_in_flight_survives_a_write_to_an_earlier_one() {
     });
 }
 
-/// Writes the Payment as it was written before discrepancies stopped anything.
+/// Writes the item in the format before discrepancies were stored.
 async fn create_in_earlier_format(table: &Table, payment: &Payment) {
     let mut item = payment_intents::dynamodb::to_item(payment);
     item.insert("item_format".to_owned(), AttributeValue::N("1".to_owned()));
@@ -367,8 +367,8 @@ async fn create_in_earlier_format(table: &Table, payment: &Payment) {
     put.send().await.unwrap();
 }
 
-/// Nothing says in such an item what its discrepancies stop, so nothing is reserved
-/// on it unseen; its next write brings it up to date.
+/// An item in that format does not say which side its discrepancies stop. So nothing is
+/// reserved on it without a read, and the next write updates the format.
 #[test]
 fn an_item_of_the_earlier_format_is_read_refused_unseen_and_written_anew() {
     runtime().block_on(async {
@@ -389,7 +389,8 @@ fn an_item_of_the_earlier_format_is_read_refused_unseen_and_written_anew() {
     });
 }
 
-/// The amount of a cancel that was reserved unseen waits beside the transactions.
+/// The amount of a cancel that was reserved without a read is stored beside the
+/// transactions.
 #[test]
 fn the_amount_of_a_cancel_in_flight_survives_what_is_written_of_another_cancel() {
     runtime().block_on(async {

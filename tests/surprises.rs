@@ -1,6 +1,6 @@
-//! Things that happen at the PSP without this service, told to it over HTTP: what
-//! it then refuses to send, what it shows, and how it is resolved. Against the real
-//! local server, whose sandbox PSP does whatever it is asked.
+//! Effects at the PSP that this service did not send, reported over HTTP: the actions that
+//! are then refused, the Payment as shown, and the resolution. Against the real local
+//! server and its sandbox PSP.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,7 +16,7 @@ use support::{
     AUTHORIZED, CAPTURED, Reply, Server, actions, cancel, capture, refund, reverse, told,
 };
 
-/// Reports something about a Payment of the project `demo`, as it is now.
+/// Reports an effect on a Payment of the project `demo`, with the current version.
 async fn report(server: &Server, payment: &str, action: Value) -> Reply {
     let version = server.payment(payment).await["version"].clone();
     let body = json!({"version": version, "actions": [action]}).to_string();
@@ -26,14 +26,14 @@ async fn report(server: &Server, payment: &str, action: Value) -> Reply {
     reply
 }
 
-/// An effect at the PSP, by the id that the PSP gave it.
+/// A report of an effect, with the PSP's id.
 fn effect(r#type: &str, state: &str, cent_amount: u64, id: &str) -> Value {
     let mut effect = actions::report(r#type, state, cent_amount);
     effect["transaction"]["interactionId"] = json!(id);
     effect
 }
 
-/// The transaction that the PSP calls so.
+/// The transaction with this id of the PSP.
 fn named(payment: &Value, id: &str) -> Value {
     let all = payment["transactions"].as_array().unwrap();
     all.iter().find(|one| one["interactionId"] == id).unwrap().clone()
@@ -71,10 +71,10 @@ async fn a_capture_elsewhere_of_more_than_is_authorized_stops_both_sides_until_a
     let charge = named(&accepted.body, "Y");
     assert!(accepted.body.get("discrepancy").is_none(), "{accepted:?}");
     assert!(charge["acknowledged"]["at"].is_string(), "{charge}");
-    // Nothing is left to capture; what was captured can be refunded.
+    // Nothing is left to capture. The captured amount can be refunded.
     assert_eq!(server.act(AUTHORIZED, capture(1), &[]).await.status, 400);
     assert_eq!(server.act(AUTHORIZED, refund(12_000), &[]).await.status, 200);
-    // The excess is taken from what makes room.
+    // The excess is subtracted when a later change makes room.
     report(&server, AUTHORIZED, effect("Authorization", "Success", 3_000, "A")).await;
     assert_eq!(server.act(AUTHORIZED, capture(1_001), &[]).await.status, 400);
     assert_eq!(server.act(AUTHORIZED, capture(1_000), &[]).await.status, 200);
@@ -87,14 +87,14 @@ async fn a_refund_elsewhere_of_more_than_is_captured_stops_refunds_alone() {
     report(&server, AUTHORIZED, effect("Refund", "Success", 5_000, "X")).await;
     let refund_id = named(&server.payment(AUTHORIZED).await, "X")["id"].clone();
     assert_stopped(&server, AUTHORIZED, refund(1), refund_id.as_str().unwrap()).await;
-    // A capture makes room for it, and frees the Payment.
+    // A capture makes room for the refund, and ends the discrepancy.
     assert_eq!(server.act(AUTHORIZED, capture(6_000), &[]).await.status, 200);
     assert!(server.payment(AUTHORIZED).await.get("discrepancy").is_none());
     assert_eq!(server.act(AUTHORIZED, refund(5_001), &[]).await.status, 400);
     assert_eq!(server.act(AUTHORIZED, refund(5_000), &[]).await.status, 200);
 }
 
-/// A capture whose outcome is Unknown, though the PSP did it; its id.
+/// A capture that the PSP carried out and whose outcome is Unknown here. Returns its id.
 async fn unclear(server: &Server, action: Value) -> String {
     let reply = server.act(AUTHORIZED, told(action, "sandbox:drop"), &[]).await;
     assert_eq!(reply.status, 500);
@@ -156,7 +156,7 @@ async fn a_transaction_without_a_discrepancy_cannot_be_acknowledged() {
     assert!(reply.body["message"].as_str().unwrap().contains("does not exceed"), "{reply:?}");
 }
 
-/// A server whose connector takes a second and a half, with a capture at it.
+/// A server whose connector takes 1.5 s, with a capture in flight.
 async fn at_its_connector(
     action: Value,
     key: &'static str,
@@ -182,7 +182,7 @@ async fn a_repeat_of_what_is_still_being_carried_out_is_told_so_and_when_to_ask_
     assert_eq!((again.status, again.error()), (409, expected));
     let message = again.body["message"].as_str().unwrap();
     assert!(message.contains("still being carried out"), "{message}");
-    // Its lease ends 5 s after its invocation, which may take 28 s.
+    // The lease ends 5 s after the invocation's time, which is 28 s.
     let retry_after: u64 = again.header("retry-after").unwrap().parse().unwrap();
     assert!((10..=33).contains(&retry_after), "{retry_after}");
     assert_eq!(holder.await.unwrap().status, 500);

@@ -1,12 +1,11 @@
-//! For how long the token service's word is believed.
+//! The time for which an answer of the token service is cached.
 
 use crate::asking::{Asking, HOUR, INVALID, MINUTE, OK, UNAVAILABLE, start};
 use crate::identity::{Identity, Reply, Role};
 use crate::issuer::ALL;
 use serde_json::{Value, json};
 
-/// What is said of the token at these moments, and how often the service was asked
-/// by then.
+/// The answers about a token at these times, and the number of introspections up to each.
 async fn over_time(says: Value, moments: &[(u64, &str, usize)]) {
     let identity = Identity::start().await;
     let asking = Asking::introspection(&identity);
@@ -32,7 +31,7 @@ async fn a_positive_answer_is_cached_for_a_minute() {
     over_time(active(end), &moments).await;
 }
 
-/// From then on it is the service that knows, for as long as clocks may differ.
+/// From then on the token service decides, within the difference that clocks may have.
 #[tokio::test]
 async fn a_cached_answer_expires_with_its_token() {
     let end = start().plus_ms(20_000).ms();
@@ -47,7 +46,7 @@ async fn a_cached_answer_expires_with_its_token() {
     for says in [active(end / 1_000), active(end)] {
         over_time(says, &moments).await;
     }
-    // To the millisecond, where it is told so.
+    // The cached answer ends exactly at `exp`, where the service gives one.
     over_time(active(end + 1), &[(20_000, OK, 1), (20_001, OK, 2)]).await;
 }
 
@@ -61,7 +60,7 @@ async fn a_revoked_token_is_refused_within_a_minute() {
     for (ms, expected) in [(MINUTE - 1, OK), (MINUTE, INVALID), (MINUTE + 1, INVALID)] {
         assert_eq!(asking.at(start().plus_ms(ms), "token").await, expected, "{ms} ms");
     }
-    // A word that ran out is not believed for want of another one, either.
+    // An expired cached answer is not used during an outage either.
     identity.grant("token", active(Value::Null));
     assert_eq!(asking.at(start().plus_ms(2 * MINUTE), "token").await, OK);
     identity.usually(Role::Introspection, Reply::Says(500, "{}".to_owned()));
@@ -90,7 +89,7 @@ async fn a_negative_answer_is_not_cached() {
     assert_eq!(asking.at(start(), "token").await, OK);
 }
 
-/// What is kept is what the token grants, not that it was enough.
+/// The cache keeps the scopes of a token, not the decision about one request.
 #[tokio::test]
 async fn a_cached_answer_grants_only_the_scopes_of_the_token() {
     let identity = Identity::start().await;

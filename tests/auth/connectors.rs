@@ -1,5 +1,4 @@
-//! What connectors are shown: a token of our own, which has to be got first, or
-//! the caller's.
+//! Tokens for connectors: our own, which is fetched first, or the caller's.
 
 use crate::identity::record::{remember, secret};
 use crate::identity::{Identity, Reply, Role};
@@ -25,17 +24,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
-/// How long a connector has, its token included.
+/// The time of a call to the connector, the token included.
 const TIMEOUT_MS: u64 = 1_000;
 
-/// What the token endpoint says; RFC 6749, 5.1.
+/// The answer of the token endpoint (RFC 6749, 5.1).
 fn granted(token: &str, life_s: impl Into<Value>) -> Reply {
     let granted =
         json!({"access_token": token, "token_type": "Bearer", "expires_in": life_s.into()});
     Reply::Says(200, granted.to_string())
 }
 
-/// The tokens that the connector was shown, in order.
+/// The tokens that the connector received, in order.
 fn shown(identity: &Identity) -> Vec<String> {
     let asked = identity.asked(Role::Connector);
     asked.iter().map(|asked| asked.header("authorization").to_owned()).collect()
@@ -45,7 +44,7 @@ fn fetches(identity: &Identity) -> usize {
     identity.asked(Role::Tokens).len()
 }
 
-/// A function behind a gateway that gets its own token for its connector.
+/// A function behind a gateway that fetches a token for its connector.
 async fn with_client_credentials(identity: &Identity) -> Stage {
     let authorization = json!({
         "type": "clientCredentials", "tokenUrl": identity.url("/token"),
@@ -57,7 +56,7 @@ async fn with_client_credentials(identity: &Identity) -> Stage {
     Stage::start(vec![("AUTH", "gateway".to_owned()), ("CONNECTORS", connectors)]).await
 }
 
-/// All of it, by a caller with a token of its own.
+/// Captures the whole amount, as a caller with a token.
 fn capture_all() -> Value {
     let event = act(AUTHORIZED, capture(10_000));
     header(event, "authorization", format!("Bearer {}", secret("caller")))
@@ -89,7 +88,7 @@ async fn a_token_that_the_connector_refuses_is_dropped_and_the_hold_is_given_bac
     assert_eq!(reply.outcome(), (502, "ConnectorFailed"), "{reply:?}");
     assert_eq!(stage.transactions().await, ["Authorization Success 10000"]);
     assert_eq!(fetches(&identity), 1);
-    // The same money again: it was given back.
+    // The same amount again: the hold was released.
     assert_eq!(stage.invoke(&capture_all()).await.status, 200);
     assert_eq!(shown(&identity), [format!("Bearer {refused}"), format!("Bearer {new}")]);
     assert_eq!(fetches(&identity), 2);
@@ -115,7 +114,7 @@ async fn where_no_token_can_be_got_nothing_is_sent_and_the_hold_is_given_back() 
         says(r#"{"access_token":7}"#),
         says(&good[..good.len() - 1]),
         says(&format!("{good}{}", " ".repeat(64 * 1024))),
-        // No header can carry it.
+        // A token that no header can contain.
         granted(&(remember("the-token-with-a-") + "\u{7}"), 0),
     ];
     let count = replies.len();
@@ -149,7 +148,7 @@ async fn the_callers_own_token_goes_on_where_the_operator_says_so_and_nowhere_el
     }
 }
 
-/// Stands still until it is set.
+/// A clock that stands still until it is set.
 #[derive(Clone, Debug)]
 struct StillClock(Arc<AtomicU64>);
 
@@ -210,7 +209,7 @@ async fn a_token_is_renewed_a_minute_before_it_ends_or_after_half_a_short_life()
         (json!(60), 30_000),
         (json!(1), 500),
         (json!(0), 0_u64),
-        // Who does not say is taken for five minutes.
+        // A token without `expires_in` is used for five minutes.
         (Value::Null, 240_000),
     ] {
         let identity = Identity::start().await;
@@ -256,7 +255,7 @@ async fn calls_at_once_get_one_token_and_one_after_the_refusal() {
     assert_eq!((fetches(&identity), identity.most_at_once(Role::Tokens)), (2, 1));
 }
 
-/// Whoever waits for another one's token has its own deadline all the same.
+/// A caller that waits for another caller's token request keeps its own deadline.
 #[tokio::test]
 async fn a_token_service_that_hangs_costs_no_call_more_than_its_own_time() {
     let identity = Identity::start().await;

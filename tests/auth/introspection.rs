@@ -1,4 +1,4 @@
-//! Opaque tokens, shown to the Lambda.
+//! Opaque tokens, sent to the Lambda.
 
 use crate::identity::record::secret;
 use crate::identity::{Identity, Reply, Role};
@@ -33,7 +33,7 @@ async fn the_token_service_is_asked_as_rfc_7662_wants_it() {
         assert_eq!(basic(asked.header("authorization")), client);
         let hint = ("token_type_hint".to_owned(), "access_token".to_owned());
         assert_eq!(asked.form(), [("token".to_owned(), token.clone()), hint]);
-        // Nothing that a form would read as something else.
+        // The text has no character that form encoding changes.
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"%=&-._~".contains(&byte);
         assert!(asked.body.bytes().all(plain), "{}", asked.body);
     }
@@ -59,7 +59,7 @@ async fn a_positive_answer_is_cached_and_a_negative_one_is_not() {
     assert_eq!(stage.effects(), 4);
 }
 
-/// Another token is another question, however alike the two are.
+/// The cache key is the whole token.
 #[tokio::test]
 async fn a_cached_answer_is_not_used_for_a_similar_token() {
     let service = TokenService::start().await;
@@ -98,7 +98,7 @@ async fn the_introspection_answer_decides_on_access() {
         (without(active(ALL), "scope"), DENIED),
         (active(""), DENIED),
         (active("view_payments:demo"), DENIED),
-        // What cannot be understood is not taken for either.
+        // An answer that cannot be read counts neither as active nor as inactive.
         (without(active(ALL), "active"), UNKNOWN),
         (says("active", json!("true")), UNKNOWN),
         (says("active", json!(1)), UNKNOWN),
@@ -159,7 +159,7 @@ async fn where_the_service_cannot_tell_nothing_is_done_and_the_caller_may_come_a
         assert!(elsewhere.asked(Role::Elsewhere).is_empty());
     }
     assert!(other.asked(Role::Introspection).is_empty());
-    // It was not the token's fault.
+    // The token itself was valid.
     let longest = format!("{good}{}", " ".repeat(64 * 1024 - good.len()));
     service.identity.next(Role::Introspection, says(&longest));
     assert_eq!(stage.invoke(&event).await.status, 200);

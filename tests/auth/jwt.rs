@@ -1,4 +1,4 @@
-//! Tokens that are JWTs, shown to the Lambda.
+//! JWTs, sent to the Lambda.
 
 use crate::identity::Role;
 use crate::identity::keys::{SigningKey, joined};
@@ -45,7 +45,7 @@ async fn a_token_of_the_issuer_is_accepted_in_each_of_the_forms_that_issuers_wri
     assert_eq!(issuer.identity.asked(Role::Keys).len(), 1);
 }
 
-/// In half an hour, to the millisecond.
+/// Half an hour from now, in seconds with a fraction.
 fn expires_in_part() -> Value {
     serde_json::from_str(&format!("{}.125", seconds() + 1_800)).unwrap()
 }
@@ -156,7 +156,7 @@ async fn the_clocks_may_differ_by_a_minute() {
         ("nbf", 65, 401),
         ("nbf", 86_400, 401),
         ("nbf", -86_400, 200),
-        // When it was made is for the issuer to know.
+        // `iat` is not checked.
         ("iat", 86_400, 200),
     ] {
         let at = seconds().checked_add_signed(seconds_from_now).unwrap();
@@ -181,7 +181,7 @@ async fn a_request_with_two_tokens_is_refused() {
         authorization(json!([token(), "Basic YTpi"])),
         authorization(json!(["Basic YTpi", token()])),
         two_names,
-        // An HTTP API joins what a REST API lists.
+        // An HTTP API joins repeated headers; a REST API lists them.
         header(bearing("", act(AUTHORIZED, capture(1))), "authorization", token() + "," + &token()),
     ] {
         assert_eq!(stage.outcome(&event).await, (401, "invalid_token".to_owned(), 0), "{event}");
@@ -202,7 +202,7 @@ async fn unknown_key_ids_do_not_cause_key_requests() {
         }
     };
     made_up(20).await;
-    // What is known does not need the server.
+    // Known keys are used without the key server.
     issuer.identity.usually(Role::Keys, Reply::Says(500, "{}".to_owned()));
     made_up(5).await;
     assert_eq!(stage.capture(&issuer.ec.token(&claims(ALL))).await.status, 200);
@@ -234,7 +234,7 @@ async fn without_keys_the_answer_is_503_and_not_401() {
         assert_eq!(outcome, (503, "ServiceUnavailable".to_owned(), 0), "{reply:?}");
     }
     assert!(issuer.identity.asked(Role::Elsewhere).is_empty());
-    // What is no token needs no keys.
+    // A malformed token is refused without keys.
     let garbage = bearing(&remember("garbage-garbage"), act(AUTHORIZED, capture(1)));
     assert_eq!(stage.outcome(&garbage).await.0, 401);
     issuer.publish(&[issuer.ec.jwk()]);
@@ -242,7 +242,7 @@ async fn without_keys_the_answer_is_503_and_not_401() {
     assert_eq!(stage.effects(), 1);
 }
 
-/// An issuer that is another server than the one of the keys is none of ours.
+/// An issuer on another server than the keys is never called.
 #[tokio::test]
 async fn a_function_asks_nobody_but_its_own_key_server() {
     let (issuer, other) = (Issuer::start().await, Identity::start().await);

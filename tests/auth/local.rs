@@ -1,4 +1,4 @@
-//! The `local` binary: open, unless the operator says otherwise.
+//! The `local` binary: authorization is off, unless `AUTH` says otherwise.
 
 use crate::identity::record::output;
 use crate::issuer::{ALL, Issuer, claims};
@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// The server, which ends with the test.
+/// The server. It ends with the test.
 struct Local(Server);
 
 impl Local {

@@ -1,4 +1,4 @@
-//! Tokens that were good before somebody touched them.
+//! Valid tokens that were altered.
 
 use crate::asking::{Asking, INVALID, OK, start};
 use crate::identity::Role;
@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 
-/// Different ones.
+/// The number of different altered tokens.
 const MUTANTS: usize = 10_000;
 
 const CHARACTERS: &[u8] =
@@ -25,7 +25,7 @@ async fn of_ten_thousand_altered_tokens_none_is_accepted() {
     let token = |key: &crate::identity::keys::SigningKey, scope: &str| {
         key.token(&but(claims(scope), "exp", ends))
     };
-    // Two of each key: one that is enough, and one that is not.
+    // Two tokens of each key: one with enough scopes, and one without.
     let originals = [
         token(&issuer.ec, ALL),
         token(&issuer.ec, "view_payments:demo"),
@@ -48,11 +48,11 @@ async fn of_ten_thousand_altered_tokens_none_is_accepted() {
     assert_eq!(asking.at(start(), &originals[0]).await, OK);
     assert_eq!(asking.at(start(), &originals[1]).await, "missing scope");
     assert_eq!(asking.at(start(), &originals[2]).await, OK);
-    // What names another key is refused, and asks nobody.
+    // A token with another key id is refused, without a key request.
     assert_eq!(issuer.identity.asked(Role::Keys).len(), 1);
 }
 
-/// The token, or what is left of it. `other` is a token, too.
+/// An altered copy of the token. `other` is another valid token.
 fn mutated(token: &str, other: &str, random: &mut Random) -> String {
     let mut bytes = token.as_bytes().to_vec();
     if bytes.is_empty() {
@@ -69,7 +69,7 @@ fn mutated(token: &str, other: &str, random: &mut Random) -> String {
         5 => drop(bytes.drain(first..last.min(first + 8))),
         6 => bytes[at] ^= 0x20,
         7 => bytes[first..last].make_ascii_lowercase(),
-        // A bit of what is encoded, the last ones included, which say nothing.
+        // Flips one bit of the encoded text; the last bits carry no data.
         8 => {
             let end = random.one_of(&[bytes.len() - 1, token.find('.').unwrap_or(1) - 1, at]);
             bytes[end] = bytes[end].wrapping_add(1);
@@ -80,7 +80,7 @@ fn mutated(token: &str, other: &str, random: &mut Random) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Some parts of one, the rest of the other.
+/// Joins parts of both tokens.
 fn spliced(token: &str, other: &str, random: &mut Random) -> String {
     let (mine, theirs) = (token.split('.').collect::<Vec<_>>(), other.split('.'));
     let parts = theirs.enumerate().map(|(n, part)| match mine.get(n) {
@@ -90,7 +90,7 @@ fn spliced(token: &str, other: &str, random: &mut Random) -> String {
     parts.collect::<Vec<_>>().join(".")
 }
 
-/// Other claims or another header, well encoded, under the same signature.
+/// Other claims or another header, correctly encoded, with the same signature.
 fn forged(token: &str, random: &mut Random) -> String {
     let mut parts = token.split('.').map(str::to_owned).collect::<Vec<_>>();
     let number = random.index(parts.len().min(2));
@@ -104,7 +104,7 @@ fn forged(token: &str, random: &mut Random) -> String {
     match random.below(3) {
         0 => drop(object.remove(name)),
         1 => drop(object.insert(name.to_owned(), json!(value))),
-        // The same, in another order or with more space, is not what was signed.
+        // The same JSON in another order or with more white space was not signed.
         _ => drop(object.insert(" ".repeat(random.index(9)), Value::Null)),
     }
     parts[number] = encoded(Value::Object(object).to_string());

@@ -1,5 +1,5 @@
-//! The issuer's keys over time: when they are asked for, by how many, and what
-//! becomes of tokens meanwhile.
+//! The issuer's keys over time: the moment and number of key requests, and the answers to
+//! callers meanwhile.
 
 use crate::asking::{Asking, HOUR, INVALID, MINUTE, OK, UNAVAILABLE, start};
 use crate::identity::keys::{SigningKey, set};
@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
-/// Good for as long as a test goes on.
+/// Claims that are valid for the whole test.
 fn token(key: &SigningKey) -> String {
     key.token(&but(claims(ALL), "exp", start().plus_ms(1_000 * HOUR).ms() / 1_000))
 }
@@ -38,7 +38,7 @@ async fn a_new_key_is_fetched_once_the_last_try_is_a_minute_ago() {
     }
 }
 
-/// An issuer whose keys were fetched at the beginning.
+/// An issuer whose keys were fetched at the start.
 async fn with_keys() -> (Issuer, Asking) {
     let issuer = Issuer::start().await;
     let asking = Asking::jwt(&issuer);
@@ -92,7 +92,7 @@ async fn a_key_under_another_name_is_another_key() {
     assert_eq!((asking.at(later, &new).await, asking.at(later, &old).await), (OK, INVALID));
 }
 
-/// What a key server may do instead of publishing keys, and nobody can read.
+/// Replies of a key server that cannot be read as keys.
 fn failures(issuer: &Issuer) -> Vec<Reply> {
     let mut enc = issuer.ec.jwk();
     enc["use"] = json!("enc");
@@ -130,7 +130,7 @@ async fn without_any_keys_authorization_is_unavailable() {
     for (number, reply) in failures(&issuer).into_iter().enumerate() {
         issuer.identity.usually(Role::Keys, reply.clone());
         assert_eq!(asking.at(start(), &good).await, UNAVAILABLE, "{reply:?}");
-        // There is nothing to lose by asking again, at once.
+        // Without keys there is a new request at once.
         assert_eq!(fetches(&issuer), number + 1, "{reply:?}");
     }
     assert!(issuer.identity.asked(Role::Elsewhere).is_empty());
@@ -151,7 +151,7 @@ async fn keys_are_kept_where_they_cannot_be_fetched_again() {
             assert_eq!(asking.at(now, &known).await, OK, "{reply:?}");
             assert_eq!(fetches(&issuer), number + 2, "{reply:?}");
         }
-        // It is fetched once a minute at the most, however it ended.
+        // At most one key request a minute, whether the last one failed or not.
         issuer.publish(&[issuer.rsa.jwk()]);
         assert_eq!(asking.at(now.plus_ms(MINUTE - 1), &known).await, OK);
         assert_eq!(asking.at(now.plus_ms(MINUTE), &new).await, INVALID);
@@ -191,8 +191,8 @@ async fn callers_at_once_fetch_the_keys_once_and_one_at_a_time() {
     assert_eq!((fetches(&issuer), issuer.identity.most_at_once(Role::Keys)), (2, 1));
 }
 
-/// Nobody waits anew for what another one has waited for in vain, nor longer than
-/// there is time.
+/// A caller does not wait again for a request that failed for another caller, nor longer
+/// than its own deadline.
 #[tokio::test]
 async fn callers_at_once_wait_for_a_hanging_key_server_together() {
     let issuer = Issuer::start().await;

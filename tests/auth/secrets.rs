@@ -1,5 +1,5 @@
-//! Settings that are read through the extension for secrets, which serves nobody
-//! before the first event.
+//! Settings that are read through AWS's extension for secrets, which may answer only after
+//! the first event.
 
 use crate::identity::record::secret;
 use crate::identity::{Asked, Identity, Reply, Role, decoded};
@@ -15,7 +15,7 @@ const ARN: &str =
     "arn:aws:secretsmanager:eu-central-1:123456789012:secret:payment-intents/connectors-a1B2c3";
 const NAME: &str = "CONNECTORS_SECRET_ARN";
 
-/// A function's settings: the connectors are a secret.
+/// The settings of a function whose connectors are a secret.
 struct Vault {
     identity: Identity,
     session_token: String,
@@ -52,7 +52,7 @@ impl Vault {
     }
 }
 
-/// As the extension says it.
+/// The document of the extension with this secret.
 fn holds(value: &str) -> Reply {
     let secret = json!({
         "ARN": ARN, "CreatedDate": 1_795_338_000.125, "Name": "payment-intents/connectors",
@@ -66,7 +66,7 @@ fn not_ready() -> Reply {
     Reply::Says(400, "not ready to serve traffic, please wait".to_owned())
 }
 
-/// What the extension may say instead of a secret.
+/// Replies of the extension without a secret.
 fn failures() -> Vec<Reply> {
     vec![
         Reply::Says(400, "an unexpected error occurred while executing request".to_owned()),
@@ -122,12 +122,12 @@ async fn a_client_secret_is_read_as_well() {
 
 #[tokio::test]
 async fn a_secret_that_is_not_ready_is_read_with_the_first_event() {
-    // An extension that starts as well may not even be there to say so.
+    // The extension may not even listen yet.
     for not_yet in [not_ready(), Reply::Drop] {
         let vault = Vault::start().await;
         vault.identity.usually(Role::Secrets, not_yet.clone());
         let stage = Stage::start(vault.variables()).await;
-        // It was asked for, and nothing waited for it.
+        // The secret was requested, and the start did not wait for the reply.
         assert_eq!(vault.asked().len(), 1, "{not_yet:?}");
         for _ in 0..3 {
             vault.identity.next(Role::Secrets, not_yet.clone());
@@ -152,7 +152,7 @@ async fn a_secret_that_never_comes_is_answered_503_and_asked_for_again_with_the_
     assert_eq!(stage.outcome(&event).await, unavailable);
     let took = began.elapsed();
     assert!((Duration::from_secs(3)..Duration::from_secs(5)).contains(&took), "{took:?}");
-    // And once it is there, whatever is wrong with it.
+    // A secret that arrives later is used, even if it is invalid.
     let wrong = ["", "{}", "garbage", r#"{"*":{"url":"http://connector.example"}}"#].map(holds);
     for reply in failures().into_iter().chain(wrong) {
         vault.identity.next(Role::Secrets, reply.clone());
@@ -170,8 +170,7 @@ async fn a_secret_that_never_comes_is_answered_503_and_asked_for_again_with_the_
     assert_eq!(vault.asked().len(), asked + 1);
 }
 
-/// A failure that time does not mend is better seen in the deployment than by a
-/// caller.
+/// A lasting error should fail the deployment, not a caller's request.
 #[tokio::test]
 async fn a_secret_that_cannot_be_read_at_the_start_ends_the_process() {
     let vault = Vault::start().await;
@@ -218,7 +217,7 @@ async fn a_setting_and_a_secret_for_it_are_a_contradiction() {
         assert!(expected.iter().all(|problem| said.contains(problem)), "{said}");
         assert!(said.contains("are both set"), "{said}");
     }
-    // No matter what the extension has to say.
+    // The settings contradict each other whatever the extension replies.
     for reply in [not_ready(), Reply::Says(500, String::new())] {
         vault.identity.usually(Role::Secrets, reply);
         let said = last_words(API, &variables).await;
@@ -247,7 +246,7 @@ async fn recovery_reads_its_secret_as_the_api_does() {
         assert!(!stage.dynamodb.calls().is_empty());
     }
     assert_eq!(vault.asked().len(), 4);
-    // Or at once.
+    // The same with a secret that is ready at once.
     let vault = Vault::start().await;
     vault.identity.usually(Role::Secrets, good);
     let stage = Stage::of(RECOVERY, vault.variables()).await;

@@ -1,5 +1,5 @@
-//! Whom a function believes that it is who it says: those whom an authority vouches
-//! for that the system trusts, under the name of the address, today.
+//! Certificates of connectors and token servers: accepted only from an authority that the
+//! system trusts, for the right name, and while valid.
 
 use crate::identity::{Identity, Reply, Role};
 use crate::issuer::{ALL, Issuer, claims};
@@ -12,13 +12,13 @@ use futures_util::future::join_all;
 use serde_json::json;
 use std::path::Path;
 
-/// What is shown, and whom the operator has the function trust.
+/// The server's certificate, and the authorities that the function trusts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trust {
-    /// Those whom the system trusts.
+    /// The authorities of the system.
     System,
     Another,
-    /// The one who made this certificate.
+    /// The authority of the tests.
     Maker(Certificate),
 }
 
@@ -31,7 +31,7 @@ const ALL_OF_THEM: [Trust; 5] = [
     GOOD,
 ];
 
-/// TLS in front of a server, and what the function is told of whom to trust.
+/// TLS in front of a server, and the variables that set the trusted authorities.
 async fn front(trust: Trust, server: &Identity, directory: &Path) -> (Front, Variables) {
     let maker = Authority::new();
     let (certificate, trusted) = match trust {
@@ -44,7 +44,7 @@ async fn front(trust: Trust, server: &Identity, directory: &Path) -> (Front, Var
     (front, file.into_iter().collect())
 }
 
-/// One cent, and what had arrived behind the certificate by the time of the answer.
+/// Captures one cent. Returns the status, and the number of requests behind TLS.
 async fn answered(
     trust: Trust,
     role: Role,
@@ -59,7 +59,7 @@ async fn answered(
     let event = if bearer.is_empty() { event } else { bearing(bearer, event) };
     let reply = stage.invoke(&event).await;
     let arrived = server.asked(role).len();
-    // Not even a session was made with one that is not trusted.
+    // With an untrusted certificate there is not even a TLS session.
     assert_eq!(front.sessions() > 0, arrived > 0, "{trust:?}: {reply:?}");
     (reply, arrived)
 }

@@ -1,4 +1,5 @@
-// The client-credentials flow of the Checkout SDK: a token service issues its tokens, and says to ours what they grant.
+// The client-credentials flow of the Checkout SDK. A token service issues its tokens, and our service introspects them
+// there.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -25,13 +26,13 @@ after(async () => {
   await tokenService?.stop();
 });
 
-/** The server with introspection. Payments are registered with a token of somebody else. */
+/** The server with introspection. Payments are registered with a token of another client. */
 function startLocalThatAsks({ client, environment }) {
   const authorization = `Bearer ${client({ scopes: [REGISTER] }).issue()}`;
   return startLocal({ connectorTimeoutMs: 2_000, environment, authorization });
 }
 
-/** The SDK that gets its tokens by itself. `tokenCache` is where it keeps them. */
+/** The SDK, which fetches its tokens itself and keeps them in `tokenCache`. */
 function checkout(client, { tokenCache, ...http } = {}) {
   const { clientId, clientSecret, scopes } = client;
   const credentials = { clientId, clientSecret };
@@ -39,11 +40,11 @@ function checkout(client, { tokenCache, ...http } = {}) {
   return checkoutWith(new ClientBuilder().withClientCredentialsFlow(flow), { host: local.url, ...http });
 }
 
-/** The SDK that is given a token, and gets no other. */
+/** The SDK with a given token, which it cannot replace. */
 const checkoutWithToken = (token, http) =>
   checkoutWith(new ClientBuilder().withExistingTokenFlow(`Bearer ${token}`, {}), { host: local.url, ...http });
 
-/** Where the SDK keeps a token that it got an hour ago and still believes in. */
+/** A token cache with a token that the SDK fetched an hour ago and takes for valid. */
 function cacheWith(token) {
   let kept = { token, expirationTime: Date.now() + HOUR_MS };
   return {
@@ -56,7 +57,7 @@ function cacheWith(token) {
 
 const tokensSent = (attempts) => attempts.map((headers) => headers.Authorization.replace(/^Bearer /, ''));
 
-/** An error about access, in the words of the contract and in those of OAuth. */
+/** An error about access, with the fields of the contract and those of OAuth. */
 function assertAccessError(error, name, statusCode, code) {
   assertError(error, name, statusCode, code);
   assert.equal(error.message, error.body.message);
@@ -114,7 +115,7 @@ test('without a token the SDK raises Unauthorized 401 access_denied, and nobody 
 
   assertAccessError(error, 'Unauthorized', 401, 'access_denied');
   assert.equal(attempts[0].Authorization, undefined);
-  // Who shows no token is not told of an error (RFC 6750, 3.1).
+  // The challenge to a request without a token has no error (RFC 6750, 3.1).
   assert.match(error.headers['www-authenticate'], /^Bearer /);
   assert.doesNotMatch(error.headers['www-authenticate'], /error=/);
   assert.equal(attempts.length, 1);
@@ -167,11 +168,11 @@ for (const headers of [undefined, { 'Idempotency-Key': 'order-7-capture-1' }]) {
     const [, renewed] = client.tokens;
     assert.deepEqual(tokensSent(attempts), [revoked, renewed]);
     assert.equal(client.tokenRequests.length, 1);
-    // It is the same request: so say its correlation id and its key.
+    // It is the same request, with the same correlation id and key.
     assert.equal(attempts[1]['X-Correlation-ID'], attempts[0]['X-Correlation-ID']);
     assert.equal(attempts[1]['Idempotency-Key'], headers?.['Idempotency-Key']);
     assert.equal(answer.headers['x-correlation-id'], attempts[0]['X-Correlation-ID']);
-    // Nothing is on record of the attempt that was refused.
+    // The refused attempt left no record.
     assert.equal(answer.headers['idempotent-replayed'], undefined);
     assert.deepEqual(await effectsOf(paymentId), ONCE);
 
@@ -254,11 +255,11 @@ test('what one token grants says nothing of another', async () => {
   assert.deepEqual(await effectsOf(paymentId), ONCE);
 });
 
-/** The answer of a service that could not ask. */
+/** The answer when introspection is unavailable. */
 function assertUnavailable(error) {
   assertError(error, 'ServiceUnavailable', 503, 'ServiceUnavailable');
   assert.match(error.headers['retry-after'], /^\d+$/);
-  // The caller's token may be as good as ever.
+  // The caller's token may still be valid.
   assert.equal(error.headers['www-authenticate'], undefined);
   assert.equal(error.body.error, undefined);
 }

@@ -1,4 +1,4 @@
-// A client nobody here wrote: the Checkout SDK and its HTTP client, as published, against the local server.
+// A third-party client, the Checkout SDK and its HTTP client as published, against the local server.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';

@@ -1,4 +1,4 @@
-// A connector on the library that is inside the public connectors, with this service as its platform.
+// A connector on the library of the public connectors, with this service as its platform.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -16,7 +16,7 @@ before(async () => {
 });
 after(() => world?.stop());
 
-/** A request to the PSP and its answer, as the library notes them. */
+/** A request to the PSP and its answer, as the library records them. */
 const note = GenerateInterfaceInteractionCustomFieldsDraft({
   interactionId: 'interaction-1',
   createdAt: '2026-01-02T03:04:05.678Z',
@@ -25,7 +25,7 @@ const note = GenerateInterfaceInteractionCustomFieldsDraft({
   type: 'AUTHORIZATION',
 });
 
-/** A Payment of which so much is captured, and whose capture is known to all. */
+/** A Payment with this captured amount, whose capture was answered and reported. */
 async function captured(centAmount = 10_000) {
   const paymentId = await world.authorizedPayment();
   assert.deepEqual(await world.act(paymentId, capture(centAmount)), DONE);
@@ -107,7 +107,7 @@ test('of 50 parallel captures of everything the PSP does one, and the Payment sh
 for (const [first, second] of [[4_000, 6_000], [5_000, 5_000]]) {
   test(`captures of ${first} and ${second} with one reference of the PSP are both in the ledger`, async () => {
     const paymentId = await world.authorizedPayment();
-    // Many connectors know each capture by the reference of the authorization.
+    // Many connectors use the reference of the authorization for each capture.
     const interactionId = (await world.payment(paymentId)).interfaceId;
 
     const answers = [];

@@ -1,4 +1,4 @@
-// With verified tokens: each caller may do what its scope says, and the connector's own token is one of them.
+// With verified tokens: each caller may do what its scope allows, and so may the connector.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';

@@ -1,6 +1,6 @@
-//! Documents as Lambda hands them over:
-//! <https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html>. The service's own
-//! writes, in the frame of a real stream.
+//! Stream batches as Lambda delivers them:
+//! <https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html>. They contain writes of the
+//! service.
 
 use crate::stream::batch;
 use crate::support::lambda::events::read;
@@ -17,8 +17,9 @@ fn records(name: &str) -> Vec<Value> {
     document["Records"].as_array().unwrap().clone()
 }
 
-/// A key is claimed, a Payment registered, a capture reserved and settled. The id
-/// is part of the promise: a later version must not tell the same under another.
+/// A key is claimed, a Payment registered, a capture reserved and settled. The event's id
+/// is part of the contract: a later version must not publish the same event with another
+/// id.
 #[tokio::test]
 async fn the_event_of_a_capture_keeps_its_documented_format() {
     let world = World::start().await;
@@ -41,7 +42,7 @@ async fn the_event_of_a_capture_keeps_its_documented_format() {
     assert_eq!(told[0].detail, expected);
 }
 
-/// By an operator, or by a time to live that somebody has set.
+/// A removal by an operator or by a time to live.
 #[tokio::test]
 async fn a_removal_is_not_published() {
     let world = World::start().await;
@@ -54,7 +55,7 @@ async fn a_removal_is_not_published() {
     assert_eq!(world.bus.calls().len(), 0);
 }
 
-/// What AWS may change, and what it adds.
+/// Fields that AWS may change or add.
 #[tokio::test]
 async fn records_are_read_with_every_optional_field_of_aws() {
     let world = World::start().await;
@@ -87,8 +88,8 @@ async fn records_are_read_with_every_optional_field_of_aws() {
     }
 }
 
-/// The emulator's records have the same form, and the documents are not behind
-/// what the service writes now.
+/// Records of the emulator have the same form as the documents, and so have the writes of
+/// this version of the service.
 #[tokio::test]
 async fn the_documents_are_what_the_service_writes() {
     let world = World::start().await;
@@ -105,8 +106,7 @@ async fn the_documents_are_what_the_service_writes() {
     assert_eq!(shapes(&records("capture")), shapes(&world.stream.records().await));
 }
 
-/// The value without what differs from record to record: texts, numbers, and the
-/// ids of transactions.
+/// The value without its variable parts: texts, numbers, and ids of transactions.
 fn shape(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {

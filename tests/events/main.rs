@@ -1,5 +1,4 @@
-//! What the outside hears of what really happens: the built function behind the
-//! table's stream, between a stream and an event bus.
+//! The published events: the built function between the table's stream and an event bus.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "that is how a test fails")]
 #![allow(clippy::panic, clippy::indexing_slicing, reason = "that is how a test fails")]

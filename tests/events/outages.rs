@@ -1,5 +1,4 @@
-//! EventBridge is down, slow or silent: nothing is lost, and what is said of it is
-//! true.
+//! EventBridge is unreachable, slow or silent: no event is lost, and the log is correct.
 
 use crate::bus::Answer::{Fails, Hangs, IsLost, Refuses, Takes};
 use crate::bus::Bus;
@@ -12,7 +11,7 @@ use std::time::{Duration, Instant};
 const SENT: &str = "an event was sent";
 const NOT_SENT: &str = "an event could not be sent";
 
-/// Captures of two Payments, and the number of the first that is to be told.
+/// Captures of two Payments, and the place of the first record with an event.
 async fn two_captures(world: &World) -> (Vec<Value>, String) {
     for payment in ["p", "q"] {
         world.register(payment, json!({})).await;
@@ -60,7 +59,7 @@ async fn events_are_retried_until_eventbridge_accepts_them() {
     assert_eq!(world.logged(SENT).len(), 2);
 }
 
-/// The client's own repetition is enough.
+/// The SDK's own retry is enough.
 #[tokio::test]
 async fn a_call_that_fails_once_is_repeated_at_once() {
     let world = World::start().await;
@@ -77,7 +76,7 @@ async fn a_call_that_fails_once_is_repeated_at_once() {
     }
 }
 
-/// What the log says of each event is what became of it.
+/// The log line of each event says whether it was sent.
 #[tokio::test]
 async fn only_the_accepted_entries_of_a_call_are_logged_as_sent() {
     let world = World::start().await;
@@ -98,7 +97,7 @@ async fn only_the_accepted_entries_of_a_call_are_logged_as_sent() {
     }
 }
 
-/// 6 s, with all repetitions: long before the function would be ended.
+/// 6 s with all retries: long before the invocation's end.
 #[tokio::test]
 async fn a_silent_eventbridge_is_given_up_in_time_to_report_the_rest() {
     let world = World::start().await;
@@ -106,7 +105,7 @@ async fn a_silent_eventbridge_is_given_up_in_time_to_report_the_rest() {
     world.act("p", capture(1_000), 200).await;
     let mut batch = records;
     batch.extend(world.stream.records().await);
-    // The first two go together.
+    // The first two events are sent in one call.
     world.bus.next(&[Takes]);
     world.bus.usually(Hangs);
     let began = Instant::now();

@@ -1,4 +1,4 @@
-//! What is not told: what changed no transaction's outcome.
+//! Changes without an event, because no transaction got an outcome.
 
 use crate::stream::is_of_payment;
 use crate::support::actions::{report, report_state};
@@ -6,7 +6,7 @@ use crate::support::{capture, told};
 use crate::world::World;
 use serde_json::json;
 
-/// It happened elsewhere, and was told there.
+/// The transactions happened elsewhere, and were published there.
 #[tokio::test]
 async fn a_registration_is_not_published_whatever_its_past() {
     let world = World::start().await;
@@ -45,7 +45,7 @@ async fn refused_and_repeated_actions_are_not_published() {
     }
     let other = world.act_with_key("p", capture(4_001), "order-1").await;
     assert_eq!(other.status, 422, "{other:?}");
-    // Facts that are known already, and changes that are not about an outcome.
+    // Outcomes that are known already, and changes without an outcome.
     world.report("p", json!([report("Charge", "Success", 4_000)])).await;
     let code = json!({"action": "setStatusInterfaceCode", "interfaceCode": "paid"});
     world.report("p", json!([code])).await;
@@ -53,7 +53,7 @@ async fn refused_and_repeated_actions_are_not_published() {
     assert_eq!(world.types().await, [""; 0]);
 }
 
-/// A connector that did not act, and one that was never reached.
+/// The connector did not act, or was not reached.
 #[tokio::test]
 async fn a_withdrawn_reservation_is_not_published() {
     let world = World::start().await;
@@ -72,7 +72,7 @@ async fn a_withdrawn_reservation_is_not_published() {
     }
 }
 
-/// Not before somebody knows.
+/// The event is published once the outcome is known.
 #[tokio::test]
 async fn an_open_transaction_is_published_when_it_is_final() {
     let world = World::start().await;
@@ -102,14 +102,14 @@ async fn an_open_transaction_is_published_when_it_is_final() {
     }
 }
 
-/// The items that name Payments by key share the table, and its stream.
+/// The items of unique names are in the same table, and so in its stream.
 #[tokio::test]
 async fn records_of_other_items_are_passed_over() {
     let world = World::start().await;
     let key = |key: &str| json!({"key": key});
     world.register("p", key("order-1")).await;
     world.act("p", capture(1_000), 200).await;
-    // The old key is released, which changes its item, and the new one claimed.
+    // The old key is released, which changes its item, and the new key is claimed.
     world.report("p", json!([{"action": "setKey", "key": "order-2"}])).await;
     world.act("p", capture(2_000), 200).await;
     let records = world.stream.records().await;
@@ -120,7 +120,7 @@ async fn records_of_other_items_are_passed_over() {
     assert!(world.logged("a record of the stream cannot be read").is_empty());
 }
 
-/// Nothing here removes Payments, but an operator can.
+/// The service never removes a Payment, but an operator can.
 #[tokio::test]
 async fn a_removed_payment_does_not_block_the_batch() {
     let world = World::start().await;

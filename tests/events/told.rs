@@ -1,4 +1,4 @@
-//! What is told: of whom, how, and under which id.
+//! The published events: their types, content and ids.
 
 use crate::support::actions::{report, report_state};
 use crate::support::{cancel, capture, refund, reverse, told};
@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 const REJECTED: &str = "sandbox:rejected";
 
-/// As it is sent.
+/// The event as it is sent.
 const ORDER: &str = r#"{"typeId":"order","id":"o-1"}"#;
 const CART: &str = r#"{"id": "c-1", "typeId": "cart"}"#;
 
@@ -28,7 +28,7 @@ async fn each_of_the_six_types_has_the_platforms_shape() {
     .into_iter()
     .enumerate()
     {
-        // With an order, with a cart, with both, with none.
+        // With an order, with a cart, with both, and with neither.
         let about = match index % 4 {
             0 => json!({"order": order}),
             1 => json!({"cart": cart}),
@@ -64,7 +64,7 @@ async fn each_of_the_six_types_has_the_platforms_shape() {
     }
 }
 
-/// A reversal is told as what it came to.
+/// A reversal is published as the cancel or refund that it became.
 #[tokio::test]
 async fn a_reversal_is_published_as_a_cancellation_or_a_refund() {
     let world = World::start().await;
@@ -78,7 +78,7 @@ async fn a_reversal_is_published_as_a_cancellation_or_a_refund() {
     assert_eq!(world.types().await, ["CheckoutPaymentRefunded"]);
 }
 
-/// Order and cart are given back as the text they came in.
+/// Order and cart are published exactly as they were registered.
 #[tokio::test]
 async fn order_and_cart_of_the_registration_are_in_every_event() {
     let world = World::start().await;
@@ -90,7 +90,7 @@ async fn order_and_cart_of_the_registration_are_in_every_event() {
         assert_eq!(event.detail["data"]["cart"], cart);
         assert!(event.detail["data"].get("order").is_none(), "{event:?}");
     }
-    // What a reader of JSON would round is not read.
+    // Numbers are not read, because a JSON reader would round them.
     let order =
         r#"{"typeId":"order", "id":"o-1", "rate":1.50, "number":90071992547409931234567890}"#;
     let amount = r#"{"centAmount": 10000, "currencyCode": "EUR"}"#;
@@ -112,7 +112,7 @@ async fn an_event_has_the_same_id_each_time_and_every_transition_its_own() {
     let charge = world.act("p", capture(4_000), 200).await;
     world.report("p", json!([report_state(&charge, "Failure")])).await;
     world.report("p", json!([report_state(&charge, "Success")])).await;
-    // The same again, as other transactions and of another Payment.
+    // The same actions again, as other transactions and on another Payment.
     world.act("p", capture(4_000), 200).await;
     world.register("q", json!({})).await;
     world.act("q", capture(4_000), 200).await;
@@ -141,7 +141,7 @@ async fn an_event_has_the_same_id_each_time_and_every_transition_its_own() {
     assert_eq!(texts(&second), texts(&first));
 }
 
-/// One write, three transactions: all of it is told, in the order in which it
+/// One write settles three transactions. All are published, in the order in which they
 /// began.
 #[tokio::test]
 async fn a_write_that_settles_several_transactions_publishes_each() {
@@ -152,7 +152,7 @@ async fn a_write_that_settles_several_transactions_publishes_each() {
     let second = world.act("p", received(2_000), 200).await;
     let third = world.act("p", received(1_000), 200).await;
     assert_eq!(world.types().await, [""; 0]);
-    // In another order than that in which they began.
+    // Settled in another order than they began.
     let all = json!([
         report_state(&third, "Success"),
         report_state(&first, "Success"),
@@ -183,8 +183,8 @@ async fn a_write_that_settles_several_transactions_publishes_each() {
     );
 }
 
-/// A report that the balances do not allow yet is told when it is heard, and not
-/// again when it is booked.
+/// A report that the balances do not allow yet is published when it arrives, and not again
+/// when it is booked.
 #[tokio::test]
 async fn an_early_refund_is_published_once() {
     let world = World::start().await;
@@ -197,7 +197,7 @@ async fn an_early_refund_is_published_once() {
     assert_eq!(now["transactions"][2]["state"], "Success");
 }
 
-/// What somebody else did at the PSP is told like what was asked here.
+/// Effects that this service did not send are published as well.
 #[tokio::test]
 async fn reported_effects_are_published_except_chargebacks() {
     let world = World::start().await;

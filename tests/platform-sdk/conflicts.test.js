@@ -1,4 +1,4 @@
-// Updates that meet: what a version is for.
+// Concurrent updates, and the version that orders them.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';

@@ -1,4 +1,4 @@
-// What the PSP did, reported to the service with the platform's own client: each report moves money in the ledger once.
+// Effects at the PSP, reported with the platform's own client: each report moves money in the ledger once.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
@@ -16,7 +16,7 @@ after(() => local?.stop());
 const register = (...transactions) => paymentsOf(local.url).create({ amountPlanned: eur(10_000), transactions });
 const authorization = (state = 'Success') => transaction('Authorization', 10_000, state);
 
-/** Tells the service something about a Payment as it is now. */
+/** Sends an update action with the current version. */
 async function tell(paymentId, ...actions) {
   const payments = paymentsOf(local.url);
   return payments.update(await payments.byId(paymentId), ...actions);
@@ -108,7 +108,7 @@ test('a report with a known interaction id is the same report', async () => {
   await assertAnswer(id, capture(6_000), DONE);
 });
 
-/** A capture whose outcome the service does not know, though the PSP did it. */
+/** A capture that the PSP carried out and whose outcome is unknown to the service. */
 async function unclear(centAmount = 10_000) {
   const { id } = await register(authorization());
   const { status, transactionId } = await act(local.url, id, capture(centAmount, 'sandbox:drop'));
@@ -210,7 +210,7 @@ test('a failure of what was refunded already is recorded though it does not add 
 
   const told = await tell(id, change(transactionId, 'Failure'));
 
-  // It is open until somebody says what is so.
+  // It is open until a further report resolves it.
   assert.deepEqual(ledger(told), [['Charge', 10_000, 'Initial'], ['Refund', 10_000, 'Success']]);
   await assertAnswer(id, refund(1), REFUSED);
   await assertAnswer(id, capture(1), REFUSED);

@@ -1,4 +1,4 @@
-// A client nobody here wrote: the platform's own, as published, with this service as its platform.
+// A third-party client, the platform's own as published, with this service as its platform.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';

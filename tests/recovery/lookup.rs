@@ -1,4 +1,4 @@
-//! What the platform shows: when it is asked, by whom, and what it proves.
+//! Look-ups on the platform: their times, their requests, and the conclusions.
 
 use crate::platform::world::{
     APPROVED, LIAR_SHOWS, LIAR_SHOWS_ALL, MINUTE, SHOWS, SHOWS_ALL, World,
@@ -53,14 +53,15 @@ async fn a_look_up_settles_only_outcomes_that_it_proves() {
     let mut untimed = ours("Success");
     untimed[0].as_object_mut().unwrap().remove("timestamp");
     let rows = [
-        // What is shown; what it proves where absence does not, and where it does.
+        // The transactions shown; the conclusion where absence proves nothing, and where it
+        // does.
         (ours("Success"), State::Success, State::Success),
         (ours("Pending"), State::Pending, State::Pending),
         (ours("Initial"), State::Unknown, State::Unknown),
         (ours("Failure"), State::Failure, State::Failure),
         (vec![], State::Unknown, State::Failure),
         (vec![charge("Success", 60, now.minus_ms(30_000))], State::Success, State::Success),
-        // Too early to be ours by our clock; but whose else would it be?
+        // By our clock it is too early to be ours, but no other transaction matches.
         (vec![charge("Success", 60, before)], State::Unknown, State::Unknown),
         (vec![charge("Failure", 60, before)], State::Unknown, State::Failure),
         (untimed, State::Unknown, State::Unknown),
@@ -72,7 +73,7 @@ async fn a_look_up_settles_only_outcomes_that_it_proves() {
     ];
     for (seen, unproven, proven) in rows {
         let failed = seen == ours("Failure");
-        // A liar's failure is not one.
+        // A Failure of an untrusted connector proves nothing.
         let of_liar = |state| if failed { State::Unknown } else { state };
         for (policy, expected) in [
             (SHOWS, unproven),
@@ -93,23 +94,23 @@ async fn a_look_up_settles_only_outcomes_that_it_proves() {
     }
 }
 
-/// What became of a transaction of ours.
+/// The fate of one of our transactions.
 #[derive(Clone, Copy, Debug)]
 enum Fate {
     Approved,
     Lost,
-    /// Lost, and found not to have happened.
+    /// Its answer is lost, and a look-up proves that it did not happen.
     Disproved,
-    /// Begun when the others are looked up, and not yet answered.
+    /// In flight at the time of the look-up.
     InFlight,
 }
 
-/// So many ms after the beginning, a capture of 30.
+/// A capture of 30, this many milliseconds after the beginning.
 type Ours<'a> = &'a [(u64, Fate)];
-/// What the platform has of them.
+/// The transactions that the platform shows.
 type Theirs<'a> = &'a [(u64, &'a str)];
 
-/// What became of each, where its platform shows this six minutes after the last.
+/// The state of each transaction, after a look-up six minutes after the last one.
 async fn looked_up(policy: Policy, ours: Ours<'_>, theirs: Theirs<'_>) -> Vec<State> {
     let world = World::new(policy).await;
     let began = world.clock.now();
@@ -161,20 +162,20 @@ async fn a_shown_effect_of_another_transaction_does_not_settle_the_open_one() {
         (SHOWS, later, &[(0, "Success"), (HOUR, "Success")], [Success, Success]),
         (SHOWS_ALL, later, &[(0, "Success"), (HOUR, "Success")], [Success, Success]),
         (SHOWS_ALL, later, &[(0, "Success")], [Success, Failure]),
-        // Of two that are open, it is the one that began before it, and last.
+        // Of two open ones, the shown one is the one that began before it, and last.
         (SHOWS, both, &[(1, "Success")], [Success, Unknown]),
         (SHOWS, both, &[(1, "Pending")], [Pending, Unknown]),
         (SHOWS, both, &[(MINUTE, "Success")], [Unknown, Success]),
         (SHOWS, both, &[(1, "Success"), (MINUTE, "Success")], [Success, Success]),
-        // Looked at first, the latest cannot tell whose it is, and waits.
+        // If the latest is looked up first, it cannot be told apart, and stays open.
         (SHOWS_ALL, both, &[(1, "Success")], [Success, Unknown]),
         (SHOWS_ALL, both, &[(MINUTE, "Success")], [Failure, Success]),
         (SHOWS_ALL, both, &[(1, "Failure"), (MINUTE, "Success")], [Failure, Success]),
         (SHOWS, &[(0, Lost), (2, Approved)], &[(1, "Pending"), (3, "Success")], [Pending, Success]),
-        // What is shown may be of the one that is at its connector now.
+        // The shown transaction may be the one in flight.
         (SHOWS, now_another, &[(SEEN, "Success")], [Unknown, Initial]),
         (SHOWS, now_another, &[(SEEN, "Failure")], [Unknown, Initial]),
-        // One of which nothing is shown does not stand for what a liar shows.
+        // An absent one is not matched to what an untrusted connector shows.
         (LIAR_SHOWS_ALL, &[(0, Disproved), (HOUR, Lost)], &[(HOUR, "Failure")], [Failure, Unknown]),
     ];
     let mut wrong = Vec::new();
@@ -191,7 +192,7 @@ async fn a_shown_effect_of_another_transaction_does_not_settle_the_open_one() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// A draft need not say when its transactions happened.
+/// A PaymentDraft may have transactions without a timestamp.
 #[tokio::test]
 async fn a_registered_charge_does_not_take_the_effect_of_a_later_capture() {
     for policy in [SHOWS_ALL, SHOWS] {
@@ -216,7 +217,7 @@ async fn a_look_up_is_discarded_when_the_payment_changed_meanwhile() {
     world.lose("t", capture(30)).await;
     world.clock.advance(6 * MINUTE);
     let (service, now) = (world.table.store.clone(), world.clock.now());
-    // The one that is shown is another's, which is done only now.
+    // The shown transaction belongs to the other one, which is settled later.
     world.outside.usually(Role::Platform, shown(&[charge("Success", 30, now)]));
     world.outside.during(async move {
         let asked = reservation("other", 1, capture(30), now);
@@ -273,13 +274,13 @@ async fn a_platform_that_cannot_be_asked_proves_nothing() {
         assert_eq!(world.payment().await.balances.capturable, eur(40), "{reply:?}");
         let asked = world.outside.asked(Role::Platform).len();
         assert_eq!(asked, usize::from(matches!(role, Role::Platform)), "{reply:?}");
-        // It is asked again.
+        // The platform is asked again.
         world.clock.advance(2 * MINUTE);
         assert_eq!(world.recover().await.resolved, 1, "{reply:?}");
     }
 }
 
-/// The time of an invocation is everybody's, and `timeoutMs` is 500.
+/// All look-ups share the time of the invocation; `timeoutMs` is 500.
 #[tokio::test]
 async fn a_platform_that_is_silent_does_not_use_up_the_time_of_a_run() {
     let world = World::new(SHOWS_ALL).await;
@@ -292,7 +293,7 @@ async fn a_platform_that_is_silent_does_not_use_up_the_time_of_a_run() {
     assert_eq!(report.map(|report| (report.unknown, report.resolved)), Ok((1, 2)));
 }
 
-/// commercetools does not require the time of a transaction.
+/// commercetools does not require a timestamp of a transaction.
 #[tokio::test]
 async fn another_transaction_without_a_time_does_not_hide_ours() {
     let world = World::new(SHOWS).await;
@@ -306,7 +307,7 @@ async fn another_transaction_without_a_time_does_not_hide_ours() {
     assert_eq!(world.state("t").await, Some(State::Success));
 }
 
-/// Only what looks things up.
+/// Runs only the look-ups.
 struct Reader {
     connector: HttpConnector<TestClock>,
     clock: TestClock,
@@ -327,7 +328,7 @@ impl Reader {
         self.connector.look_up(&connector, self.clock.now().plus_ms(5_000)).await
     }
 
-    /// The tokens that the platform was shown, in order.
+    /// The tokens that the platform received, in order.
     fn presented(&self) -> Vec<String> {
         let asked = self.outside.asked(Role::Platform);
         asked.iter().map(|asked| asked.header("authorization").to_owned()).collect()
@@ -371,7 +372,7 @@ async fn a_token_that_is_refused_is_not_shown_again() {
     reader.look_up().await.unwrap_err();
     reader.look_up().await.unwrap();
     assert_eq!(reader.presented(), ["Bearer token-1", "Bearer token-2"]);
-    // Another error says nothing of the token.
+    // Another error does not mean that the token is invalid.
     reader.outside.next(Role::Platform, Reply::Says(403, "{}".to_owned()));
     reader.look_up().await.unwrap_err();
     reader.look_up().await.unwrap();

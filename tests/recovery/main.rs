@@ -1,6 +1,5 @@
-//! What becomes of outcomes that nobody knows: no second effect, no guess, and
-//! none forgotten. Over a real DynamoDB API and real HTTP, with a clock that the
-//! test moves.
+//! Unknown outcomes: no second effect, no guess, and none stays open for ever. Over a real
+//! DynamoDB API and real HTTP, with a clock that the test moves.
 
 #![allow(
     clippy::unwrap_used,
@@ -139,7 +138,7 @@ async fn sending_again_settles_what_it_proves_and_nothing_else() {
         assert_eq!(payment.balances.capturable, eur(free), "{answer:?}");
         assert_eq!(payment.in_flight, None, "{answer:?}");
         if is_unknown && url.is_none() && policy == KEYED {
-            // What is known in the end is known by the same key.
+            // A repeat with the same key gets the resolved outcome.
             world.clock.advance(2 * MINUTE);
             assert_eq!(world.recover().await.resolved, 1, "{answer:?}");
             assert_eq!(world.sent(), ["t", "t"], "{answer:?}");
@@ -225,7 +224,7 @@ async fn a_run_whose_time_is_up_says_so_and_the_next_one_goes_on() {
     assert_eq!(world.sent().len(), 5);
 }
 
-/// By hand, by other software, or by a bug.
+/// Effects by hand, by other software, or by a bug.
 #[tokio::test]
 async fn an_item_that_cannot_be_read_does_not_stop_the_others() {
     for (damaged, failed) in [("demo#p1", 1), ("no project", 0)] {
@@ -272,7 +271,7 @@ async fn the_index_holds_what_is_open_the_first_to_look_at_first_and_nothing_fin
         let listed = world.table.store.due(100).await.unwrap().contains(&payment.key);
         assert_eq!((payment.recover_at().is_some(), listed), (is_open, is_open), "{answer:?}");
     }
-    // More than fit into one answer, in every partition, written out of order.
+    // More than one page in each shard, written out of order.
     let mut expected: Vec<Payment> = Vec::new();
     for n in [7, 3, 11, 1, 5, 9, 2, 10, 4, 12, 6, 8] {
         world.clock.set(at(n * MINUTE));

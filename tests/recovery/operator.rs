@@ -1,4 +1,4 @@
-//! What an operator sees, and what an operator sets, with the built binaries.
+//! Logs, metrics and settings, with the built binaries.
 
 use crate::platform::world::nonce;
 use crate::platform::{Function, Outside, Reply, Role, TestClock, outcome};
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 const API: &str = env!("CARGO_BIN_EXE_payment-intents");
 const RECOVERY: &str = env!("CARGO_BIN_EXE_recovery");
 
-/// A table, and what both functions are told.
+/// A table, and the variables of both functions.
 struct Deployment {
     table: crate::support::dynamo::Table,
     url: String,
@@ -29,7 +29,8 @@ impl Deployment {
         Self { table: table_at(dynamodb).await, url, outside }
     }
 
-    /// `keyed`, `shows` and `dead` are connectors; the rest has one that lies.
+    /// `keyed`, `shows` and `dead` have connectors of their own. Every other interface has
+    /// one that is not trusted.
     async fn function(&self, binary: &str) -> Function {
         let url = &self.outside.url;
         let authorization = json!({
@@ -57,7 +58,7 @@ impl Deployment {
         self.table.store.create(&payment).await.unwrap();
     }
 
-    /// An invocation that died this long ago.
+    /// An invocation that died this long ago, between its two writes.
     async fn crash(&self, id: &str, ms_ago: u64) {
         let now = SystemClock.now().minus_ms(ms_ago);
         let asked = reservation("t", nonce().bits(), capture(60), now);
@@ -95,7 +96,7 @@ fn assert_discreet(lines: &[Value]) {
     for line in lines {
         let text = line.to_string();
         assert!(!text.contains("tell-tale"), "{text}");
-        // Those of the tokens that the token service gives.
+        // The tokens of the token service are secret as well.
         assert!(!text.contains("token-1"), "{text}");
     }
 }
@@ -163,7 +164,7 @@ async fn a_call_is_measured_and_logged_with_its_causes_and_without_secrets() {
         api.invoke(&event).await["statusCode"].as_u64().unwrap()
     };
     assert_eq!(invoke("p").await, 200);
-    // From a connector whose `rejected` may hide anything.
+    // Reported by a connector whose `rejected` proves nothing.
     deployment.outside.next(Role::Connector, outcome("rejected"));
     assert_eq!(invoke("p").await, 500);
     deployment.outside.next(Role::Connector, Reply::Drop);
@@ -208,7 +209,7 @@ async fn a_call_is_measured_and_logged_with_its_causes_and_without_secrets() {
     assert_discreet(&lines);
 }
 
-/// A line of metrics holds every metric and dimension that it announces.
+/// A line of metrics contains every metric and dimension that it declares.
 fn assert_complete(line: &Value) {
     let directives = line["_aws"]["CloudWatchMetrics"].as_array();
     for directive in directives.into_iter().flatten() {
@@ -221,7 +222,7 @@ fn assert_complete(line: &Value) {
     }
 }
 
-/// Each row is two requests: what the second one changes, and what the two do.
+/// Each row: the settings, the second of two requests, and the number of effects.
 #[tokio::test]
 async fn a_repeat_is_known_by_its_correlation_id_where_the_operator_wants_that() {
     const BY_ID: &[(&str, &str)] = &[("REPEAT_DETECTION", "correlation-id")];

@@ -1,5 +1,4 @@
-//! Those who know: connectors, webhooks and operators, what they say of what the
-//! PSP did, and how they say it.
+//! Reports by connectors, webhooks and operators: their content, and their delivery.
 
 use crate::answers::Answered;
 use crate::landing::{Telling, reported_amount};
@@ -11,33 +10,33 @@ use crate::world::{Doing, Op, World, key};
 use payment_intents::payment::{Report, State, Transaction, TransactionId, Update, UpdateRefusal};
 use payment_intents::service::{Change, Service, UpdateError};
 
-/// How far back a time may lie that has nothing to do with what is told.
+/// The distance to a timestamp that is unrelated to the report.
 const YEARS_MS: u64 = 100_000_000_000;
 
-/// How often somebody says it again whom a conflict or a failure kept from it.
+/// The number of times that a report is repeated after a conflict or a failure.
 const TRIES: usize = 4;
 
-/// What may be said.
+/// A report that can be made.
 #[derive(Clone, Copy, Debug)]
 pub enum Word {
-    /// How it stands with an effect: as what happened.
+    /// The state of an effect, as a new transaction.
     Truth(usize),
-    /// The same, of a transaction that is known by its id.
+    /// The state of a transaction, by its id.
     TruthOfTransaction(usize),
-    /// How it stands with an effect, by what the PSP calls it and by our own id.
+    /// The state of an effect, by the PSP's id and by our own.
     TruthByBothIds(usize),
-    /// That the PSP has begun.
+    /// The PSP has begun.
     Begun(usize),
-    /// The contrary of what is so.
+    /// An untrue state.
     Lie(usize),
-    /// That nothing came of a transaction, and nothing will.
+    /// A transaction did not happen, and never will.
     Nothing(usize),
-    /// What a connector believes that is still at work: nothing came of it.
+    /// A failure, as seen by a connector that is still at work.
     Hasty(usize),
 }
 
 impl Schedule {
-    /// All that may be said now.
+    /// All reports that can be made now.
     pub fn possible_words(&self, world: &World) -> Vec<Word> {
         let mut words = Vec::new();
         for (index, effect) in world.effects.iter().enumerate() {
@@ -68,7 +67,7 @@ impl Schedule {
         words
     }
 
-    /// Somebody says it, until it is heard.
+    /// Sends a report, and repeats it until it is applied.
     pub fn tell(&mut self, word: Word) {
         let Some(telling) = self.telling(word) else { return };
         match word {
@@ -88,8 +87,7 @@ impl Schedule {
         self.say(telling, matches!(word, Word::Hasty(_)));
     }
 
-    /// Somebody says just this. A connector that is at work says it no longer than
-    /// that.
+    /// Sends one report. A connector stops repeating it when its own work ends.
     pub fn say(&mut self, telling: Telling, is_at_work: bool) {
         self.words += 1;
         let by = format!("psp-{}", self.words);
@@ -116,7 +114,7 @@ impl Schedule {
                     Err(UpdateError::Stale { current }) => version = current,
                     Err(UpdateError::Store(_)) => {}
                     Err(UpdateError::NotFound | UpdateError::KeyTaken(_)) => return None,
-                    // Withdrawn meanwhile: nothing of it was sent.
+                    // The transaction was withdrawn meanwhile, and never sent.
                     Err(UpdateError::Refused(UpdateRefusal::NoSuchTransaction(_))) => return None,
                     Err(UpdateError::Refused(refusal)) => {
                         locked(&port.world).violated(format!("a report was refused: {refusal}"));
@@ -190,14 +188,15 @@ impl Schedule {
         })
     }
 
-    /// What somebody said was heard, or nobody knows whether it was.
+    /// Records that a report was applied, or that this is unknown.
     pub fn heard(&mut self, telling: &Telling, is_heard: bool) {
         let mut world = locked(&self.world);
         let heard = if is_heard { telling.state() } else { State::Unknown };
         let is_its = |effect: &Effect| {
             telling.transaction.is_some() && effect.transaction == telling.transaction
         };
-        // What nobody had done when it was said may be done by now.
+        // An effect that had not happened at the time of the report may have happened by
+        // now.
         let meant = telling.effect.or_else(|| world.effects.iter().position(is_its));
         if let Some(index) = meant {
             world.effects[index].heard = Some(heard);
@@ -205,14 +204,14 @@ impl Schedule {
     }
 }
 
-/// What was registered is no news, until it changes.
+/// A registered state is no news, until it changes.
 fn is_news(effect: &Effect) -> bool {
     let is_past = effect.transaction.as_ref().is_some_and(|id| id.as_str().starts_with("past-"));
     !is_past || effect.heard.is_some()
 }
 
 impl World {
-    /// Whether nobody could tell this word, said again, from one about another.
+    /// True if this report, repeated, cannot be told from one about another transaction.
     fn is_indistinct(&self, effect: &Effect) -> bool {
         let same = |other: &&Effect| (other.kind, other.amount) == (effect.kind, effect.amount);
         effect.reference.is_none()
@@ -227,7 +226,7 @@ impl World {
                     > 1)
     }
 
-    /// Where the ledger has it.
+    /// The transaction of the effect in the ledger.
     pub fn recorded(&self, effect: &Effect) -> Option<TransactionId> {
         if let Some(id) = &effect.transaction {
             return self.payment.transactions.contains_key(id).then(|| id.clone());
@@ -241,7 +240,8 @@ impl World {
         all.find(is_same).map(|found| found.id.clone())
     }
 
-    /// Whether nobody can send it any more, or its connector has said no for good.
+    /// True if the transaction can no longer be sent, or its connector has finally rejected
+    /// it.
     fn will_never_happen(&self, id: &TransactionId) -> bool {
         let is_in_flight = self.payment.is_in_flight(id);
         let is_sent_again = self.tier.policy().resend != payment_intents::ports::Resend::Never;
@@ -251,7 +251,7 @@ impl World {
         is_ours && is_idle && self.of(id).count() == 0
     }
 
-    /// Whether a connector has it in hand.
+    /// True if a connector is working on it.
     fn is_at_work(&self, id: &TransactionId) -> bool {
         let calls = |op: &Op| matches!(op, Op::Call(call) if call.transaction == *id);
         let pending = self.processes.iter().filter_map(|process| process.pending.as_ref());

@@ -1,6 +1,5 @@
-//! Everything around tokens, in one server that does as it is told: an issuer's
-//! keys, introspection, a token endpoint, AWS's extension for secrets, and a
-//! connector that is shown a token.
+//! One server for everything around tokens, with scripted replies: an issuer's keys,
+//! introspection, a token endpoint, AWS's extension for secrets, and a connector.
 
 pub mod keys;
 pub mod record;
@@ -17,12 +16,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// What the server is asked for.
+/// The endpoints of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// `GET /keys`
     Keys,
-    /// `POST /introspect`: what was granted, unless a reply says otherwise.
+    /// `POST /introspect`: the granted answer, unless a reply is scripted.
     Introspection,
     /// `POST /token`
     Tokens,
@@ -30,25 +29,25 @@ pub enum Role {
     Secrets,
     /// `POST /operations/payment-intents/…`: approves.
     Connector,
-    /// What nobody has reason to ask for.
+    /// Any other path.
     Elsewhere,
 }
 
-/// What becomes of one request.
+/// The reply to one request.
 #[derive(Clone, Debug)]
 pub enum Reply {
     Says(u16, String),
-    /// The same, after so many milliseconds.
+    /// The reply, after this many milliseconds.
     Late(u64, u16, String),
-    /// 302, to here.
+    /// 302, to this location.
     Redirect(String),
-    /// The connection is closed.
+    /// The connection is closed without a reply.
     Drop,
-    /// Nothing comes.
+    /// No reply, and the connection stays open.
     Silence,
 }
 
-/// A request as it came.
+/// A received request.
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub role: Role,
@@ -69,7 +68,7 @@ impl Asked {
     }
 }
 
-/// What a form means by it.
+/// Decodes a field of a form.
 pub fn decoded(text: &str) -> String {
     percent_decode_str(&text.replace('+', " ")).decode_utf8().unwrap().into_owned()
 }
@@ -83,10 +82,10 @@ pub struct Identity {
 
 #[derive(Default)]
 struct State {
-    /// The next requests of a role are answered so, in order; later ones as usual.
+    /// The scripted replies to the next requests of each role, in order.
     next: HashMap<Role, VecDeque<Reply>>,
     usual: HashMap<Role, Reply>,
-    /// What introspection says of a token.
+    /// The introspection answer of each granted token.
     granted: HashMap<String, Value>,
     asked: Vec<Asked>,
     busy: HashMap<Role, usize>,
@@ -106,27 +105,27 @@ impl Identity {
         format!("http://{}{path}", self.address)
     }
 
-    /// How the next request is answered that has no answer yet.
+    /// Adds the reply to the next request that has none yet.
     pub fn next(&self, role: Role, reply: Reply) {
         self.state().next.entry(role).or_default().push_back(reply);
     }
 
-    /// How requests are answered of which nothing else was said.
+    /// Sets the reply to requests without a scripted one.
     pub fn usually(&self, role: Role, reply: Reply) {
         self.state().usual.insert(role, reply);
     }
 
-    /// Introspection says this of the token.
+    /// Sets the introspection answer for the token.
     pub fn grant(&self, token: &str, says: Value) {
         self.state().granted.insert(token.to_owned(), says);
     }
 
-    /// What came, in order.
+    /// The received requests, in order.
     pub fn asked(&self, role: Role) -> Vec<Asked> {
         self.state().asked.iter().filter(|asked| asked.role == role).cloned().collect()
     }
 
-    /// How many requests of the role there were at the same time.
+    /// The largest number of simultaneous requests of the role.
     pub fn most_at_once(&self, role: Role) -> usize {
         self.state().most_busy.get(&role).copied().unwrap_or_default()
     }
@@ -200,7 +199,7 @@ fn says(status: u16, body: String) -> Answer {
     Ok(response.header(header::CONTENT_TYPE, "application/json").body(Full::from(body)).unwrap())
 }
 
-/// Counts a request as long as it is worked on, however that ends.
+/// Counts a request until its handling ends, in whatever way.
 struct Busy<'a>(&'a Identity, Role);
 
 impl<'a> Busy<'a> {

@@ -1,6 +1,6 @@
-//! Everything that recovery talks to over HTTP, in one server that does as it
-//! is told: a connector, the platform whose Payments it writes to, and a token
-//! service. And a clock that stands still until a test moves it.
+//! One server with scripted replies for all that recovery uses over HTTP: a connector, the
+//! platform's Payments, and a token service. And a clock that stands still until a test
+//! moves it.
 
 mod function;
 pub mod world;
@@ -25,8 +25,8 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// Stands still. What waits by it waits for real: else every deadline would
-/// have come already.
+/// A clock that stands still. Sleeping takes real time: otherwise every deadline would have
+/// passed.
 #[derive(Clone, Debug)]
 pub struct TestClock(Arc<AtomicU64>);
 
@@ -54,22 +54,22 @@ impl Clock for TestClock {
     }
 }
 
-/// What becomes of one request.
+/// The reply to one request.
 #[derive(Clone, Debug)]
 pub enum Reply {
     Says(u16, String),
-    /// The connection is closed.
+    /// The connection is closed without a reply.
     Drop,
-    /// Nothing comes.
+    /// No reply, and the connection stays open.
     Silence,
 }
 
-/// One of the contract's outcomes.
+/// An outcome of the contract.
 pub fn outcome(outcome: &str) -> Reply {
     Reply::Says(200, json!({ "outcome": outcome }).to_string())
 }
 
-/// An error as the contract has it.
+/// An error of the contract.
 pub fn error(status: u16, code: &str) -> Reply {
     Reply::Says(status, json!({"statusCode": status, "errors": [{"code": code}]}).to_string())
 }
@@ -91,7 +91,7 @@ pub fn transaction(kind: &str, state: &str, (amount, currency): Amount, at: Time
 
 pub type Amount = (u64, &'static str);
 
-/// A request as it came.
+/// A received request.
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub headers: HeaderMap,
@@ -112,7 +112,7 @@ pub enum Role {
     Tokens,
 }
 
-/// The next requests of a role are answered so, in order; later ones as usual.
+/// The scripted replies to the next requests of each role, in order.
 #[derive(Default)]
 struct Script {
     next: VecDeque<Reply>,
@@ -149,7 +149,8 @@ impl Outside {
         outside
     }
 
-    /// Calls it, and looks things up there where the policy has that.
+    /// A connector that calls this server, and looks transactions up there if the policy
+    /// says so.
     pub fn settings(&self, policy: Policy) -> ConnectorSettings {
         let credentials = ClientCredentials {
             token_url: format!("{}/token", self.url).parse().unwrap(),
@@ -169,28 +170,27 @@ impl Outside {
         }
     }
 
-    /// How the next request is answered that has no answer yet.
+    /// Adds the reply to the next request that has none yet.
     pub fn next(&self, role: Role, reply: Reply) {
         self.script(role).next.push_back(reply);
     }
 
-    /// How requests are answered of which nothing else was said.
+    /// Sets the reply to requests without a scripted one.
     pub fn usually(&self, role: Role, reply: Reply) {
         self.script(role).usual = Some(reply);
     }
 
-    /// What came, in order.
+    /// The received requests, in order.
     pub fn asked(&self, role: Role) -> Vec<Asked> {
         self.script(role).asked.clone()
     }
 
-    /// How much time passes while the connector works.
+    /// Sets the time that each call takes.
     pub fn takes(&self, ms: u64) {
         self.takes_ms.store(ms, Ordering::SeqCst);
     }
 
-    /// What else happens while the connector or the platform works on the next
-    /// request.
+    /// Runs this while the connector or the platform handles the next request.
     pub fn during(&self, happens: impl Future<Output = ()> + Send + 'static) {
         *self.during.lock().unwrap() = Some(Box::pin(happens));
     }
@@ -236,7 +236,7 @@ impl Outside {
     }
 }
 
-/// The token service's n-th token, which lives that long.
+/// The n-th token of the token service, with this lifetime.
 pub fn token(n: usize, life_s: u64) -> Reply {
     let granted =
         json!({"access_token": format!("token-{n}"), "token_type": "Bearer", "expires_in": life_s});

@@ -1,4 +1,4 @@
-//! A service over a real table, with everything outside it scripted.
+//! A service over a real table, with a scripted connector and platform.
 
 use super::{Outside, Reply, Role, TestClock};
 use crate::support::dynamo::{Table, table};
@@ -39,7 +39,7 @@ pub struct World {
 }
 
 impl World {
-    /// With one Payment, `p`, of which 100 are authorized.
+    /// Starts it with one Payment, `p`, of which 100 are authorized.
     pub async fn new(policy: Policy) -> Self {
         Self::with(policy, |_| {}).await
     }
@@ -82,20 +82,20 @@ impl World {
         self.service.act(request).await
     }
 
-    /// An action whose answer is lost.
+    /// Sends an action whose answer is lost.
     pub async fn lose(&self, transaction: &str, action: Action) {
         self.outside.next(Role::Connector, Reply::Drop);
         let acted = self.act(transaction, action).await;
         assert!(matches!(acted, Err(ActError::OutcomeUnknown { replayed: false })), "{acted:?}");
     }
 
-    /// An invocation that dies between its two writes. Its lease runs for 33 s.
+    /// Reserves as an invocation that died between its two writes. Its lease lasts 33 s.
     pub async fn crash(&self, payment: &str, transaction: &str, action: Action) {
         let asked = reservation(transaction, nonce().bits(), action, self.clock.now());
         self.table.store.reserve(&Reservation { key: key(payment), ..asked }).await.unwrap();
     }
 
-    /// So many Payments whose invocation died.
+    /// Registers this many Payments whose invocation died.
     pub async fn crashes(&self, count: usize) {
         for n in 0..count {
             let payment = format!("p{n}");
@@ -124,7 +124,7 @@ impl World {
         self.payment().await.recover_at()
     }
 
-    /// The keys that the connector was sent, in order.
+    /// The keys of the received calls, in order.
     pub fn sent(&self) -> Vec<String> {
         let asked = self.outside.asked(Role::Connector);
         asked.iter().map(|asked| asked.header("idempotency-key").to_owned()).collect()

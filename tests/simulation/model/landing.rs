@@ -1,4 +1,4 @@
-//! Which transaction a fact comes to be: as exactly as what it says allows.
+//! The transaction to which a report is matched, checked as exactly as its ids allow.
 
 use crate::psp::Style;
 use crate::world::{World, eur};
@@ -8,12 +8,12 @@ use payment_intents::payment::{
 };
 use std::hash::{Hash, Hasher};
 
-/// A word about what happened, as it is said.
+/// A report on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Telling {
-    /// Which of the effects it is about, if there was one.
+    /// The effect that it is about, if there was one.
     pub effect: Option<usize>,
-    /// Whose that is.
+    /// The transaction that this effect belongs to.
     pub transaction: Option<TransactionId>,
     pub update: Update,
 }
@@ -26,7 +26,7 @@ impl Hash for Telling {
 }
 
 impl Telling {
-    /// The fact, where it does not name a transaction of ours.
+    /// The report, where it does not name a transaction by our id.
     pub fn fact(&self) -> Option<&Report> {
         match &self.update {
             Update::AddTransaction { report: fact, .. } => Some(fact),
@@ -34,27 +34,27 @@ impl Telling {
         }
     }
 
-    /// What it says.
+    /// The reported state.
     pub fn state(&self) -> State {
         match &self.update {
             Update::AddTransaction { report: fact, .. } => fact.state,
             Update::ChangeTransactionState { state, .. } => *state,
-            // It says that what was reported is so.
+            // An operator's confirmation of what was reported.
             Update::AcknowledgeDiscrepancy { .. } => State::Unknown,
             other => panic!("no word is told by {other:?}"),
         }
     }
 }
 
-/// What cannot be told apart but by ids: one kind, one amount. Connectors report
-/// a cancel with whatever amount.
+/// Transactions that only ids can tell apart have the same kind and amount. Connectors
+/// report a cancel with any amount.
 pub fn group(kind: TransactionKind, amount: Money) -> (TransactionKind, u64) {
     let is_cancel = kind == TransactionKind::CancelAuthorization;
     (kind, if is_cancel { 0 } else { amount.minor_units() })
 }
 
 impl World {
-    /// Whether a fact of this kind and amount was taken for another's.
+    /// True if a report of this kind and amount was matched to another transaction.
     pub fn is_mistaken(&self, kind: TransactionKind, amount: Money) -> bool {
         self.mistaken.contains(&group(kind, amount))
     }
@@ -68,9 +68,10 @@ impl World {
         payment.transactions.values().filter(move |ours| group(ours.kind, ours.amount) == same)
     }
 
-    /// A fact was written. It is its own transaction: by its id, by its being at
-    /// the connector, or because there is no other; what nobody here asked for is
-    /// a new one, unless it looks like one of ours.
+    /// Records that a report was written. It must be matched to its own transaction: by its
+    /// id, because that one is in flight, or because there is no other. An effect that was
+    /// not requested here is a new transaction, unless it has the same kind and amount as
+    /// one of ours.
     pub fn check_landing(&mut self, before: &Payment) {
         let Some(telling) = self.telling.clone() else { return };
         let Some(fact) = telling.fact() else { return };
@@ -88,7 +89,7 @@ impl World {
                 && before.transactions.contains_key(id)
         });
         if let Some(own) = own {
-            // A write that only takes a name back or away tells nothing of where it landed.
+            // A write that only moves or removes an id is no match.
             let has_it = self.payment.transactions.contains_key(&own);
             if !has_it {
                 self.violated(format!("a fact about {own} took it away"));
@@ -100,7 +101,7 @@ impl World {
             None if alike().next().is_none() => Some(None),
             None => None,
         };
-        // A Failure that another of its name took over is that one's.
+        // The ledger moved this Failure to another transaction with the same id.
         let is_moved =
             known.is_some_and(|known| known.likeness.is_some() || known.may_be.is_some());
         if let Some(expected) = expected
@@ -117,7 +118,7 @@ impl World {
         }
     }
 
-    /// The same by the name of the fact, where only one has it.
+    /// The match by the PSP's id, if only one transaction has it.
     fn landed_by_name(&self, before: &Payment, fact: &Report) -> Option<Option<TransactionId>> {
         let name = fact.interaction_id.as_ref()?;
         let has_name = |one: &&Transaction| one.interaction_id.as_ref() == Some(name);
@@ -126,12 +127,12 @@ impl World {
         Some(before.transactions.contains_key(&landed.id).then(|| landed.id.clone()))
     }
 
-    /// The transaction that the write made of the fact; `Some(None)`: a new one.
+    /// The transaction that the write matched the report to; `Some(None)` is a new one.
     fn landed(&self, before: &Payment) -> Option<Option<TransactionId>> {
         for after in self.payment.transactions.values() {
             match before.transactions.get(&after.id) {
                 None => return Some(None),
-                // One that waited counts with whatever is written next.
+                // A waiting report is counted with the next write.
                 Some(same) if same.waiting_failure.is_some() && !after.state.is_open() => {}
                 Some(same)
                     if same.reported != after.reported
@@ -148,7 +149,7 @@ impl World {
         None
     }
 
-    /// What was told is in the ledger, once, and telling it again changes nothing.
+    /// A written report is in the ledger once, and the same report again changes nothing.
     pub fn check_told(&mut self, told: &Payment, telling: &Telling) {
         let is_trusted = self.tier.is_trusted();
         let reporter = Reporter { by: None, at: told.modified_at, is_trusted };
@@ -159,27 +160,27 @@ impl World {
                 || fact.interface_id.is_some()
                 || Self::alike(told, fact.kind, fact.amount).count() == 1
         });
-        // It may confirm whose a name is; nothing moves.
+        // It may confirm the owner of an id; no amounts move.
         let moved = |payment: &Payment| {
             let all = payment.transactions.values();
             let all = all.map(|one| (one.id.clone(), one.state, one.is_discrepant()));
             (payment.balances, all.collect::<Vec<_>>())
         };
-        // What is said once more about a dispute resolves it.
+        // Repeating a report about a dispute resolves it.
         let is_disputed = told.discrepancies().next().is_some();
-        // What waits for its time may have waited long enough by another clock.
+        // A waiting report may be due by another process's clock.
         let is_waiting = told.transactions.values().any(|one| one.waiting_failure.is_some());
         if is_clear && !is_disputed && !is_waiting && again.as_ref().map(moved) != Ok(moved(told)) {
             self.violated("what was told again changed something");
         }
-        // Without a name, it looks like any other.
+        // Without an id, a report may be about any transaction of its kind and amount.
         if let Some(fact) = fact
             && telling.transaction.is_none()
             && fact.interaction_id.is_none()
         {
             self.mistaken.insert(group(fact.kind, fact.amount));
         }
-        // Another may have been that far already.
+        // Another transaction may have had this state already.
         let mine = telling.transaction.as_ref().and_then(|id| told.transactions.get(id));
         if let Some((fact, mine)) = fact.zip(mine)
             && mine.state_awaiting_balances.unwrap_or(mine.state) != fact.state
@@ -191,7 +192,7 @@ impl World {
         if self.style == Style::Shared && telling.transaction.is_some() {
             return;
         }
-        // Somebody called it otherwise by our own id before.
+        // An earlier report gave it another PSP's id, by our own id.
         let is_renamed = mine.is_some_and(|mine| {
             mine.interaction_id.is_some() && mine.interaction_id.as_ref() != Some(reference)
         });
@@ -204,7 +205,7 @@ impl World {
         let Some(one) = named.first() else {
             return self.violated(format!("{reference} was told, and is not in the ledger"));
         };
-        // Somebody may have confirmed it as another's before, by that one's own id.
+        // The other transaction may have been confirmed by its own id.
         let is_confirmed = named.iter().all(|one| self.told_of.contains_key(&one.id));
         let is_by_both_ids = fact.is_some_and(|fact| fact.interface_id.is_some());
         if named.len() > 1 && !is_by_both_ids && !is_confirmed {
@@ -228,7 +229,7 @@ fn before_has(before: &Payment, id: Option<&TransactionId>) -> bool {
     id.is_some_and(|id| before.transactions.contains_key(id))
 }
 
-/// What connectors report a cancel with.
+/// The amount with which connectors report a cancel.
 pub fn reported_amount(kind: TransactionKind, amount: Money, is_ours: bool) -> Money {
     let is_cancel = kind == TransactionKind::CancelAuthorization && is_ours;
     if is_cancel { eur(100) } else { amount }

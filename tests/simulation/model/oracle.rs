@@ -1,6 +1,6 @@
-//! The oracle: at every reservation, what may have happened at the PSP by all that
-//! was told so far, and this amount, are no more than there is. It knows what the
-//! PSP really did and what was told of it, and nothing of how the service decides.
+//! The oracle: at every reservation, this amount and all effects that may have happened by
+//! the reports so far do not exceed the money. It knows the PSP's effects and the reports,
+//! and nothing of the service's decisions.
 
 use crate::landing::group;
 use crate::psp::{Effect, Style};
@@ -10,34 +10,34 @@ use std::collections::BTreeMap;
 
 type Group = (TransactionKind, u64);
 
-/// How many effects of one kind and amount may have happened.
+/// The number of effects of one kind and amount that may have happened.
 #[derive(Default)]
 struct Count {
-    /// Ours, of which a report told that they happened.
+    /// Our transactions that were reported as successful.
     ours_told: u64,
-    /// Ours that the PSP did, or may yet do, of which no report told anything: by
-    /// when they were reserved.
+    /// Our transactions that the PSP carried out, or may carry out, without a report: by
+    /// the version of their reservation.
     ours_untold: Vec<u64>,
-    /// What others did there, as far as a report told of it: by when it did.
+    /// Reported effects that we did not send: by the version before which they happened.
     others: Vec<u64>,
-    /// Of those, the ones that happened before any of ours began.
+    /// Of those, the ones that happened before our first transaction.
     others_before: u64,
 }
 
 impl Count {
-    /// The number of effects noted, with those that may be the same one.
+    /// The number of effects, where some may be the same one.
     fn len(&self) -> u64 {
         let listed = self.ours_untold.len() + self.others.len();
         self.ours_told + self.others_before + listed as u64
     }
 
-    /// A report without an id of ours may be about any of those of ours that were
-    /// reserved before it and of which none told, so that they are the same; a
-    /// report more is an effect more.
+    /// A report without our id may be about any of our unreported transactions that were
+    /// reserved before it: then both are one effect. Each further report is a further
+    /// effect.
     fn total(&mut self) -> u64 {
         self.ours_untold.sort_unstable();
         self.others.sort_unstable();
-        // What happened years ago can only be what had begun before.
+        // An effect with an old timestamp can only be a transaction that began before.
         let past = self.ours_untold.iter().filter(|reserved_at| **reserved_at == 0).count();
         let mut same = past.min(usize::try_from(self.others_before).unwrap());
         let distinct_before = self.others_before - same as u64;
@@ -55,7 +55,7 @@ impl Count {
 }
 
 impl World {
-    /// Notes what a report tells, from the write on that records it.
+    /// Records the content of a report, from the write that stores it.
     pub fn note_told(&mut self) {
         let Some(telling) = self.telling.clone() else { return };
         let state = telling.state();
@@ -71,8 +71,8 @@ impl World {
         {
             self.told_of.insert(id.clone(), state);
         }
-        // Whoever says how far a transaction is, by its own id, says it of the effect by
-        // whose name it is shown.
+        // A report by our own id is also about the effect by whose PSP id the transaction
+        // is shown.
         let shown = telling.transaction.as_ref().filter(|_| telling.fact().is_none());
         let shown = shown.and_then(|id| self.payment.transactions.get(id));
         if let Some(name) = shown.and_then(|ours| ours.interaction_id.clone()) {
@@ -95,8 +95,8 @@ impl World {
         }
     }
 
-    /// A write was made. Where it lets an action go to its connector, nothing can
-    /// come of that but what there is room for.
+    /// Checks a write. If it allows a call to the connector, there must be enough money for
+    /// its effect.
     pub fn check_send(&mut self, before: &Payment) {
         let Some(slot) = self.payment.in_flight.clone() else { return };
         let was_held = before.in_flight.as_ref().is_some_and(|held| held.nonce == slot.nonce);
@@ -138,7 +138,7 @@ impl World {
         self.sum(&[TransactionKind::Charge], except, false)
     }
 
-    /// The sum of what may have happened; or of what is known to have, where
+    /// The sum of the effects that may have happened; of those that certainly have, if
     /// `may` is false.
     fn sum(&self, kinds: &[TransactionKind], except: &TransactionId, may: bool) -> u64 {
         let mut counts: BTreeMap<Group, (u64, Count)> = BTreeMap::new();
@@ -174,14 +174,14 @@ impl World {
         };
         let is_distinct = effect.reference.is_some();
         match (&effect.transaction, told) {
-            // By likeness alone, a Failure of the only one that it can be about
-            // counts as one.
+            // A Failure without an id counts, if only one transaction can have failed.
             (Some(id), _) if may && self.is_failed_by_report(id) => {}
-            // An answer that came later says that it happened.
+            // A later answer says that it happened.
             (Some(id), Some(false)) if !may && self.is_known(id) => {
                 count.ours_untold.push(self.reserved_at(id));
             }
-            // Rejected by its answer, and told all the same: it looks like any other.
+            // Rejected by its answer and reported as successful: it may be any effect of
+            // its kind and amount.
             (Some(id), Some(true)) if self.is_rejected(id) => {
                 if count.others.is_empty() {
                     count.others.push(effect.told_at);
@@ -192,7 +192,7 @@ impl World {
             {
                 count.ours_told += 1;
             }
-            // A look-up showed it apart from the others.
+            // A look-up distinguished it from the others.
             (Some(id), _) if !may && effect.is_seen && self.is_known(id) => count.ours_told += 1,
             (Some(id), Some(true)) => count.ours_untold.push(self.reserved_at(id)),
             (Some(_), Some(false)) => {}
@@ -207,21 +207,21 @@ impl World {
                 count.others_before += 1
             }
             (None, Some(true)) if is_distinct => count.others.push(self.began_before(effect)),
-            // Of the only one that had begun, it was told that it failed.
+            // It was the only one that had begun, and a report says that it failed.
             (None, Some(true)) if self.may_have_failed(effect) => {}
-            // Who tells of several without a name tells of one.
+            // Several reports without an id may be about the same effect.
             (None, Some(true)) if count.others.is_empty() => {
                 count.others.push(self.began_before(effect));
             }
             (None, Some(true)) => {}
-            // A look-up that found it may have taken it for one of ours.
+            // The look-up that found it may have matched it to one of ours.
             (None, None) if effect.is_seen && !may => count.others.push(effect.told_at),
             (None, Some(false) | None) => {}
         }
     }
 
-    /// The version before which a transaction of ours must have been reserved to be this
-    /// effect, by when it was told, and by its time where that was told.
+    /// The version before which our transaction must have been reserved to be this effect,
+    /// by the report's time and by the effect's timestamp.
     fn began_before(&self, effect: &Effect) -> u64 {
         if !self.is_timed {
             return effect.told_at;
@@ -233,8 +233,8 @@ impl World {
         effect.told_at.min(reserved + 1)
     }
 
-    /// True if a report without an id said that an effect failed, after one without an
-    /// id said that `begun` had begun. Without ids, the ledger takes them for one.
+    /// True if a Failure without an id was reported after `begun` was reported without an
+    /// id. Without ids, the ledger takes both for one effect.
     fn may_have_failed(&self, begun: &Effect) -> bool {
         let is_failure = |effect: &Effect| {
             let is_alike = group(effect.kind, effect.amount) == group(begun.kind, begun.amount);
@@ -244,24 +244,24 @@ impl World {
         begun.told == Some(State::Pending) && self.effects.iter().any(is_failure)
     }
 
-    /// Whether the ledger holds a transaction for done, without a doubt.
+    /// True if the ledger has the transaction as Success, without a dispute.
     fn is_known(&self, id: &TransactionId) -> bool {
         let ours = self.payment.transactions.get(id);
         ours.is_some_and(|ours| ours.state == State::Success && !ours.is_discrepant())
     }
 
-    /// Whether the ledger holds a transaction for failed by its answer.
+    /// True if the transaction failed by its answer.
     fn is_rejected(&self, id: &TransactionId) -> bool {
         let ours = self.payment.transactions.get(id);
         ours.is_some_and(|ours| ours.state == State::Failure && ours.reported.is_none())
     }
 
-    /// When a transaction of ours was reserved, by the version; 0 for what was before.
+    /// The version at which a transaction of ours was reserved; 0 for earlier ones.
     fn reserved_at(&self, id: &TransactionId) -> u64 {
         self.reserved_at.get(id).copied().unwrap_or(0)
     }
 
-    /// What is at its connector, or still under way to it.
+    /// The transaction in flight, or still on its way to the connector.
     fn open_without_effect(
         &self,
         kinds: &[TransactionKind],
@@ -278,8 +278,8 @@ impl World {
         ours.filter(|ours| !self.is_failed_by_report(&ours.id)).cloned().collect()
     }
 
-    /// Whether a report said of this very transaction that it failed, or could only
-    /// be about it, and it was not told otherwise since.
+    /// True if a Failure was reported about this transaction, or could only be about it,
+    /// and no later report contradicts.
     fn is_failed_by_report(&self, id: &TransactionId) -> bool {
         let is_told = self.told_of.get(id) == Some(&State::Failure);
         let by_likeness = self
@@ -290,8 +290,8 @@ impl World {
         is_told || by_likeness && self.failed_alone.contains(id)
     }
 
-    /// Notes of a write that it took a Failure for the only transaction that could
-    /// have failed, so that a Failure without a known id counts as its.
+    /// Records that a write matched a Failure to the only transaction that could have
+    /// failed, so that another Failure without a known id counts as the same.
     pub fn note_failed_alone(&mut self, before: &Payment) {
         let failed: Vec<_> = self
             .payment
