@@ -127,7 +127,7 @@ const ALLOWED: [(&str, &[&str]); 30] = [
 type Arrows = BTreeMap<String, BTreeSet<String>>;
 
 #[test]
-fn every_module_uses_only_what_it_may() {
+fn every_module_uses_only_allowed_modules() {
     let allowed = allowed();
     let drawn = drawn(|file| {
         let uses = names_after(&file.code, "crate::");

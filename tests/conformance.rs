@@ -64,7 +64,7 @@ fn any_operation() -> impl Strategy<Value = Operation> {
 }
 
 #[test]
-fn the_model_and_the_real_store_do_the_same() {
+fn the_model_and_the_real_store_give_the_same_answers_and_items() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let table = runtime.block_on(table());
     // Some operations come to no call.

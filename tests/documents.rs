@@ -116,7 +116,7 @@ fn every_route_exists() {
 }
 
 #[test]
-fn every_command_runs_what_is_there() {
+fn every_command_names_existing_targets() {
     let manifest: toml::Table = toml::from_str(&read("Cargo.toml")).unwrap();
     let binaries = manifest["bin"].as_array().unwrap();
     let binaries: Names =
@@ -152,7 +152,7 @@ fn every_command_runs_what_is_there() {
 }
 
 #[test]
-fn every_sample_of_json_is_json() {
+fn every_json_sample_is_valid() {
     every("sample", |document| {
         let samples = document.blocks.iter().filter(|(language, _)| language == "json");
         let is_wrong = |text: &&String| serde_json::from_str::<serde_json::Value>(text).is_err();

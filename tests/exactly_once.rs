@@ -42,7 +42,7 @@ async fn the_same_key_with_other_content_is_refused() {
 }
 
 #[tokio::test]
-async fn after_the_connector_was_never_reached_the_same_key_may_run_again() {
+async fn the_same_key_may_be_used_again_if_the_connector_was_not_reached() {
     let server = Server::with(&["--connector", "http://127.0.0.1:1"], &[]).await;
     let key = [("idempotency-key", "k")];
     for _ in 0..2 {
@@ -54,7 +54,7 @@ async fn after_the_connector_was_never_reached_the_same_key_may_run_again() {
 }
 
 #[tokio::test]
-async fn a_key_that_cannot_be_one_is_refused_before_anything_is_done() {
+async fn an_invalid_key_is_refused_before_anything_is_sent() {
     let server = Server::start().await;
     for (headers, value) in [
         (vec![("idempotency-key", "a,b")], "a,b"),
@@ -109,7 +109,7 @@ async fn fifty_parallel_full_captures_move_the_money_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_a_capture_and_a_cancel_at_once_one_happens() {
+async fn of_a_parallel_capture_and_cancel_one_happens() {
     for _ in 0..5 {
         let server = Arc::new(Server::start().await);
         let actions = vec![(capture(10_000), None), (cancel(), None)];
@@ -180,7 +180,7 @@ async fn payments_survive_a_killed_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_an_action_is_in_flight_another_one_is_told_to_wait() {
+async fn an_action_during_another_is_answered_409_with_a_time_to_retry() {
     let server = Arc::new(Server::with(&["--connector-timeout-ms", "1500"], &[]).await);
     let holder = {
         let server = Arc::clone(&server);

@@ -129,7 +129,7 @@ async fn each_refusal_of_the_ledger_is_named() {
 }
 
 #[tokio::test]
-async fn each_wrong_body_is_told_what_is_wrong_with_it() {
+async fn each_invalid_body_is_answered_with_its_error() {
     let server = Server::start().await;
     let path = format!("/demo/payment-intents/{AUTHORIZED}");
     let missing = |field: &str| json!({"code": "RequiredField", "field": field});
@@ -203,7 +203,7 @@ async fn each_wrong_body_is_told_what_is_wrong_with_it() {
 }
 
 #[tokio::test]
-async fn all_wrong_fields_are_told_at_once() {
+async fn all_invalid_fields_are_named_in_one_answer() {
     let server = Server::start().await;
     let action = json!({"action": "capturePayment", "amount": {}, "merchantReference": 1});
     let reply = server.act(AUTHORIZED, action, &[("idempotency-key", "a,b")]).await;
@@ -297,7 +297,7 @@ async fn paths_that_are_not_exactly_a_route_are_not_found() {
 }
 
 #[tokio::test]
-async fn a_known_path_with_another_method_says_which_it_answers() {
+async fn another_method_on_a_known_path_is_answered_405_with_the_allowed_ones() {
     let server = Server::start().await;
     for (method, path, allow) in [
         ("GET", format!("/demo/payment-intents/{AUTHORIZED}"), "POST"),
@@ -403,7 +403,7 @@ async fn a_registered_payment_is_answered_as_the_platform_represents_it() {
 }
 
 #[tokio::test]
-async fn a_draft_that_cannot_be_a_payment_is_told_why() {
+async fn an_invalid_draft_is_refused_with_the_reason() {
     let server = Server::start().await;
     let planned = json!({"currencyCode": "EUR", "centAmount": 100});
     let past = |kind: &str, cents: i64, code: &str| json!({"type": kind, "state": "Success", "amount": {"currencyCode": code, "centAmount": cents}});
@@ -467,7 +467,7 @@ async fn a_draft_that_cannot_be_a_payment_is_told_why() {
 }
 
 #[tokio::test]
-async fn payments_of_a_file_take_the_place_of_the_demo_ones() {
+async fn payments_of_a_file_replace_the_demo_payments() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("payments.json");
     let draft = json!([{
@@ -484,7 +484,7 @@ async fn payments_of_a_file_take_the_place_of_the_demo_ones() {
 
 /// A connector under development can use this server as its token service.
 #[tokio::test]
-async fn while_authorization_is_off_anybody_gets_a_token() {
+async fn while_authorization_is_off_every_client_gets_a_token() {
     let server = Server::start().await;
     let form = [("content-type", "application/x-www-form-urlencoded")];
     let granted = server.send("POST", "/oauth/token", &form, "grant_type=client_credentials").await;

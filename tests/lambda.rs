@@ -135,7 +135,7 @@ async fn with_too_little_time_left_the_connector_is_not_called_and_nothing_is_he
 }
 
 #[tokio::test]
-async fn a_connector_that_is_silent_until_the_deadline_leaves_the_hold_and_time_to_say_so() {
+async fn a_connector_silent_until_the_deadline_keeps_the_hold_and_is_answered_in_time() {
     let mut lambda = Lambda::start().await;
     let event = act(AUTHORIZED, told(capture(4_000), "sandbox:timeout"));
     let began = Instant::now();
@@ -186,7 +186,7 @@ async fn events_of_other_sources_are_answered_with_400() {
 
 /// One cent each, so that the effects count the events that passed.
 #[tokio::test]
-async fn headers_that_cannot_be_headers_are_harmless() {
+async fn invalid_headers_are_harmless() {
     let mut lambda = Lambda::start().await;
     let one = || act(AUTHORIZED, capture(1));
     let rest = || with(event("capture-rest-v1"), "/body", one()["body"].clone());
@@ -219,7 +219,7 @@ async fn headers_that_cannot_be_headers_are_harmless() {
 
 /// Without the mapping, `lambda_http` would panic on these events or lose a header.
 #[tokio::test]
-async fn events_that_lambda_http_cannot_read_as_they_are_are_answered() {
+async fn events_that_lambda_http_cannot_read_are_answered() {
     let mut lambda = Lambda::start().await;
     let rest = |path: &str| with(event("capture-rest-v1"), "/path", path);
     let http = |path: &str| with(event("get-payment"), "/rawPath", path);
@@ -302,7 +302,7 @@ async fn a_query_is_read_behind_either_kind_of_api() {
 }
 
 #[tokio::test]
-async fn a_body_is_decoded_where_it_is_said_to_be_encoded() {
+async fn a_body_is_decoded_where_the_event_marks_it_as_base64() {
     let mut lambda = Lambda::start().await;
     let plain = act(CAPTURED, refund(1))["body"].as_str().unwrap().to_owned();
     let encoded = BASE64.encode(&plain);
@@ -377,7 +377,7 @@ async fn without_a_verified_token_the_answer_is_401() {
 /// The scope is read from a JWT authorizer, from a Lambda authorizer of an HTTP API and of
 /// a REST API, and from a user pool.
 #[tokio::test]
-async fn a_scope_opens_its_own_project_only() {
+async fn a_scope_allows_its_own_project_only() {
     let mut lambda = Lambda::start().await;
     let scope = |project| format!("manage_checkout_payment_intents:{project}");
     const DENIED: (u16, &str) = (403, "insufficient_scope");
@@ -399,7 +399,7 @@ async fn a_scope_opens_its_own_project_only() {
 }
 
 #[tokio::test]
-async fn a_token_that_says_nothing_of_scopes_grants_none() {
+async fn a_token_without_valid_scopes_grants_none() {
     let mut lambda = Lambda::start().await;
     for authorizer in [
         json!({"jwt": {"claims": {"scope": 7}}}),
@@ -420,7 +420,7 @@ async fn a_token_that_says_nothing_of_scopes_grants_none() {
 }
 
 #[tokio::test]
-async fn a_payment_of_another_project_looks_like_one_that_does_not_exist() {
+async fn a_payment_of_another_project_is_answered_like_one_that_does_not_exist() {
     let mut lambda = Lambda::start().await;
     let amount = json!({"centAmount": 10_000, "currencyCode": "EUR"});
     let authorization = json!({"type": "Authorization", "state": "Success", "amount": amount});
@@ -439,7 +439,7 @@ async fn a_payment_of_another_project_looks_like_one_that_does_not_exist() {
 }
 
 #[tokio::test]
-async fn everything_that_is_wrong_with_the_configuration_is_named_at_once() {
+async fn all_configuration_errors_are_named_at_once() {
     let good = [("PAYMENTS_TABLE", "payments"), ("CONNECTORS", r#"{"*":{"url":"https://x"}}"#)];
     let bad = [("CONNECTORS", "{}"), ("AUTH", "none"), ("RESPONSE", "full")];
     for (variables, named, unnamed) in [

@@ -152,7 +152,7 @@ fn a_refund_of_one_charge_takes_no_more_than_is_left_of_it() {
 }
 
 #[test]
-fn a_cancel_needs_an_authorization_that_nobody_touched() {
+fn a_cancel_needs_an_authorization_without_captures() {
     assert_admits(&[
         (NOTHING, Action::Cancel, Err(Refusal::NothingAuthorized)),
         (AUTHORIZING, Action::Cancel, Err(Refusal::NothingAuthorized)),
@@ -194,7 +194,7 @@ fn a_reversal_cancels_or_else_refunds_all_that_is_refundable() {
 }
 
 #[test]
-fn another_currency_is_refused_before_its_amount_is_looked_at() {
+fn another_currency_is_refused_before_its_amount_is_compared() {
     let expected = Currency::parse("EUR").unwrap();
     for code in ["USD", "QQQ"] {
         let found = Currency::parse(code).unwrap();
@@ -224,7 +224,7 @@ fn the_fiftieth_transaction_is_the_last() {
 }
 
 #[test]
-fn a_repeat_is_told_from_a_new_request_and_from_a_reused_key() {
+fn a_repeat_differs_from_a_new_request_and_from_a_reused_key() {
     let first = reservation("t", 1, capture(40), at(1));
     let payment = payment(AUTHORIZED).reserve(&first).unwrap();
     let expired = first.lease.plus_ms(1);
@@ -265,7 +265,7 @@ fn a_repeat_is_told_from_a_new_request_and_from_a_reused_key() {
 }
 
 #[test]
-fn a_repeated_reversal_is_the_same_whatever_it_came_to() {
+fn a_repeated_reversal_is_a_repeat_of_the_cancel_or_refund_that_it_became() {
     for past in [AUTHORIZED, CAPTURED] {
         let first = reservation("t", 1, Action::Reverse, at(1));
         let reserved = payment(past).reserve(&first).unwrap();

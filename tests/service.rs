@@ -156,7 +156,7 @@ async fn a_lost_answer_of_our_own_write_is_recognised() {
 }
 
 #[tokio::test]
-async fn a_settling_write_is_tried_until_it_is_written() {
+async fn a_settling_write_is_repeated_until_it_succeeds() {
     let world = World::new(AUTHORIZED).await;
     // The reservation passes; then two rounds of the SDK's attempts fail.
     let mut faults = vec![Fault::Lost; 7];
@@ -220,7 +220,7 @@ async fn an_expired_lease_is_taken_over_and_its_hold_is_kept() {
 }
 
 #[tokio::test]
-async fn the_same_transaction_past_its_lease_is_unknown_and_not_sent_again() {
+async fn a_repeat_after_its_lease_is_unknown_and_not_sent_again() {
     let world = World::new(AUTHORIZED).await;
     let crashed = Reservation {
         lease: SystemClock.now().minus_ms(1),
@@ -261,7 +261,7 @@ async fn with_too_little_time_left_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn when_the_store_falls_silent_the_answer_still_comes_before_the_deadline() {
+async fn with_a_silent_store_the_answer_still_comes_before_the_deadline() {
     // The reservation passes; after that, DynamoDB never answers.
     let world = World::new(AUTHORIZED).await;
     let mut faults = vec![Fault::Silent; 20];
@@ -279,7 +279,7 @@ async fn when_the_store_falls_silent_the_answer_still_comes_before_the_deadline(
 /// The reference that scripts the sandbox, the result, the state, and the amount left to
 /// capture.
 #[tokio::test]
-async fn each_way_a_call_can_end_is_recorded_as_what_it_proves() {
+async fn each_outcome_of_a_call_is_recorded_as_the_state_that_it_proves() {
     let rows = [
         ("anything", Ok(Verdict::Approved), Some(State::Success), 60),
         ("sandbox:received", Ok(Verdict::Received), Some(State::Pending), 60),

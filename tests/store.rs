@@ -69,7 +69,7 @@ fn a_payment_comes_back_as_it_was_written() {
 }
 
 #[test]
-fn every_change_is_written_whole() {
+fn every_change_is_written_completely() {
     let steps = prop::collection::vec(any_step_or_report(), 1..12);
     for_all(60, (any_past(), steps), async |table, (past, steps)| {
         let start = somewhere_new(past);
@@ -144,7 +144,7 @@ async fn settle(table: &Table, asked: &Reservation, reserved: &Payment) -> Payme
 }
 
 #[test]
-fn of_fifty_reservations_at_once_one_is_made() {
+fn of_fifty_parallel_reservations_one_is_made() {
     runtime().block_on(async {
         let table = table().await;
         let payment = registered("race", AUTHORIZED);
@@ -196,7 +196,7 @@ fn a_repeated_write_is_recognised() {
 }
 
 #[test]
-fn a_withdrawn_reservation_does_not_come_to_life_again() {
+fn a_withdrawn_reservation_is_refused_when_it_arrives_late() {
     runtime().block_on(async {
         let table = table().await;
         let payment = registered("fenced", AUTHORIZED);
@@ -222,7 +222,7 @@ fn a_withdrawn_reservation_does_not_come_to_life_again() {
 }
 
 #[test]
-fn a_payment_that_is_there_is_not_written_over() {
+fn an_existing_payment_is_not_overwritten() {
     runtime().block_on(async {
         let table = table().await;
         let payment = registered("taken", AUTHORIZED);
@@ -234,7 +234,7 @@ fn a_payment_that_is_there_is_not_written_over() {
 }
 
 #[test]
-fn a_change_of_what_is_no_longer_there_says_what_is() {
+fn a_change_of_an_outdated_payment_returns_the_current_one() {
     runtime().block_on(async {
         let table = table().await;
         let start = registered("stale", CAPTURED);
@@ -268,7 +268,7 @@ fn a_payment_that_does_not_exist_is_not_found() {
 }
 
 #[test]
-fn a_ledger_that_does_not_add_up_is_never_acted_upon() {
+fn nothing_is_reserved_on_an_inconsistent_ledger() {
     runtime().block_on(async {
         let table = table().await;
         let payment = registered("damaged", AUTHORIZED);
@@ -294,7 +294,7 @@ fn a_ledger_that_does_not_add_up_is_never_acted_upon() {
 }
 
 #[test]
-fn the_index_lists_what_is_open_and_nothing_else() {
+fn the_recovery_index_lists_exactly_the_open_payments() {
     runtime().block_on(async {
         let table = table().await;
         let payment = registered("listed", AUTHORIZED);
@@ -370,7 +370,7 @@ async fn create_in_earlier_format(table: &Table, payment: &Payment) {
 /// An item in that format does not say which side its discrepancies stop. So nothing is
 /// reserved on it without a read, and the next write updates the format.
 #[test]
-fn an_item_of_the_earlier_format_is_read_refused_unseen_and_written_anew() {
+fn an_item_of_the_earlier_format_is_reserved_only_after_a_read_and_then_upgraded() {
     runtime().block_on(async {
         let table = table().await;
         let payment = somewhere_new(registered("p", AUTHORIZED));
@@ -392,7 +392,7 @@ fn an_item_of_the_earlier_format_is_read_refused_unseen_and_written_anew() {
 /// The amount of a cancel that was reserved without a read is stored beside the
 /// transactions.
 #[test]
-fn the_amount_of_a_cancel_in_flight_survives_what_is_written_of_another_cancel() {
+fn the_amount_of_a_cancel_in_flight_survives_reports_of_another_cancel() {
     runtime().block_on(async {
         let table = table().await;
         let mut payment = somewhere_new(registered("p", AUTHORIZED));

@@ -174,7 +174,7 @@ async fn at_its_connector(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repeat_of_what_is_still_being_carried_out_is_told_so_and_when_to_ask_again() {
+async fn a_repeat_of_an_action_in_flight_is_answered_with_the_time_to_retry() {
     let (server, holder) = at_its_connector(capture(1_000), "k").await;
     let action = told(capture(1_000), "sandbox:timeout");
     let again = server.act(AUTHORIZED, action, &[("idempotency-key", "k")]).await;
@@ -203,7 +203,7 @@ async fn a_reported_old_capture_reduces_the_amount_and_is_not_the_one_in_flight(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_failure_of_another_capture_gives_nothing_back_while_one_is_in_flight() {
+async fn the_failure_of_another_capture_releases_no_hold_while_one_is_in_flight() {
     let (server, holder) = at_its_connector(capture(10_000), "k").await;
     report(&server, AUTHORIZED, effect("Charge", "Failure", 10_000, "X")).await;
     let payment = server.payment(AUTHORIZED).await;
@@ -218,7 +218,7 @@ async fn the_failure_of_another_capture_gives_nothing_back_while_one_is_in_fligh
 }
 
 #[tokio::test]
-async fn a_connector_that_answers_that_it_did_not_act_is_told_from_one_that_is_not_reached() {
+async fn a_connector_that_did_not_act_is_answered_differently_from_one_that_is_not_reached() {
     let server = Server::start().await;
     let reply = server.act(AUTHORIZED, told(capture(1), "sandbox:refuse"), &[]).await;
     assert_eq!(reply.outcome(), (502, "ConnectorFailed"));
@@ -227,7 +227,7 @@ async fn a_connector_that_answers_that_it_did_not_act_is_told_from_one_that_is_n
 }
 
 #[tokio::test]
-async fn a_new_key_after_a_rejection_is_a_new_key_for_the_psp() {
+async fn a_new_key_after_a_rejection_is_sent_to_the_psp_as_a_new_key() {
     let server = Server::start().await;
     let rejected = told(capture(10_000), "sandbox:rejected");
     let first = server.act(AUTHORIZED, rejected, &[("idempotency-key", "first")]).await;

@@ -22,7 +22,7 @@ const SECRET: (&str, &str) = ("AUTH_CLIENT_SECRET", "the-secret-of-us");
 const ARN: (&str, &str) = ("AUTH_CLIENT_SECRET_ARN", "arn:aws:secretsmanager");
 
 #[tokio::test]
-async fn a_contradiction_is_refused_and_all_that_is_missing_is_named() {
+async fn contradictory_and_missing_variables_are_all_named() {
     remember(SECRET.1);
     let auth = |mode| ("AUTH", mode);
     let rows: [(&[(&str, &str)], &str); 18] = [

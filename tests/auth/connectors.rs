@@ -63,7 +63,7 @@ fn capture_all() -> Value {
 }
 
 #[tokio::test]
-async fn a_token_of_our_own_is_got_once_and_shown_with_each_call() {
+async fn our_own_token_is_fetched_once_and_sent_with_each_call() {
     let identity = Identity::start().await;
     let stage = with_client_credentials(&identity).await;
     let token = secret("ours");
@@ -77,7 +77,7 @@ async fn a_token_of_our_own_is_got_once_and_shown_with_each_call() {
 }
 
 #[tokio::test]
-async fn a_token_that_the_connector_refuses_is_dropped_and_the_hold_is_given_back() {
+async fn a_refused_token_is_not_sent_again_and_the_hold_is_released() {
     let identity = Identity::start().await;
     let stage = with_client_credentials(&identity).await;
     let (refused, new) = (secret("refused"), secret("new"));
@@ -95,7 +95,7 @@ async fn a_token_that_the_connector_refuses_is_dropped_and_the_hold_is_given_bac
 }
 
 #[tokio::test]
-async fn where_no_token_can_be_got_nothing_is_sent_and_the_hold_is_given_back() {
+async fn without_a_token_nothing_is_sent_to_the_connector_and_the_hold_is_released() {
     let identity = Identity::start().await;
     let stage = with_client_credentials(&identity).await;
     let token = secret("ours");
@@ -133,7 +133,7 @@ async fn where_no_token_can_be_got_nothing_is_sent_and_the_hold_is_given_back() 
 }
 
 #[tokio::test]
-async fn the_callers_own_token_goes_on_where_the_operator_says_so_and_nowhere_else() {
+async fn the_callers_token_is_forwarded_only_where_that_is_configured() {
     let issuer = Issuer::start().await;
     for authorization in ["forward", "none"] {
         let url = issuer.identity.url("");
@@ -201,7 +201,7 @@ fn call() -> Call {
 }
 
 #[tokio::test]
-async fn a_token_is_renewed_a_minute_before_it_ends_or_after_half_a_short_life() {
+async fn a_token_is_renewed_a_minute_before_it_expires_or_after_half_of_a_short_lifetime() {
     for (life_s, used_ms) in [
         (json!(3_600), 3_540_000),
         (json!(121), 61_000),
@@ -227,7 +227,7 @@ async fn a_token_is_renewed_a_minute_before_it_ends_or_after_half_a_short_life()
 }
 
 #[tokio::test]
-async fn calls_at_once_get_one_token_and_one_after_the_refusal() {
+async fn parallel_calls_fetch_one_token_and_one_more_after_a_refusal() {
     let identity = Identity::start().await;
     let connector = connector(&identity, SystemClock);
     let deadline = SystemClock.now().plus_ms(20_000);
@@ -257,7 +257,7 @@ async fn calls_at_once_get_one_token_and_one_after_the_refusal() {
 
 /// A caller that waits for another caller's token request keeps its own deadline.
 #[tokio::test]
-async fn a_token_service_that_hangs_costs_no_call_more_than_its_own_time() {
+async fn a_hanging_token_service_delays_no_call_past_its_own_deadline() {
     let identity = Identity::start().await;
     identity.usually(Role::Tokens, Reply::Silence);
     let connector = connector(&identity, SystemClock);

@@ -87,7 +87,7 @@ async fn without_an_authorizer_context_the_answer_is_401() {
 
 /// With `AUTH=gateway`, the service verifies no token itself.
 #[tokio::test]
-async fn a_token_in_the_header_proves_nothing_behind_a_gateway() {
+async fn behind_a_gateway_a_token_in_the_header_is_not_accepted() {
     let (stage, issuer) = (behind_gateway().await, Issuer::start().await);
     let event = authorized_as(act(AUTHORIZED, capture(1)), json!(null));
     let token = format!("Bearer {}", issuer.ec.token(&claims(ALL)));

@@ -15,7 +15,7 @@ fn asked(service: &TokenService) -> usize {
 }
 
 #[tokio::test]
-async fn the_token_service_is_asked_as_rfc_7662_wants_it() {
+async fn the_introspection_request_follows_rfc_7662() {
     let service = TokenService::start().await;
     let stage = Stage::start(service.variables()).await;
     let tokens = [service.grant(ALL), secret("a-._~+/b") + "=="];
@@ -115,7 +115,7 @@ async fn the_introspection_answer_decides_on_access() {
 }
 
 #[tokio::test]
-async fn where_the_service_cannot_tell_nothing_is_done_and_the_caller_may_come_again() {
+async fn without_an_introspection_answer_nothing_is_done_and_the_caller_may_retry() {
     let (service, other) = (TokenService::start().await, Identity::start().await);
     let stage = Stage::start(service.variables()).await;
     let token = service.grant(ALL);

@@ -12,7 +12,7 @@ use ring::hmac;
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn a_token_of_the_issuer_is_accepted_in_each_of_the_forms_that_issuers_write() {
+async fn a_valid_token_is_accepted_in_each_form_that_issuers_use() {
     let issuer = Issuer::start().await;
     let stage = Stage::start(issuer.variables()).await;
     let (rsa, ec) = (&issuer.rsa, &issuer.ec);
@@ -244,7 +244,7 @@ async fn without_keys_the_answer_is_503_and_not_401() {
 
 /// An issuer on another server than the keys is never called.
 #[tokio::test]
-async fn a_function_asks_nobody_but_its_own_key_server() {
+async fn keys_are_requested_only_from_the_configured_key_server() {
     let (issuer, other) = (Issuer::start().await, Identity::start().await);
     let stage = Stage::start(issuer.variables()).await;
     let at_other = but(claims(ALL), "iss", other.url(""));

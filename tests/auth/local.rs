@@ -49,7 +49,7 @@ fn file() -> File {
 }
 
 #[tokio::test]
-async fn authorization_is_off_on_localhost_and_that_is_said_in_one_line() {
+async fn authorization_is_off_on_localhost_and_one_line_says_so() {
     let off = vec![("AUTH", "off".to_owned())];
     let empty = vec![("AUTH", String::new()), ("AUTH_ISSUER", String::new())];
     for variables in [vec![], off, empty] {
@@ -61,7 +61,7 @@ async fn authorization_is_off_on_localhost_and_that_is_said_in_one_line() {
 }
 
 #[tokio::test]
-async fn authorization_is_on_where_the_operator_says_so() {
+async fn authorization_is_on_where_it_is_configured() {
     let (issuer, service) = (Issuer::start().await, TokenService::start().await);
     let grants = |scope: &str| [issuer.rsa.token(&claims(scope)), service.grant(scope)];
     let tokens = grants(ALL).into_iter().zip(grants("view_payments:demo"));

@@ -145,7 +145,7 @@ async fn each(stage: &Stage, granted: impl Fn(&str, Value) -> Value) {
 }
 
 #[tokio::test]
-async fn each_scope_opens_what_it_is_for_behind_a_gateway() {
+async fn each_scope_allows_its_own_routes_behind_a_gateway() {
     let stage = Stage::start(vec![("AUTH", "gateway".to_owned())]).await;
     each(&stage, |scopes, event| {
         with(event, "/requestContext/authorizer/jwt/claims/scope", scopes)
@@ -154,14 +154,14 @@ async fn each_scope_opens_what_it_is_for_behind_a_gateway() {
 }
 
 #[tokio::test]
-async fn each_scope_opens_what_it_is_for_in_a_jwt() {
+async fn each_scope_allows_its_own_routes_in_a_jwt() {
     let issuer = Issuer::start().await;
     let stage = Stage::start(issuer.variables()).await;
     each(&stage, |scopes, event| bearing(&issuer.ec.token(&claims(scopes)), event)).await;
 }
 
 #[tokio::test]
-async fn each_scope_opens_what_it_is_for_where_the_token_service_says_so() {
+async fn each_scope_allows_its_own_routes_by_introspection() {
     let service = TokenService::start().await;
     let stage = Stage::start(service.variables()).await;
     each(&stage, |scopes, event| bearing(&service.grant(scopes), event)).await;

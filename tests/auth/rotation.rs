@@ -19,7 +19,7 @@ fn fetches(issuer: &Issuer) -> usize {
 }
 
 #[tokio::test]
-async fn a_new_key_is_fetched_once_the_last_try_is_a_minute_ago() {
+async fn a_new_key_is_fetched_a_minute_after_the_last_key_request() {
     let (issuer, asking) = with_keys().await;
     let new = SigningKey::es256("ec-2");
     let (old, new_token) = (token(&issuer.ec), token(&new));
@@ -59,7 +59,7 @@ async fn unknown_key_ids_cause_at_most_one_key_request_a_minute() {
 }
 
 #[tokio::test]
-async fn keys_are_fetched_again_after_an_hour_and_one_that_was_withdrawn_is_refused() {
+async fn keys_are_fetched_again_after_an_hour_and_a_removed_key_is_refused() {
     let (issuer, asking) = with_keys().await;
     let (withdrawn, kept) = (token(&issuer.ec), token(&issuer.rsa));
     issuer.publish(&[issuer.rsa.jwk()]);
@@ -139,7 +139,7 @@ async fn without_any_keys_authorization_is_unavailable() {
 }
 
 #[tokio::test]
-async fn keys_are_kept_where_they_cannot_be_fetched_again() {
+async fn keys_are_kept_while_the_key_server_is_down() {
     for over in [MINUTE, HOUR, 20 * HOUR] {
         let (issuer, asking) = with_keys().await;
         let (known, new) = (token(&issuer.ec), token(&SigningKey::es256("ec-2")));
@@ -160,7 +160,7 @@ async fn keys_are_kept_where_they_cannot_be_fetched_again() {
 }
 
 #[tokio::test]
-async fn a_key_server_that_hangs_is_waited_for_no_longer_than_there_is_time() {
+async fn a_hanging_key_server_delays_no_caller_past_its_deadline() {
     join_all([(20_000, 1_900, 3_000), (300, 250, 1_000), (0, 0, 200)].map(
         async |(time_ms, least_ms, most_ms)| {
             let issuer = Issuer::start().await;
@@ -176,7 +176,7 @@ async fn a_key_server_that_hangs_is_waited_for_no_longer_than_there_is_time() {
 }
 
 #[tokio::test]
-async fn callers_at_once_fetch_the_keys_once_and_one_at_a_time() {
+async fn parallel_callers_cause_one_key_request_at_a_time() {
     let issuer = Issuer::start().await;
     let keys = set(&[issuer.ec.jwk()]);
     issuer.identity.usually(Role::Keys, Reply::Late(100, 200, keys));
@@ -194,7 +194,7 @@ async fn callers_at_once_fetch_the_keys_once_and_one_at_a_time() {
 /// A caller does not wait again for a request that failed for another caller, nor longer
 /// than its own deadline.
 #[tokio::test]
-async fn callers_at_once_wait_for_a_hanging_key_server_together() {
+async fn parallel_callers_wait_together_for_a_hanging_key_server() {
     let issuer = Issuer::start().await;
     issuer.identity.usually(Role::Keys, Reply::Silence);
     let (asking, good) = (Asking::jwt(&issuer), token(&issuer.ec));

@@ -142,7 +142,7 @@ async fn a_secret_that_is_not_ready_is_read_with_the_first_event() {
 }
 
 #[tokio::test]
-async fn a_secret_that_never_comes_is_answered_503_and_asked_for_again_with_the_next_event() {
+async fn without_its_secret_the_answer_is_503_and_the_next_event_requests_it_again() {
     let vault = Vault::start().await;
     vault.identity.usually(Role::Secrets, not_ready());
     let stage = Stage::start(vault.variables()).await;
@@ -196,7 +196,7 @@ async fn a_secret_that_cannot_be_read_at_the_start_ends_the_process() {
 }
 
 #[tokio::test]
-async fn a_setting_and_a_secret_for_it_are_a_contradiction() {
+async fn a_setting_beside_a_secret_for_it_is_refused() {
     let vault = Vault::start().await;
     vault.identity.usually(Role::Secrets, holds(&vault.connectors()));
     let more = vec![

@@ -80,7 +80,7 @@ async fn a_connector_is_called_only_where_its_certificate_is_trusted() {
 }
 
 #[tokio::test]
-async fn a_connectors_token_is_got_only_where_the_certificate_is_trusted() {
+async fn a_connectors_token_is_fetched_only_where_the_certificate_is_trusted() {
     join_all([Trust::System, Trust::Another, GOOD].map(async |trust| {
         let identity = Identity::start().await;
         let token = json!({"access_token": "of-the-token-service", "expires_in": 60}).to_string();
@@ -120,7 +120,7 @@ async fn keys_are_fetched_only_where_the_certificate_is_trusted() {
 }
 
 #[tokio::test]
-async fn a_token_is_shown_only_to_a_token_service_that_the_system_trusts() {
+async fn a_token_is_introspected_only_where_the_certificate_is_trusted() {
     join_all(ALL_OF_THEM.map(async |trust| {
         let service = TokenService::start().await;
         let variables = |front: &Front| {

@@ -107,7 +107,7 @@ for (const scope of ['manage_checkout_payment_intents:other', 'manage_project:de
   });
 }
 
-test('without a token the SDK raises Unauthorized 401 access_denied, and nobody is asked', async () => {
+test('without a token the SDK raises Unauthorized 401 access_denied, and nothing is introspected', async () => {
   const paymentId = await local.authorizedPayment();
   const { act, attempts } = checkoutWith(new ClientBuilder(), { host: local.url });
 
@@ -183,7 +183,7 @@ for (const headers of [undefined, { 'Idempotency-Key': 'order-7-capture-1' }]) {
 }
 
 for (const [unit, exp] of Object.entries({ seconds: IN_SECONDS, milliseconds: IN_MILLISECONDS })) {
-  test(`a token that expires earlier than the SDK thinks, in ${unit}: what is kept of it ends with it`, async () => {
+  test(`a token that expires earlier than the SDK thinks, in ${unit}: the cached introspection ends with it`, async () => {
     const paymentId = await local.authorizedPayment();
     const lifetimeMs = 2_000;
     const client = tokenService.client({ scopes: [ACT], lifetimeMs, exp });
@@ -227,7 +227,7 @@ test('a token that is refused when it has just been issued: the SDK repeats noth
 
 const saidOfTheEnd = { 'exp in seconds': IN_SECONDS, 'exp in milliseconds': IN_MILLISECONDS, 'no exp': null };
 for (const [said, exp] of Object.entries(saidOfTheEnd)) {
-  test(`a warm token costs no second introspection, with ${said}`, async () => {
+  test(`a token in use is introspected once, with ${said}`, async () => {
     const paymentId = await local.authorizedPayment();
     const client = tokenService.client({ scopes: [ACT], lifetimeMs: HOUR_MS, exp });
     const { act, attempts } = checkout(client);
@@ -242,7 +242,7 @@ for (const [said, exp] of Object.entries(saidOfTheEnd)) {
   });
 }
 
-test('what one token grants says nothing of another', async () => {
+test('a cached introspection applies to its own token only', async () => {
   const paymentId = await local.authorizedPayment();
   const allowed = tokenService.client({ scopes: [ACT] });
   const other = tokenService.client({ scopes: ['manage_project:other'] });
@@ -303,7 +303,7 @@ for (const [how, inPlaceOfAnswer] of Object.entries({
   });
 }
 
-test('a token service that is back: the retry of the SDK is answered, and money moves once', async () => {
+test('after an outage of the token service the retry of the SDK is answered, and money moves once', async () => {
   const paymentId = await local.authorizedPayment();
   const client = tokenService.client({ scopes: [ACT] });
   client.inPlaceOfAnswer = (answer) => {

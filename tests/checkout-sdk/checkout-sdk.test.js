@@ -177,7 +177,7 @@ test('the retry of the SDK after its own time-out gets the answer that was lost,
   assert.deepEqual(await moved(paymentId), [['capturePayment', 4_000, 'EUR']]);
 });
 
-test('a client that hangs up on a slow connector and repeats moves money once and is told to verify', async () => {
+test('a client that disconnects from a slow action and repeats it moves money once, and is answered to verify the Payment', async () => {
   const paymentId = await local.authorizedPayment();
   const untilAnswered = { retryCodes: [409], maxRetries: 100, retryDelay: 100, backoff: false };
   const { act } = checkout({ timeout: 300, retryConfig: untilAnswered });

@@ -90,7 +90,7 @@ test('a Payment is captured in parts, one part is refunded, and the ledger has e
   assert.deepEqual(ledger(await world.payment(paymentId)), effects.map((effect) => [...effect, 'Success']));
 });
 
-test('of 50 parallel captures of everything the PSP does one, and the Payment shows one Charge', async () => {
+test('of 50 parallel captures of the whole amount the PSP does one, and the Payment shows one Charge', async () => {
   const paymentId = await world.authorizedPayment();
 
   const answers = await Promise.all(Array.from({ length: 50 }, () => world.act(paymentId, capture(10_000))));
@@ -141,7 +141,7 @@ test('the library repeats its update after a conflict, and it is applied once', 
   assert.deepEqual(world.connector.effects(paymentId), [['Charge', 10_000]]);
 });
 
-test('what the PSP rejects gives back what it held, and is recorded as failed', async () => {
+test('an action that the PSP rejects releases its hold and is recorded as failed', async () => {
   const paymentId = await world.authorizedPayment();
   world.connector.plan(paymentId, { outcome: 'rejected' });
 
@@ -152,7 +152,7 @@ test('what the PSP rejects gives back what it held, and is recorded as failed', 
   assert.deepEqual(world.connector.effects(paymentId), [['Charge', 10_000]]);
 });
 
-test('a token that the token service does not know never gets to the PSP', async () => {
+test('an action with an unknown token is not sent to the PSP', async () => {
   const paymentId = await world.authorizedPayment();
 
   const refused = await world.act(paymentId, capture(10_000), { token: 'of-nobody' });
@@ -163,7 +163,7 @@ test('a token that the token service does not know never gets to the PSP', async
   assert.deepEqual(await world.act(paymentId, capture(10_000)), DONE);
 });
 
-test('the connector has the merchant\'s own token introspected', async () => {
+test('the connector introspects the merchant\'s own token', async () => {
   const paymentId = await world.authorizedPayment();
   world.tokens.introspected.length = 0;
 

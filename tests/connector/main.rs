@@ -185,7 +185,7 @@ async fn without_a_tls_session_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn once_a_byte_arrived_only_a_whole_answer_counts() {
+async fn once_a_byte_arrived_only_a_complete_answer_counts() {
     let whole = answer(200, APPROVED);
     let with = |header| say(whole.replace("\r\n\r\n", &format!("\r\n{header}\r\n\r\n")));
     let half = say(&whole[..whole.len() - 1]);
@@ -246,7 +246,7 @@ async fn a_connector_that_accepts_after_the_time_out_finds_the_connection_reset(
 }
 
 #[tokio::test]
-async fn an_answer_counts_as_what_it_proves() {
+async fn each_answer_has_the_outcome_that_it_proves() {
     let error = |codes: &str| {
         let errors = codes.split(' ').map(|code| json!({"code": code, "message": "No."}));
         json!({"message": "No.", "errors": errors.collect::<Vec<_>>()}).to_string()
@@ -332,7 +332,7 @@ async fn a_connection_is_used_again_only_where_that_is_safe() {
 /// The connector may close at any moment, and the client may see that before or after it
 /// sends. A request that arrived never counts as unsent, and is never sent twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_close_that_crosses_a_request_never_hides_it() {
+async fn a_request_that_meets_a_closing_connection_is_never_taken_for_unsent() {
     let yes = || say(answer(200, APPROVED));
     let two = say(answer(200, APPROVED).repeat(2));
     let early = vec![say(answer(408, ""))];

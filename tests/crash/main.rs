@@ -47,7 +47,7 @@ const PAYMENTS: u64 = 48;
 const CLIENTS: u64 = 6;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_killed_nothing_is_lost_and_nothing_happens_twice() {
+async fn killed_processes_lose_nothing_and_do_nothing_twice() {
     let killing = Duration::from_secs(variable("CRASH_SECONDS").unwrap_or(30));
     let seed = variable("CRASH_SEED").unwrap_or_else(|| SystemClock.now().ms());
     say(&format!("crash: seed {seed}, {} s", killing.as_secs()));

@@ -25,7 +25,7 @@ fn with(record: &Value, pointer: &str, value: Value) -> Value {
 /// repeated failure, and discards a single record that still fails. Other records are not
 /// delayed further.
 #[tokio::test]
-async fn a_record_that_cannot_be_read_keeps_back_what_is_behind_it_and_nothing_else() {
+async fn an_unreadable_record_delays_only_the_records_behind_it() {
     let world = World::start().await;
     for payment in ["p", "q"] {
         world.register(payment, json!({})).await;
@@ -124,7 +124,7 @@ async fn an_event_that_is_no_stream_batch_is_an_invocation_error() {
 }
 
 #[tokio::test]
-async fn everything_that_is_wrong_with_its_configuration_is_named_at_once() {
+async fn all_configuration_errors_of_the_function_are_named_at_once() {
     const AWS: [&str; 3] = ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
     let known = AWS.map(|name| (name, "x"));
     let level = ("AWS_LAMBDA_LOG_LEVEL", "LOUD");

@@ -91,7 +91,7 @@ async fn records_are_read_with_every_optional_field_of_aws() {
 /// Records of the emulator have the same form as the documents, and so have the writes of
 /// this version of the service.
 #[tokio::test]
-async fn the_documents_are_what_the_service_writes() {
+async fn the_stream_documents_match_the_writes_of_the_service() {
     let world = World::start().await;
     let note = json!({"type": {"typeId": "type", "key": "notification"}, "fields": {}});
     let fields = json!({

@@ -102,7 +102,7 @@ fn any_payment_is_read_as_it_was_written() {
 
 /// The random Payments have each kind of value that an item can contain.
 #[test]
-fn the_payments_of_the_property_have_everything_that_a_payment_can_have() {
+fn the_random_payments_have_every_kind_of_value() {
     let mut runner = TestRunner::deterministic();
     let mut seen = [false; 8];
     for _ in 0..200 {

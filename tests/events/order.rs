@@ -88,7 +88,7 @@ fn arrived(calls: &[Call]) -> BTreeMap<String, Vec<String>> {
 }
 
 #[tokio::test]
-async fn each_payments_events_arrive_in_order_whatever_single_events_meet_with() {
+async fn each_payments_events_arrive_in_order_despite_failed_entries() {
     let world = World::start().await;
     let (records, due) = captured(&world, PAYMENTS, 3).await;
     let mut expected: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -131,7 +131,7 @@ async fn events_are_sent_in_the_largest_batches_allowed() {
 
 /// A write with several transactions, of which some were sent, is delivered again.
 #[tokio::test]
-async fn a_write_of_which_a_part_arrived_comes_again_as_a_whole() {
+async fn a_write_whose_events_were_sent_in_part_is_delivered_again_as_a_whole() {
     let world = World::start().await;
     world.register("p", json!({})).await;
     let charge = |amount| report("Charge", "Success", amount);
@@ -148,7 +148,7 @@ async fn a_write_of_which_a_part_arrived_comes_again_as_a_whole() {
 
 /// A call needs 8 s. Each invocation makes progress, even a late one.
 #[tokio::test]
-async fn with_too_little_time_left_one_call_is_made_and_the_rest_comes_again() {
+async fn with_too_little_time_left_one_call_is_made_and_the_rest_is_delivered_again() {
     let world = World::start().await;
     let (records, due) = captured(&world, 1, 4).await;
     let invocations = hand_over(&world, 7_900, &records, &due).await;

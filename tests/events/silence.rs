@@ -8,7 +8,7 @@ use serde_json::json;
 
 /// The transactions happened elsewhere, and were published there.
 #[tokio::test]
-async fn a_registration_is_not_published_whatever_its_past() {
+async fn a_registration_with_past_transactions_is_not_published() {
     let world = World::start().await;
     let amount = json!({"centAmount": 10_000, "currencyCode": "EUR"});
     let past = |r#type, state| json!({"type": r#type, "state": state, "amount": amount});
@@ -104,7 +104,7 @@ async fn an_open_transaction_is_published_when_it_is_final() {
 
 /// The items of unique names are in the same table, and so in its stream.
 #[tokio::test]
-async fn records_of_other_items_are_passed_over() {
+async fn records_of_other_items_are_skipped() {
     let world = World::start().await;
     let key = |key: &str| json!({"key": key});
     world.register("p", key("order-1")).await;

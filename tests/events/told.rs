@@ -106,7 +106,7 @@ async fn order_and_cart_of_the_registration_are_in_every_event() {
 }
 
 #[tokio::test]
-async fn an_event_has_the_same_id_each_time_and_every_transition_its_own() {
+async fn a_repeated_event_has_the_same_id_and_each_transition_has_another() {
     let world = World::start().await;
     world.register("p", json!({})).await;
     let charge = world.act("p", capture(4_000), 200).await;

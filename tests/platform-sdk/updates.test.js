@@ -46,7 +46,7 @@ const setting = (name, payment) => {
 const adding = (name) => ({ action: name, ...ADDS[name][1] });
 
 for (const [name, [, value, read]] of Object.entries(SETS)) {
-  test(`${name} sets what it says, raises the version, and does nothing the second time`, async () => {
+  test(`${name} sets its field, raises the version, and changes nothing the second time`, async () => {
     const payments = paymentsOf(local.url);
     const created = await payments.create(draft);
 
@@ -63,7 +63,7 @@ for (const [name, [, value, read]] of Object.entries(SETS)) {
 
 const REMOVABLE = ['setMethodInfoMethod', 'setMethodInfoName', 'setStatusInterfaceCode', 'setTransactionInterfaceId'];
 for (const name of REMOVABLE) {
-  test(`${name} without a value removes what is there`, async () => {
+  test(`${name} without a value removes the field`, async () => {
     const payments = paymentsOf(local.url);
     const created = await payments.create(draft);
     const [field, , read] = SETS[name];

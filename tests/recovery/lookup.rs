@@ -233,7 +233,7 @@ async fn a_look_up_is_discarded_when_the_payment_changed_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_platform_that_cannot_be_asked_proves_nothing() {
+async fn a_failed_look_up_proves_nothing() {
     let payment = |transactions: Value| {
         Reply::Says(200, json!({"id": "p", "transactions": transactions}).to_string())
     };
@@ -356,7 +356,7 @@ async fn a_token_is_fetched_with_client_credentials_and_kept_until_shortly_befor
 }
 
 #[tokio::test]
-async fn callers_at_once_fetch_one_token() {
+async fn parallel_callers_fetch_one_token() {
     let reader = Reader::new().await;
     for seen in join_all((0..10).map(|_| reader.look_up())).await {
         assert_eq!(seen.unwrap(), []);
@@ -366,7 +366,7 @@ async fn callers_at_once_fetch_one_token() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_is_not_shown_again() {
+async fn a_refused_token_is_not_sent_again() {
     let reader = Reader::new().await;
     reader.outside.next(Role::Platform, Reply::Says(401, "{}".to_owned()));
     reader.look_up().await.unwrap_err();

@@ -106,7 +106,7 @@ async fn after_a_crash_a_connector_that_honours_keys_is_sent_the_same_key_once_m
 }
 
 #[tokio::test]
-async fn sending_again_settles_what_it_proves_and_nothing_else() {
+async fn a_resend_settles_only_outcomes_that_it_proves() {
     const REFUSED: &str = "http://127.0.0.1:1";
     let liar = Policy { rejected: Rejections::Unproven, ..KEYED };
     for (answer, policy, url, expected) in [
@@ -185,7 +185,7 @@ async fn where_rejections_prove_nothing_every_rejection_leaves_the_outcome_unkno
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_recoveries_at_once_send_each_transaction_again_once() {
+async fn ten_parallel_recoveries_resend_each_transaction_once() {
     let world = World::new(KEYED).await;
     world.crashes(20).await;
     world.clock.advance(34_000);
@@ -210,7 +210,7 @@ async fn ten_recoveries_at_once_send_each_transaction_again_once() {
 }
 
 #[tokio::test]
-async fn a_run_whose_time_is_up_says_so_and_the_next_one_goes_on() {
+async fn a_run_without_time_left_reports_that_and_the_next_one_continues() {
     let world = World::new(KEYED).await;
     world.crashes(5).await;
     world.clock.advance(34_000);
@@ -248,7 +248,7 @@ async fn an_item_that_cannot_be_read_does_not_stop_the_others() {
 }
 
 #[tokio::test]
-async fn the_index_holds_what_is_open_the_first_to_look_at_first_and_nothing_final() {
+async fn the_index_lists_exactly_the_open_payments_and_the_first_due_first() {
     let world = World::new(OPAQUE).await;
     assert_eq!(world.table.store.due(100).await.unwrap(), []);
     let act = async |payment: &str| {

@@ -224,7 +224,7 @@ fn assert_complete(line: &Value) {
 
 /// Each row: the settings, the second of two requests, and the number of effects.
 #[tokio::test]
-async fn a_repeat_is_known_by_its_correlation_id_where_the_operator_wants_that() {
+async fn a_repeat_is_recognised_by_its_correlation_id_where_that_is_configured() {
     const BY_ID: &[(&str, &str)] = &[("REPEAT_DETECTION", "correlation-id")];
     let first = (AUTHORIZED, support::capture(1_000), "order-1");
     let rows = [

@@ -113,7 +113,7 @@ fn is_about_callers(name: &str) -> bool {
 }
 
 #[test]
-fn the_rights_are_those_that_the_code_uses() {
+fn the_permissions_are_those_that_the_code_uses() {
     let store = store_methods();
     for (function, role, callers) in [
         ("PaymentIntents", "PaymentIntentsRole", &["src/service.rs", "src/service/"][..]),
@@ -145,7 +145,7 @@ fn the_rights_are_those_that_the_code_uses() {
 }
 
 #[test]
-fn events_may_publish_and_nothing_else() {
+fn the_events_function_may_only_publish() {
     let done = [&DONE_FOR_ALL[..], &DONE_FOR_A_STREAM].concat();
     let mut used = done.into_iter().map(str::to_owned).collect::<Names>();
     for (_, code) in sources() {
@@ -160,7 +160,7 @@ fn events_may_publish_and_nothing_else() {
 }
 
 #[test]
-fn nobody_may_scan_delete_or_do_anything_at_all() {
+fn no_role_may_scan_delete_or_use_a_wildcard() {
     for role in resources("AWS::IAM::Role") {
         for statement in statements(&role) {
             let names = listed(&statement["Action"]);
@@ -191,7 +191,7 @@ fn the_table_is_the_one_that_localhost_has() {
 
 /// An alarm on a metric that does not exist never fires.
 #[test]
-fn every_metric_that_is_looked_at_is_written() {
+fn every_metric_of_an_alarm_or_the_dashboard_is_written() {
     let code = sources().map(|(_, code)| code).collect::<String>();
     let template = template();
     let mut looked_at = Names::new();
@@ -203,7 +203,7 @@ fn every_metric_that_is_looked_at_is_written() {
 }
 
 #[test]
-fn the_environments_give_parameters_that_exist() {
+fn the_environments_set_only_existing_parameters() {
     let declared = &template()["Parameters"];
     let config = read("samconfig.toml").parse::<toml::Table>().unwrap();
     let mut stacks = Names::new();
