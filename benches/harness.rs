@@ -68,7 +68,7 @@ pub fn row(cells: &[(&str, String)]) {
 /// Prints the last line, for scripts.
 pub fn result(line: &str) {
     println!("{line}");
-    std::io::stdout().flush().expect("somebody reads");
+    std::io::stdout().flush().expect("standard output is open");
 }
 
 /// The directory of the results, which the plot reads.

@@ -7,7 +7,9 @@ mod support;
 
 use serde_json::{Value, json};
 use std::sync::Arc;
-use support::{AUTHORIZED, CAPTURED, Reply, Server, cancel, capture, refund, reverse, told};
+use support::{
+    AUTHORIZED, CAPTURED, Reply, Server, cancel, capture, refund, reverse, with_reference,
+};
 
 #[tokio::test]
 async fn a_repeated_capture_with_the_same_key_is_answered_from_the_record() {
@@ -15,7 +17,7 @@ async fn a_repeated_capture_with_the_same_key_is_answered_from_the_record() {
     for (reference, key, status) in
         [("-", "k1", 200), ("sandbox:received", "k2", 200), ("sandbox:rejected", "k3", 400)]
     {
-        let action = told(capture(1000), reference);
+        let action = with_reference(capture(1000), reference);
         let first = server.act(AUTHORIZED, action.clone(), &[("idempotency-key", key)]).await;
         // The same key, written as a structured field.
         let quoted = format!("\"{key}\"");
@@ -34,7 +36,9 @@ async fn the_same_key_with_other_content_is_refused() {
     let server = Server::start().await;
     let key = [("idempotency-key", "k")];
     server.act(AUTHORIZED, capture(1000), &key).await;
-    for other in [capture(1001), refund(1000), told(capture(1000), "other"), cancel(), reverse()] {
+    for other in
+        [capture(1001), refund(1000), with_reference(capture(1000), "other"), cancel(), reverse()]
+    {
         let reply = server.act(AUTHORIZED, other.clone(), &key).await;
         assert_eq!(reply.outcome(), (422, "IdempotencyKeyReused"), "{other}");
     }
@@ -148,7 +152,7 @@ async fn the_same_key_twenty_times_at_once_has_one_effect() {
 async fn an_unknown_outcome_keeps_the_hold_and_names_the_transaction() {
     let server = Server::with(&["--connector-timeout-ms", "300"], &[]).await;
     let key = ("idempotency-key", "k");
-    let action = told(capture(6000), "sandbox:timeout");
+    let action = with_reference(capture(6000), "sandbox:timeout");
     let reply = server.act(AUTHORIZED, action.clone(), &[key]).await;
     assert_eq!(reply.outcome(), (500, "General"));
     let transaction = reply.header("x-transaction-id").unwrap();
@@ -184,7 +188,7 @@ async fn an_action_during_another_is_answered_409_with_a_time_to_retry() {
     let server = Arc::new(Server::with(&["--connector-timeout-ms", "1500"], &[]).await);
     let holder = {
         let server = Arc::clone(&server);
-        let action = told(capture(1_000), "sandbox:timeout");
+        let action = with_reference(capture(1_000), "sandbox:timeout");
         tokio::spawn(async move { server.act(AUTHORIZED, action, &[]).await })
     };
     while server.effects(AUTHORIZED).await.is_empty() {}

@@ -8,7 +8,7 @@ mod support;
 use serde_json::{Value, json};
 use support::{
     AUTHORIZED, AUTHORIZED_JPY, CAPTURED, PENDING, Server, amount, cancel, capture, refund,
-    reverse, told,
+    reverse, with_reference,
 };
 
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -71,7 +71,7 @@ async fn every_answer_carries_the_headers_that_the_contract_promises() {
     let replies = [
         server.act(AUTHORIZED, capture(1), &[mine]).await,
         server.act(AUTHORIZED, capture(1_000_000), &[mine]).await,
-        server.act(AUTHORIZED, told(capture(1), "sandbox:error"), &[mine]).await,
+        server.act(AUTHORIZED, with_reference(capture(1), "sandbox:error"), &[mine]).await,
         server.act("unknown", capture(1), &[mine]).await,
         server.send("GET", "/nowhere", &[mine], "").await,
         server.send("PUT", "/demo/payments", &[mine], "").await,
@@ -105,9 +105,9 @@ async fn each_refusal_of_the_ledger_is_named() {
         (CAPTURED, cancel(), 400, "InvalidOperation"),
         (PENDING, capture(1), 400, "InvalidOperation"),
         (PENDING, reverse(), 400, "InvalidOperation"),
-        (AUTHORIZED, told(capture(1), "sandbox:rejected"), 400, "PaymentFailure"),
-        (AUTHORIZED, told(capture(1), "sandbox:refuse"), 502, "ConnectorFailed"),
-        (AUTHORIZED, told(capture(1), "sandbox:timeout"), 500, "General"),
+        (AUTHORIZED, with_reference(capture(1), "sandbox:rejected"), 400, "PaymentFailure"),
+        (AUTHORIZED, with_reference(capture(1), "sandbox:refuse"), 502, "ConnectorFailed"),
+        (AUTHORIZED, with_reference(capture(1), "sandbox:timeout"), 500, "General"),
         // The outcome of that one is still open.
         (AUTHORIZED, cancel(), 400, "InvalidOperation"),
         (AUTHORIZED, reverse(), 400, "InvalidOperation"),
@@ -328,7 +328,7 @@ async fn the_caller_chooses_the_form_of_the_answer() {
     ] {
         let server = Server::with(&[], &variables).await;
         let headers: Vec<_> = preference.into_iter().collect();
-        let reply = server.act(AUTHORIZED, told(capture(1), reference), &headers).await;
+        let reply = server.act(AUTHORIZED, with_reference(capture(1), reference), &headers).await;
         assert_eq!((reply.status, &reply.body), (status, &body), "{reference}");
         let applied = preference.map(|(_, value)| value);
         assert_eq!(reply.header("preference-applied"), applied, "{reference}");

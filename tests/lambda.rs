@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use support::lambda::events::{act, authorized_as, event, header, with};
 use support::lambda::panicking::{self, PANICKING_AMOUNT};
-use support::lambda::{Lambda, ended};
-use support::{AUTHORIZED, AUTHORIZED_JPY, CAPTURED, amount, capture, refund, told};
+use support::lambda::{Lambda, run_api_to_exit};
+use support::{AUTHORIZED, AUTHORIZED_JPY, CAPTURED, amount, capture, refund, with_reference};
 
 /// The events run in this order on one ledger. A refused event has no effect, and a
 /// successful action has exactly one.
@@ -137,7 +137,7 @@ async fn with_too_little_time_left_the_connector_is_not_called_and_nothing_is_he
 #[tokio::test]
 async fn a_connector_silent_until_the_deadline_keeps_the_hold_and_is_answered_in_time() {
     let mut lambda = Lambda::start().await;
-    let event = act(AUTHORIZED, told(capture(4_000), "sandbox:timeout"));
+    let event = act(AUTHORIZED, with_reference(capture(4_000), "sandbox:timeout"));
     let began = Instant::now();
     let reply = lambda.invoke_within(6_500, &event).await;
     assert!(began.elapsed() < Duration::from_millis(6_500), "{:?}", began.elapsed());
@@ -428,10 +428,10 @@ async fn a_payment_of_another_project_is_answered_like_one_that_does_not_exist()
     lambda.register("acme", draft).await;
     let get = |id: &str| with(event("get-payment"), "/rawPath", format!("/demo/payments/{id}"));
     let take = |id: &str| act(id, capture(1_000));
-    for (foreign, unknown) in [(get("theirs"), get("nobodys")), (take("theirs"), take("nobodys"))] {
+    for (foreign, unknown) in [(get("theirs"), get("absent")), (take("theirs"), take("absent"))] {
         let mut foreign = lambda.invoke(&header(foreign, "x-correlation-id", "a")).await;
         let unknown = lambda.invoke(&header(unknown, "x-correlation-id", "a")).await;
-        foreign.body = foreign.body.to_string().replace("theirs", "nobodys").parse().unwrap();
+        foreign.body = foreign.body.to_string().replace("theirs", "absent").parse().unwrap();
         assert_eq!(foreign.outcome(), (404, "ResourceNotFound"));
         assert_eq!(foreign, unknown);
     }
@@ -455,7 +455,7 @@ async fn all_configuration_errors_are_named_at_once() {
             vec!["PAYMENTS_TABLE", "CONNECTORS"],
         ),
     ] {
-        let output = ended(&variables).await;
+        let output = run_api_to_exit(&variables).await;
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{variables:?}: {said}");
         assert!(named.iter().all(|name| said.contains(name)), "{variables:?}: {said}");
@@ -472,7 +472,7 @@ async fn an_operator_can_put_the_outcome_in_the_body() {
         ("sandbox:received", None, 200, json!({"outcome": "received"})),
         ("order-2", Some("return=minimal"), 200, json!({})),
     ] {
-        let event = act(AUTHORIZED, told(capture(1_000), reference));
+        let event = act(AUTHORIZED, with_reference(capture(1_000), reference));
         let event = prefer.into_iter().fold(event, |event, value| header(event, "prefer", value));
         let reply = lambda.invoke(&event).await;
         assert_eq!((reply.status, &reply.body), (status, &body), "{reference}: {reply:?}");

@@ -258,7 +258,7 @@ fn a_repeat_differs_from_a_new_request_and_from_a_reused_key() {
         }
         assert_eq!(payment.admit(&other), becomes(Charge, 40));
     }
-    // Withdrawn, the same key may run again; a late copy of the first may not.
+    // After a withdrawal the same key may be used again; a late copy of the first is refused.
     let payment = settled(&payment, "t", 1, NeverExecuted);
     assert_eq!(payment.admit(&again), becomes(Charge, 40));
     assert_eq!(payment.admit(&first), Err(Refusal::PossiblyStaleCopy));
@@ -277,7 +277,7 @@ fn a_repeated_reversal_is_a_repeat_of_the_cancel_or_refund_that_it_became() {
     }
 }
 
-/// Every state with every outcome: what it becomes (`None`: it is withdrawn).
+/// Every state with every outcome, and the new state (`None`: it is withdrawn).
 const STATE_MACHINE: [(State, Outcome, Option<State>); 30] = [
     (Initial, Approved, Some(Success)),
     (Initial, Received, Some(Pending)),
@@ -343,7 +343,7 @@ fn every_state_with_every_outcome_goes_where_the_table_says() {
     }
 }
 
-/// How many of the three sums of what is done are not zero.
+/// The number of completed sums, of three, that are not zero.
 fn moved(payment: &Payment) -> usize {
     let balances = &payment.balances;
     let sums = [balances.captured, balances.refunded, balances.cancelled];
@@ -378,7 +378,7 @@ fn a_lease_that_ran_out_keeps_the_hold_and_frees_the_slot() {
     assert_eq!(expired.in_flight, None);
     assert_eq!(expired.transactions[&id("t")].state, Unknown);
     assert_eq!(expired.balances, reserved.balances);
-    // The old holder comes back: "yes" counts, "no" does not.
+    // The first attempt is answered late: an approval counts, a rejection does not.
     for (outcome, state) in [(Approved, Success), (Rejected, Unknown), (NeverExecuted, Unknown)] {
         assert_eq!(settled(&expired, "t", 1, outcome).transactions[&id("t")].state, state);
     }

@@ -5,7 +5,6 @@
 
 mod support;
 
-use TransactionKind::{Authorization as Authorized, Charge};
 use payment_intents::clock::SystemClock;
 use payment_intents::connector::{Authorization, ConnectorSettings, Connectors, HttpConnector};
 use payment_intents::dynamodb::{Connection, DynamoStore};
@@ -17,10 +16,9 @@ use payment_intents::ports::{Clock, Policy, Store, Verdict};
 use payment_intents::service::{ActError, Done, Invocation, Request, Service};
 use payment_intents::transport::Transport;
 use support::dynamo::{Fault, Shim, Table, connection, table_at};
-use support::payments::{self, AUTHORIZED, capture, eur, id, key, refund, registered};
-
-const CAPTURED: &[(TransactionKind, State, u64)] =
-    &[(Authorized, State::Success, 100), (Charge, State::Success, 100)];
+use support::payments::{
+    self, AUTHORIZED, CAPTURED_IN_FULL, capture, eur, id, key, refund, registered,
+};
 
 const APPROVED: Done = Done { verdict: Verdict::Approved, replayed: false };
 
@@ -94,7 +92,7 @@ fn request(transaction: &str, action: Action) -> Request {
     }
 }
 
-fn told(mut request: Request, reference: &str) -> Request {
+fn with_reference(mut request: Request, reference: &str) -> Request {
     request.merchant_reference = Some(reference.to_owned());
     request
 }
@@ -103,7 +101,7 @@ fn told(mut request: Request, reference: &str) -> Request {
 async fn a_successful_action_is_two_writes_and_no_read() {
     let actions = [
         (AUTHORIZED, capture(40)),
-        (CAPTURED, refund(40)),
+        (CAPTURED_IN_FULL, refund(40)),
         (AUTHORIZED, Action::Cancel),
         (AUTHORIZED, Action::Reverse),
     ];
@@ -119,7 +117,7 @@ async fn a_successful_action_is_two_writes_and_no_read() {
 /// once, and returns the Payment that the next write needs.
 #[tokio::test]
 async fn a_reversal_that_comes_to_a_refund_is_three_writes_and_no_read() {
-    let world = World::new(CAPTURED).await;
+    let world = World::new(CAPTURED_IN_FULL).await;
     assert_eq!(world.act("t", Action::Reverse).await.unwrap(), APPROVED);
     assert_eq!(world.shim.calls(), ["UpdateItem", "UpdateItem", "UpdateItem"]);
     assert_eq!(world.payment().await.balances.refunded, eur(100));
@@ -138,9 +136,9 @@ async fn a_lost_answer_of_our_own_write_is_recognised() {
     for (what, faults) in cases {
         for (past, action) in [
             (AUTHORIZED, capture(100)),
-            (CAPTURED, refund(100)),
+            (CAPTURED_IN_FULL, refund(100)),
             (AUTHORIZED, Action::Cancel),
-            (CAPTURED, Action::Reverse),
+            (CAPTURED_IN_FULL, Action::Reverse),
         ] {
             let world = World::new(past).await;
             world.shim.plan(faults);
@@ -292,7 +290,7 @@ async fn each_outcome_of_a_call_is_recorded_as_the_state_that_it_proves() {
     ];
     for (reference, expected, state, capturable) in rows {
         let world = World::new(AUTHORIZED).await;
-        let acted = world.service.act(told(request("t", capture(40)), reference)).await;
+        let acted = world.service.act(with_reference(request("t", capture(40)), reference)).await;
         let acted = match acted {
             Ok(done) => Ok(done.verdict),
             Err(ActError::ConnectorFailed(_)) => Err("never"),

@@ -21,14 +21,11 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use support::dynamo::{Table, table};
 use support::payments::{
-    AUTHORIZED, any_action, any_details, any_past, any_payment, any_step_or_report, at, capture,
-    eur, id, key, refund, registered, reservation, walk,
+    AUTHORIZED, CAPTURED_IN_FULL, any_action, any_details, any_past, any_payment,
+    any_step_or_report, at, capture, eur, id, key, refund, registered, reservation, walk,
 };
 use tokio::runtime::Runtime;
 use uuid::Uuid;
-
-const CAPTURED: &[(TransactionKind, State, u64)] =
-    &[(Authorization, State::Success, 100), (Charge, State::Success, 100)];
 
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
@@ -227,7 +224,7 @@ fn an_existing_payment_is_not_overwritten() {
         let table = table().await;
         let payment = registered("taken", AUTHORIZED);
         table.store.create(&payment).await.unwrap();
-        let other = registered("taken", CAPTURED);
+        let other = registered("taken", CAPTURED_IN_FULL);
         assert!(matches!(table.store.create(&other).await, Err(CreateError::Exists)));
         assert_eq!(table.store.get(&payment.key).await.unwrap(), Some(payment));
     });
@@ -237,7 +234,7 @@ fn an_existing_payment_is_not_overwritten() {
 fn a_change_of_an_outdated_payment_returns_the_current_one() {
     runtime().block_on(async {
         let table = table().await;
-        let start = registered("stale", CAPTURED);
+        let start = registered("stale", CAPTURED_IN_FULL);
         table.store.create(&start).await.unwrap();
         let step = |n, amount| {
             let asked = reservation(&format!("t{n}"), n, refund(amount), at(1));

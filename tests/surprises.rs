@@ -13,7 +13,7 @@ mod support;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use support::{
-    AUTHORIZED, CAPTURED, Reply, Server, actions, cancel, capture, refund, reverse, told,
+    AUTHORIZED, CAPTURED, Reply, Server, actions, cancel, capture, refund, reverse, with_reference,
 };
 
 /// Reports an effect on a Payment of the project `demo`, with the current version.
@@ -96,7 +96,7 @@ async fn a_refund_elsewhere_of_more_than_is_captured_stops_refunds_alone() {
 
 /// A capture that the PSP carried out and whose outcome is Unknown here. Returns its id.
 async fn unclear(server: &Server, action: Value) -> String {
-    let reply = server.act(AUTHORIZED, told(action, "sandbox:drop"), &[]).await;
+    let reply = server.act(AUTHORIZED, with_reference(action, "sandbox:drop"), &[]).await;
     assert_eq!(reply.status, 500);
     reply.header("x-transaction-id").unwrap().to_owned()
 }
@@ -164,7 +164,7 @@ async fn at_its_connector(
     let server = Arc::new(Server::with(&["--connector-timeout-ms", "1500"], &[]).await);
     let holder = {
         let server = Arc::clone(&server);
-        let action = told(action, "sandbox:timeout");
+        let action = with_reference(action, "sandbox:timeout");
         tokio::spawn(
             async move { server.act(AUTHORIZED, action, &[("idempotency-key", key)]).await },
         )
@@ -176,7 +176,7 @@ async fn at_its_connector(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_repeat_of_an_action_in_flight_is_answered_with_the_time_to_retry() {
     let (server, holder) = at_its_connector(capture(1_000), "k").await;
-    let action = told(capture(1_000), "sandbox:timeout");
+    let action = with_reference(capture(1_000), "sandbox:timeout");
     let again = server.act(AUTHORIZED, action, &[("idempotency-key", "k")]).await;
     let expected = json!({"code": "ConcurrentModification", "resourceId": AUTHORIZED});
     assert_eq!((again.status, again.error()), (409, expected));
@@ -220,7 +220,7 @@ async fn the_failure_of_another_capture_releases_no_hold_while_one_is_in_flight(
 #[tokio::test]
 async fn a_connector_that_did_not_act_is_answered_differently_from_one_that_is_not_reached() {
     let server = Server::start().await;
-    let reply = server.act(AUTHORIZED, told(capture(1), "sandbox:refuse"), &[]).await;
+    let reply = server.act(AUTHORIZED, with_reference(capture(1), "sandbox:refuse"), &[]).await;
     assert_eq!(reply.outcome(), (502, "ConnectorFailed"));
     let expected = "The connector answered 400 InvalidField and did not act. Nothing moved.";
     assert_eq!(reply.body["message"], expected);
@@ -229,7 +229,7 @@ async fn a_connector_that_did_not_act_is_answered_differently_from_one_that_is_n
 #[tokio::test]
 async fn a_new_key_after_a_rejection_is_sent_to_the_psp_as_a_new_key() {
     let server = Server::start().await;
-    let rejected = told(capture(10_000), "sandbox:rejected");
+    let rejected = with_reference(capture(10_000), "sandbox:rejected");
     let first = server.act(AUTHORIZED, rejected, &[("idempotency-key", "first")]).await;
     assert_eq!(first.outcome(), (400, "PaymentFailure"));
     let second = server.act(AUTHORIZED, capture(10_000), &[("idempotency-key", "second")]).await;
@@ -245,7 +245,7 @@ async fn a_new_key_after_a_rejection_is_sent_to_the_psp_as_a_new_key() {
 #[tokio::test]
 async fn a_second_refund_beside_an_unclear_one_takes_only_what_is_left() {
     let server = Server::start().await;
-    let first = server.act(CAPTURED, told(refund(6_000), "sandbox:drop"), &[]).await;
+    let first = server.act(CAPTURED, with_reference(refund(6_000), "sandbox:drop"), &[]).await;
     assert_eq!(first.status, 500);
     assert_eq!(server.act(CAPTURED, refund(4_001), &[]).await.status, 400);
     assert_eq!(server.act(CAPTURED, refund(4_000), &[]).await.status, 200);

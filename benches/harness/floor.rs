@@ -165,12 +165,12 @@ struct Recorded {
 impl Recorder {
     /// The writes since the last time.
     pub fn writes(&self) -> Vec<UpdateItemInput> {
-        std::mem::take(&mut self.0.lock().expect("nobody failed").writes)
+        std::mem::take(&mut self.0.lock().expect("no thread panicked").writes)
     }
 
     /// Their capacity units since the last time.
     pub fn capacity(&self) -> f64 {
-        std::mem::take(&mut self.0.lock().expect("nobody failed").capacity).iter().sum()
+        std::mem::take(&mut self.0.lock().expect("no thread panicked").capacity).iter().sum()
     }
 }
 
@@ -186,7 +186,7 @@ impl Intercept for Recorder {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         if let Some(input) = context.input_mut().downcast_mut::<UpdateItemInput>() {
-            self.0.lock().expect("nobody failed").writes.push(input.clone());
+            self.0.lock().expect("no thread panicked").writes.push(input.clone());
             input.return_consumed_capacity = Some(ReturnConsumedCapacity::Total);
         }
         Ok(())
@@ -201,7 +201,7 @@ impl Intercept for Recorder {
         let output = context.output_or_error().ok();
         if let Some(output) = output.and_then(|output| output.downcast_ref::<UpdateItemOutput>()) {
             let consumed = output.consumed_capacity().and_then(|all| all.capacity_units());
-            self.0.lock().expect("nobody failed").capacity.extend(consumed);
+            self.0.lock().expect("no thread panicked").capacity.extend(consumed);
         }
         Ok(())
     }

@@ -10,9 +10,9 @@ async fn over_time(says: Value, moments: &[(u64, &str, usize)]) {
     let identity = Identity::start().await;
     let asking = Asking::introspection(&identity);
     identity.grant("token", says.clone());
-    for (ms, expected, asked) in moments {
+    for (ms, expected, requests) in moments {
         assert_eq!(asking.at(start().plus_ms(*ms), "token").await, *expected, "{says}: {ms} ms");
-        assert_eq!(identity.asked(Role::Introspection).len(), *asked, "{says}: {ms} ms");
+        assert_eq!(identity.received(Role::Introspection).len(), *requests, "{says}: {ms} ms");
     }
 }
 
@@ -78,11 +78,11 @@ async fn a_negative_answer_is_not_cached() {
         active(start().ms() / 1_000 - 61),
         json!({"active": true, "scope": ALL, "nbf": start().ms() / 1_000 + 61}),
     ] {
-        let asked = identity.asked(Role::Introspection).len();
+        let requests = identity.received(Role::Introspection).len();
         for number in 1..=3 {
             identity.grant("token", says.clone());
             assert_eq!(asking.at(start(), "token").await, INVALID, "{says}");
-            assert_eq!(identity.asked(Role::Introspection).len(), asked + number, "{says}");
+            assert_eq!(identity.received(Role::Introspection).len(), requests + number, "{says}");
         }
     }
     identity.grant("token", active(Value::Null));
@@ -98,5 +98,5 @@ async fn a_cached_answer_grants_only_the_scopes_of_the_token() {
     for _ in 0..2 {
         assert_eq!(asking.at(start(), "token").await, "missing scope");
     }
-    assert_eq!(identity.asked(Role::Introspection).len(), 1);
+    assert_eq!(identity.received(Role::Introspection).len(), 1);
 }

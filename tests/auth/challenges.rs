@@ -113,8 +113,8 @@ async fn without_a_token_nothing_about_the_request_or_the_payment_is_revealed() 
         ("/body", "", 401),
         ("/headers/idempotency-key", "a,b", 401),
         ("/headers/content-type", "text/plain", 401),
-        ("/rawPath", "/demo/payment-intents/nobodys", 401),
-        ("/rawPath", "/acme/payment-intents/nobodys", 401),
+        ("/rawPath", "/demo/payment-intents/absent", 401),
+        ("/rawPath", "/acme/payment-intents/absent", 401),
         ("/rawPath", "/demo/nothing", 404),
         ("/requestContext/http/method", "DELETE", 405),
     ] {

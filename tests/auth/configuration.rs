@@ -2,7 +2,7 @@
 //! variables at once.
 
 use crate::identity::record::{remember, secret};
-use crate::stage::{API, RECOVERY, Variables, last_words};
+use crate::stage::{API, RECOVERY, Variables, output_at_exit};
 use serde_json::json;
 
 /// Settings that are valid in every row.
@@ -81,7 +81,7 @@ async fn contradictory_and_missing_variables_are_all_named() {
     ];
     for (variables, expected) in rows {
         let given = variables.iter().map(|(name, value)| (*name, (*value).to_owned()));
-        let said = last_words(API, &base().into_iter().chain(given).collect()).await;
+        let said = output_at_exit(API, &base().into_iter().chain(given).collect()).await;
         let whole = format!("invalid configuration: {expected}");
         // The message ends here: nothing else is wrong.
         let at = said.find(&whole).unwrap_or_else(|| panic!("{variables:?}: {said}"));
@@ -131,7 +131,7 @@ async fn errors_name_the_wrong_variable_but_not_its_value() {
             if binary == RECOVERY && is_for_callers {
                 continue;
             }
-            let said = last_words(binary, &[base(), variables.clone()].concat()).await;
+            let said = output_at_exit(binary, &[base(), variables.clone()].concat()).await;
             assert!(said.contains(expected), "{variables:?}: {said}");
             let shows = |secret: &str| said.contains(secret);
             assert!(!shows(&hidden) && !shows(&number.to_string()), "{variables:?}: {said}");

@@ -5,6 +5,7 @@ use crate::identity::{Identity, Reply, Role};
 use crate::issuer::{ALL, Issuer, claims};
 use crate::service::basic;
 use crate::stage::{Stage, connectors};
+use crate::support::clock::TestClock;
 use crate::support::lambda::events::{act, header};
 use crate::support::{AUTHORIZED, capture};
 use payment_intents::clock::SystemClock;
@@ -19,8 +20,6 @@ use payment_intents::ports::{Call, Clock, Connector, ConnectorError, ConnectorKe
 use payment_intents::secret::Secret;
 use payment_intents::transport::Transport;
 use serde_json::{Value, json};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
@@ -36,12 +35,12 @@ fn granted(token: &str, life_s: impl Into<Value>) -> Reply {
 
 /// The tokens that the connector received, in order.
 fn shown(identity: &Identity) -> Vec<String> {
-    let asked = identity.asked(Role::Connector);
-    asked.iter().map(|asked| asked.header("authorization").to_owned()).collect()
+    let requests = identity.received(Role::Connector);
+    requests.iter().map(|request| request.header("authorization").to_owned()).collect()
 }
 
 fn fetches(identity: &Identity) -> usize {
-    identity.asked(Role::Tokens).len()
+    identity.received(Role::Tokens).len()
 }
 
 /// A function behind a gateway that fetches a token for its connector.
@@ -73,7 +72,7 @@ async fn our_own_token_is_fetched_once_and_sent_with_each_call() {
     }
     assert_eq!(shown(&identity), vec![format!("Bearer {token}"); 5]);
     assert_eq!(fetches(&identity), 1);
-    assert_eq!(basic(identity.asked(Role::Tokens)[0].header("authorization")).0, "us");
+    assert_eq!(basic(identity.received(Role::Tokens)[0].header("authorization")).0, "us");
 }
 
 #[tokio::test]
@@ -126,7 +125,7 @@ async fn without_a_token_nothing_is_sent_to_the_connector_and_the_hold_is_releas
         assert!(began.elapsed() < Duration::from_secs(3), "{reply:?}: {:?}", began.elapsed());
         assert_eq!(stage.transactions().await, ["Authorization Success 10000"], "{reply:?}");
     }
-    assert!(shown(&identity).is_empty() && identity.asked(Role::Elsewhere).is_empty());
+    assert!(shown(&identity).is_empty() && identity.received(Role::Elsewhere).is_empty());
     identity.next(Role::Tokens, granted(&token, 3_600));
     assert_eq!(stage.invoke(&capture_all()).await.status, 200);
     assert_eq!((fetches(&identity), shown(&identity).len()), (count + 1, 1));
@@ -145,20 +144,6 @@ async fn the_callers_token_is_forwarded_only_where_that_is_configured() {
         let expected =
             if authorization == "forward" { format!("Bearer {token}") } else { "".into() };
         assert_eq!(shown(&issuer.identity).last().unwrap(), &expected);
-    }
-}
-
-/// A clock that stands still until it is set.
-#[derive(Clone, Debug)]
-struct StillClock(Arc<AtomicU64>);
-
-impl Clock for StillClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_ms(self.0.load(Ordering::SeqCst))
-    }
-
-    async fn sleep_ms(&self, ms: u64) {
-        sleep(Duration::from_millis(ms)).await;
     }
 }
 
@@ -213,12 +198,12 @@ async fn a_token_is_renewed_a_minute_before_it_expires_or_after_half_of_a_short_
         (Value::Null, 240_000),
     ] {
         let identity = Identity::start().await;
-        let clock = StillClock(Arc::new(1_795_338_000_000.into()));
+        let clock = TestClock::at(Timestamp::from_ms(1_795_338_000_000));
         let (connector, start) = (connector(&identity, clock.clone()), clock.now());
         identity.next(Role::Tokens, granted("first", life_s.clone()));
         identity.usually(Role::Tokens, granted("second", 3_600));
         for ms in [0, used_ms.saturating_sub(1), used_ms] {
-            clock.0.store(start.plus_ms(ms).ms(), Ordering::SeqCst);
+            clock.set(start.plus_ms(ms));
             connector.call(&call(), clock.now().plus_ms(5_000)).await.unwrap();
         }
         let middle = if used_ms == 0 { "Bearer second" } else { "Bearer first" };

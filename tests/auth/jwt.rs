@@ -5,7 +5,7 @@ use crate::identity::keys::{SigningKey, joined};
 use crate::identity::record::remember;
 use crate::identity::{Identity, Reply};
 use crate::issuer::{ALL, ISSUER, Issuer, but, claims, seconds, without};
-use crate::stage::{Stage, bearing};
+use crate::stage::{Stage, with_token};
 use crate::support::lambda::events::{act, event, header, with};
 use crate::support::{AUTHORIZED, capture};
 use ring::hmac;
@@ -42,7 +42,7 @@ async fn a_valid_token_is_accepted_in_each_form_that_issuers_use() {
         assert_eq!(reply.outcome(), (200, ""), "{name}: {reply:?}");
     }
     assert_eq!(stage.effects(), rows.len());
-    assert_eq!(issuer.identity.asked(Role::Keys).len(), 1);
+    assert_eq!(issuer.identity.received(Role::Keys).len(), 1);
 }
 
 /// Half an hour from now, in seconds with a fraction.
@@ -140,7 +140,7 @@ async fn forged_altered_and_foreign_tokens_are_refused() {
     }
     assert_eq!(stage.dynamodb.calls(), [""; 0]);
     assert_eq!(stage.effects(), 0);
-    assert!(issuer.identity.asked(Role::Elsewhere).is_empty());
+    assert!(issuer.identity.received(Role::Elsewhere).is_empty());
     assert_eq!(stage.capture(&whole).await.status, 200);
 }
 
@@ -182,7 +182,11 @@ async fn a_request_with_two_tokens_is_refused() {
         authorization(json!(["Basic YTpi", token()])),
         two_names,
         // An HTTP API joins repeated headers; a REST API lists them.
-        header(bearing("", act(AUTHORIZED, capture(1))), "authorization", token() + "," + &token()),
+        header(
+            with_token("", act(AUTHORIZED, capture(1))),
+            "authorization",
+            token() + "," + &token(),
+        ),
     ] {
         assert_eq!(stage.outcome(&event).await, (401, "invalid_token".to_owned(), 0), "{event}");
     }
@@ -207,7 +211,7 @@ async fn unknown_key_ids_do_not_cause_key_requests() {
     made_up(5).await;
     assert_eq!(stage.capture(&issuer.ec.token(&claims(ALL))).await.status, 200);
     assert_eq!(stage.capture(&issuer.rsa.token(&claims(ALL))).await.status, 200);
-    assert_eq!(issuer.identity.asked(Role::Keys).len(), 1);
+    assert_eq!(issuer.identity.received(Role::Keys).len(), 1);
 }
 
 #[tokio::test]
@@ -215,7 +219,7 @@ async fn without_keys_the_answer_is_503_and_not_401() {
     let issuer = Issuer::start().await;
     issuer.identity.usually(Role::Keys, Reply::Silence);
     let stage = Stage::start(issuer.variables()).await;
-    let event = bearing(&issuer.ec.token(&claims(ALL)), act(AUTHORIZED, capture(1)));
+    let event = with_token(&issuer.ec.token(&claims(ALL)), act(AUTHORIZED, capture(1)));
     let began = std::time::Instant::now();
     let reply = stage.invoke(&event).await;
     let took_ms = began.elapsed().as_millis();
@@ -233,9 +237,9 @@ async fn without_keys_the_answer_is_503_and_not_401() {
         let outcome = stage.outcome(&event).await;
         assert_eq!(outcome, (503, "ServiceUnavailable".to_owned(), 0), "{reply:?}");
     }
-    assert!(issuer.identity.asked(Role::Elsewhere).is_empty());
+    assert!(issuer.identity.received(Role::Elsewhere).is_empty());
     // A malformed token is refused without keys.
-    let garbage = bearing(&remember("garbage-garbage"), act(AUTHORIZED, capture(1)));
+    let garbage = with_token(&remember("garbage-garbage"), act(AUTHORIZED, capture(1)));
     assert_eq!(stage.outcome(&garbage).await.0, 401);
     issuer.publish(&[issuer.ec.jwk()]);
     assert_eq!(stage.outcome(&event).await.0, 200);
@@ -249,5 +253,5 @@ async fn keys_are_requested_only_from_the_configured_key_server() {
     let stage = Stage::start(issuer.variables()).await;
     let at_other = but(claims(ALL), "iss", other.url(""));
     assert_eq!(stage.capture(&issuer.ec.token(&at_other)).await.status, 401);
-    assert!(other.asked(Role::Keys).is_empty() && other.asked(Role::Elsewhere).is_empty());
+    assert!(other.received(Role::Keys).is_empty() && other.received(Role::Elsewhere).is_empty());
 }

@@ -3,7 +3,7 @@
 use crate::identity::record::output;
 use crate::issuer::{ALL, Issuer, claims};
 use crate::service::TokenService;
-use crate::stage::{Variables, loud};
+use crate::stage::{Variables, verbose};
 use crate::support::{AUTHORIZED, Server, capture};
 use serde_json::{Value, json};
 use std::fs::{File, OpenOptions};
@@ -40,7 +40,7 @@ impl Local {
 
 fn command(variables: &Variables) -> Command {
     let mut command = Server::command();
-    command.env_clear().envs(loud()).envs(variables.iter().cloned());
+    command.env_clear().envs(verbose()).envs(variables.iter().cloned());
     command
 }
 

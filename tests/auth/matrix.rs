@@ -3,7 +3,7 @@
 use crate::identity::record::secret;
 use crate::issuer::{Issuer, claims};
 use crate::service::TokenService;
-use crate::stage::{KEY, Stage, bearing};
+use crate::stage::{KEY, Stage, with_token};
 use crate::support::lambda::events::{act, event, header, with};
 use crate::support::{AUTHORIZED, capture};
 use serde_json::{Value, json};
@@ -157,14 +157,14 @@ async fn each_scope_allows_its_own_routes_behind_a_gateway() {
 async fn each_scope_allows_its_own_routes_in_a_jwt() {
     let issuer = Issuer::start().await;
     let stage = Stage::start(issuer.variables()).await;
-    each(&stage, |scopes, event| bearing(&issuer.ec.token(&claims(scopes)), event)).await;
+    each(&stage, |scopes, event| with_token(&issuer.ec.token(&claims(scopes)), event)).await;
 }
 
 #[tokio::test]
 async fn each_scope_allows_its_own_routes_by_introspection() {
     let service = TokenService::start().await;
     let stage = Stage::start(service.variables()).await;
-    each(&stage, |scopes, event| bearing(&service.grant(scopes), event)).await;
+    each(&stage, |scopes, event| with_token(&service.grant(scopes), event)).await;
 }
 
 /// No server listens at the table's address: an authorized request gets 503.
@@ -177,7 +177,7 @@ async fn a_missing_scope_is_answered_403_even_during_outages() {
     for Route { name, event, .. } in routes() {
         let ask = async |scopes: &str| {
             let bearer = issuer.rsa.token(&claims(scopes));
-            stage.invoke(&bearing(&bearer, event.clone())).await.status
+            stage.invoke(&with_token(&bearer, event.clone())).await.status
         };
         let with_and_without = (ask("manage_project:demo").await, ask("view_products:demo").await);
         assert_eq!(with_and_without, (503, 403), "{name}");

@@ -49,7 +49,7 @@ async fn of_ten_thousand_altered_tokens_none_is_accepted() {
     assert_eq!(asking.at(start(), &originals[1]).await, "missing scope");
     assert_eq!(asking.at(start(), &originals[2]).await, OK);
     // A token with another key id is refused, without a key request.
-    assert_eq!(issuer.identity.asked(Role::Keys).len(), 1);
+    assert_eq!(issuer.identity.received(Role::Keys).len(), 1);
 }
 
 /// An altered copy of the token. `other` is another valid token.

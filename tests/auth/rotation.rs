@@ -15,7 +15,7 @@ fn token(key: &SigningKey) -> String {
 }
 
 fn fetches(issuer: &Issuer) -> usize {
-    issuer.identity.asked(Role::Keys).len()
+    issuer.identity.received(Role::Keys).len()
 }
 
 #[tokio::test]
@@ -133,7 +133,7 @@ async fn without_any_keys_authorization_is_unavailable() {
         // Without keys there is a new request at once.
         assert_eq!(fetches(&issuer), number + 1, "{reply:?}");
     }
-    assert!(issuer.identity.asked(Role::Elsewhere).is_empty());
+    assert!(issuer.identity.received(Role::Elsewhere).is_empty());
     issuer.publish(&[issuer.ec.jwk()]);
     assert_eq!(asking.at(start(), &good).await, OK);
 }

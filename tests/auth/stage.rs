@@ -3,10 +3,10 @@
 
 use crate::identity::record::{output, secret};
 use crate::support::dynamo::{Shim, connection};
-use crate::support::lambda::ended_as;
 use crate::support::lambda::events::{act, event, header, read, with};
 use crate::support::lambda::function::Function;
 use crate::support::lambda::process::Program;
+use crate::support::lambda::run_to_exit;
 use crate::support::{AUTHORIZED, Reply, capture, transactions_of};
 use payment_intents::aws::Connection;
 use payment_intents::clock::SystemClock;
@@ -53,19 +53,19 @@ impl Stage {
             ("AWS_SECRET_ACCESS_KEY", secret("access-key")),
             ("CONNECTORS", connectors(&sandbox.url().to_string(), json!({"type": "forward"}))),
         ];
-        environment.extend(loud());
+        environment.extend(verbose());
         environment.extend(variables);
         let function = Function::start(program, &environment, output()).await;
         Self { function, dynamodb: shim, sandbox }
     }
 
     pub async fn invoke(&self, event: &Value) -> Reply {
-        self.function.request(TIMEOUT_MS, event).await.expect("the process lives on")
+        self.function.request(TIMEOUT_MS, event).await.expect("the process goes on")
     }
 
     /// Captures one cent.
     pub async fn capture(&self, bearer: &str) -> Reply {
-        self.invoke(&bearing(bearer, act(AUTHORIZED, capture(1)))).await
+        self.invoke(&with_token(bearer, act(AUTHORIZED, capture(1)))).await
     }
 
     /// Status, code, and the number of operations on the table since the last call.
@@ -87,9 +87,10 @@ impl Stage {
 }
 
 /// The most verbose log level, and backtraces.
-pub fn loud() -> Variables {
-    let loud = [("AWS_LAMBDA_LOG_LEVEL", "TRACE"), ("RUST_LOG", "trace"), ("RUST_BACKTRACE", "1")];
-    loud.map(|(name, value)| (name, value.to_owned())).to_vec()
+pub fn verbose() -> Variables {
+    let verbose =
+        [("AWS_LAMBDA_LOG_LEVEL", "TRACE"), ("RUST_LOG", "trace"), ("RUST_BACKTRACE", "1")];
+    verbose.map(|(name, value)| (name, value.to_owned())).to_vec()
 }
 
 /// One connector for all payment interfaces.
@@ -98,10 +99,10 @@ pub fn connectors(url: &str, authorization: Value) -> String {
 }
 
 /// The output of a process that exits at once, with no variables but these.
-pub async fn last_words(binary: &str, variables: &Variables) -> String {
-    let said = [loud(), variables.clone()].concat();
+pub async fn output_at_exit(binary: &str, variables: &Variables) -> String {
+    let said = [verbose(), variables.clone()].concat();
     let said = said.iter().map(|(name, value)| (*name, value.as_str())).collect::<Vec<_>>();
-    let ended = ended_as(binary, &said).await;
+    let ended = run_to_exit(binary, &said).await;
     assert_eq!(ended.status.code(), Some(1), "{variables:?}");
     let text = String::from_utf8([ended.stdout, ended.stderr].concat()).unwrap();
     std::fs::write(output(), &text).unwrap();
@@ -109,7 +110,7 @@ pub async fn last_words(binary: &str, variables: &Variables) -> String {
 }
 
 /// The event, with this token and without an authorizer.
-pub fn bearing(token: &str, event: Value) -> Value {
+pub fn with_token(token: &str, event: Value) -> Value {
     let event = with(event, "/requestContext/authorizer", Value::Null);
     header(event, "authorization", format!("Bearer {token}"))
 }

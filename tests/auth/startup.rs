@@ -26,7 +26,7 @@ impl Callee {
     }
 
     async fn caller(&self) -> TcpStream {
-        timeout(SILENCE, self.0.accept()).await.expect("somebody connected").unwrap().0
+        timeout(SILENCE, self.0.accept()).await.expect("a client connects").unwrap().0
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::identity::{Identity, Reply, Role};
 use crate::issuer::{ALL, Issuer, claims};
 use crate::service::TokenService;
-use crate::stage::{Stage, Variables, bearing, connectors};
+use crate::stage::{Stage, Variables, connectors, with_token};
 use crate::support::lambda::events::act;
 use crate::support::tls::{Authority, Certificate, Front};
 use crate::support::{AUTHORIZED, Reply as Answer, capture};
@@ -56,9 +56,9 @@ async fn answered(
     let (front, trusted) = front(trust, server, directory.path()).await;
     let stage = Stage::start([variables(&front), trusted].concat()).await;
     let event = act(AUTHORIZED, capture(1));
-    let event = if bearer.is_empty() { event } else { bearing(bearer, event) };
+    let event = if bearer.is_empty() { event } else { with_token(bearer, event) };
     let reply = stage.invoke(&event).await;
-    let arrived = server.asked(role).len();
+    let arrived = server.received(role).len();
     // With an untrusted certificate there is not even a TLS session.
     assert_eq!(front.sessions() > 0, arrived > 0, "{trust:?}: {reply:?}");
     (reply, arrived)
@@ -94,7 +94,7 @@ async fn a_connectors_token_is_fetched_only_where_the_certificate_is_trusted() {
             vec![("AUTH", "gateway".to_owned()), ("CONNECTORS", connectors)]
         };
         let (reply, arrived) = answered(trust, Role::Tokens, &identity, variables, "").await;
-        let called = identity.asked(Role::Connector).len();
+        let called = identity.received(Role::Connector).len();
         let expected =
             if trust == GOOD { ((200, ""), 1, 1) } else { ((502, "ConnectorFailed"), 0, 0) };
         assert_eq!((reply.outcome(), arrived, called), expected, "{trust:?}: {reply:?}");

@@ -133,12 +133,12 @@ for (const { which, isRevoked, client } of [
     which: 'a token with an exp that is over, in milliseconds',
     client: { inPlaceOfAnswer: activeButOver(IN_MILLISECONDS) },
   },
-  { which: 'a token of nobody' },
+  { which: 'an unknown token' },
 ]) {
   test(`${which}: the SDK raises Unauthorized 401 invalid_token, and has no other to repeat with`, async () => {
     const paymentId = await local.authorizedPayment();
     const issuer = client && tokenService.client({ scopes: [ACT], ...client });
-    const token = issuer?.issue() ?? 'of-nobody';
+    const token = issuer?.issue() ?? 'unknown-token';
     if (isRevoked) issuer.revoke(token);
     const { act, attempts } = checkoutWithToken(token);
 

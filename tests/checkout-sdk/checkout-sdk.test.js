@@ -25,7 +25,7 @@ const cancel = { action: 'cancelPayment' };
 const reverse = { action: 'reversePayment' };
 
 const checkout = (http) =>
-  checkoutWith(new ClientBuilder().withExistingTokenFlow('Bearer of-nobody', {}), { host: local.url, ...http });
+  checkoutWith(new ClientBuilder().withExistingTokenFlow('Bearer unknown-token', {}), { host: local.url, ...http });
 
 const moved = async (paymentId) =>
   (await local.effects(paymentId)).map(({ action, centAmount, currencyCode }) => [action, centAmount, currencyCode]);
@@ -122,10 +122,10 @@ for (const { when, actions, body = { actions }, headers, error, fields, effects 
 }
 
 test('an unknown Payment is a NotFound that names it', async () => {
-  const error = await failure(checkout().act('nobody knows me', cancel));
+  const error = await failure(checkout().act('unknown payment', cancel));
 
   assertError(error, 'NotFound', 404, 'ResourceNotFound');
-  assert.equal(error.body.errors[0].resourceId, 'nobody knows me');
+  assert.equal(error.body.errors[0].resourceId, 'unknown payment');
 });
 
 test('a repeated key is answered from the record, and refused with other content', async () => {

@@ -127,7 +127,7 @@ for (const [first, second] of [[4_000, 6_000], [5_000, 5_000]]) {
 
 test('the library repeats its update after a conflict, and it is applied once', async () => {
   const paymentId = await world.authorizedPayment();
-  const conflict = { action: 'setStatusInterfaceText', interfaceText: 'somebody else was here' };
+  const conflict = { action: 'setStatusInterfaceText', interfaceText: 'another update' };
   world.proxy.beforeUpdates(paymentId, 1, () => world.update(paymentId, conflict));
   const asked = world.proxy.watch(paymentId);
 
@@ -155,7 +155,7 @@ test('an action that the PSP rejects releases its hold and is recorded as failed
 test('an action with an unknown token is not sent to the PSP', async () => {
   const paymentId = await world.authorizedPayment();
 
-  const refused = await world.act(paymentId, capture(10_000), { token: 'of-nobody' });
+  const refused = await world.act(paymentId, capture(10_000), { token: 'unknown-token' });
 
   assert.deepEqual(refused, { status: 502, code: 'ConnectorFailed' });
   assert.deepEqual(world.connector.effects(paymentId), []);

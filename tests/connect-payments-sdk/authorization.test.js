@@ -64,8 +64,8 @@ test('a caller who may view Payments reads them by id and by key', async () => {
 test('an unknown or missing token is refused', async () => {
   const paymentId = await world.authorizedPayment();
 
-  for (const token of ['of-nobody', undefined]) assert.equal((await ask(`/${paymentId}`, { token })).status, 401);
-  assert.equal((await world.act(paymentId, capture(1), { token: 'of-nobody' })).status, 401);
+  for (const token of ['unknown-token', undefined]) assert.equal((await ask(`/${paymentId}`, { token })).status, 401);
+  assert.equal((await world.act(paymentId, capture(1), { token: 'unknown-token' })).status, 401);
 
   assert.deepEqual(world.connector.effects(paymentId), []);
 });

@@ -34,7 +34,7 @@ impl Audit {
         audit.actions = asked.len();
         audit.answers(&asked, &payments, &effects);
         for request in world.clients.untold() {
-            audit.lost.push(format!("nobody says what came of {request:?}"));
+            audit.lost.push(format!("no answer has the outcome of {request:?}"));
         }
         for (number, payment) in (0..).zip(&payments) {
             audit.payment(Interface::of(number), payment, &mut effects);

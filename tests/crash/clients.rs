@@ -4,7 +4,7 @@
 use crate::support::lambda::events::{act, header};
 use crate::support::lambda::function::Function;
 use crate::support::random::Random;
-use crate::support::{Reply, cancel, capture, refund, reverse, told};
+use crate::support::{Reply, cancel, capture, refund, reverse, with_reference};
 use crate::{DEADLINE_MS, PAYMENTS, QUIET, payment_id};
 use payment_intents::payment::{Transaction, TransactionKind};
 use serde_json::Value;
@@ -63,10 +63,10 @@ impl Request {
             _ => &order,
         };
         let action = match random.below(100) {
-            0..65 => told(capture(number), reference),
-            65..90 => told(refund(number), reference),
-            90..95 => told(cancel(), &order),
-            _ => told(reverse(), &order),
+            0..65 => with_reference(capture(number), reference),
+            65..90 => with_reference(refund(number), reference),
+            90..95 => with_reference(cancel(), &order),
+            _ => with_reference(reverse(), &order),
         };
         Self { number, payment, action, has_key }
     }

@@ -64,7 +64,7 @@ async fn an_unreadable_record_delays_only_the_records_behind_it() {
         let whole = [&records[..3], std::slice::from_ref(&poison), &records[5..]].concat();
         assert_eq!(world.deliver(&whole).await.as_ref(), Some(&number), "{poison}");
         let payments = || -> Vec<String> {
-            world.bus.told().iter().map(|event| event.payment().to_owned()).collect()
+            world.bus.published().iter().map(|event| event.payment().to_owned()).collect()
         };
         assert_eq!(payments(), ["p"], "{poison}");
         // From the bad record on, and then that record alone.
@@ -93,7 +93,7 @@ async fn of_two_failed_records_the_first_is_reported() {
     world.bus.next(&[crate::bus::Answer::Refuses(vec![0])]);
     assert_eq!(world.deliver(&records).await, Some(sequence(&records[2])));
     assert_eq!(world.deliver(&records[2..]).await, Some(sequence(&records[3])));
-    assert_eq!(world.bus.told().len(), 1);
+    assert_eq!(world.bus.published().len(), 1);
 }
 
 #[tokio::test]

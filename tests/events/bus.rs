@@ -31,7 +31,7 @@ pub enum Answer {
 
 /// An accepted event.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct PublishedEvent {
     pub bus: String,
     pub source: String,
     pub detail_type: String,
@@ -40,7 +40,7 @@ pub struct Told {
     pub detail: Value,
 }
 
-impl Told {
+impl PublishedEvent {
     pub fn id(&self) -> &str {
         self.detail["id"].as_str().unwrap()
     }
@@ -70,7 +70,7 @@ impl Told {
 /// One call: its entries, and the accepted ones.
 #[derive(Clone, Debug)]
 pub struct Call {
-    pub events: Vec<Told>,
+    pub events: Vec<PublishedEvent>,
     pub taken: Vec<bool>,
 }
 
@@ -113,7 +113,7 @@ impl Bus {
     }
 
     /// The accepted events since the last time, here or in `calls`.
-    pub fn told(&self) -> Vec<Told> {
+    pub fn published(&self) -> Vec<PublishedEvent> {
         let calls = self.calls().into_iter();
         let events = calls.flat_map(|call| call.events.into_iter().zip(call.taken));
         events.filter(|(_, taken)| *taken).map(|(event, _)| event).collect()
@@ -127,7 +127,8 @@ impl Bus {
         assert_eq!(request.headers()["x-amz-target"], "AWSEvents.PutEvents");
         let body = request.into_body().collect().await.map_err(|error| error.to_string())?;
         let body: Value = serde_json::from_slice(&body.to_bytes()).unwrap();
-        let events: Vec<_> = body["Entries"].as_array().unwrap().iter().map(Told::read).collect();
+        let events: Vec<_> =
+            body["Entries"].as_array().unwrap().iter().map(PublishedEvent::read).collect();
         // More entries are a ValidationException for the whole call.
         assert!((1..=10).contains(&events.len()), "{} entries", events.len());
         assert!(body.to_string().len() <= 256 * 1_024, "a call is too large");
@@ -149,7 +150,7 @@ impl Bus {
             Answer::IsLost => Err("the answer is lost".to_owned()),
             Answer::Fails(status, error) => Ok(respond(
                 StatusCode::from_u16(status).unwrap(),
-                json!({"__type": error, "message": "told to fail"}),
+                json!({"__type": error, "message": "scripted to fail"}),
             )),
             Answer::Hangs => std::future::pending().await,
         }
@@ -169,7 +170,7 @@ impl Answer {
 fn results(taken: &[bool]) -> Response<Full<Bytes>> {
     let entry = |taken: &bool| match taken {
         true => json!({"EventId": Uuid::new_v4().to_string()}),
-        false => json!({"ErrorCode": "InternalFailure", "ErrorMessage": "told to refuse"}),
+        false => json!({"ErrorCode": "InternalFailure", "ErrorMessage": "scripted to refuse"}),
     };
     let entries: Vec<_> = taken.iter().map(entry).collect();
     let failed = taken.iter().filter(|taken| !**taken).count();

@@ -24,8 +24,8 @@ fn records(name: &str) -> Vec<Value> {
 async fn the_event_of_a_capture_keeps_its_documented_format() {
     let world = World::start().await;
     assert_eq!(world.deliver(&records("capture")).await, None);
-    let told = world.bus.told();
-    assert_eq!(told.len(), 1);
+    let published = world.bus.published();
+    assert_eq!(published.len(), 1);
     let expected = json!({
         "id": "b09a3c0b-cf3a-8124-ac31-191ef2eea772",
         "notificationType": "Event",
@@ -39,7 +39,7 @@ async fn the_event_of_a_capture_keeps_its_documented_format() {
             "order": {"typeId": "order", "id": "5a1c7e1a-9a0e-4a57-8f44-0a6c2c0d8f21"},
         },
     });
-    assert_eq!(told[0].detail, expected);
+    assert_eq!(published[0].detail, expected);
 }
 
 /// A removal by an operator or by a time to live.
@@ -82,9 +82,9 @@ async fn records_are_read_with_every_optional_field_of_aws() {
     ] {
         let said = world.hand_over(crate::world::LEFT_MS, document.clone()).await;
         assert_eq!(said, Ok(json!({"batchItemFailures": []})), "{document}");
-        let told = world.bus.told();
-        assert_eq!(told.len(), 1, "{document}");
-        assert_eq!(told[0].transaction(), CHARGE);
+        let published = world.bus.published();
+        assert_eq!(published.len(), 1, "{document}");
+        assert_eq!(published[0].transaction(), CHARGE);
     }
 }
 

@@ -11,9 +11,9 @@ mod documents;
 mod lossless;
 mod order;
 mod outages;
-mod silence;
+mod published;
 mod stream;
 #[path = "../support/mod.rs"]
 mod support;
-mod told;
+mod unpublished;
 mod world;

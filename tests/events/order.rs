@@ -139,9 +139,9 @@ async fn a_write_whose_events_were_sent_in_part_is_delivered_again_as_a_whole() 
     let records = world.stream.records().await;
     world.bus.next(&[Takes, Refuses(vec![0])]);
     assert_eq!(world.deliver(&records).await, Some(sequence(&records[1])));
-    let first = world.bus.told();
+    let first = world.bus.published();
     assert_eq!(world.deliver(&records[1..]).await, None);
-    let second = world.bus.told();
+    let second = world.bus.published();
     assert_eq!((first.len(), second.len()), (1, 3));
     assert_eq!(first[0].text, second[0].text);
 }

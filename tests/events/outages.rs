@@ -55,7 +55,7 @@ async fn events_are_retried_until_eventbridge_accepts_them() {
     assert_eq!(world.logged(SENT), Vec::<Value>::new());
     world.bus.usually(Takes);
     assert_eq!(world.deliver(&records[3..]).await, None);
-    assert_eq!(world.bus.told().len(), 2);
+    assert_eq!(world.bus.published().len(), 2);
     assert_eq!(world.logged(SENT).len(), 2);
 }
 
@@ -90,10 +90,11 @@ async fn only_the_accepted_entries_of_a_call_are_logged_as_sent() {
         world.bus.next(&[Refuses(refused.clone())]);
         let first = if refused[0] == 0 { &records[2] } else { &records[5] };
         assert_eq!(world.deliver(&records).await, Some(sequence(first)));
-        let told: Vec<_> = world.bus.told().iter().map(|event| json!(event.id())).collect();
+        let published: Vec<_> =
+            world.bus.published().iter().map(|event| json!(event.id())).collect();
         let logged = world.logged(SENT);
         let logged: Vec<_> = logged[before..].iter().map(|line| line["event"].clone()).collect();
-        assert_eq!(logged, told, "{refused:?}");
+        assert_eq!(logged, published, "{refused:?}");
     }
 }
 
@@ -112,8 +113,8 @@ async fn a_silent_eventbridge_is_given_up_in_time_to_report_the_rest() {
     let reported = world.deliver_within(15_000, &batch).await;
     assert!(began.elapsed() < Duration::from_secs(7), "{:?}", began.elapsed());
     assert_eq!(reported, Some(sequence(&batch[7])));
-    assert_eq!(world.bus.told().len(), 2);
+    assert_eq!(world.bus.published().len(), 2);
     world.bus.usually(Takes);
     assert_eq!(world.deliver(&batch[7..]).await, None);
-    assert_eq!(world.bus.told().len(), 1);
+    assert_eq!(world.bus.published().len(), 1);
 }

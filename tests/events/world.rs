@@ -1,7 +1,7 @@
 //! Both functions as they are built: the API, whose writes the table's stream records, and
 //! the function behind the stream, which publishes to a bus.
 
-use crate::bus::{Bus, Told};
+use crate::bus::{Bus, PublishedEvent};
 use crate::stream::{Stream, batch};
 use crate::support::Reply;
 use crate::support::lambda::events::{act, event, header, with};
@@ -124,14 +124,14 @@ impl World {
     }
 
     /// The events of all changes since the stream was last read.
-    pub async fn told(&self) -> Vec<Told> {
+    pub async fn published(&self) -> Vec<PublishedEvent> {
         assert_eq!(self.deliver(&self.stream.records().await).await, None);
-        self.bus.told()
+        self.bus.published()
     }
 
     /// The types of these events.
     pub async fn types(&self) -> Vec<String> {
-        self.told().await.into_iter().map(|told| told.detail_type).collect()
+        self.published().await.into_iter().map(|published| published.detail_type).collect()
     }
 
     /// The log lines with this message of the function behind the stream.

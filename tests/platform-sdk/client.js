@@ -15,7 +15,7 @@ export const transaction = (type, centAmount, state, rest) => ({ type, amount: e
 export function paymentsOf(host, { projectKey = 'demo', repeatsConflicts = false } = {}) {
   const sent = [];
   const builder = new ClientBuilder()
-    .withExistingTokenFlow('Bearer of-nobody', {})
+    .withExistingTokenFlow('Bearer unknown-token', {})
     .withCorrelationIdMiddleware()
     .withHttpMiddleware({
       host,

@@ -1,7 +1,7 @@
 //! Look-ups on the platform: their times, their requests, and the conclusions.
 
 use crate::platform::world::{
-    APPROVED, LIAR_SHOWS, LIAR_SHOWS_ALL, MINUTE, SHOWS, SHOWS_ALL, World,
+    APPROVED, MINUTE, SHOWS, SHOWS_ALL, UNTRUSTED_SHOWS, UNTRUSTED_SHOWS_ALL, World,
 };
 use crate::platform::{Outside, Reply, Role, TestClock, shown, token, transaction};
 use crate::support::payments::{AUTHORIZED, at, capture, eur, id, key, registered, reservation};
@@ -34,11 +34,11 @@ async fn an_outcome_is_looked_up_six_minutes_after_it_became_unclear_and_not_bef
         }
         world.clock.set(unclear_since.plus_ms(6 * MINUTE - 1));
         world.recover().await;
-        assert_eq!(world.outside.asked(Role::Platform).len(), 0);
+        assert_eq!(world.outside.received(Role::Platform).len(), 0);
         assert_eq!(world.state("t").await, Some(State::Unknown));
         world.clock.advance(1);
         assert_eq!(world.recover().await.resolved, 1);
-        assert_eq!(world.outside.asked(Role::Platform).len(), 1);
+        assert_eq!(world.outside.received(Role::Platform).len(), 1);
         assert_eq!(world.state("t").await, Some(State::Failure));
         assert_eq!(world.payment().await.balances.capturable, eur(100));
     }
@@ -74,12 +74,12 @@ async fn a_look_up_settles_only_outcomes_that_it_proves() {
     for (seen, unproven, proven) in rows {
         let failed = seen == ours("Failure");
         // A Failure of an untrusted connector proves nothing.
-        let of_liar = |state| if failed { State::Unknown } else { state };
+        let of_untrusted = |state| if failed { State::Unknown } else { state };
         for (policy, expected) in [
             (SHOWS, unproven),
             (SHOWS_ALL, proven),
-            (LIAR_SHOWS, of_liar(unproven)),
-            (LIAR_SHOWS_ALL, of_liar(proven)),
+            (UNTRUSTED_SHOWS, of_untrusted(unproven)),
+            (UNTRUSTED_SHOWS_ALL, of_untrusted(proven)),
         ] {
             let world = World::new(policy).await;
             world.lose("t", capture(60)).await;
@@ -176,7 +176,12 @@ async fn a_shown_effect_of_another_transaction_does_not_settle_the_open_one() {
         (SHOWS, now_another, &[(SEEN, "Success")], [Unknown, Initial]),
         (SHOWS, now_another, &[(SEEN, "Failure")], [Unknown, Initial]),
         // An absent one is not matched to what an untrusted connector shows.
-        (LIAR_SHOWS_ALL, &[(0, Disproved), (HOUR, Lost)], &[(HOUR, "Failure")], [Failure, Unknown]),
+        (
+            UNTRUSTED_SHOWS_ALL,
+            &[(0, Disproved), (HOUR, Lost)],
+            &[(HOUR, "Failure")],
+            [Failure, Unknown],
+        ),
     ];
     let mut wrong = Vec::new();
     for (policy, ours, theirs, expected) in rows {
@@ -272,7 +277,7 @@ async fn a_failed_look_up_proves_nothing() {
         assert_eq!((report.unknown, report.failed), (1, 0), "{reply:?}");
         assert_eq!(world.state("t").await, Some(State::Unknown), "{reply:?}");
         assert_eq!(world.payment().await.balances.capturable, eur(40), "{reply:?}");
-        let asked = world.outside.asked(Role::Platform).len();
+        let asked = world.outside.received(Role::Platform).len();
         assert_eq!(asked, usize::from(matches!(role, Role::Platform)), "{reply:?}");
         // The platform is asked again.
         world.clock.advance(2 * MINUTE);
@@ -330,7 +335,7 @@ impl Reader {
 
     /// The tokens that the platform received, in order.
     fn presented(&self) -> Vec<String> {
-        let asked = self.outside.asked(Role::Platform);
+        let asked = self.outside.received(Role::Platform);
         asked.iter().map(|asked| asked.header("authorization").to_owned()).collect()
     }
 }
@@ -344,9 +349,9 @@ async fn a_token_is_fetched_with_client_credentials_and_kept_until_shortly_befor
         reader.look_up().await.unwrap();
         let presented = reader.presented();
         assert_eq!(presented.last().unwrap(), &format!("Bearer token-{expected}"), "{second} s");
-        assert_eq!(reader.outside.asked(Role::Tokens).len(), expected, "{second} s");
+        assert_eq!(reader.outside.received(Role::Tokens).len(), expected, "{second} s");
     }
-    for asked in reader.outside.asked(Role::Tokens) {
+    for asked in reader.outside.received(Role::Tokens) {
         // `shop%3A1%20%C3%BC:s%2Fe%2Bc%3Dret`
         let basic = "Basic c2hvcCUzQTElMjAlQzMlQkM6cyUyRmUlMkJjJTNEcmV0";
         assert_eq!(asked.header("authorization"), basic);
@@ -361,7 +366,7 @@ async fn parallel_callers_fetch_one_token() {
     for seen in join_all((0..10).map(|_| reader.look_up())).await {
         assert_eq!(seen.unwrap(), []);
     }
-    assert_eq!(reader.outside.asked(Role::Tokens).len(), 1);
+    assert_eq!(reader.outside.received(Role::Tokens).len(), 1);
     assert_eq!(reader.presented(), ["Bearer token-1"; 10]);
 }
 

@@ -22,7 +22,7 @@ use payment_intents::payment::{Payment, Refusal, State};
 use payment_intents::ports::{Clock, Policy, Rejections, Store};
 use payment_intents::recovery::RecoveryRun;
 use payment_intents::service::ActError;
-use platform::world::{APPROVED, KEYED, LIAR, MINUTE, OPAQUE, World, nonce};
+use platform::world::{APPROVED, KEYED, MINUTE, OPAQUE, UNTRUSTED, World, nonce};
 use platform::{Reply, Role, error, outcome};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -108,12 +108,12 @@ async fn after_a_crash_a_connector_that_honours_keys_is_sent_the_same_key_once_m
 #[tokio::test]
 async fn a_resend_settles_only_outcomes_that_it_proves() {
     const REFUSED: &str = "http://127.0.0.1:1";
-    let liar = Policy { rejected: Rejections::Unproven, ..KEYED };
+    let untrusted = Policy { rejected: Rejections::Unproven, ..KEYED };
     for (answer, policy, url, expected) in [
         (outcome("approved"), KEYED, None, State::Success),
         (outcome("received"), KEYED, None, State::Pending),
         (outcome("rejected"), KEYED, None, State::Failure),
-        (outcome("rejected"), liar, None, State::Unknown),
+        (outcome("rejected"), untrusted, None, State::Unknown),
         (error(400, "InvalidField"), KEYED, None, State::Unknown),
         (error(404, "ResourceNotFound"), KEYED, None, State::Unknown),
         (error(401, "invalid_token"), KEYED, None, State::Unknown),
@@ -174,7 +174,7 @@ async fn where_rejections_prove_nothing_every_rejection_leaves_the_outcome_unkno
         error(404, "ResourceNotFound"),
         error(401, "invalid_token"),
     ] {
-        let world = World::new(LIAR).await;
+        let world = World::new(UNTRUSTED).await;
         world.outside.next(Role::Connector, answer.clone());
         let acted = world.act("t", capture(60)).await;
         let unknown = matches!(acted, Err(ActError::OutcomeUnknown { replayed: false }));

@@ -5,7 +5,7 @@ use crate::platform::{Function, Outside, Reply, Role, TestClock, outcome};
 use crate::support::dynamo::{connection, table_at};
 use crate::support::lambda::events::{act, header};
 use crate::support::payments::{self, capture, key, registered, reservation};
-use crate::support::{self, AUTHORIZED, CAPTURED, Server, told};
+use crate::support::{self, AUTHORIZED, CAPTURED, Server, with_reference};
 use payment_intents::clock::SystemClock;
 use payment_intents::payment::{Payment, Reservation};
 use payment_intents::ports::{Clock, Store};
@@ -157,7 +157,7 @@ async fn a_call_is_measured_and_logged_with_its_causes_and_without_secrets() {
     let mut asked = 0;
     let mut invoke = async |payment: &str| {
         asked += 1;
-        let event = act(payment, told(support::capture(10), "tell-tale-reference"));
+        let event = act(payment, with_reference(support::capture(10), "tell-tale-reference"));
         let event = header(event, "authorization", "Bearer tell-tale-token");
         let event = header(event, "x-correlation-id", format!("order-{asked}"));
         let event = header(event, "idempotency-key", format!("tell-tale-key-{asked}"));
@@ -170,7 +170,7 @@ async fn a_call_is_measured_and_logged_with_its_causes_and_without_secrets() {
     deployment.outside.next(Role::Connector, Reply::Drop);
     assert_eq!(invoke("keyed").await, 500);
     assert_eq!(invoke("unreached").await, 502);
-    let forwarded = deployment.outside.asked(Role::Connector);
+    let forwarded = deployment.outside.received(Role::Connector);
     assert_eq!(forwarded[0].header("authorization"), "Bearer tell-tale-token");
 
     let lines = api.lines().await;
@@ -230,7 +230,7 @@ async fn a_repeat_is_recognised_by_its_correlation_id_where_that_is_configured()
     let rows = [
         (BY_ID, first.clone(), 1),
         (BY_ID, (AUTHORIZED, support::capture(1_001), "order-1"), 2),
-        (BY_ID, (AUTHORIZED, told(support::capture(1_000), "inv-7"), "order-1"), 2),
+        (BY_ID, (AUTHORIZED, with_reference(support::capture(1_000), "inv-7"), "order-1"), 2),
         (BY_ID, (AUTHORIZED, support::capture(1_000), "order-2"), 2),
         (BY_ID, (CAPTURED, support::refund(1_000), "order-1"), 2),
         (&[("REPEAT_DETECTION", "key")], first.clone(), 2),

@@ -190,13 +190,14 @@ fn any_plan(random: &mut Random) -> Plan {
     let (crashes, faults, recoveries) = (up_to(3), up_to(4), up_to(4));
     let jumps = up_to(2);
     // Half of the plans have no reports, and few have untrue ones.
-    let (reports, events, lies) = match random.below(8) {
+    let (reports, events, untrue_reports) = match random.below(8) {
         0..=3 => (0, 0, 0),
         4 | 5 => (1 + random.below(4), 0, 0),
         6 => (1 + random.below(4), 1 + random.below(3), 0),
         _ => (1 + random.below(4), random.below(3), 1),
     };
-    let [reports, events, lies] = [reports, events, lies].map(|most| u8::try_from(most).unwrap());
+    let [reports, events, untrue_reports] =
+        [reports, events, untrue_reports].map(|most| u8::try_from(most).unwrap());
     let style = match random.below(4) {
         0 => Style::Shared,
         1 => Style::Nameless,
@@ -213,7 +214,7 @@ fn any_plan(random: &mut Random) -> Plan {
         recoveries,
         reports,
         events,
-        lies,
+        untrue_reports,
         jumps,
         decisions: random.below(2) == 0,
         is_skewed: random.below(4) == 0,

@@ -89,7 +89,7 @@ fn small_worlds() -> Vec<Plan> {
             recoveries: 0,
             reports: 0,
             events: 0,
-            lies: 0,
+            untrue_reports: 0,
             jumps: 0,
             decisions: true,
             is_skewed: false,

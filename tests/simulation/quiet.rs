@@ -1,10 +1,10 @@
 //! The end of a schedule: without further faults, every transaction must become final and
 //! correct.
 
-use crate::landing::{Telling, group};
+use crate::landing::{SentReport, group};
 use crate::ports::locked;
 use crate::psp::{RESEND_WINDOW_MS, Style, Tier};
-use crate::reports::Word;
+use crate::reports::PossibleReport;
 use crate::schedule::{Choice, MINUTE_MS, Schedule};
 use crate::world::{SKEW_MS, World};
 use payment_intents::payment::{
@@ -22,7 +22,7 @@ impl Schedule {
             self.kill(run);
         }
         (self.plan.crashes, self.plan.faults, self.plan.jumps) = (0, 0, 0);
-        (self.plan.reports, self.plan.events, self.plan.lies) = (0, 0, 0);
+        (self.plan.reports, self.plan.events, self.plan.untrue_reports) = (0, 0, 0);
         // Messages on their way arrive.
         while !locked(&self.world).late.is_empty() {
             self.take(Choice::DeliverLate(0));
@@ -45,22 +45,22 @@ impl Schedule {
             // Of two equal transactions, the older stays open until the other is resolved.
             Tier::Queryable if self.has_equal_ones() => self.next_look_ms().max(1_500_000),
             Tier::Queryable => self.next_look_ms().max(480_000),
-            Tier::LateRecorder | Tier::Opaque | Tier::Liar => 0,
+            Tier::LateRecorder | Tier::Opaque | Tier::Untrusted => 0,
         };
         let mut minutes = 0;
-        while self.is_open() && minutes < 75 && !self.waits_for_a_fact() {
+        while self.is_open() && minutes < 75 && !self.needs_a_report() {
             minutes += 1;
             let then = start.plus_ms(minutes * MINUTE_MS);
             self.pass_until(then);
             self.recover_alone();
         }
         let took_ms = locked(&self.world).now.ms_since(start);
-        let waits = self.waits_for_a_fact();
+        let waits = self.needs_a_report();
         if within_ms > 0 && !waits && (self.is_open() || took_ms > within_ms + skew_ms) {
             let mut world = locked(&self.world);
             world.violated(format!("not final {took_ms} ms after everything was quiet"));
         }
-        self.tell_the_truth();
+        self.report_true_states();
         self.check_end();
     }
 
@@ -93,7 +93,7 @@ impl Schedule {
 
     /// A Pending transaction, or an Unknown one whose key is no longer honoured, needs a
     /// report.
-    fn waits_for_a_fact(&self) -> bool {
+    fn needs_a_report(&self) -> bool {
         let world = locked(&self.world);
         if world.payment.in_flight.is_some() {
             return false;
@@ -146,7 +146,7 @@ impl Schedule {
 
     /// The outstanding reports: the last state of each effect that was not applied, and the
     /// outcome of each open transaction.
-    fn tell_the_truth(&mut self) {
+    fn report_true_states(&mut self) {
         if !self.plan.tier.is_trusted() {
             // No connector is at work any more, so that even an untrusted "no" is true.
             let then = locked(&self.world).now.plus_ms(SETTLE_WINDOW_MS + MINUTE_MS);
@@ -155,20 +155,22 @@ impl Schedule {
         // If one is matched to another, that other one's own report is news.
         let count = locked(&self.world).effects.len();
         for index in (0..count).chain(0..count) {
-            if locked(&self.world).is_untold(index) {
-                self.tell_alone(|schedule| schedule.tell(Word::Truth(index)));
+            if locked(&self.world).is_report_outstanding(index) {
+                self.report_alone(|schedule| {
+                    schedule.report_until_applied(PossibleReport::TrueState(index))
+                });
             }
         }
-        self.tell_of_what_is_open();
-        self.let_failures_count();
+        self.report_open_transactions();
+        self.wait_until_failures_count();
         self.compare_sums();
         self.resolve_discrepancies();
         // New room may have admitted an open transaction.
-        self.tell_of_what_is_open();
+        self.report_open_transactions();
         self.compare_sums();
     }
 
-    fn tell_of_what_is_open(&mut self) {
+    fn report_open_transactions(&mut self) {
         let open: Vec<_> = {
             let world = locked(&self.world);
             let open = world.payment.open_transactions();
@@ -183,13 +185,13 @@ impl Schedule {
             };
             let state = if happened { State::Success } else { State::Failure };
             let update = Update::ChangeTransactionState { id: id.clone(), state };
-            let telling = Telling { effect: None, transaction: Some(id), update };
-            self.tell_alone(|schedule| schedule.say(telling, false));
+            let sent_report = SentReport { effect: None, transaction: Some(id), update };
+            self.report_alone(|schedule| schedule.send_report(sent_report, false));
         }
     }
 
     /// A Failure counts only once the connector can no longer be at work.
-    fn let_failures_count(&mut self) {
+    fn wait_until_failures_count(&mut self) {
         let is_waiting = |ours: &Transaction| ours.waiting_failure.is_some();
         if locked(&self.world).payment.transactions.values().any(is_waiting) {
             let then = locked(&self.world).now.plus_ms(SETTLE_WINDOW_MS + MINUTE_MS);
@@ -201,31 +203,31 @@ impl Schedule {
     /// An operator resolves each discrepancy: reports the true state of a contradiction,
     /// and acknowledges a true excess.
     fn resolve_discrepancies(&mut self) {
-        self.check_flags();
+        self.check_discrepancies();
         for _ in 0..8 {
-            let Some(telling) = self.resolution() else { return };
+            let Some(sent_report) = self.resolution() else { return };
             if !self.plan.tier.is_trusted() {
                 // A dispute is resolved by a report from after the connector stopped.
                 let then = locked(&self.world).now.plus_ms(SETTLE_WINDOW_MS + MINUTE_MS);
                 self.pass_until(then);
             }
-            self.tell_alone(|schedule| schedule.say(telling, false));
-            self.let_failures_count();
+            self.report_alone(|schedule| schedule.send_report(sent_report, false));
+            self.wait_until_failures_count();
         }
     }
 
     /// Without effects that we did not send and without untrue reports, there is no
     /// discrepancy.
-    fn check_flags(&self) {
+    fn check_discrepancies(&self) {
         let mut world = locked(&self.world);
         let is_clear = !world.is_surprised && !world.is_doubted && world.mistaken.is_empty();
         let flagged = world.payment.discrepancies().next().map(|flagged| flagged.id.to_string());
         if let Some(flagged) = flagged.filter(|_| is_clear) {
-            world.violated(format!("{flagged} is flagged, and nobody said what is not so"));
+            world.violated(format!("{flagged} has a discrepancy, and all reports were true"));
         }
     }
 
-    fn resolution(&self) -> Option<Telling> {
+    fn resolution(&self) -> Option<SentReport> {
         let world = locked(&self.world);
         let flagged = world.payment.discrepancies().next()?;
         let id = flagged.id.clone();
@@ -247,7 +249,7 @@ impl Schedule {
             let state = if moved > done { State::Success } else { State::Failure };
             Update::ChangeTransactionState { id: id.clone(), state }
         };
-        Some(Telling { effect: None, transaction: Some(id), update })
+        Some(SentReport { effect: None, transaction: Some(id), update })
     }
 
     /// Reports without their own ids, and untrue ones, may be matched to other
@@ -255,12 +257,12 @@ impl Schedule {
     /// so.
     fn compare_sums(&mut self) {
         for _ in 0..8 {
-            let Some(telling) = self.correction() else { return };
-            self.tell_alone(|schedule| schedule.say(telling, false));
+            let Some(sent_report) = self.correction() else { return };
+            self.report_alone(|schedule| schedule.send_report(sent_report, false));
         }
     }
 
-    fn correction(&self) -> Option<Telling> {
+    fn correction(&self) -> Option<SentReport> {
         let world = locked(&self.world);
         let mistaken = world.mistaken.iter().find_map(|of| {
             let same = |kind, amount| group(kind, amount) == *of;
@@ -281,7 +283,7 @@ impl Schedule {
         if let Some(one) = open.or_else(wrong) {
             let id = one.id.clone();
             let update = Update::ChangeTransactionState { id: id.clone(), state: right };
-            return Some(Telling { effect: None, transaction: Some(id), update });
+            return Some(SentReport { effect: None, transaction: Some(id), update });
         }
         let moved = moved?;
         let id = format!("fact-missing-{}", self.words);
@@ -295,10 +297,10 @@ impl Schedule {
         };
         let update =
             Update::AddTransaction { id: TransactionId::parse(&id).unwrap(), report: fact };
-        Some(Telling { effect: None, transaction: None, update })
+        Some(SentReport { effect: None, transaction: None, update })
     }
 
-    fn tell_alone(&mut self, tell: impl FnOnce(&mut Self)) {
+    fn report_alone(&mut self, tell: impl FnOnce(&mut Self)) {
         let run = self.runs.len();
         tell(self);
         self.finish(run);
@@ -387,15 +389,15 @@ impl Schedule {
 impl World {
     /// True if a last report is outstanding: for an effect that we did not send, one that
     /// changed, one with a wrong report, or one whose id another transaction has.
-    fn is_untold(&self, index: usize) -> bool {
+    fn is_report_outstanding(&self, index: usize) -> bool {
         let effect = &self.effects[index];
         let is_mistaken = self.is_mistaken(effect.kind, effect.amount);
         let named = self.payment.transactions.values();
         let mut named = named.filter(|one| one.interaction_id == effect.reference);
         let is_there =
             named.any(|one| one.state_awaiting_balances.unwrap_or(one.state) == effect.state());
-        let is_news = effect.transaction.is_none() || effect.heard.is_some();
-        is_news && effect.heard != Some(effect.state()) || is_mistaken && !is_there
+        let is_news = effect.transaction.is_none() || effect.applied_state.is_some();
+        is_news && effect.applied_state != Some(effect.state()) || is_mistaken && !is_there
     }
 }
 

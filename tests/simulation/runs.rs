@@ -16,7 +16,7 @@ use std::task::{Context, Poll, Waker};
 pub const INVOCATION_MS: u64 = 28_000;
 
 pub struct Run {
-    /// The transaction of the attempt.
+    /// The number of the client whose attempt it is.
     client: Option<usize>,
     future: Pin<Box<dyn Future<Output = Option<Answered>>>>,
 }
@@ -177,10 +177,10 @@ impl Schedule {
             (Doing::Acting(transaction), Some(client), Some(answered)) => {
                 self.check_answer(client, &transaction, answered);
             }
-            (Doing::Telling(telling), _, answered) => {
-                self.heard(&telling, answered == Some(Answered::Told));
+            (Doing::SentReport(sent_report), _, answered) => {
+                self.record_applied(&sent_report, answered == Some(Answered::Told));
             }
-            (Doing::Nothing | Doing::Recovering | Doing::Acting(_), _, _) => {}
+            (Doing::NeverHappened | Doing::Recovering | Doing::Acting(_), _, _) => {}
         }
     }
 }

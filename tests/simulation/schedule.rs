@@ -4,7 +4,7 @@
 use crate::answers::{Answered, failed};
 use crate::ports::locked;
 use crate::psp::{CONNECTOR_WORKS_MS, Decision, Event, Style, Tier};
-use crate::reports::Word;
+use crate::reports::PossibleReport;
 use crate::runs::Run;
 use crate::world::{Answer, Op, Past, World};
 use payment_intents::payment::{Action, Transaction, TransactionId, TransactionKind};
@@ -32,7 +32,7 @@ pub struct Plan {
     /// The number of effects that we did not send.
     pub events: u8,
     /// The number of untrue reports and answers.
-    pub lies: u8,
+    pub untrue_reports: u8,
     pub jumps: u8,
     /// The PSP's decisions besides approval.
     pub decisions: bool,
@@ -86,7 +86,7 @@ pub enum Choice {
     CrashAfter(usize),
     DeliverLate(usize),
     Recover,
-    Tell(Word),
+    Tell(PossibleReport),
     Happen(Event),
     WaitForTimer,
     TimeOut(usize),
@@ -174,11 +174,11 @@ impl Schedule {
             choices.push(Choice::Recover);
         }
         for run in pending {
-            self.troubles(&world, run, &mut choices);
+            self.possible_faults(&world, run, &mut choices);
         }
         choices.extend((0..world.late.len()).map(Choice::DeliverLate));
         if self.plan.reports > 0 {
-            choices.extend(self.possible_words(&world).into_iter().map(Choice::Tell));
+            choices.extend(self.possible_reports(&world).into_iter().map(Choice::Tell));
         }
         if self.plan.events > 0 {
             choices.extend(world.possible_events().into_iter().map(Choice::Happen));
@@ -196,7 +196,7 @@ impl Schedule {
     }
 
     /// The possible faults of one call.
-    fn troubles(&self, world: &World, run: usize, choices: &mut Vec<Choice>) {
+    fn possible_faults(&self, world: &World, run: usize, choices: &mut Vec<Choice>) {
         let Some(op) = &world.processes[run].pending else { return };
         let is_call = matches!(op, Op::Call(_));
         let is_decided = world.processes[run].decided.is_some();
@@ -233,12 +233,15 @@ impl Schedule {
 
     /// The PSP's decisions besides approval.
     fn decisions(&self) -> impl Iterator<Item = Decision> {
-        let is_liar = matches!(self.plan.tier, Tier::Liar | Tier::LateRecorder);
+        let is_liar = matches!(self.plan.tier, Tier::Untrusted | Tier::LateRecorder);
         [
             (Decision::Reject, self.plan.decisions),
             (Decision::Receive, self.plan.decisions),
-            (Decision::ActAndReject, self.plan.decisions && is_liar || self.plan.lies > 0),
-            (Decision::ApproveWithoutActing, self.plan.lies > 0),
+            (
+                Decision::ActAndReject,
+                self.plan.decisions && is_liar || self.plan.untrue_reports > 0,
+            ),
+            (Decision::ApproveWithoutActing, self.plan.untrue_reports > 0),
         ]
         .into_iter()
         .filter_map(|(decision, is_possible)| is_possible.then_some(decision))
@@ -319,14 +322,14 @@ impl Schedule {
             Choice::CrashBefore(run) => self.crash(run, false),
             Choice::CrashAfter(run) => self.crash(run, true),
             Choice::DeliverLate(index) => {
-                let (answer, telling) = {
+                let (answer, sent_report) = {
                     let mut world = locked(&self.world);
                     let late = world.late.remove(index);
                     world.note(|| format!("late: {}", late.op.name()));
-                    (world.execute_as(late.telling.clone(), &late.op), late.telling)
+                    (world.execute_as(late.sent_report.clone(), &late.op), late.sent_report)
                 };
-                if let (Answer::Replaced(Ok(())), Some(telling)) = (answer, telling) {
-                    self.heard(&telling, true);
+                if let (Answer::Replaced(Ok(())), Some(sent_report)) = (answer, sent_report) {
+                    self.record_applied(&sent_report, true);
                 }
             }
             Choice::Recover => {
@@ -335,8 +338,9 @@ impl Schedule {
             }
             Choice::Tell(word) => {
                 self.plan.reports -= 1;
-                self.plan.lies -= u8::from(matches!(word, Word::Lie(_)));
-                self.tell(word);
+                self.plan.untrue_reports -=
+                    u8::from(matches!(word, PossibleReport::UntrueState(_)));
+                self.report_until_applied(word);
             }
             Choice::Happen(event) => {
                 self.plan.events -= 1;
@@ -379,8 +383,8 @@ impl Schedule {
         }
     }
 
-    /// An answer that contradicts the decision is untrue, except from an untrusted
-    /// connector.
+    /// Records the PSP's decision. An answer that contradicts it is untrue, except from an
+    /// untrusted connector.
     fn decided(&mut self, run: usize, decision: Decision) {
         let mut world = locked(&self.world);
         let is_lie = match decision {
@@ -389,7 +393,7 @@ impl Schedule {
             Decision::Approve | Decision::Receive | Decision::Reject => false,
         };
         if is_lie {
-            self.plan.lies -= 1;
+            self.plan.untrue_reports -= 1;
             if let Some(Op::Call(call)) = world.processes[run].pending.clone() {
                 let reserved = world.payment.transactions.get(&call.transaction);
                 let kind = reserved.map_or(TransactionKind::Charge, |reserved| reserved.kind);

@@ -26,7 +26,7 @@ pub fn amount(action: &str, cent_amount: u64, currency_code: &str) -> Value {
 }
 
 /// The action with a reference that scripts the sandbox.
-pub fn told(mut action: Value, reference: &str) -> Value {
+pub fn with_reference(mut action: Value, reference: &str) -> Value {
     action["merchantReference"] = json!(reference);
     action
 }

@@ -13,6 +13,10 @@ use proptest::prelude::*;
 pub const AUTHORIZED: &[(TransactionKind, State, u64)] =
     &[(TransactionKind::Authorization, State::Success, 100)];
 
+/// The past of a Payment of which 1.00 EUR is authorized, and all of it captured.
+pub const CAPTURED_IN_FULL: &[(TransactionKind, State, u64)] =
+    &[AUTHORIZED[0], (TransactionKind::Charge, State::Success, 100)];
+
 pub fn at(ms: u64) -> Timestamp {
     Timestamp::from_ms(1_700_000_000_000).plus_ms(ms)
 }

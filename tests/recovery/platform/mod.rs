@@ -1,68 +1,28 @@
 //! One server with scripted replies for all that recovery uses over HTTP: a connector, the
-//! platform's Payments, and a token service. And a clock that stands still until a test
-//! moves it.
+//! platform's Payments, and a token service.
 
 mod function;
 pub mod world;
 
 pub use function::Function;
 
+pub use crate::support::clock::TestClock;
 use crate::support::http_server::{Answer, listen, serve};
-use http::{HeaderMap, Method, Request, Response};
-use http_body_util::{BodyExt, Full};
+pub use crate::support::scripted::Reply;
+use crate::support::scripted::{Received, Script};
+use http::{Method, Request};
 use hyper::body::Incoming;
 use payment_intents::connector::{Authorization, ClientCredentials, ConnectorSettings, Platform};
 use payment_intents::payment::Timestamp;
-use payment_intents::ports::{Clock, Lookup, Policy};
+use payment_intents::ports::{Lookup, Policy};
 use payment_intents::secret::Secret;
 use serde_json::{Value, json};
-use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-
-/// A clock that stands still. Sleeping takes real time: otherwise every deadline would have
-/// passed.
-#[derive(Clone, Debug)]
-pub struct TestClock(Arc<AtomicU64>);
-
-impl TestClock {
-    pub fn at(now: Timestamp) -> Self {
-        Self(Arc::new(now.ms().into()))
-    }
-
-    pub fn set(&self, now: Timestamp) {
-        self.0.store(now.ms(), Ordering::SeqCst);
-    }
-
-    pub fn advance(&self, ms: u64) {
-        self.0.fetch_add(ms, Ordering::SeqCst);
-    }
-}
-
-impl Clock for TestClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_ms(self.0.load(Ordering::SeqCst))
-    }
-
-    async fn sleep_ms(&self, ms: u64) {
-        tokio::time::sleep(Duration::from_millis(ms)).await;
-    }
-}
-
-/// The reply to one request.
-#[derive(Clone, Debug)]
-pub enum Reply {
-    Says(u16, String),
-    /// The connection is closed without a reply.
-    Drop,
-    /// No reply, and the connection stays open.
-    Silence,
-}
 
 /// An outcome of the contract.
 pub fn outcome(outcome: &str) -> Reply {
@@ -91,33 +51,12 @@ pub fn transaction(kind: &str, state: &str, (amount, currency): Amount, at: Time
 
 pub type Amount = (u64, &'static str);
 
-/// A received request.
-#[derive(Clone, Debug)]
-pub struct Asked {
-    pub headers: HeaderMap,
-    pub body: String,
-}
-
-impl Asked {
-    pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
-    }
-}
-
 /// The server's three roles.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     Connector,
     Platform,
     Tokens,
-}
-
-/// The scripted replies to the next requests of each role, in order.
-#[derive(Default)]
-struct Script {
-    next: VecDeque<Reply>,
-    usual: Option<Reply>,
-    asked: Vec<Asked>,
 }
 
 type During = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -127,7 +66,7 @@ type During = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub struct Outside {
     pub url: String,
     clock: TestClock,
-    scripts: Arc<[Mutex<Script>; 3]>,
+    script: Arc<Mutex<Script<Role>>>,
     takes_ms: Arc<AtomicU64>,
     during: Arc<Mutex<Option<During>>>,
 }
@@ -138,7 +77,7 @@ impl Outside {
         let outside = Self {
             url: format!("http://{address}"),
             clock,
-            scripts: Arc::default(),
+            script: Arc::default(),
             takes_ms: Arc::default(),
             during: Arc::default(),
         };
@@ -172,17 +111,17 @@ impl Outside {
 
     /// Adds the reply to the next request that has none yet.
     pub fn next(&self, role: Role, reply: Reply) {
-        self.script(role).next.push_back(reply);
+        self.script().next(role, reply);
     }
 
     /// Sets the reply to requests without a scripted one.
     pub fn usually(&self, role: Role, reply: Reply) {
-        self.script(role).usual = Some(reply);
+        self.script().usually(role, reply);
     }
 
     /// The received requests, in order.
-    pub fn asked(&self, role: Role) -> Vec<Asked> {
-        self.script(role).asked.clone()
+    pub fn received(&self, role: Role) -> Vec<Received> {
+        self.script().received(role)
     }
 
     /// Sets the time that each call takes.
@@ -195,9 +134,8 @@ impl Outside {
         *self.during.lock().unwrap() = Some(Box::pin(happens));
     }
 
-    #[expect(clippy::as_conversions, reason = "a role is a place in the array")]
-    fn script(&self, role: Role) -> std::sync::MutexGuard<'_, Script> {
-        self.scripts[role as usize].lock().unwrap()
+    fn script(&self) -> MutexGuard<'_, Script<Role>> {
+        self.script.lock().unwrap()
     }
 
     async fn answer(self, request: Request<Incoming>) -> Answer {
@@ -208,16 +146,13 @@ impl Outside {
                 self.clock.advance(self.takes_ms.load(Ordering::SeqCst));
                 Role::Connector
             }
-            _ => return Err("nobody asks that".to_owned()),
+            _ => return Err("there is no such path".to_owned()),
         };
-        let (parts, body) = request.into_parts();
-        let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
-        let body = String::from_utf8(body.to_vec()).unwrap();
+        let request = Received::read(request).await?;
         let reply = {
-            let mut script = self.script(role);
-            script.asked.push(Asked { headers: parts.headers, body });
-            let next = script.next.pop_front().or_else(|| script.usual.clone());
-            next.unwrap_or_else(|| token(script.asked.len(), 3_600))
+            let mut script = self.script();
+            let scripted = script.receive(role, request);
+            scripted.unwrap_or_else(|| token(script.received(role).len(), 3_600))
         };
         let during = match role {
             Role::Connector | Role::Platform => self.during.lock().unwrap().take(),
@@ -226,13 +161,7 @@ impl Outside {
         if let Some(happens) = during {
             happens.await;
         }
-        match reply {
-            Reply::Says(status, body) => {
-                Ok(Response::builder().status(status).body(Full::from(body)).unwrap())
-            }
-            Reply::Drop => Err("told to close the connection".to_owned()),
-            Reply::Silence => std::future::pending().await,
-        }
+        reply.send().await
     }
 }
 

@@ -21,13 +21,13 @@ pub const OPAQUE: Policy = Policy {
     lookup: Lookup::None,
     absence: Absence::Unproven,
 };
-pub const LIAR: Policy = Policy { rejected: Rejections::Unproven, ..OPAQUE };
+pub const UNTRUSTED: Policy = Policy { rejected: Rejections::Unproven, ..OPAQUE };
 pub const KEYED: Policy =
     Policy { resend: Resend::SameKey { window_ms: 1_200 * MINUTE }, ..OPAQUE };
 pub const SHOWS: Policy = Policy { lookup: Lookup::Payment, ..OPAQUE };
 pub const SHOWS_ALL: Policy = Policy { absence: Absence::Proof, ..SHOWS };
-pub const LIAR_SHOWS: Policy = Policy { rejected: Rejections::Unproven, ..SHOWS };
-pub const LIAR_SHOWS_ALL: Policy = Policy { rejected: Rejections::Unproven, ..SHOWS_ALL };
+pub const UNTRUSTED_SHOWS: Policy = Policy { rejected: Rejections::Unproven, ..SHOWS };
+pub const UNTRUSTED_SHOWS_ALL: Policy = Policy { rejected: Rejections::Unproven, ..SHOWS_ALL };
 
 pub type TestService = Service<DynamoStore, HttpConnector<TestClock>, TestClock>;
 
@@ -126,8 +126,8 @@ impl World {
 
     /// The keys of the received calls, in order.
     pub fn sent(&self) -> Vec<String> {
-        let asked = self.outside.asked(Role::Connector);
-        asked.iter().map(|asked| asked.header("idempotency-key").to_owned()).collect()
+        let requests = self.outside.received(Role::Connector);
+        requests.iter().map(|request| request.header("idempotency-key").to_owned()).collect()
     }
 }
 

@@ -10,7 +10,7 @@ use std::hash::{Hash, Hasher};
 
 /// A report on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Telling {
+pub struct SentReport {
     /// The effect that it is about, if there was one.
     pub effect: Option<usize>,
     /// The transaction that this effect belongs to.
@@ -18,14 +18,14 @@ pub struct Telling {
     pub update: Update,
 }
 
-impl Hash for Telling {
+impl Hash for SentReport {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (self.effect, &self.transaction, self.state()).hash(state);
         matches!(self.update, Update::AddTransaction { .. }).hash(state);
     }
 }
 
-impl Telling {
+impl SentReport {
     /// The report, where it does not name a transaction by our id.
     pub fn fact(&self) -> Option<&Report> {
         match &self.update {
@@ -41,13 +41,13 @@ impl Telling {
             Update::ChangeTransactionState { state, .. } => *state,
             // An operator's confirmation of what was reported.
             Update::AcknowledgeDiscrepancy { .. } => State::Unknown,
-            other => panic!("no word is told by {other:?}"),
+            other => panic!("{other:?} is no report"),
         }
     }
 }
 
-/// Transactions that only ids can tell apart have the same kind and amount. Connectors
-/// report a cancel with any amount.
+/// The group of transactions that only ids can tell apart: one kind and one amount.
+/// Connectors report a cancel with any amount.
 pub fn group(kind: TransactionKind, amount: Money) -> (TransactionKind, u64) {
     let is_cancel = kind == TransactionKind::CancelAuthorization;
     (kind, if is_cancel { 0 } else { amount.minor_units() })
@@ -72,19 +72,20 @@ impl World {
     /// id, because that one is in flight, or because there is no other. An effect that was
     /// not requested here is a new transaction, unless it has the same kind and amount as
     /// one of ours.
-    pub fn check_landing(&mut self, before: &Payment) {
-        let Some(telling) = self.telling.clone() else { return };
-        let Some(fact) = telling.fact() else { return };
-        let Some(landed) = self.landed_by_name(before, fact).or_else(|| self.landed(before)) else {
+    pub fn check_match(&mut self, before: &Payment) {
+        let Some(sent_report) = self.sent_report.clone() else { return };
+        let Some(fact) = sent_report.fact() else { return };
+        let Some(matched) = self.matched_by_psp_id(before, fact).or_else(|| self.matched(before))
+        else {
             return;
         };
         let alike = || Self::alike(before, fact.kind, fact.amount);
-        let is_unique = self.style != Style::Shared || telling.transaction.is_none();
+        let is_unique = self.style != Style::Shared || sent_report.transaction.is_none();
         let same_id = |one: &&Transaction| {
             fact.interaction_id.is_some() && one.interaction_id == fact.interaction_id
         };
         let known = alike().find(same_id).filter(|_| is_unique);
-        let own = telling.transaction.clone().filter(|id| {
+        let own = sent_report.transaction.clone().filter(|id| {
             fact.interface_id.as_deref() == Some(id.as_str())
                 && before.transactions.contains_key(id)
         });
@@ -105,30 +106,30 @@ impl World {
         let is_moved =
             known.is_some_and(|known| known.likeness.is_some() || known.may_be.is_some());
         if let Some(expected) = expected
-            && expected != landed
+            && expected != matched
             && !is_moved
         {
-            let what = format!("a fact about {expected:?} was taken for one about {landed:?}");
+            let what = format!("a fact about {expected:?} was taken for one about {matched:?}");
             self.violated(what);
         }
-        let is_right = landed == telling.transaction
-            || (landed.is_none() && !before_has(before, telling.transaction.as_ref()));
+        let is_right = matched == sent_report.transaction
+            || (matched.is_none() && !before_has(before, sent_report.transaction.as_ref()));
         if !is_right {
             self.mistaken.insert(group(fact.kind, fact.amount));
         }
     }
 
     /// The match by the PSP's id, if only one transaction has it.
-    fn landed_by_name(&self, before: &Payment, fact: &Report) -> Option<Option<TransactionId>> {
+    fn matched_by_psp_id(&self, before: &Payment, fact: &Report) -> Option<Option<TransactionId>> {
         let name = fact.interaction_id.as_ref()?;
         let has_name = |one: &&Transaction| one.interaction_id.as_ref() == Some(name);
         let mut named = self.payment.transactions.values().filter(has_name);
-        let landed = named.next().filter(|_| named.next().is_none())?;
-        Some(before.transactions.contains_key(&landed.id).then(|| landed.id.clone()))
+        let matched = named.next().filter(|_| named.next().is_none())?;
+        Some(before.transactions.contains_key(&matched.id).then(|| matched.id.clone()))
     }
 
     /// The transaction that the write matched the report to; `Some(None)` is a new one.
-    fn landed(&self, before: &Payment) -> Option<Option<TransactionId>> {
+    fn matched(&self, before: &Payment) -> Option<Option<TransactionId>> {
         for after in self.payment.transactions.values() {
             match before.transactions.get(&after.id) {
                 None => return Some(None),
@@ -150,11 +151,11 @@ impl World {
     }
 
     /// A written report is in the ledger once, and the same report again changes nothing.
-    pub fn check_told(&mut self, told: &Payment, telling: &Telling) {
+    pub fn check_applied_report(&mut self, told: &Payment, sent_report: &SentReport) {
         let is_trusted = self.tier.is_trusted();
         let reporter = Reporter { by: None, at: told.modified_at, is_trusted };
-        let again = told.update(std::slice::from_ref(&telling.update), &reporter);
-        let fact = telling.fact();
+        let again = told.update(std::slice::from_ref(&sent_report.update), &reporter);
+        let fact = sent_report.fact();
         let is_clear = fact.is_none_or(|fact| {
             fact.interaction_id.is_some()
                 || fact.interface_id.is_some()
@@ -175,13 +176,13 @@ impl World {
         }
         // Without an id, a report may be about any transaction of its kind and amount.
         if let Some(fact) = fact
-            && telling.transaction.is_none()
+            && sent_report.transaction.is_none()
             && fact.interaction_id.is_none()
         {
             self.mistaken.insert(group(fact.kind, fact.amount));
         }
         // Another transaction may have had this state already.
-        let mine = telling.transaction.as_ref().and_then(|id| told.transactions.get(id));
+        let mine = sent_report.transaction.as_ref().and_then(|id| told.transactions.get(id));
         if let Some((fact, mine)) = fact.zip(mine)
             && mine.state_awaiting_balances.unwrap_or(mine.state) != fact.state
             && Self::alike(told, fact.kind, fact.amount).count() > 1
@@ -189,7 +190,7 @@ impl World {
             self.mistaken.insert(group(fact.kind, fact.amount));
         }
         let Some(reference) = fact.and_then(|fact| fact.interaction_id.as_ref()) else { return };
-        if self.style == Style::Shared && telling.transaction.is_some() {
+        if self.style == Style::Shared && sent_report.transaction.is_some() {
             return;
         }
         // An earlier report gave it another PSP's id, by our own id.
@@ -206,12 +207,12 @@ impl World {
             return self.violated(format!("{reference} was told, and is not in the ledger"));
         };
         // The other transaction may have been confirmed by its own id.
-        let is_confirmed = named.iter().all(|one| self.told_of.contains_key(&one.id));
+        let is_confirmed = named.iter().all(|one| self.reported_states.contains_key(&one.id));
         let is_by_both_ids = fact.is_some_and(|fact| fact.interface_id.is_some());
         if named.len() > 1 && !is_by_both_ids && !is_confirmed {
             self.violated(format!("{reference} is in the ledger twice"));
         }
-        let state = telling.state();
+        let state = sent_report.state();
         let is_believed = is_trusted || state == State::Success;
         let is_waiting =
             state == State::Failure && named.iter().any(|one| one.waiting_failure.is_some());

@@ -14,10 +14,10 @@ type Group = (TransactionKind, u64);
 #[derive(Default)]
 struct Count {
     /// Our transactions that were reported as successful.
-    ours_told: u64,
+    ours_reported: u64,
     /// Our transactions that the PSP carried out, or may carry out, without a report: by
     /// the version of their reservation.
-    ours_untold: Vec<u64>,
+    ours_unreported: Vec<u64>,
     /// Reported effects that we did not send: by the version before which they happened.
     others: Vec<u64>,
     /// Of those, the ones that happened before our first transaction.
@@ -27,53 +27,53 @@ struct Count {
 impl Count {
     /// The number of effects, where some may be the same one.
     fn len(&self) -> u64 {
-        let listed = self.ours_untold.len() + self.others.len();
-        self.ours_told + self.others_before + listed as u64
+        let listed = self.ours_unreported.len() + self.others.len();
+        self.ours_reported + self.others_before + listed as u64
     }
 
     /// A report without our id may be about any of our unreported transactions that were
     /// reserved before it: then both are one effect. Each further report is a further
     /// effect.
     fn total(&mut self) -> u64 {
-        self.ours_untold.sort_unstable();
+        self.ours_unreported.sort_unstable();
         self.others.sort_unstable();
         // An effect with an old timestamp can only be a transaction that began before.
-        let past = self.ours_untold.iter().filter(|reserved_at| **reserved_at == 0).count();
+        let past = self.ours_unreported.iter().filter(|reserved_at| **reserved_at == 0).count();
         let mut same = past.min(usize::try_from(self.others_before).unwrap());
         let distinct_before = self.others_before - same as u64;
-        self.ours_untold.drain(..same);
+        self.ours_unreported.drain(..same);
         same = 0;
-        for told_at in &self.others {
-            if self.ours_untold.get(same).is_some_and(|reserved_at| reserved_at < told_at) {
+        for reported_at in &self.others {
+            if self.ours_unreported.get(same).is_some_and(|reserved_at| reserved_at < reported_at) {
                 same += 1;
             }
         }
-        let distinct = self.ours_untold.len() + self.others.len() - same;
+        let distinct = self.ours_unreported.len() + self.others.len() - same;
         let past = self.others_before - distinct_before;
-        self.ours_told + distinct as u64 + distinct_before + past
+        self.ours_reported + distinct as u64 + distinct_before + past
     }
 }
 
 impl World {
     /// Records the content of a report, from the write that stores it.
-    pub fn note_told(&mut self) {
-        let Some(telling) = self.telling.clone() else { return };
-        let state = telling.state();
+    pub fn record_reports(&mut self) {
+        let Some(sent_report) = self.sent_report.clone() else { return };
+        let state = sent_report.state();
         if state == State::Unknown {
             return;
         }
-        let is_named = telling.fact().is_some_and(|fact| fact.interaction_id.is_some());
-        let is_own = telling.fact().is_some_and(|fact| fact.interface_id.is_some());
+        let is_named = sent_report.fact().is_some_and(|fact| fact.interaction_id.is_some());
+        let is_own = sent_report.fact().is_some_and(|fact| fact.interface_id.is_some());
         let is_by_id =
-            telling.fact().is_none() || is_own || is_named && self.style != Style::Shared;
-        if let Some(id) = &telling.transaction
-            && (is_by_id || telling.effect.is_none())
+            sent_report.fact().is_none() || is_own || is_named && self.style != Style::Shared;
+        if let Some(id) = &sent_report.transaction
+            && (is_by_id || sent_report.effect.is_none())
         {
-            self.told_of.insert(id.clone(), state);
+            self.reported_states.insert(id.clone(), state);
         }
         // A report by our own id is also about the effect by whose PSP id the transaction
         // is shown.
-        let shown = telling.transaction.as_ref().filter(|_| telling.fact().is_none());
+        let shown = sent_report.transaction.as_ref().filter(|_| sent_report.fact().is_none());
         let shown = shown.and_then(|id| self.payment.transactions.get(id));
         if let Some(name) = shown.and_then(|ours| ours.interaction_id.clone()) {
             let is_shown = |effect: &&mut Effect| effect.reference.as_ref() == Some(&name);
@@ -84,14 +84,14 @@ impl World {
             }
         }
         let is_its = |effect: &Effect| {
-            telling.transaction.is_some() && effect.transaction == telling.transaction
+            sent_report.transaction.is_some() && effect.transaction == sent_report.transaction
         };
-        if let Some(index) = telling.effect.or_else(|| self.effects.iter().position(is_its)) {
+        if let Some(index) = sent_report.effect.or_else(|| self.effects.iter().position(is_its)) {
             let version = self.payment.version;
             let effect = &mut self.effects[index];
             effect.told = Some(state);
-            effect.is_told_by_name |= is_named;
-            effect.told_at = if effect.told_at == 0 { version } else { effect.told_at };
+            effect.is_reported_by_psp_id |= is_named;
+            effect.reported_at = if effect.reported_at == 0 { version } else { effect.reported_at };
         }
     }
 
@@ -159,7 +159,7 @@ impl World {
                 let of = group(open.kind, open.amount);
                 let entry = counts.entry(of).or_default();
                 entry.0 = entry.0.max(open.amount.minor_units());
-                entry.1.ours_untold.push(self.reserved_at(&open.id));
+                entry.1.ours_unreported.push(self.reserved_at(&open.id));
             }
         }
         counts.values_mut().map(|(amount, count)| *amount * count.total()).sum()
@@ -178,27 +178,29 @@ impl World {
             (Some(id), _) if may && self.is_failed_by_report(id) => {}
             // A later answer says that it happened.
             (Some(id), Some(false)) if !may && self.is_known(id) => {
-                count.ours_untold.push(self.reserved_at(id));
+                count.ours_unreported.push(self.reserved_at(id));
             }
             // Rejected by its answer and reported as successful: it may be any effect of
             // its kind and amount.
             (Some(id), Some(true)) if self.is_rejected(id) => {
                 if count.others.is_empty() {
-                    count.others.push(effect.told_at);
+                    count.others.push(effect.reported_at);
                 }
             }
             (Some(_), Some(true))
-                if effect.is_told_by_name && (self.style == Style::Named || !may) =>
+                if effect.is_reported_by_psp_id && (self.style == Style::Named || !may) =>
             {
-                count.ours_told += 1;
+                count.ours_reported += 1;
             }
             // A look-up distinguished it from the others.
-            (Some(id), _) if !may && effect.is_seen && self.is_known(id) => count.ours_told += 1,
-            (Some(id), Some(true)) => count.ours_untold.push(self.reserved_at(id)),
+            (Some(id), _) if !may && effect.is_seen && self.is_known(id) => {
+                count.ours_reported += 1
+            }
+            (Some(id), Some(true)) => count.ours_unreported.push(self.reserved_at(id)),
             (Some(_), Some(false)) => {}
             (Some(id), None) => {
                 if effect.has_acted && (may || self.is_known(id)) {
-                    count.ours_untold.push(self.reserved_at(id));
+                    count.ours_unreported.push(self.reserved_at(id));
                 }
             }
             // A look-up showed that it failed.
@@ -215,7 +217,7 @@ impl World {
             }
             (None, Some(true)) => {}
             // The look-up that found it may have matched it to one of ours.
-            (None, None) if effect.is_seen && !may => count.others.push(effect.told_at),
+            (None, None) if effect.is_seen && !may => count.others.push(effect.reported_at),
             (None, Some(false) | None) => {}
         }
     }
@@ -224,13 +226,13 @@ impl World {
     /// by the report's time and by the effect's timestamp.
     fn began_before(&self, effect: &Effect) -> u64 {
         if !self.is_timed {
-            return effect.told_at;
+            return effect.reported_at;
         }
         let latest = effect.at.plus_ms(SKEW_MS);
         let ours = self.payment.transactions.values();
         let ours = ours.filter(|ours| !ours.is_external && ours.timestamp <= latest);
         let reserved = ours.map(|ours| self.reserved_at(&ours.id)).max().unwrap_or(0);
-        effect.told_at.min(reserved + 1)
+        effect.reported_at.min(reserved + 1)
     }
 
     /// True if a Failure without an id was reported after `begun` was reported without an
@@ -238,7 +240,8 @@ impl World {
     fn may_have_failed(&self, begun: &Effect) -> bool {
         let is_failure = |effect: &Effect| {
             let is_alike = group(effect.kind, effect.amount) == group(begun.kind, begun.amount);
-            let is_later = effect.told == Some(State::Failure) && effect.told_at > begun.told_at;
+            let is_later =
+                effect.told == Some(State::Failure) && effect.reported_at > begun.reported_at;
             is_alike && is_later && effect.reference.is_none() && effect.transaction.is_none()
         };
         begun.told == Some(State::Pending) && self.effects.iter().any(is_failure)
@@ -281,7 +284,7 @@ impl World {
     /// True if a Failure was reported about this transaction, or could only be about it,
     /// and no later report contradicts.
     fn is_failed_by_report(&self, id: &TransactionId) -> bool {
-        let is_told = self.told_of.get(id) == Some(&State::Failure);
+        let is_told = self.reported_states.get(id) == Some(&State::Failure);
         let by_likeness = self
             .payment
             .transactions
@@ -292,7 +295,7 @@ impl World {
 
     /// Records that a write matched a Failure to the only transaction that could have
     /// failed, so that another Failure without a known id counts as the same.
-    pub fn note_failed_alone(&mut self, before: &Payment) {
+    pub fn record_only_failure(&mut self, before: &Payment) {
         let failed: Vec<_> = self
             .payment
             .transactions

@@ -23,17 +23,18 @@ pub enum Tier {
     SameKey,
     /// Does not honour keys, but records every transaction before it answers.
     Queryable,
-    /// Records transactions late, and reports a failure although they may have happened.
+    /// As `Queryable`, but records late, and reports transactions as failed that may have
+    /// happened.
     LateRecorder,
     /// Does not honour keys, and shows nothing to a look-up.
     Opaque,
     /// As `Opaque`, and answers `rejected` although it acted.
-    Liar,
+    Untrusted,
 }
 
 impl Tier {
     pub const ALL: [Self; 5] =
-        [Self::SameKey, Self::Queryable, Self::LateRecorder, Self::Opaque, Self::Liar];
+        [Self::SameKey, Self::Queryable, Self::LateRecorder, Self::Opaque, Self::Untrusted];
 
     pub fn policy(self) -> Policy {
         let cautious = Policy { rejected: Rejections::Unproven, ..Policy::default() };
@@ -47,7 +48,7 @@ impl Tier {
             }
             Self::LateRecorder => Policy { lookup: Lookup::Payment, ..cautious },
             Self::Opaque => Policy::default(),
-            Self::Liar => cautious,
+            Self::Untrusted => cautious,
         }
     }
 
@@ -87,15 +88,15 @@ pub struct Effect {
     pub moves: u8,
     /// The state in the last applied report, or the one that the ledger must assume where
     /// that has become wrong.
-    pub heard: Option<State>,
+    pub applied_state: Option<State>,
     /// True if the PSP carried it out when asked, whatever happened later.
     pub has_acted: bool,
     /// The state in the last report about it, by any id.
     pub told: Option<State>,
     /// True if a report contained the PSP's id.
-    pub is_told_by_name: bool,
+    pub is_reported_by_psp_id: bool,
     /// The version of the Payment at the first report or look-up.
-    pub told_at: u64,
+    pub reported_at: u64,
     /// True if a look-up showed it.
     pub is_seen: bool,
     /// True if the last look-up showed that it failed.
@@ -112,7 +113,7 @@ impl Effect {
 
     /// Changes the true state; earlier reports are wrong from now on.
     fn becomes(&mut self, is_done: bool) {
-        self.heard = self.heard.or(Some(self.state()));
+        self.applied_state = self.applied_state.or(Some(self.state()));
         self.is_done = is_done;
         self.moves += u8::from(is_done);
     }
@@ -178,8 +179,8 @@ pub struct Shown {
 }
 
 impl World {
-    /// The effects before registration, which need no report.
-    pub fn remember_past(&mut self) {
+    /// Adds the effects before registration, which need no report.
+    pub fn add_past_effects(&mut self) {
         for past in self.payment.transactions.values() {
             let is_done = past.state == State::Success;
             let effect = Effect {
@@ -191,12 +192,12 @@ impl World {
                 at: past.timestamp,
                 is_done,
                 moves: u8::from(is_done),
-                heard: None,
+                applied_state: None,
                 has_acted: is_done,
                 told: Some(past.state),
                 // It was registered with its PSP id.
-                is_told_by_name: is_done && self.style != Style::Nameless,
-                told_at: 0,
+                is_reported_by_psp_id: is_done && self.style != Style::Nameless,
+                reported_at: 0,
                 is_seen: false,
                 is_seen_to_fail: false,
                 is_backdated: false,
@@ -237,11 +238,11 @@ impl World {
             at: self.now,
             is_done: false,
             moves: 0,
-            heard: self.told_of.get(id).copied(),
+            applied_state: self.reported_states.get(id).copied(),
             has_acted: false,
-            told: self.told_of.get(id).copied(),
-            is_told_by_name: false,
-            told_at: 0,
+            told: self.reported_states.get(id).copied(),
+            is_reported_by_psp_id: false,
+            reported_at: 0,
             is_seen: false,
             is_seen_to_fail: false,
             is_backdated: false,
@@ -255,10 +256,10 @@ impl World {
         };
         match decision {
             Decision::ActAndReject if self.tier.is_trusted() => {
-                (effect.heard, effect.told) = (Some(State::Failure), Some(State::Failure));
+                (effect.applied_state, effect.told) = (Some(State::Failure), Some(State::Failure));
             }
             Decision::ApproveWithoutActing => {
-                (effect.heard, effect.told) = (Some(State::Success), Some(State::Success));
+                (effect.applied_state, effect.told) = (Some(State::Success), Some(State::Success));
             }
             Decision::Approve | Decision::Receive | Decision::Reject | Decision::ActAndReject => {}
         }
@@ -440,11 +441,11 @@ impl World {
             at: self.now,
             is_done,
             moves: u8::from(is_done),
-            heard: None,
+            applied_state: None,
             has_acted: is_done,
             told: None,
-            is_told_by_name: false,
-            told_at: 0,
+            is_reported_by_psp_id: false,
+            reported_at: 0,
             is_seen: false,
             is_seen_to_fail: false,
             is_backdated: matches!(event, Event::OldCapture(_)),
@@ -454,13 +455,13 @@ impl World {
         self.show(self.effects.len() - 1, Decision::Approve);
     }
 
-    /// Makes an untrue report.
+    /// Records that an untrue report was made.
     pub fn contradicted(&mut self, kind: TransactionKind, amount: Money) {
         (self.is_contradicted, self.is_surprised) = (true, true);
         self.may_be_mistaken(kind, amount);
     }
 
-    /// A shown transaction has no id, and may be matched to another one.
+    /// Records that a shown transaction has no id, and may be matched to another one.
     fn may_be_mistaken(&mut self, kind: TransactionKind, amount: Money) {
         if self.tier.policy().lookup == Lookup::Payment || self.style != Style::Named {
             self.mistaken.insert(group(kind, amount));
@@ -477,7 +478,7 @@ impl World {
             (Tier::LateRecorder, true, Decision::ActAndReject) => (State::Failure, self.now),
             (Tier::LateRecorder, true, _) => (State::Success, self.now.plus_ms(1_200_000)),
             (Tier::LateRecorder, false, _) => (State::Failure, self.now),
-            (Tier::SameKey | Tier::Opaque | Tier::Liar, _, _) => return,
+            (Tier::SameKey | Tier::Opaque | Tier::Untrusted, _, _) => return,
         };
         let Effect { kind, amount, at, .. } = *effect;
         let reference = effect.reference.clone();
@@ -490,7 +491,7 @@ impl World {
             let effect = &mut self.effects[shown.effect];
             effect.is_seen |= shown.state == State::Success;
             effect.is_seen_to_fail = shown.state == State::Failure;
-            effect.told_at = if effect.told_at == 0 { version } else { effect.told_at };
+            effect.reported_at = if effect.reported_at == 0 { version } else { effect.reported_at };
         }
         let visible = self.shown.iter().filter(|shown| shown.visible_at <= self.now);
         visible

@@ -1,7 +1,7 @@
 //! The model of one Payment, its store, its PSP and its callers. Each call to a port waits
 //! here for the scheduler's decision.
 
-use crate::landing::{Telling, group};
+use crate::landing::{SentReport, group};
 use crate::psp::{Decision, Effect, Shown, Style, Tier};
 use payment_intents::money::{Currency, Money};
 use payment_intents::payment::{
@@ -64,7 +64,7 @@ pub struct Late {
     pub op: Op,
     pub until: Timestamp,
     /// The report in the message, if it has one.
-    pub telling: Option<Telling>,
+    pub sent_report: Option<SentReport>,
     id: u64,
 }
 
@@ -90,20 +90,20 @@ pub struct World {
     /// True after an untrue report. From then on the oracle compares no amounts, which
     /// untrue reports have changed.
     pub is_misled: bool,
-    /// The processes' clocks differ.
+    /// True if the processes' clocks differ.
     pub is_skewed: bool,
     /// True if reports have the effect's timestamp.
     pub is_timed: bool,
     /// Transactions with reports that were matched to one with the same kind and amount.
     pub mistaken: BTreeSet<(TransactionKind, u64)>,
     /// The last reported state of a transaction, by our id or the PSP's.
-    pub told_of: BTreeMap<TransactionId, State>,
+    pub reported_states: BTreeMap<TransactionId, State>,
     /// The version of the reservation of each of our transactions.
     pub reserved_at: BTreeMap<TransactionId, u64>,
     /// Transactions that failed by likeness, because no other could have failed.
     pub failed_alone: BTreeSet<TransactionId>,
     /// The report that is being written.
-    pub telling: Option<Telling>,
+    pub sent_report: Option<SentReport>,
     pub late: Vec<Late>,
     pub processes: Vec<Process>,
     pub violation: Option<String>,
@@ -132,11 +132,11 @@ pub struct Process {
 pub enum Doing {
     /// No task.
     #[default]
-    Nothing,
+    NeverHappened,
     /// An action.
     Acting(TransactionId),
     Recovering,
-    Telling(Telling),
+    SentReport(SentReport),
 }
 
 impl Process {
@@ -145,14 +145,14 @@ impl Process {
         match &self.doing {
             Doing::Acting(transaction) => transaction == id,
             Doing::Recovering => true,
-            Doing::Nothing | Doing::Telling(_) => false,
+            Doing::NeverHappened | Doing::SentReport(_) => false,
         }
     }
 
-    pub fn telling(&self) -> Option<Telling> {
+    pub fn sent_report(&self) -> Option<SentReport> {
         match &self.doing {
-            Doing::Telling(telling) => Some(telling.clone()),
-            Doing::Nothing | Doing::Acting(_) | Doing::Recovering => None,
+            Doing::SentReport(sent_report) => Some(sent_report.clone()),
+            Doing::NeverHappened | Doing::Acting(_) | Doing::Recovering => None,
         }
     }
 }
@@ -222,17 +222,17 @@ impl World {
             is_skewed: false,
             is_timed: false,
             mistaken: BTreeSet::new(),
-            told_of: BTreeMap::new(),
+            reported_states: BTreeMap::new(),
             reserved_at: BTreeMap::new(),
             failed_alone: BTreeSet::new(),
-            telling: None,
+            sent_report: None,
             late: Vec::new(),
             processes: Vec::new(),
             violation: None,
             trace: None,
             late_count: 0,
         };
-        world.remember_past();
+        world.add_past_effects();
         world
     }
 
@@ -259,15 +259,15 @@ impl World {
         if let Some(verdict) = process.decided.take() {
             return Answer::Verdict(verdict);
         }
-        let telling = process.telling();
-        self.execute_as(telling, op)
+        let sent_report = process.sent_report();
+        self.execute_as(sent_report, op)
     }
 
     /// Executes a call that may write a report.
-    pub fn execute_as(&mut self, telling: Option<Telling>, op: &Op) -> Answer {
-        self.telling = telling;
+    pub fn execute_as(&mut self, sent_report: Option<SentReport>, op: &Op) -> Answer {
+        self.sent_report = sent_report;
         let answer = self.execute(op);
-        self.telling = None;
+        self.sent_report = None;
         answer
     }
 
@@ -373,20 +373,20 @@ impl World {
         let begun: Vec<_> = begun.cloned().collect();
         self.reserved_at.extend(begun.into_iter().map(|id| (id, version)));
         let before = std::mem::replace(&mut self.payment, next);
-        self.note_told();
-        self.check_landing(&before);
-        self.note_failed_alone(&before);
+        self.record_reports();
+        self.check_match(&before);
+        self.record_only_failure(&before);
         self.check_send(&before);
     }
 
-    /// The message of the process `run` is still on its way, and may arrive.
+    /// Keeps the message of the process `run`, which may still arrive.
     pub fn keep_late(&mut self, run: usize, op: Op, within_ms: u64) {
         let process = &self.processes[run];
         if process.decided.is_none() && matches!(op, Op::Reserve(_) | Op::Replace(..) | Op::Call(_))
         {
             self.late_count += 1;
-            let (until, telling) = (self.now.plus_ms(within_ms), process.telling());
-            self.late.push(Late { op, until, telling, id: self.late_count });
+            let (until, sent_report) = (self.now.plus_ms(within_ms), process.sent_report());
+            self.late.push(Late { op, until, sent_report, id: self.late_count });
         }
     }
 
@@ -394,7 +394,7 @@ impl World {
     pub fn hash(&self, state: &mut DefaultHasher) {
         (self.tier, self.now, &self.payment, self.recover_at).hash(state);
         (&self.effects, &self.shown, &self.mistaken).hash(state);
-        (&self.told_of, &self.failed_alone).hash(state);
+        (&self.reported_states, &self.failed_alone).hash(state);
         (self.is_surprised, self.is_contradicted, self.is_doubted).hash(state);
         for (id, (verdict, at)) in &self.answers {
             (id, *verdict as u8, at).hash(state);

@@ -134,12 +134,12 @@ fn binary() -> String {
 }
 
 /// The exit of the API's process with these variables.
-pub async fn ended(variables: &[(&str, &str)]) -> Output {
-    ended_as(env!("CARGO_BIN_EXE_payment-intents"), variables).await
+pub async fn run_api_to_exit(variables: &[(&str, &str)]) -> Output {
+    run_to_exit(env!("CARGO_BIN_EXE_payment-intents"), variables).await
 }
 
-/// As [`ended`], for any of the Lambdas.
-pub async fn ended_as(binary: &str, variables: &[(&str, &str)]) -> Output {
+/// As [`run_api_to_exit`], for any of the Lambdas.
+pub async fn run_to_exit(binary: &str, variables: &[(&str, &str)]) -> Output {
     let mut command = Program::from(binary).command("127.0.0.1:9");
     let output = command.envs(variables.iter().copied()).output();
     timeout(PATIENCE, output).await.expect("it ends").unwrap()

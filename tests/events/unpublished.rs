@@ -2,7 +2,7 @@
 
 use crate::stream::is_of_payment;
 use crate::support::actions::{report, report_state};
-use crate::support::{capture, told};
+use crate::support::{capture, with_reference};
 use crate::world::World;
 use serde_json::json;
 
@@ -35,13 +35,13 @@ async fn refused_and_repeated_actions_are_not_published() {
     let world = World::start().await;
     world.register("p", json!({})).await;
     world.act("p", capture(10_001), 400).await;
-    world.act("nobody", capture(1_000), 404).await;
+    world.act("absent", capture(1_000), 404).await;
     assert_eq!(world.types().await, [""; 0]);
     for times in 0..3 {
         let reply = world.act_with_key("p", capture(4_000), "order-1").await;
         assert_eq!(reply.status, 200, "{reply:?}");
-        let told = if times == 0 { 1 } else { 0 };
-        assert_eq!(world.types().await.len(), told);
+        let published = if times == 0 { 1 } else { 0 };
+        assert_eq!(world.types().await.len(), published);
     }
     let other = world.act_with_key("p", capture(4_001), "order-1").await;
     assert_eq!(other.status, 422, "{other:?}");
@@ -58,9 +58,10 @@ async fn refused_and_repeated_actions_are_not_published() {
 async fn a_withdrawn_reservation_is_not_published() {
     let world = World::start().await;
     let dead = json!({"paymentMethodInfo": {"paymentInterface": "dead"}});
-    for (id, fields, action) in
-        [("p", json!({}), told(capture(4_000), "sandbox:refuse")), ("q", dead, capture(4_000))]
-    {
+    for (id, fields, action) in [
+        ("p", json!({}), with_reference(capture(4_000), "sandbox:refuse")),
+        ("q", dead, capture(4_000)),
+    ] {
         world.register(id, fields).await;
         world.stream.records().await;
         world.act(id, action, 502).await;
@@ -87,16 +88,16 @@ async fn an_open_transaction_is_published_when_it_is_final() {
     {
         let id = format!("p{index}");
         world.register(&id, json!({})).await;
-        let charge = world.act(&id, told(capture(4_000), reference), status).await;
+        let charge = world.act(&id, with_reference(capture(4_000), reference), status).await;
         if status == 500 {
             world.report(&id, json!([report_state(&charge, "Pending")])).await;
         }
         assert_eq!(world.types().await, [""; 0], "{reference}");
         world.report(&id, json!([report_state(&charge, last)])).await;
-        let told = world.told().await;
-        assert_eq!(told.len(), 1, "{told:?}");
+        let published = world.published().await;
+        assert_eq!(published.len(), 1, "{published:?}");
         assert_eq!(
-            (told[0].transaction(), told[0].detail_type.as_str()),
+            (published[0].transaction(), published[0].detail_type.as_str()),
             (charge.as_str(), r#type)
         );
     }
@@ -116,7 +117,7 @@ async fn records_of_other_items_are_skipped() {
     let others = records.iter().filter(|record| !is_of_payment(record)).count();
     assert_eq!((records.len(), others), (9, 3));
     assert_eq!(world.deliver(&records).await, None);
-    assert_eq!(world.bus.told().len(), 2);
+    assert_eq!(world.bus.published().len(), 2);
     assert!(world.logged("a record of the stream cannot be read").is_empty());
 }
 
@@ -139,6 +140,7 @@ async fn a_removed_payment_does_not_block_the_batch() {
     let removed = records.iter().filter(|record| record["eventName"] == "REMOVE").count();
     assert_eq!(removed, 2);
     assert_eq!(world.deliver(&records).await, None);
-    let told: Vec<_> = world.bus.told().iter().map(|event| event.payment().to_owned()).collect();
-    assert_eq!(told, ["p", "q"]);
+    let published: Vec<_> =
+        world.bus.published().iter().map(|event| event.payment().to_owned()).collect();
+    assert_eq!(published, ["p", "q"]);
 }

@@ -1,7 +1,7 @@
 //! The published events: their types, content and ids.
 
 use crate::support::actions::{report, report_state};
-use crate::support::{cancel, capture, refund, reverse, told};
+use crate::support::{cancel, capture, refund, reverse, with_reference};
 use crate::world::{BUS, World};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -19,11 +19,11 @@ async fn each_of_the_six_types_has_the_platforms_shape() {
     let cart: Value = serde_json::from_str(CART).unwrap();
     for (index, (action, status, r#type)) in [
         (capture(4_000), 200, "CheckoutPaymentCharged"),
-        (told(capture(4_000), REJECTED), 400, "CheckoutPaymentChargeFailed"),
+        (with_reference(capture(4_000), REJECTED), 400, "CheckoutPaymentChargeFailed"),
         (refund(4_000), 200, "CheckoutPaymentRefunded"),
-        (told(refund(4_000), REJECTED), 400, "CheckoutPaymentRefundFailed"),
+        (with_reference(refund(4_000), REJECTED), 400, "CheckoutPaymentRefundFailed"),
         (cancel(), 200, "CheckoutPaymentAuthorizationCancelled"),
-        (told(cancel(), REJECTED), 400, "CheckoutPaymentCancelAuthorizationFailed"),
+        (with_reference(cancel(), REJECTED), 400, "CheckoutPaymentCancelAuthorizationFailed"),
     ]
     .into_iter()
     .enumerate()
@@ -42,8 +42,8 @@ async fn each_of_the_six_types_has_the_platforms_shape() {
         }
         world.stream.records().await;
         let transaction = world.act(&id, action, status).await;
-        let told = world.told().await;
-        let [event] = told.as_slice() else { panic!("{type}: {told:?}") };
+        let published = world.published().await;
+        let [event] = published.as_slice() else { panic!("{type}: {published:?}") };
         let routing = (event.bus.as_str(), event.source.as_str(), event.detail_type.as_str());
         assert_eq!(routing, (BUS, "payment-intents", r#type));
         let mut expected = json!({
@@ -86,7 +86,7 @@ async fn order_and_cart_of_the_registration_are_in_every_event() {
     world.register("p", json!({"cart": cart})).await;
     world.act("p", capture(1_000), 200).await;
     world.act("p", refund(400), 200).await;
-    for event in world.told().await {
+    for event in world.published().await {
         assert_eq!(event.detail["data"]["cart"], cart);
         assert!(event.detail["data"].get("order").is_none(), "{event:?}");
     }
@@ -101,8 +101,8 @@ async fn order_and_cart_of_the_registration_are_in_every_event() {
     );
     world.register_text(draft).await;
     world.act("q", capture(1_000), 200).await;
-    let told = world.told().await;
-    assert!(told[0].text.contains(&format!(r#""order":{order}"#)), "{}", told[0].text);
+    let published = world.published().await;
+    assert!(published[0].text.contains(&format!(r#""order":{order}"#)), "{}", published[0].text);
 }
 
 #[tokio::test]
@@ -118,7 +118,7 @@ async fn a_repeated_event_has_the_same_id_and_each_transition_has_another() {
     world.act("q", capture(4_000), 200).await;
     let records = world.stream.records().await;
     assert_eq!(world.deliver(&records).await, None);
-    let first = world.bus.told();
+    let first = world.bus.published();
     let types: Vec<_> = first.iter().map(|event| event.detail_type.as_str()).collect();
     assert_eq!(
         types,
@@ -135,9 +135,10 @@ async fn a_repeated_event_has_the_same_id_and_each_transition_has_another() {
     assert_eq!(ids.len(), first.len());
 
     assert_eq!(world.deliver(&records).await, None);
-    let second = world.bus.told();
-    let texts =
-        |events: &[crate::bus::Told]| events.iter().map(|e| e.text.clone()).collect::<Vec<_>>();
+    let second = world.bus.published();
+    let texts = |events: &[crate::bus::PublishedEvent]| {
+        events.iter().map(|e| e.text.clone()).collect::<Vec<_>>()
+    };
     assert_eq!(texts(&second), texts(&first));
 }
 
@@ -147,7 +148,7 @@ async fn a_repeated_event_has_the_same_id_and_each_transition_has_another() {
 async fn a_write_that_settles_several_transactions_publishes_each() {
     let world = World::start().await;
     world.register("p", json!({})).await;
-    let received = |amount| told(capture(amount), "sandbox:received");
+    let received = |amount| with_reference(capture(amount), "sandbox:received");
     let first = world.act("p", received(3_000), 200).await;
     let second = world.act("p", received(2_000), 200).await;
     let third = world.act("p", received(1_000), 200).await;
@@ -165,15 +166,15 @@ async fn a_write_that_settles_several_transactions_publishes_each() {
     assert_eq!(world.deliver(&records).await, None);
     let calls = world.bus.calls();
     assert!(calls.iter().all(|call| call.events.len() == 1), "{calls:?}");
-    let told: Vec<_> = calls.into_iter().flat_map(|call| call.events).collect();
+    let published: Vec<_> = calls.into_iter().flat_map(|call| call.events).collect();
     let refund = now["transactions"][4]["id"].as_str().unwrap();
-    let told: Vec<_> = told
+    let published: Vec<_> = published
         .iter()
         .inspect(|event| assert_eq!(event.detail["createdAt"], now["lastModifiedAt"]))
         .map(|event| (event.transaction(), event.detail_type.as_str()))
         .collect();
     assert_eq!(
-        told,
+        published,
         [
             (first.as_str(), "CheckoutPaymentCharged"),
             (second.as_str(), "CheckoutPaymentChargeFailed"),
@@ -189,7 +190,7 @@ async fn a_write_that_settles_several_transactions_publishes_each() {
 async fn an_early_refund_is_published_once() {
     let world = World::start().await;
     world.register("p", json!({})).await;
-    let charge = world.act("p", told(capture(4_000), "sandbox:received"), 200).await;
+    let charge = world.act("p", with_reference(capture(4_000), "sandbox:received"), 200).await;
     world.report("p", json!([report("Refund", "Success", 1_000)])).await;
     assert_eq!(world.types().await, ["CheckoutPaymentRefunded"]);
     let now = world.report("p", json!([report_state(&charge, "Success")])).await;

@@ -2,10 +2,10 @@
 
 use crate::identity::record::{KEEP, SECRETS, remember, secret};
 use crate::issuer::{ALL, Issuer, claims};
-use crate::stage::{Stage, bearing};
+use crate::stage::{Stage, with_token};
 use crate::support::lambda::events::{act, header};
 use crate::support::lambda::panicking::{self, PANICKING_AMOUNT};
-use crate::support::{AUTHORIZED, capture, told};
+use crate::support::{AUTHORIZED, capture, with_reference};
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -21,16 +21,16 @@ async fn neither_a_success_nor_a_failure_logs_request_contents() {
     }
     let issuer = Issuer::start().await;
     let stage = Stage::start(issuer.variables()).await;
-    let this = "discretion::neither_a_success_nor_a_failure_logs_request_contents";
+    let this = "secrecy::neither_a_success_nor_a_failure_logs_request_contents";
     let panicking = Stage::of(panicking::program(this), issuer.variables()).await;
     for (stage, cent_amount, expected) in
         [(&stage, 1, 200), (&panicking, 1, 200), (&panicking, PANICKING_AMOUNT, 500)]
     {
-        let event = act(AUTHORIZED, told(capture(cent_amount), &secret("reference")));
+        let event = act(AUTHORIZED, with_reference(capture(cent_amount), &secret("reference")));
         let event = header(event, "idempotency-key", secret("key"));
         let event = header(event, "cookie", secret("cookie"));
         let event = header(event, "x-correlation-id", CORRELATION_ID);
-        let reply = stage.invoke(&bearing(&issuer.ec.token(&claims(ALL)), event)).await;
+        let reply = stage.invoke(&with_token(&issuer.ec.token(&claims(ALL)), event)).await;
         assert_eq!(reply.status, expected, "{cent_amount}: {reply:?}");
     }
     // Nor does an event that is not JSON.
