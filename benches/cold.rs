@@ -15,9 +15,9 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a bench reckons with times, prints, and may fail"
+    reason = "a bench computes with times, prints, and may panic"
 )]
-#![allow(missing_docs, unreachable_pub, reason = "a bench is its own")]
+#![allow(missing_docs, unreachable_pub, reason = "a bench is not a library")]
 
 mod harness;
 #[path = "harness/quota.rs"]
@@ -39,7 +39,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 use support::lambda::process::set_variables;
 use support::lambda::runtime_api::{Invocation, RuntimeApi};
-use support::tls::{Authority, Certificate, Front};
+use support::tls::{Authority, Certificate, TlsProxy};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot};
@@ -63,8 +63,8 @@ async fn measure(world: &World) {
     let function = Function {
         binary: binary(),
         roots: roots(&authority),
-        dynamodb: in_front_of(&dynamodb, &authority).await,
-        connector: in_front_of(&world.sandbox.url().to_string(), &authority).await,
+        dynamodb: start_tls_proxy(&dynamodb, &authority).await,
+        connector: start_tls_proxy(&world.sandbox.url().to_string(), &authority).await,
     };
     let client = world.dynamodb.clone().client();
     let count = rounds(30, 1);
@@ -77,14 +77,14 @@ async fn measure(world: &World) {
     }
     let mut quotas = Vec::new();
     for memory in MEMORY_MB {
-        quotas.push((memory, under(&function, &client, memory).await));
+        quotas.push((memory, start_with_memory(&function, &client, memory).await));
     }
     report(&function, &starts, &quotas);
 }
 
 /// Starts with the CPU of a function of this memory; `None` if this machine cannot limit
 /// it.
-async fn under(
+async fn start_with_memory(
     function: &Function,
     client: &aws_sdk_dynamodb::Client,
     memory: u32,
@@ -112,10 +112,10 @@ fn roots(authority: &Authority) -> PathBuf {
 }
 
 /// The TLS address in front of the server at the plain URL `url`.
-async fn in_front_of(url: &str, authority: &Authority) -> String {
+async fn start_tls_proxy(url: &str, authority: &Authority) -> String {
     let address = url.trim_start_matches("http://").trim_end_matches('/');
     let address = address.parse().expect("an address");
-    Front::start(authority, Certificate::Valid, address).await.url("")
+    TlsProxy::start(authority, Certificate::Valid, address).await.url("")
 }
 
 fn binary() -> PathBuf {

@@ -10,9 +10,9 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stdout,
-    reason = "a bench reckons with times, prints, and may fail"
+    reason = "a bench computes with times, prints, and may panic"
 )]
-#![allow(missing_docs, unreachable_pub, reason = "a bench is its own")]
+#![allow(missing_docs, unreachable_pub, reason = "a bench is not a library")]
 
 #[path = "harness/bare.rs"]
 mod bare;
@@ -36,8 +36,8 @@ use tokio::runtime::Runtime;
 use uuid::Uuid;
 
 fn main() {
-    harness::beside_a_log(|| {
-        let (fresh, full) = (world::payment(), lived(world::ACTIONS_MAX - 1));
+    harness::in_logging_process(|| {
+        let (fresh, full) = (world::payment(), payment_with(world::ACTIONS_MAX - 1));
         let asked = reservation(&full);
         let reserved = full.reserve(&asked).expect("it is admitted");
         let nonce = asked.nonce;
@@ -72,7 +72,7 @@ fn main() {
 }
 
 /// A Payment with this many captures.
-fn lived(captures: usize) -> Payment {
+fn payment_with(captures: usize) -> Payment {
     let mut payment = world::payment();
     for _ in 0..captures {
         let asked = reservation(&payment);

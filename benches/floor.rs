@@ -11,9 +11,9 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stdout,
-    reason = "a bench reckons with times, prints, and may fail"
+    reason = "a bench computes with times, prints, and may panic"
 )]
-#![allow(missing_docs, unreachable_pub, reason = "a bench is its own")]
+#![allow(missing_docs, unreachable_pub, reason = "a bench is not a library")]
 
 mod harness;
 
@@ -27,7 +27,7 @@ use std::time::Instant;
 use tokio::runtime::Runtime;
 
 fn main() {
-    harness::beside_a_log(|| {
+    harness::in_logging_process(|| {
         harness::log();
         let world = World::start();
         let runtime = world::runtime();

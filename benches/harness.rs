@@ -33,7 +33,7 @@ pub fn rounds(full: usize, smoke: usize) -> usize {
 
 /// Runs `measure` in another process, whose log goes into a pipe as a Lambda's does, so
 /// that logging has its real cost. Other lines of output are printed.
-pub fn beside_a_log(measure: impl FnOnce()) {
+pub fn in_logging_process(measure: impl FnOnce()) {
     if std::env::var_os(MEASURES).is_some() {
         return measure();
     }

@@ -105,7 +105,7 @@ async fn compare(
         older = model.payment.clone();
         let op = match operation {
             Operation::Again => last.clone(),
-            other => asked(other, &seen, model.now, index as u128),
+            other => store_call(other, &seen, model.now, index as u128),
         };
         let Some(op) = op else { continue };
         compared.fetch_add(1, Ordering::Relaxed);
@@ -121,7 +121,7 @@ async fn compare(
 }
 
 /// The call to the store that the operation makes, given the Payment that was read.
-fn asked(operation: &Operation, seen: &Payment, now: Timestamp, nonce: u128) -> Option<Op> {
+fn store_call(operation: &Operation, seen: &Payment, now: Timestamp, nonce: u128) -> Option<Op> {
     let transaction = |key: &u8| id(&format!("key-{key}"));
     let next = match operation {
         Operation::Reserve(key, action) => {

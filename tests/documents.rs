@@ -2,7 +2,7 @@
 //! modules, error codes and alarms that they name exist.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot read the sources has failed")]
-#![allow(clippy::indexing_slicing, reason = "a document without a table is a failure")]
+#![allow(clippy::indexing_slicing, reason = "a document without a table fails the test")]
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow fails the test, too")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,7 +50,8 @@ fn every_link_resolves() {
     for document in &documents {
         for link in document.links().iter().filter(|link| !link.contains("://")) {
             let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
-            let path = if path.is_empty() { document.path.clone() } else { document.beside(path) };
+            let path =
+                if path.is_empty() { document.path.clone() } else { document.resolved(path) };
             let has_anchor = anchor.is_empty()
                 || anchors.get(&path).is_some_and(|anchors| anchors.contains(anchor));
             if !root().join(&path).exists() || !has_anchor {
@@ -234,7 +235,7 @@ impl Document {
     }
 
     /// The path of a link's target.
-    fn beside(&self, link: &str) -> String {
+    fn resolved(&self, link: &str) -> String {
         let mut path = PathBuf::from(&self.path);
         path.pop();
         for part in link.split('/') {

@@ -75,7 +75,7 @@ async fn an_invalid_key_is_refused_before_anything_is_sent() {
 }
 
 /// Sends actions on one Payment, all at the same time.
-async fn at_once(
+async fn act_in_parallel(
     server: &Arc<Server>,
     payment: &'static str,
     actions: Vec<(Value, Option<&'static str>)>,
@@ -104,7 +104,7 @@ fn count(replies: &[Reply], status: u16) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_parallel_full_captures_move_the_money_once() {
     let server = Arc::new(Server::start().await);
-    let replies = at_once(&server, AUTHORIZED, vec![(capture(10_000), None); 50]).await;
+    let replies = act_in_parallel(&server, AUTHORIZED, vec![(capture(10_000), None); 50]).await;
     assert_eq!(count(&replies, 200), 1);
     assert_eq!(count(&replies, 409) + count(&replies, 400), 49);
     assert_eq!(server.effects(AUTHORIZED).await, [("capturePayment".to_owned(), 10_000)]);
@@ -117,7 +117,7 @@ async fn of_a_parallel_capture_and_cancel_one_happens() {
     for _ in 0..5 {
         let server = Arc::new(Server::start().await);
         let actions = vec![(capture(10_000), None), (cancel(), None)];
-        let replies = at_once(&server, AUTHORIZED, actions).await;
+        let replies = act_in_parallel(&server, AUTHORIZED, actions).await;
         assert_eq!(count(&replies, 200), 1, "{replies:?}");
         assert_eq!(server.effects(AUTHORIZED).await.len(), 1);
     }
@@ -126,7 +126,7 @@ async fn of_a_parallel_capture_and_cancel_one_happens() {
 #[tokio::test(flavor = "multi_thread")]
 async fn refunds_that_together_exceed_what_was_captured_do_not_all_happen() {
     let server = Arc::new(Server::start().await);
-    let replies = at_once(&server, CAPTURED, vec![(refund(6_000), None); 2]).await;
+    let replies = act_in_parallel(&server, CAPTURED, vec![(refund(6_000), None); 2]).await;
     assert_eq!(count(&replies, 200), 1, "{replies:?}");
     // Repeated one after the other, the second one still exceeds the amount.
     assert_eq!(server.act(CAPTURED, refund(6_000), &[]).await.status, 400);
@@ -137,11 +137,11 @@ async fn refunds_that_together_exceed_what_was_captured_do_not_all_happen() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_key_twenty_times_at_once_has_one_effect() {
     let server = Arc::new(Server::start().await);
-    let replies = at_once(&server, AUTHORIZED, vec![(capture(1_000), Some("k")); 20]).await;
+    let replies = act_in_parallel(&server, AUTHORIZED, vec![(capture(1_000), Some("k")); 20]).await;
     assert_eq!(count(&replies, 200) + count(&replies, 409), 20, "{replies:?}");
     assert!(count(&replies, 200) >= 1);
     let transaction = replies.iter().find_map(|reply| reply.header("x-transaction-id")).unwrap();
-    for again in at_once(&server, AUTHORIZED, vec![(capture(1_000), Some("k")); 20]).await {
+    for again in act_in_parallel(&server, AUTHORIZED, vec![(capture(1_000), Some("k")); 20]).await {
         assert_eq!((again.status, &again.body), (200, &json!({})));
         assert_eq!(again.header("x-transaction-id"), Some(transaction));
     }

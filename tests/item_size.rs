@@ -5,7 +5,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::arithmetic_side_effects,
-    reason = "that is how a test fails"
+    reason = "a panic fails the test"
 )]
 
 mod support;
@@ -24,13 +24,13 @@ const KIB: usize = 1024;
 
 #[test]
 fn a_payment_with_five_transactions_fits_into_one_write_unit() {
-    let bytes = item_size::of(&to_item(&lived(5)));
+    let bytes = item_size::of(&to_item(&payment_with(5)));
     assert!(bytes <= KIB, "{bytes} bytes");
 }
 
 #[test]
 fn a_payment_with_all_its_transactions_stays_within_16_kib() {
-    let payment = lived(Payment::TRANSACTIONS_MAX);
+    let payment = payment_with(Payment::TRANSACTIONS_MAX);
     let bytes = item_size::of(&to_item(&payment));
     assert!(bytes <= 16 * KIB, "{bytes} bytes");
     // The longest possible ids and references fit as well: an item may have 400 KiB.
@@ -40,18 +40,18 @@ fn a_payment_with_all_its_transactions_stays_within_16_kib() {
 /// A reserved item also has the attempt in flight and its lease.
 #[test]
 fn a_payment_with_an_action_in_flight_fits_into_one_write_unit() {
-    let payment = lived(4);
-    let reserved = payment.reserve(&asked(&payment, 4)).unwrap();
+    let payment = payment_with(4);
+    let reserved = payment.reserve(&next_reservation(&payment, 4)).unwrap();
     let bytes = item_size::of(&to_item(&reserved));
     assert!(bytes <= KIB, "{bytes} bytes");
 }
 
 /// A typical card Payment, captured and refunded in turns, with the PSP's id of each
 /// transaction.
-fn lived(transactions: usize) -> Payment {
+fn payment_with(transactions: usize) -> Payment {
     let mut payment = authorized();
     for nth in 1..transactions {
-        let asked = asked(&payment, nth);
+        let asked = next_reservation(&payment, nth);
         let reserved = payment.reserve(&asked).unwrap();
         let settled = reserved.settle(&asked.transaction, &asked.nonce, Outcome::Approved, at(nth));
         let Ok(Settlement::Changed(settled)) = settled else { panic!("{settled:?}") };
@@ -94,7 +94,7 @@ fn authorized() -> Payment {
 }
 
 /// Captures and refunds in turn; each refund names the Charge before it.
-fn asked(payment: &Payment, nth: usize) -> Reservation {
+fn next_reservation(payment: &Payment, nth: usize) -> Reservation {
     let amount = eur(12_345);
     let latest = payment.transactions.values().max_by_key(|past| past.timestamp);
     let charge = latest.filter(|past| past.kind == TransactionKind::Charge);

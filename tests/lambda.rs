@@ -1,8 +1,8 @@
 //! The built binary under an emulated Runtime API: events of API Gateway, its answers, and
 //! the effects at the sandbox PSP.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
-#![allow(unreachable_pub, reason = "the modules of a suite are its own")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic fails the test")]
+#![allow(unreachable_pub, reason = "the modules belong to one suite")]
 
 mod support;
 

@@ -1,7 +1,7 @@
 //! Reports with and without ids, in any order: an id overrides a match by likeness, no
 //! report is lost, and no order of reports makes more money available than another.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic fails the test")]
 
 mod support;
 

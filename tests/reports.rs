@@ -1,7 +1,7 @@
 //! Reports about a Payment: the transaction that they are about, the reporters that are
 //! trusted, and holds that no report releases by a guess.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic fails the test")]
 
 mod support;
 
@@ -161,7 +161,7 @@ fn effects_that_were_not_requested_here_move_the_balances() {
     assert_eq!((balances.captured, balances.refundable), (eur(60), eur(35)));
     assert_eq!((balances.refunded, balances.cancelled), (eur(25), eur(40)));
     let again = told(&more, report(Chargeback, Success, 25, "B"));
-    assert_eq!(again, more, "told twice, it is no news");
+    assert_eq!(again, more, "a repeated report changes nothing");
 }
 
 #[test]

@@ -44,12 +44,12 @@ fn for_all<S: Strategy>(
 }
 
 /// The same Payment under a new key.
-fn somewhere_new(mut payment: Payment) -> Payment {
+fn with_new_key(mut payment: Payment) -> Payment {
     payment.key = key(&Uuid::new_v4().to_string());
     payment
 }
 
-fn of(payment: &Payment, mut reservation: Reservation) -> Reservation {
+fn reservation_on(payment: &Payment, mut reservation: Reservation) -> Reservation {
     reservation.key = payment.key.clone();
     reservation
 }
@@ -57,7 +57,7 @@ fn of(payment: &Payment, mut reservation: Reservation) -> Reservation {
 #[test]
 fn a_payment_comes_back_as_it_was_written() {
     for_all(150, (any_payment(), any_details()), async |table, (payment, details)| {
-        let payment = Payment { details, ..somewhere_new(payment) };
+        let payment = Payment { details, ..with_new_key(payment) };
         table.store.create(&payment).await.unwrap();
         let found = table.store.get(&payment.key).await.unwrap();
         prop_assert_eq!(found, Some(payment));
@@ -69,7 +69,7 @@ fn a_payment_comes_back_as_it_was_written() {
 fn every_change_is_written_completely() {
     let steps = prop::collection::vec(any_step_or_report(), 1..12);
     for_all(60, (any_past(), steps), async |table, (past, steps)| {
-        let start = somewhere_new(past);
+        let start = with_new_key(past);
         table.store.create(&start).await.unwrap();
         let mut changes = Vec::new();
         walk(start, &steps, |before, after| changes.push((before.clone(), after.clone())));
@@ -89,10 +89,10 @@ fn every_change_is_written_completely() {
 fn the_conditions_and_the_rules_agree() {
     let asked = (0_u8..6, any_action());
     for_all(400, (any_payment(), asked), async |table, (payment, (transaction, action))| {
-        let payment = somewhere_new(payment);
+        let payment = with_new_key(payment);
         table.store.create(&payment).await.unwrap();
         let asked = reservation(&format!("key-{transaction}"), 1 << 64, action, at(20_000));
-        let asked = of(&payment, asked);
+        let asked = reservation_on(&payment, asked);
         let expected = payment.reserve(&asked);
         match table.store.reserve(&asked).await {
             Ok(reserved) => {
@@ -120,7 +120,7 @@ fn a_full_payment_is_refused_by_the_condition_too() {
         table.store.create(&payment).await.unwrap();
         for n in 0..2_u128 {
             let asked = reservation(&format!("t{n}"), n, capture(1), at(1));
-            let asked = of(&payment, asked);
+            let asked = reservation_on(&payment, asked);
             match table.store.reserve(&asked).await {
                 Ok(reserved) if n == 0 => payment = settle(&table, &asked, &reserved).await,
                 Err(ReserveError::Refused { found, .. }) if n == 1 => {
@@ -148,7 +148,8 @@ fn of_fifty_parallel_reservations_one_is_made() {
         table.store.create(&payment).await.unwrap();
         let attempts: Vec<_> = (0..50_u128)
             .map(|n| {
-                let asked = of(&payment, reservation(&format!("t{n}"), n, capture(100), at(1)));
+                let asked =
+                    reservation_on(&payment, reservation(&format!("t{n}"), n, capture(100), at(1)));
                 let store = table.store.clone();
                 tokio::spawn(async move { store.reserve(&asked).await })
             })
@@ -176,9 +177,9 @@ fn a_repeated_write_is_recognised() {
         table.store.create(&payment).await.unwrap();
         table.store.create(&payment).await.unwrap();
         for action in [capture(40), Action::Cancel] {
-            let payment = somewhere_new(payment.clone());
+            let payment = with_new_key(payment.clone());
             table.store.create(&payment).await.unwrap();
-            let asked = of(&payment, reservation("t", 7, action, at(1)));
+            let asked = reservation_on(&payment, reservation("t", 7, action, at(1)));
             let first = table.store.reserve(&asked).await.unwrap();
             let second = table.store.reserve(&asked).await.unwrap();
             assert_eq!(first, second);
@@ -198,7 +199,7 @@ fn a_withdrawn_reservation_is_refused_when_it_arrives_late() {
         let table = table().await;
         let payment = registered("fenced", AUTHORIZED);
         table.store.create(&payment).await.unwrap();
-        let asked = of(&payment, reservation("t", 7, capture(100), at(1)));
+        let asked = reservation_on(&payment, reservation("t", 7, capture(100), at(1)));
         let later = Reservation { at: at(2), nonce: Nonce::new(8), ..asked.clone() };
         let fenced = payment.withdraw(&asked, at(2)).unwrap();
         table.store.replace(&payment, &fenced).await.unwrap();
@@ -238,7 +239,7 @@ fn a_change_of_an_outdated_payment_returns_the_current_one() {
         table.store.create(&start).await.unwrap();
         let step = |n, amount| {
             let asked = reservation(&format!("t{n}"), n, refund(amount), at(1));
-            start.reserve(&of(&start, asked)).unwrap()
+            start.reserve(&reservation_on(&start, asked)).unwrap()
         };
         let (first, second) = (step(1, 10), step(2, 20));
         table.store.replace(&start, &first).await.unwrap();
@@ -255,7 +256,7 @@ fn a_payment_that_does_not_exist_is_not_found() {
         let table = table().await;
         let payment = registered("nowhere", AUTHORIZED);
         assert_eq!(table.store.get(&payment.key).await.unwrap(), None);
-        let asked = of(&payment, reservation("t", 1, capture(1), at(1)));
+        let asked = reservation_on(&payment, reservation("t", 1, capture(1), at(1)));
         assert!(matches!(table.store.reserve(&asked).await, Err(ReserveError::NotFound)));
         let next = payment.reserve(&asked).unwrap();
         let replaced = table.store.replace(&payment, &next).await;
@@ -283,7 +284,7 @@ fn nothing_is_reserved_on_an_inconsistent_ledger() {
             .unwrap();
         let found = table.store.get(&payment.key).await;
         assert!(matches!(found, Err(StoreError::Corrupt(_))), "{found:?}");
-        let asked = of(&payment, reservation("t", 1, capture(101), at(1)));
+        let asked = reservation_on(&payment, reservation("t", 1, capture(101), at(1)));
         let reserved = table.store.reserve(&asked).await;
         let corrupt = matches!(reserved, Err(ReserveError::Store(StoreError::Corrupt(_))));
         assert!(corrupt, "{reserved:?}");
@@ -297,7 +298,7 @@ fn the_recovery_index_lists_exactly_the_open_payments() {
         let payment = registered("listed", AUTHORIZED);
         table.store.create(&payment).await.unwrap();
         assert_eq!(listed(&table).await, []);
-        let asked = of(&payment, reservation("t", 1, capture(40), at(1)));
+        let asked = reservation_on(&payment, reservation("t", 1, capture(40), at(1)));
         let reserved = table.store.reserve(&asked).await.unwrap();
         assert_eq!(listed(&table).await, [(payment.key.clone(), asked.lease.ms())]);
         settle(&table, &asked, &reserved).await;
@@ -343,9 +344,9 @@ fn a_cancel_in_flight_survives_a_write_to_an_earlier_one() {
     ];
     runtime().block_on(async {
         let table = table().await;
-        let payment = somewhere_new(registered("p", &past));
+        let payment = with_new_key(registered("p", &past));
         table.store.create(&payment).await.unwrap();
-        let asked = of(&payment, reservation("k", 1, Action::Cancel, at(1)));
+        let asked = reservation_on(&payment, reservation("k", 1, Action::Cancel, at(1)));
         let held = table.store.reserve(&asked).await.unwrap();
         let mut next = Payment { version: held.version + 1, ..held.clone() };
         next.transactions.get_mut(&id("past-1")).unwrap().interface_id = Some("i".to_owned());
@@ -370,17 +371,17 @@ async fn create_in_earlier_format(table: &Table, payment: &Payment) {
 fn an_item_of_the_earlier_format_is_reserved_only_after_a_read_and_then_upgraded() {
     runtime().block_on(async {
         let table = table().await;
-        let payment = somewhere_new(registered("p", AUTHORIZED));
+        let payment = with_new_key(registered("p", AUTHORIZED));
         create_in_earlier_format(&table, &payment).await;
         assert_eq!(table.store.get(&payment.key).await.unwrap(), Some(payment.clone()));
-        let asked = of(&payment, reservation("t", 1, capture(40), at(20_000)));
+        let asked = reservation_on(&payment, reservation("t", 1, capture(40), at(20_000)));
         let Err(ReserveError::Refused { found, .. }) = table.store.reserve(&asked).await else {
-            panic!("it was reserved unseen")
+            panic!("it was reserved without a read")
         };
         let reserved = found.reserve(&asked).unwrap();
         table.store.replace(&found, &reserved).await.unwrap();
         let settled = settle(&table, &asked, &reserved).await;
-        let next = of(&payment, reservation("u", 2, capture(60), at(30_000)));
+        let next = reservation_on(&payment, reservation("u", 2, capture(60), at(30_000)));
         assert_eq!(table.store.reserve(&next).await.unwrap().balances.capturable, eur(0));
         assert_eq!(settled.balances.captured, eur(40));
     });
@@ -392,9 +393,9 @@ fn an_item_of_the_earlier_format_is_reserved_only_after_a_read_and_then_upgraded
 fn the_amount_of_a_cancel_in_flight_survives_reports_of_another_cancel() {
     runtime().block_on(async {
         let table = table().await;
-        let mut payment = somewhere_new(registered("p", AUTHORIZED));
+        let mut payment = with_new_key(registered("p", AUTHORIZED));
         table.store.create(&payment).await.unwrap();
-        let asked = of(&payment, reservation("v", 1, Action::Cancel, at(20_000)));
+        let asked = reservation_on(&payment, reservation("v", 1, Action::Cancel, at(20_000)));
         payment = table.store.reserve(&asked).await.unwrap();
         let reporter = Reporter { by: None, at: at(21_000), is_trusted: true };
         for (kind, state, amount, name) in [

@@ -34,7 +34,7 @@ fn effect(r#type: &str, state: &str, cent_amount: u64, id: &str) -> Value {
 }
 
 /// The transaction with this id of the PSP.
-fn named(payment: &Value, id: &str) -> Value {
+fn transaction_with(payment: &Value, id: &str) -> Value {
     let all = payment["transactions"].as_array().unwrap();
     all.iter().find(|one| one["interactionId"] == id).unwrap().clone()
 }
@@ -53,14 +53,14 @@ async fn a_capture_elsewhere_of_more_than_is_authorized_stops_both_sides_until_a
     let server = Server::start().await;
     report(&server, CAPTURED, effect("Charge", "Success", 12_000, "X")).await;
     let payment = server.payment(CAPTURED).await;
-    let charge = named(&payment, "X");
+    let charge = transaction_with(&payment, "X");
     assert_eq!((&payment["discrepancy"], &charge["discrepancy"]), (&json!(true), &json!(true)));
     let id = charge["id"].as_str().unwrap();
     for action in [refund(1), reverse()] {
         assert_stopped(&server, CAPTURED, action, id).await;
     }
     report(&server, AUTHORIZED, effect("Charge", "Success", 12_000, "Y")).await;
-    let charge = named(&server.payment(AUTHORIZED).await, "Y");
+    let charge = transaction_with(&server.payment(AUTHORIZED).await, "Y");
     let id = charge["id"].as_str().unwrap();
     for action in [capture(1), cancel(), reverse(), refund(1)] {
         assert_stopped(&server, AUTHORIZED, action, id).await;
@@ -68,7 +68,7 @@ async fn a_capture_elsewhere_of_more_than_is_authorized_stops_both_sides_until_a
     assert_eq!(server.effects(AUTHORIZED).await, []);
     let acknowledge = json!({"action": "acknowledgeDiscrepancy", "transactionId": id});
     let accepted = report(&server, AUTHORIZED, acknowledge).await;
-    let charge = named(&accepted.body, "Y");
+    let charge = transaction_with(&accepted.body, "Y");
     assert!(accepted.body.get("discrepancy").is_none(), "{accepted:?}");
     assert!(charge["acknowledged"]["at"].is_string(), "{charge}");
     // Nothing is left to capture. The captured amount can be refunded.
@@ -85,7 +85,7 @@ async fn a_refund_elsewhere_of_more_than_is_captured_stops_refunds_alone() {
     let server = Server::start().await;
     assert_eq!(server.act(AUTHORIZED, capture(4_000), &[]).await.status, 200);
     report(&server, AUTHORIZED, effect("Refund", "Success", 5_000, "X")).await;
-    let refund_id = named(&server.payment(AUTHORIZED).await, "X")["id"].clone();
+    let refund_id = transaction_with(&server.payment(AUTHORIZED).await, "X")["id"].clone();
     assert_stopped(&server, AUTHORIZED, refund(1), refund_id.as_str().unwrap()).await;
     // A capture makes room for the refund, and ends the discrepancy.
     assert_eq!(server.act(AUTHORIZED, capture(6_000), &[]).await.status, 200);
@@ -95,7 +95,7 @@ async fn a_refund_elsewhere_of_more_than_is_captured_stops_refunds_alone() {
 }
 
 /// A capture that the PSP carried out and whose outcome is Unknown here. Returns its id.
-async fn unclear(server: &Server, action: Value) -> String {
+async fn capture_with_lost_answer(server: &Server, action: Value) -> String {
     let reply = server.act(AUTHORIZED, with_reference(action, "sandbox:drop"), &[]).await;
     assert_eq!(reply.status, 500);
     reply.header("x-transaction-id").unwrap().to_owned()
@@ -105,9 +105,9 @@ async fn unclear(server: &Server, action: Value) -> String {
 async fn an_effect_too_large_beside_an_unclear_capture_stops_captures_until_that_is_clear() {
     for elsewhere in ["Charge", "CancelAuthorization"] {
         let server = Server::start().await;
-        let open = unclear(&server, capture(4_000)).await;
+        let open = capture_with_lost_answer(&server, capture(4_000)).await;
         report(&server, AUTHORIZED, effect(elsewhere, "Success", 10_000, "X")).await;
-        let id = named(&server.payment(AUTHORIZED).await, "X")["id"].clone();
+        let id = transaction_with(&server.payment(AUTHORIZED).await, "X")["id"].clone();
         assert_stopped(&server, AUTHORIZED, capture(6_000), id.as_str().unwrap()).await;
         report(&server, AUTHORIZED, actions::report_state(&open, "Failure")).await;
         let payment = server.payment(AUTHORIZED).await;
@@ -120,9 +120,9 @@ async fn an_effect_too_large_beside_an_unclear_capture_stops_captures_until_that
 async fn a_refund_elsewhere_that_needs_an_unclear_capture_stops_refunds() {
     let server = Server::start().await;
     assert_eq!(server.act(AUTHORIZED, capture(4_000), &[]).await.status, 200);
-    let open = unclear(&server, capture(6_000)).await;
+    let open = capture_with_lost_answer(&server, capture(6_000)).await;
     report(&server, AUTHORIZED, effect("Refund", "Success", 10_000, "X")).await;
-    let id = named(&server.payment(AUTHORIZED).await, "X")["id"].clone();
+    let id = transaction_with(&server.payment(AUTHORIZED).await, "X")["id"].clone();
     assert_stopped(&server, AUTHORIZED, refund(4_000), id.as_str().unwrap()).await;
     report(&server, AUTHORIZED, actions::report_state(&open, "Success")).await;
     let payment = server.payment(AUTHORIZED).await;
@@ -135,7 +135,7 @@ async fn a_chargeback_after_a_full_refund_is_shown_and_can_be_accepted() {
     let server = Server::start().await;
     assert_eq!(server.act(CAPTURED, refund(10_000), &[]).await.status, 200);
     report(&server, CAPTURED, effect("Chargeback", "Success", 10_000, "B")).await;
-    let id = named(&server.payment(CAPTURED).await, "B")["id"].clone();
+    let id = transaction_with(&server.payment(CAPTURED).await, "B")["id"].clone();
     assert_stopped(&server, CAPTURED, refund(1), id.as_str().unwrap()).await;
     let acknowledge = json!({"action": "acknowledgeDiscrepancy", "transactionId": id});
     report(&server, CAPTURED, acknowledge).await;
@@ -207,7 +207,7 @@ async fn the_failure_of_another_capture_releases_no_hold_while_one_is_in_flight(
     let (server, holder) = at_its_connector(capture(10_000), "k").await;
     report(&server, AUTHORIZED, effect("Charge", "Failure", 10_000, "X")).await;
     let payment = server.payment(AUTHORIZED).await;
-    let ours = named(&payment, "X");
+    let ours = transaction_with(&payment, "X");
     assert_eq!(
         (&ours["state"], &ours["reported"]["state"]),
         (&json!("Initial"), &json!("Failure"))

@@ -56,7 +56,7 @@ impl World {
 
     /// Uses an emulator that runs already and has the table. Starts a sandbox on the
     /// current runtime.
-    pub async fn start_beside(dynamodb_url: String) -> Self {
+    pub async fn start_on(dynamodb_url: String) -> Self {
         let dynamodb = Connection::to_emulator(dynamodb_url);
         let sandbox = Sandbox::start().await.expect("a sandbox");
         Self { _runtime: None, dynamodb, sandbox }

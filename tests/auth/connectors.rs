@@ -237,7 +237,7 @@ async fn parallel_calls_fetch_one_token_and_one_more_after_a_refusal() {
     let (one, other) = at_once().await;
     assert!(one.is_ok() && other.is_ok());
     assert_eq!(shown(&identity)[4..], ["Bearer token-2"; 2]);
-    assert_eq!((fetches(&identity), identity.most_at_once(Role::Tokens)), (2, 1));
+    assert_eq!((fetches(&identity), identity.most_simultaneous(Role::Tokens)), (2, 1));
 }
 
 /// A caller that waits for another caller's token request keeps its own deadline.

@@ -2,7 +2,7 @@
 
 use crate::identity::record::secret;
 use crate::identity::{Identity, Reply, Role};
-use crate::issuer::{ALL, but, seconds, without};
+use crate::issuer::{ALL, seconds, with_value, without_value};
 use crate::service::{TokenService, active, basic};
 use crate::stage::{Stage, with_token};
 use crate::support::lambda::events::act;
@@ -76,7 +76,7 @@ async fn a_cached_answer_is_not_used_for_a_similar_token() {
 async fn the_introspection_answer_decides_on_access() {
     let service = TokenService::start().await;
     let stage = Stage::start(service.variables()).await;
-    let says = |name: &str, value: Value| but(active(ALL), name, value);
+    let says = |name: &str, value: Value| with_value(active(ALL), name, value);
     let ms = |seconds: u64| json!(seconds * 1_000);
     const OK: (u16, &str) = (200, "");
     const INVALID: (u16, &str) = (401, "invalid_token");
@@ -95,11 +95,11 @@ async fn the_introspection_answer_decides_on_access() {
         (says("nbf", json!(seconds() + 65)), INVALID),
         (says("active", json!(false)), INVALID),
         (json!({"active": false}), INVALID),
-        (without(active(ALL), "scope"), DENIED),
+        (without_value(active(ALL), "scope"), DENIED),
         (active(""), DENIED),
         (active("view_payments:demo"), DENIED),
         // An answer that cannot be read counts neither as active nor as inactive.
-        (without(active(ALL), "active"), UNKNOWN),
+        (without_value(active(ALL), "active"), UNKNOWN),
         (says("active", json!("true")), UNKNOWN),
         (says("active", json!(1)), UNKNOWN),
         (says("scope", json!([ALL])), UNKNOWN),

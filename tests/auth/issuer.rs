@@ -63,13 +63,13 @@ pub fn claims(scope: impl Into<Value>) -> Value {
 }
 
 /// The claims, with another value for one of them.
-pub fn but(mut claims: Value, name: &str, value: impl Into<Value>) -> Value {
+pub fn with_value(mut claims: Value, name: &str, value: impl Into<Value>) -> Value {
     claims[name] = value.into();
     claims
 }
 
 /// The claims, without one of them.
-pub fn without(mut claims: Value, name: &str) -> Value {
+pub fn without_value(mut claims: Value, name: &str) -> Value {
     claims.as_object_mut().unwrap().remove(name);
     claims
 }

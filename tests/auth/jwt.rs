@@ -4,7 +4,7 @@ use crate::identity::Role;
 use crate::identity::keys::{SigningKey, joined};
 use crate::identity::record::remember;
 use crate::identity::{Identity, Reply};
-use crate::issuer::{ALL, ISSUER, Issuer, but, claims, seconds, without};
+use crate::issuer::{ALL, ISSUER, Issuer, claims, seconds, with_value, without_value};
 use crate::stage::{Stage, with_token};
 use crate::support::lambda::events::{act, event, header, with};
 use crate::support::{AUTHORIZED, capture};
@@ -17,8 +17,8 @@ async fn a_valid_token_is_accepted_in_each_form_that_issuers_use() {
     let stage = Stage::start(issuer.variables()).await;
     let (rsa, ec) = (&issuer.rsa, &issuer.ec);
     let two = json!(["view_payments:demo", ALL]);
-    let scp = |value: Value| but(without(claims(""), "scope"), "scp", value);
-    let typed = |typ: &str| but(ec.header(), "typ", typ);
+    let scp = |value: Value| with_value(without_value(claims(""), "scope"), "scp", value);
+    let typed = |typ: &str| with_value(ec.header(), "typ", typ);
     let rows = [
         ("RS256", rsa.token(&claims(ALL))),
         ("ES256", ec.token(&claims(ALL))),
@@ -26,16 +26,16 @@ async fn a_valid_token_is_accepted_in_each_form_that_issuers_use() {
         ("a list of scopes", rsa.token(&claims(two.clone()))),
         ("scp", rsa.token(&scp(json!(ALL)))),
         ("a list in scp", ec.token(&scp(two))),
-        ("scopes by both names", ec.token(&but(claims("a:demo"), "scp", json!([ALL])))),
-        ("audiences", ec.token(&but(claims(ALL), "aud", json!(["x", "payment-intents"])))),
+        ("scopes by both names", ec.token(&with_value(claims("a:demo"), "scp", json!([ALL])))),
+        ("audiences", ec.token(&with_value(claims(ALL), "aud", json!(["x", "payment-intents"])))),
         ("JWT", ec.signed(&typed("JWT"), &claims(ALL))),
         ("the whole type", ec.signed(&typed("application/at+jwt"), &claims(ALL))),
-        ("no type", ec.signed(&without(ec.header(), "typ"), &claims(ALL))),
-        ("a header more", ec.signed(&but(ec.header(), "x5t", "abc"), &claims(ALL))),
-        ("a fraction of a second", ec.token(&but(claims(ALL), "exp", expires_in_part()))),
-        ("no nbf", ec.token(&but(claims(ALL), "nbf", Value::Null))),
-        ("no subject", ec.token(&without(claims(ALL), "sub"))),
-        ("a long one", ec.token(&but(claims(ALL), "more", "a".repeat(5_000)))),
+        ("no type", ec.signed(&without_value(ec.header(), "typ"), &claims(ALL))),
+        ("a header more", ec.signed(&with_value(ec.header(), "x5t", "abc"), &claims(ALL))),
+        ("a fraction of a second", ec.token(&with_value(claims(ALL), "exp", expires_in_part()))),
+        ("no nbf", ec.token(&with_value(claims(ALL), "nbf", Value::Null))),
+        ("no subject", ec.token(&without_value(claims(ALL), "sub"))),
+        ("a long one", ec.token(&with_value(claims(ALL), "more", "a".repeat(5_000)))),
     ];
     for (name, token) in &rows {
         let reply = stage.capture(token).await;
@@ -57,8 +57,9 @@ async fn forged_altered_and_foreign_tokens_are_refused() {
     let (rsa, ec, enc) = (&issuer.rsa, &issuer.ec, &issuer.enc);
     let good = || claims(ALL);
     let own = SigningKey::es256("ec-1");
-    let headed = |name: &str, value: Value| ec.signed(&but(ec.header(), name, value), &good());
-    let claimed = |name: &str, value: Value| ec.token(&but(good(), name, value));
+    let headed =
+        |name: &str, value: Value| ec.signed(&with_value(ec.header(), name, value), &good());
+    let claimed = |name: &str, value: Value| ec.token(&with_value(good(), name, value));
     let with_other_header = |header: Value| rsa.signed(&header, &good());
     let by =
         |sign: &dyn Fn(&[u8]) -> Vec<u8>, key: &SigningKey| joined(&key.header(), &good(), sign);
@@ -67,13 +68,13 @@ async fn forged_altered_and_foreign_tokens_are_refused() {
     let mut rows = vec![
         ("another key of that name", own.token(&good())),
         ("an unknown key", headed("kid", json!("ec-2"))),
-        ("no key", ec.signed(&without(ec.header(), "kid"), &good())),
+        ("no key", ec.signed(&without_value(ec.header(), "kid"), &good())),
         ("a key that is no text", headed("kid", json!(1))),
         ("a key for encryption", enc.token(&good())),
         ("a key of no known type", headed("kid", json!("strange-1"))),
         ("an address of keys", headed("jku", json!(issuer.identity.url("/elsewhere")))),
         ("an address of a certificate", headed("x5u", json!(issuer.identity.url("/elsewhere")))),
-        ("a key of its own", own.signed(&but(own.header(), "jwk", own.jwk()), &good())),
+        ("a key of its own", own.signed(&with_value(own.header(), "jwk", own.jwk()), &good())),
         ("a key of the issuer", headed("jwk", ec.jwk())),
         ("a certificate", headed("x5c", json!(["MIIB"]))),
         ("crit", headed("crit", json!(["exp"]))),
@@ -82,14 +83,14 @@ async fn forged_altered_and_foreign_tokens_are_refused() {
         ("compressed", headed("zip", json!("DEF"))),
         ("an ID token", headed("typ", json!("id+jwt"))),
         ("a logout token", headed("typ", json!("logout+jwt"))),
-        ("the other algorithm, by RSA", with_other_header(but(ec.header(), "kid", "rsa-1"))),
-        ("the other key, by RSA", with_other_header(but(rsa.header(), "kid", "ec-1"))),
+        ("the other algorithm, by RSA", with_other_header(with_value(ec.header(), "kid", "rsa-1"))),
+        ("the other key, by RSA", with_other_header(with_value(rsa.header(), "kid", "ec-1"))),
         ("the other algorithm, by EC", headed("alg", json!("RS256"))),
         ("the other key, by EC", headed("kid", json!("rsa-1"))),
-        ("a longer hash", with_other_header(but(rsa.header(), "alg", "RS512"))),
-        ("another padding", with_other_header(but(rsa.header(), "alg", "PS256"))),
+        ("a longer hash", with_other_header(with_value(rsa.header(), "alg", "RS512"))),
+        ("another padding", with_other_header(with_value(rsa.header(), "alg", "PS256"))),
         ("another curve", headed("alg", json!("ES384"))),
-        ("no algorithm", ec.signed(&without(ec.header(), "alg"), &good())),
+        ("no algorithm", ec.signed(&without_value(ec.header(), "alg"), &good())),
         ("in small letters", headed("alg", json!("es256"))),
         ("a signature in DER", by(&|message| ec.other_signature(message), ec)),
         ("a signature by SHA-512", by(&|message| rsa.other_signature(message), rsa)),
@@ -101,12 +102,12 @@ async fn forged_altered_and_foreign_tokens_are_refused() {
         ("padded", format!("{whole}==")),
         ("another issuer", claimed("iss", json!("https://tokens.example/other"))),
         ("an issuer and more", claimed("iss", json!(format!("{ISSUER}/")))),
-        ("no issuer", ec.token(&without(good(), "iss"))),
+        ("no issuer", ec.token(&without_value(good(), "iss"))),
         ("another audience", claimed("aud", json!("payment-intents-2"))),
         ("other audiences", claimed("aud", json!(["a", "b"]))),
         ("no audiences", claimed("aud", json!([]))),
-        ("no audience", ec.token(&without(good(), "aud"))),
-        ("no end", ec.token(&without(good(), "exp"))),
+        ("no audience", ec.token(&without_value(good(), "aud"))),
+        ("no end", ec.token(&without_value(good(), "exp"))),
         ("an end that is null", claimed("exp", Value::Null)),
         ("an end that is a text", claimed("exp", json!((seconds() + 60).to_string()))),
         ("an end before 1970", claimed("exp", json!(-1))),
@@ -118,17 +119,17 @@ async fn forged_altered_and_foreign_tokens_are_refused() {
         ("garbage", "garbage".to_owned()),
         ("dots", "..".to_owned()),
         ("garbage in three parts", "e30.e30.e30".to_owned()),
-        ("too long", ec.token(&but(good(), "more", "a".repeat(8_000)))),
+        ("too long", ec.token(&with_value(good(), "more", "a".repeat(8_000)))),
         ("two in one", format!("{whole},Bearer {whole}")),
     ];
     for algorithm in ["none", "None", "NONE", "nOnE", ""] {
-        let header = but(ec.header(), "alg", algorithm);
+        let header = with_value(ec.header(), "alg", algorithm);
         rows.push(("none, unsigned", joined(&header, &good(), |_| Vec::new())));
         rows.push(("none, signed", ec.signed(&header, &good())));
     }
     for key in [rsa, ec] {
         for public in key.public_bytes() {
-            let header = but(key.header(), "alg", "HS256");
+            let header = with_value(key.header(), "alg", "HS256");
             let secret = hmac::Key::new(hmac::HMAC_SHA256, &public);
             let sign = |message: &[u8]| hmac::sign(&secret, message).as_ref().to_vec();
             rows.push(("the public key as a secret", joined(&header, &good(), sign)));
@@ -160,7 +161,7 @@ async fn the_clocks_may_differ_by_a_minute() {
         ("iat", 86_400, 200),
     ] {
         let at = seconds().checked_add_signed(seconds_from_now).unwrap();
-        let reply = stage.capture(&issuer.ec.token(&but(claims(ALL), name, at))).await;
+        let reply = stage.capture(&issuer.ec.token(&with_value(claims(ALL), name, at))).await;
         assert_eq!(reply.status, expected, "{name} {seconds_from_now}: {reply:?}");
     }
 }
@@ -200,7 +201,7 @@ async fn unknown_key_ids_do_not_cause_key_requests() {
     let stage = Stage::start(issuer.variables()).await;
     let made_up = async |count: usize| {
         for number in 0..count {
-            let header = but(issuer.ec.header(), "kid", format!("made-up-{number}"));
+            let header = with_value(issuer.ec.header(), "kid", format!("made-up-{number}"));
             let reply = stage.capture(&issuer.ec.signed(&header, &claims(ALL))).await;
             assert_eq!(reply.outcome(), (401, "invalid_token"), "{reply:?}");
         }
@@ -251,7 +252,7 @@ async fn without_keys_the_answer_is_503_and_not_401() {
 async fn keys_are_requested_only_from_the_configured_key_server() {
     let (issuer, other) = (Issuer::start().await, Identity::start().await);
     let stage = Stage::start(issuer.variables()).await;
-    let at_other = but(claims(ALL), "iss", other.url(""));
+    let at_other = with_value(claims(ALL), "iss", other.url(""));
     assert_eq!(stage.capture(&issuer.ec.token(&at_other)).await.status, 401);
     assert!(other.received(Role::Keys).is_empty() && other.received(Role::Elsewhere).is_empty());
 }

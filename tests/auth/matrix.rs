@@ -114,7 +114,7 @@ const SCOPES: [(&str, &[&str]); 36] = [
 ];
 
 /// Requests each route with each list of scopes; `granted` puts the scopes into the event.
-async fn each(stage: &Stage, granted: impl Fn(&str, Value) -> Value) {
+async fn check_all_routes(stage: &Stage, granted: impl Fn(&str, Value) -> Value) {
     let mut acted = 0;
     for (scopes, opened) in SCOPES {
         for Route { name, event, status, missing } in routes() {
@@ -147,7 +147,7 @@ async fn each(stage: &Stage, granted: impl Fn(&str, Value) -> Value) {
 #[tokio::test]
 async fn each_scope_allows_its_own_routes_behind_a_gateway() {
     let stage = Stage::start(vec![("AUTH", "gateway".to_owned())]).await;
-    each(&stage, |scopes, event| {
+    check_all_routes(&stage, |scopes, event| {
         with(event, "/requestContext/authorizer/jwt/claims/scope", scopes)
     })
     .await;
@@ -157,14 +157,15 @@ async fn each_scope_allows_its_own_routes_behind_a_gateway() {
 async fn each_scope_allows_its_own_routes_in_a_jwt() {
     let issuer = Issuer::start().await;
     let stage = Stage::start(issuer.variables()).await;
-    each(&stage, |scopes, event| with_token(&issuer.ec.token(&claims(scopes)), event)).await;
+    check_all_routes(&stage, |scopes, event| with_token(&issuer.ec.token(&claims(scopes)), event))
+        .await;
 }
 
 #[tokio::test]
 async fn each_scope_allows_its_own_routes_by_introspection() {
     let service = TokenService::start().await;
     let stage = Stage::start(service.variables()).await;
-    each(&stage, |scopes, event| with_token(&service.grant(scopes), event)).await;
+    check_all_routes(&stage, |scopes, event| with_token(&service.grant(scopes), event)).await;
 }
 
 /// No server listens at the table's address: an authorized request gets 503.

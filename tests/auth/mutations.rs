@@ -1,9 +1,9 @@
 //! Valid tokens that were altered.
 
-use crate::asking::{Asking, INVALID, OK, start};
 use crate::identity::Role;
 use crate::identity::keys::encoded;
-use crate::issuer::{ALL, Issuer, but, claims};
+use crate::in_process::{INVALID, InProcessAuth, OK, start};
+use crate::issuer::{ALL, Issuer, claims, with_value};
 use crate::support::random::Random;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -19,11 +19,11 @@ const CHARACTERS: &[u8] =
 #[tokio::test]
 async fn of_ten_thousand_altered_tokens_none_is_accepted() {
     let issuer = Issuer::start().await;
-    let asking = Asking::jwt(&issuer);
-    asking.open_connections(start()).await;
+    let in_process = InProcessAuth::jwt(&issuer);
+    in_process.open_connections(start()).await;
     let ends = start().plus_ms(3_600_000).ms() / 1_000;
     let token = |key: &crate::identity::keys::SigningKey, scope: &str| {
-        key.token(&but(claims(scope), "exp", ends))
+        key.token(&with_value(claims(scope), "exp", ends))
     };
     // Two tokens of each key: one with enough scopes, and one without.
     let originals = [
@@ -39,21 +39,21 @@ async fn of_ten_thousand_altered_tokens_none_is_accepted() {
         let mut token = originals[mutant].clone();
         for _ in 0..=random.index(3) {
             mutant = random.index(originals.len());
-            token = mutated(&token, &originals[mutant], &mut random);
+            token = altered(&token, &originals[mutant], &mut random);
         }
         if seen.insert(token.clone()) {
-            assert_eq!(asking.at(start(), &token).await, INVALID, "{token}");
+            assert_eq!(in_process.at(start(), &token).await, INVALID, "{token}");
         }
     }
-    assert_eq!(asking.at(start(), &originals[0]).await, OK);
-    assert_eq!(asking.at(start(), &originals[1]).await, "missing scope");
-    assert_eq!(asking.at(start(), &originals[2]).await, OK);
+    assert_eq!(in_process.at(start(), &originals[0]).await, OK);
+    assert_eq!(in_process.at(start(), &originals[1]).await, "missing scope");
+    assert_eq!(in_process.at(start(), &originals[2]).await, OK);
     // A token with another key id is refused, without a key request.
     assert_eq!(issuer.identity.received(Role::Keys).len(), 1);
 }
 
 /// An altered copy of the token. `other` is another valid token.
-fn mutated(token: &str, other: &str, random: &mut Random) -> String {
+fn altered(token: &str, other: &str, random: &mut Random) -> String {
     let mut bytes = token.as_bytes().to_vec();
     if bytes.is_empty() {
         return other.to_owned();
@@ -74,14 +74,14 @@ fn mutated(token: &str, other: &str, random: &mut Random) -> String {
             let end = random.one_of(&[bytes.len() - 1, token.find('.').unwrap_or(1) - 1, at]);
             bytes[end] = bytes[end].wrapping_add(1);
         }
-        9 => return spliced(token, other, random),
+        9 => return joined_parts(token, other, random),
         _ => return forged(token, random),
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Joins parts of both tokens.
-fn spliced(token: &str, other: &str, random: &mut Random) -> String {
+fn joined_parts(token: &str, other: &str, random: &mut Random) -> String {
     let (mine, theirs) = (token.split('.').collect::<Vec<_>>(), other.split('.'));
     let parts = theirs.enumerate().map(|(n, part)| match mine.get(n) {
         Some(mine) if random.percent(50) => *mine,

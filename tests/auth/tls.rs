@@ -6,7 +6,7 @@ use crate::issuer::{ALL, Issuer, claims};
 use crate::service::TokenService;
 use crate::stage::{Stage, Variables, connectors, with_token};
 use crate::support::lambda::events::act;
-use crate::support::tls::{Authority, Certificate, Front};
+use crate::support::tls::{Authority, Certificate, TlsProxy};
 use crate::support::{AUTHORIZED, Reply as Answer, capture};
 use futures_util::future::join_all;
 use serde_json::json;
@@ -32,14 +32,14 @@ const ALL_OF_THEM: [Trust; 5] = [
 ];
 
 /// TLS in front of a server, and the variables that set the trusted authorities.
-async fn front(trust: Trust, server: &Identity, directory: &Path) -> (Front, Variables) {
+async fn front(trust: Trust, server: &Identity, directory: &Path) -> (TlsProxy, Variables) {
     let maker = Authority::new();
     let (certificate, trusted) = match trust {
         Trust::System => (Certificate::Valid, None),
         Trust::Another => (Certificate::Valid, Some(Authority::new().write(directory))),
         Trust::Maker(certificate) => (certificate, Some(maker.write(directory))),
     };
-    let front = Front::start(&maker, certificate, server.address).await;
+    let front = TlsProxy::start(&maker, certificate, server.address).await;
     let file = trusted.map(|path| ("SSL_CERT_FILE", path.to_str().unwrap().to_owned()));
     (front, file.into_iter().collect())
 }
@@ -49,7 +49,7 @@ async fn answered(
     trust: Trust,
     role: Role,
     server: &Identity,
-    variables: impl FnOnce(&Front) -> Variables,
+    variables: impl FnOnce(&TlsProxy) -> Variables,
     bearer: &str,
 ) -> (Answer, usize) {
     let directory = tempfile::tempdir().unwrap();
@@ -68,7 +68,7 @@ async fn answered(
 async fn a_connector_is_called_only_where_its_certificate_is_trusted() {
     join_all(ALL_OF_THEM.map(async |trust| {
         let identity = Identity::start().await;
-        let variables = |front: &Front| {
+        let variables = |front: &TlsProxy| {
             let connectors = connectors(&front.url(""), json!({"type": "none"}));
             vec![("AUTH", "gateway".to_owned()), ("CONNECTORS", connectors)]
         };
@@ -85,7 +85,7 @@ async fn a_connectors_token_is_fetched_only_where_the_certificate_is_trusted() {
         let identity = Identity::start().await;
         let token = json!({"access_token": "of-the-token-service", "expires_in": 60}).to_string();
         identity.usually(Role::Tokens, Reply::Says(200, token));
-        let variables = |front: &Front| {
+        let variables = |front: &TlsProxy| {
             let authorization = json!({
                 "type": "clientCredentials", "tokenUrl": front.url("/token"),
                 "clientId": "us", "clientSecret": "of-ours",
@@ -106,7 +106,7 @@ async fn a_connectors_token_is_fetched_only_where_the_certificate_is_trusted() {
 async fn keys_are_fetched_only_where_the_certificate_is_trusted() {
     join_all(ALL_OF_THEM.map(async |trust| {
         let issuer = Issuer::start().await;
-        let variables = |front: &Front| {
+        let variables = |front: &TlsProxy| {
             [issuer.variables(), vec![("AUTH_JWKS_URL", front.url("/keys"))]].concat()
         };
         let token = issuer.ec.token(&claims(ALL));
@@ -123,7 +123,7 @@ async fn keys_are_fetched_only_where_the_certificate_is_trusted() {
 async fn a_token_is_introspected_only_where_the_certificate_is_trusted() {
     join_all(ALL_OF_THEM.map(async |trust| {
         let service = TokenService::start().await;
-        let variables = |front: &Front| {
+        let variables = |front: &TlsProxy| {
             let url = ("AUTH_INTROSPECTION_URL", front.url("/introspect"));
             [service.variables(), vec![url]].concat()
         };

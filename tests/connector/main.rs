@@ -1,9 +1,9 @@
 //! Each way in which a call to a connector can end, produced on a real socket: its outcome,
 //! and the bytes that had arrived by then.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic fails the test")]
 #![allow(clippy::arithmetic_side_effects, reason = "lengths and times are small here")]
-#![allow(unreachable_pub, reason = "the modules of a suite are its own")]
+#![allow(unreachable_pub, reason = "the modules belong to one suite")]
 
 mod psp;
 #[path = "../support/mod.rs"]
@@ -105,7 +105,8 @@ async fn call_each(scheme: &str, rows: impl IntoIterator<Item = Row>) {
         let received = psp.finish().await;
         assert_eq!((ended, received.len()), (expected, 1), "{name}");
         let received = &received[0];
-        let fine = if scheme == "https" { greets(received) } else { requests(received) == 1 };
+        let fine =
+            if scheme == "https" { is_tls_greeting(received) } else { requests(received) == 1 };
         assert!(fine, "{name}: {}", String::from_utf8_lossy(received));
     }
 }
@@ -115,7 +116,7 @@ fn requests(received: &[u8]) -> usize {
 }
 
 /// A TLS record with a handshake, perhaps an alert, and no application data.
-fn greets(received: &[u8]) -> bool {
+fn is_tls_greeting(received: &[u8]) -> bool {
     let length = usize::from(u16::from_be_bytes([received[3], received[4]]));
     let (greeting, rest) = received.split_at(5 + length);
     greeting[0] == 22 && (rest.is_empty() || rest[0] == 21 && rest.len() == 7)

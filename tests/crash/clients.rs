@@ -125,7 +125,7 @@ impl Clients {
             self.ask(random.one_of(&[&lambdas[0], &lambdas[1]]), request).await;
         }
         while Instant::now() < until + QUIET && !self.are_all_told() {
-            if let Some(request) = self.an_untold(&mut random) {
+            if let Some(request) = self.any_without_outcome(&mut random) {
                 self.ask(random.one_of(&[&lambdas[0], &lambdas[1]]), request).await;
             }
             sleep(Duration::from_millis(200)).await;
@@ -149,7 +149,7 @@ impl Clients {
 
     fn next(&self, random: &mut Random) -> Request {
         let old = match random.below(100) {
-            0..25 => self.an_untold(random),
+            0..25 => self.any_without_outcome(random),
             25..33 => self.a_told(random),
             _ => None,
         };
@@ -161,7 +161,7 @@ impl Clients {
         })
     }
 
-    fn an_untold(&self, random: &mut Random) -> Option<Request> {
+    fn any_without_outcome(&self, random: &mut Random) -> Option<Request> {
         let mut state = self.state();
         let due = |(at, _): &(Instant, Request)| *at <= Instant::now();
         let due: Vec<_> = (0..state.untold.len()).filter(|i| due(&state.untold[*i])).collect();

@@ -5,10 +5,10 @@
 //! `CRASH_SECONDS=N` is the time in which processes are killed (30). `CRASH_SEED=N` repeats
 //! the choices of an earlier run, as far as timing allows.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "that is how a test fails")]
-#![allow(clippy::indexing_slicing, reason = "that is how a test fails")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic fails the test")]
+#![allow(clippy::indexing_slicing, reason = "a panic fails the test")]
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow fails the test, too")]
-#![allow(unreachable_pub, reason = "the modules of a suite are its own")]
+#![allow(unreachable_pub, reason = "the modules belong to one suite")]
 
 mod audit;
 mod clients;
@@ -157,7 +157,7 @@ impl World {
     }
 
     /// True if recovery can still resolve something in the Payment now.
-    async fn is_unsettled(&self, number: u64) -> bool {
+    async fn is_recoverable(&self, number: u64) -> bool {
         let payment = self.payment(number).await;
         let resolvable = Interface::of(number) == Interface::HonoursKeys;
         payment.in_flight.is_some()
@@ -170,7 +170,7 @@ impl World {
 
     async fn is_settled(&self) -> bool {
         for number in 0..PAYMENTS {
-            if self.is_unsettled(number).await {
+            if self.is_recoverable(number).await {
                 return false;
             }
         }

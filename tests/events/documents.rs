@@ -102,12 +102,12 @@ async fn the_stream_documents_match_the_writes_of_the_service() {
     });
     world.register(PAYMENT, fields).await;
     world.act(PAYMENT, crate::support::capture(4_000), 200).await;
-    let shapes = |records: &[Value]| records.iter().map(shape).collect::<Vec<_>>();
+    let shapes = |records: &[Value]| records.iter().map(structure).collect::<Vec<_>>();
     assert_eq!(shapes(&records("capture")), shapes(&world.stream.records().await));
 }
 
 /// The value without its variable parts: texts, numbers, and ids of transactions.
-fn shape(value: &Value) -> Value {
+fn structure(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
             let name = |(place, name): (usize, &String)| match name.len() {
@@ -115,9 +115,9 @@ fn shape(value: &Value) -> Value {
                 _ => name.clone(),
             };
             let fields = fields.iter().enumerate();
-            fields.map(|(place, (key, value))| (name((place, key)), shape(value))).collect()
+            fields.map(|(place, (key, value))| (name((place, key)), structure(value))).collect()
         }
-        Value::Array(values) => values.iter().map(shape).collect(),
+        Value::Array(values) => values.iter().map(structure).collect(),
         Value::String(_) => json!(""),
         Value::Number(_) => json!(0),
         Value::Null | Value::Bool(_) => value.clone(),

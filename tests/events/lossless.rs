@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 /// The states of one Payment, in the order of its writes.
-fn any_life() -> impl Strategy<Value = Vec<Payment>> {
+fn any_history() -> impl Strategy<Value = Vec<Payment>> {
     let steps = prop::collection::vec(any_step(), 0..12);
     (any_past(), steps, any_details(), any::<u128>()).prop_map(
         |(mut past, steps, details, nonce)| {
@@ -97,7 +97,7 @@ fn any_payment_is_read_as_it_was_written() {
     let dynamodb = runtime.block_on(emulator::start(None)).unwrap();
     let config = Config { cases: 48, failure_persistence: None, ..Config::default() };
     let check = |life| runtime.block_on(check(&dynamodb, life));
-    TestRunner::new(config).run(&any_life(), check).unwrap();
+    TestRunner::new(config).run(&any_history(), check).unwrap();
 }
 
 /// The random Payments have each kind of value that an item can contain.
@@ -106,7 +106,7 @@ fn the_random_payments_have_every_kind_of_value() {
     let mut runner = TestRunner::deterministic();
     let mut seen = [false; 8];
     for _ in 0..200 {
-        let life = any_life().new_tree(&mut runner).unwrap().current();
+        let life = any_history().new_tree(&mut runner).unwrap().current();
         let transactions = || life.iter().flat_map(|payment| payment.transactions.values());
         let has = |found: fn(&Transaction) -> bool| transactions().any(found);
         let found = [

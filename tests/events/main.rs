@@ -1,9 +1,9 @@
 //! The published events: the built function between the table's stream and an event bus.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "that is how a test fails")]
-#![allow(clippy::panic, clippy::indexing_slicing, reason = "that is how a test fails")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic fails the test")]
+#![allow(clippy::panic, clippy::indexing_slicing, reason = "a panic fails the test")]
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow fails the test, too")]
-#![allow(unreachable_pub, reason = "the modules of a suite are its own")]
+#![allow(unreachable_pub, reason = "the modules belong to one suite")]
 
 mod batches;
 mod bus;

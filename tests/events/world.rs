@@ -99,7 +99,7 @@ impl World {
     }
 
     async fn ask(&self, event: &Value) -> Reply {
-        self.api.request(LEFT_MS, event).await.expect("the function lives")
+        self.api.request(LEFT_MS, event).await.expect("the function is running")
     }
 
     /// Delivers these records. Returns the sequence number from which they must be

@@ -3,7 +3,7 @@
 use crate::platform::world::{
     APPROVED, MINUTE, SHOWS, SHOWS_ALL, UNTRUSTED_SHOWS, UNTRUSTED_SHOWS_ALL, World,
 };
-use crate::platform::{Outside, Reply, Role, TestClock, shown, token, transaction};
+use crate::platform::{Reply, Role, ScriptedServer, TestClock, shown, token, transaction};
 use crate::support::payments::{AUTHORIZED, at, capture, eur, id, key, registered, reservation};
 use futures_util::future::join_all;
 use payment_intents::connector::{Connectors, HttpConnector};
@@ -34,11 +34,11 @@ async fn an_outcome_is_looked_up_six_minutes_after_it_became_unclear_and_not_bef
         }
         world.clock.set(unclear_since.plus_ms(6 * MINUTE - 1));
         world.recover().await;
-        assert_eq!(world.outside.received(Role::Platform).len(), 0);
+        assert_eq!(world.server.received(Role::Platform).len(), 0);
         assert_eq!(world.state("t").await, Some(State::Unknown));
         world.clock.advance(1);
         assert_eq!(world.recover().await.resolved, 1);
-        assert_eq!(world.outside.received(Role::Platform).len(), 1);
+        assert_eq!(world.server.received(Role::Platform).len(), 1);
         assert_eq!(world.state("t").await, Some(State::Failure));
         assert_eq!(world.payment().await.balances.capturable, eur(100));
     }
@@ -83,7 +83,7 @@ async fn a_look_up_settles_only_outcomes_that_it_proves() {
         ] {
             let world = World::new(policy).await;
             world.lose("t", capture(60)).await;
-            world.outside.usually(Role::Platform, shown(&seen));
+            world.server.usually(Role::Platform, shown(&seen));
             world.clock.advance(6 * MINUTE);
             world.recover().await;
             assert_eq!(world.state("t").await, Some(expected), "{policy:?}: {seen:?}");
@@ -135,7 +135,7 @@ async fn looked_up(policy: Policy, ours: Ours<'_>, theirs: Theirs<'_>) -> Vec<St
         world.clock.advance(6 * MINUTE);
     }
     let theirs = theirs.iter().map(|(ms, state)| charge(state, 30, began.plus_ms(*ms)));
-    world.outside.usually(Role::Platform, shown(&theirs.collect::<Vec<_>>()));
+    world.server.usually(Role::Platform, shown(&theirs.collect::<Vec<_>>()));
     world.recover().await;
     let payment = world.payment().await;
     (0..ours.len()).map(|n| payment.transactions[&id(&format!("t{n}"))].state).collect()
@@ -204,11 +204,11 @@ async fn a_registered_charge_does_not_take_the_effect_of_a_later_capture() {
         let world = World::new(policy).await;
         let past = [AUTHORIZED[0], (TransactionKind::Charge, State::Success, 30)];
         world.table.store.create(&registered("q", &past)).await.unwrap();
-        world.outside.next(Role::Connector, Reply::Drop);
+        world.server.next(Role::Connector, Reply::Drop);
         world.act_on("q", "t", capture(30)).await.unwrap_err();
         let theirs = [at(0).minus_ms(60 * MINUTE), world.clock.now()];
         let theirs = theirs.map(|at| charge("Success", 30, at));
-        world.outside.usually(Role::Platform, shown(&theirs));
+        world.server.usually(Role::Platform, shown(&theirs));
         world.clock.advance(6 * MINUTE);
         world.recover().await;
         let payment = world.table.store.get(&key("q")).await.unwrap().unwrap();
@@ -223,8 +223,8 @@ async fn a_look_up_is_discarded_when_the_payment_changed_meanwhile() {
     world.clock.advance(6 * MINUTE);
     let (service, now) = (world.table.store.clone(), world.clock.now());
     // The shown transaction belongs to the other one, which is settled later.
-    world.outside.usually(Role::Platform, shown(&[charge("Success", 30, now)]));
-    world.outside.during(async move {
+    world.server.usually(Role::Platform, shown(&[charge("Success", 30, now)]));
+    world.server.during(async move {
         let asked = reservation("other", 1, capture(30), now);
         let held = service.reserve(&asked).await.unwrap();
         let settled = held.settle(&id("other"), &asked.nonce, Outcome::Approved, now);
@@ -272,12 +272,12 @@ async fn a_failed_look_up_proves_nothing() {
         let world = World::new(SHOWS_ALL).await;
         world.lose("t", capture(60)).await;
         world.clock.advance(6 * MINUTE);
-        world.outside.next(role, reply.clone());
+        world.server.next(role, reply.clone());
         let report = world.recover_within(5_300).await;
         assert_eq!((report.unknown, report.failed), (1, 0), "{reply:?}");
         assert_eq!(world.state("t").await, Some(State::Unknown), "{reply:?}");
         assert_eq!(world.payment().await.balances.capturable, eur(40), "{reply:?}");
-        let asked = world.outside.received(Role::Platform).len();
+        let asked = world.server.received(Role::Platform).len();
         assert_eq!(asked, usize::from(matches!(role, Role::Platform)), "{reply:?}");
         // The platform is asked again.
         world.clock.advance(2 * MINUTE);
@@ -291,7 +291,7 @@ async fn a_platform_that_is_silent_does_not_use_up_the_time_of_a_run() {
     let world = World::new(SHOWS_ALL).await;
     world.crashes(3).await;
     world.clock.advance(33_000 + 6 * MINUTE);
-    world.outside.next(Role::Platform, Reply::Silence);
+    world.server.next(Role::Platform, Reply::Silence);
     let run =
         tokio::time::timeout(std::time::Duration::from_secs(10), world.recover_within(60_000));
     let report = run.await.map_err(|_| "it waits for the first one until the end");
@@ -306,7 +306,7 @@ async fn another_transaction_without_a_time_does_not_hide_ours() {
     let mut authorization = transaction("Authorization", "Success", (100, "EUR"), at(0));
     authorization.as_object_mut().unwrap().remove("timestamp");
     let ours = charge("Success", 60, world.clock.now());
-    world.outside.usually(Role::Platform, shown(&[authorization, ours]));
+    world.server.usually(Role::Platform, shown(&[authorization, ours]));
     world.clock.advance(6 * MINUTE);
     world.recover().await;
     assert_eq!(world.state("t").await, Some(State::Success));
@@ -316,16 +316,16 @@ async fn another_transaction_without_a_time_does_not_hide_ours() {
 struct Reader {
     connector: HttpConnector<TestClock>,
     clock: TestClock,
-    outside: Outside,
+    server: ScriptedServer,
 }
 
 impl Reader {
     async fn new() -> Self {
         let clock = TestClock::at(at(0));
-        let outside = Outside::start(clock.clone()).await;
-        let connectors = Connectors::from([("*".to_owned(), outside.settings(SHOWS))]);
+        let server = ScriptedServer::start(clock.clone()).await;
+        let connectors = Connectors::from([("*".to_owned(), server.settings(SHOWS))]);
         let connector = HttpConnector::new(connectors, Transport::new().unwrap(), clock.clone());
-        Self { connector, clock, outside }
+        Self { connector, clock, server }
     }
 
     async fn look_up(&self) -> Result<Vec<Report>, BoxError> {
@@ -335,7 +335,7 @@ impl Reader {
 
     /// The tokens that the platform received, in order.
     fn presented(&self) -> Vec<String> {
-        let asked = self.outside.received(Role::Platform);
+        let asked = self.server.received(Role::Platform);
         asked.iter().map(|asked| asked.header("authorization").to_owned()).collect()
     }
 }
@@ -343,15 +343,15 @@ impl Reader {
 #[tokio::test]
 async fn a_token_is_fetched_with_client_credentials_and_kept_until_shortly_before_it_expires() {
     let reader = Reader::new().await;
-    reader.outside.next(Role::Tokens, token(1, 3_600));
+    reader.server.next(Role::Tokens, token(1, 3_600));
     for (second, expected) in [(0, 1), (1, 1), (3_539, 1), (3_540, 2), (3_541, 2)] {
         reader.clock.set(at(second * 1_000));
         reader.look_up().await.unwrap();
         let presented = reader.presented();
         assert_eq!(presented.last().unwrap(), &format!("Bearer token-{expected}"), "{second} s");
-        assert_eq!(reader.outside.received(Role::Tokens).len(), expected, "{second} s");
+        assert_eq!(reader.server.received(Role::Tokens).len(), expected, "{second} s");
     }
-    for asked in reader.outside.received(Role::Tokens) {
+    for asked in reader.server.received(Role::Tokens) {
         // `shop%3A1%20%C3%BC:s%2Fe%2Bc%3Dret`
         let basic = "Basic c2hvcCUzQTElMjAlQzMlQkM6cyUyRmUlMkJjJTNEcmV0";
         assert_eq!(asked.header("authorization"), basic);
@@ -366,19 +366,19 @@ async fn parallel_callers_fetch_one_token() {
     for seen in join_all((0..10).map(|_| reader.look_up())).await {
         assert_eq!(seen.unwrap(), []);
     }
-    assert_eq!(reader.outside.received(Role::Tokens).len(), 1);
+    assert_eq!(reader.server.received(Role::Tokens).len(), 1);
     assert_eq!(reader.presented(), ["Bearer token-1"; 10]);
 }
 
 #[tokio::test]
 async fn a_refused_token_is_not_sent_again() {
     let reader = Reader::new().await;
-    reader.outside.next(Role::Platform, Reply::Says(401, "{}".to_owned()));
+    reader.server.next(Role::Platform, Reply::Says(401, "{}".to_owned()));
     reader.look_up().await.unwrap_err();
     reader.look_up().await.unwrap();
     assert_eq!(reader.presented(), ["Bearer token-1", "Bearer token-2"]);
     // Another error does not mean that the token is invalid.
-    reader.outside.next(Role::Platform, Reply::Says(403, "{}".to_owned()));
+    reader.server.next(Role::Platform, Reply::Says(403, "{}".to_owned()));
     reader.look_up().await.unwrap_err();
     reader.look_up().await.unwrap();
     assert_eq!(reader.presented()[2..], ["Bearer token-2"; 2]);

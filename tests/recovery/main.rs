@@ -8,7 +8,7 @@
     clippy::arithmetic_side_effects,
     reason = "a test that cannot start has failed"
 )]
-#![allow(unreachable_pub, reason = "the modules of a suite are its own")]
+#![allow(unreachable_pub, reason = "the modules belong to one suite")]
 
 mod lookup;
 mod operator;
@@ -82,7 +82,7 @@ async fn after_a_crash_a_connector_that_honours_keys_is_sent_the_same_key_once_m
         world.clock.advance(1);
         let (store, (seen, mut slot)) =
             (world.table.store.clone(), tokio::sync::oneshot::channel());
-        world.outside.during(async move {
+        world.server.during(async move {
             seen.send(store.get(&key("p")).await.unwrap().unwrap().in_flight).unwrap();
         });
         if by_caller {
@@ -127,7 +127,7 @@ async fn a_resend_settles_only_outcomes_that_it_proves() {
         });
         let world = world.await;
         world.crash("p", "t", capture(60)).await;
-        world.outside.next(Role::Connector, answer.clone());
+        world.server.next(Role::Connector, answer.clone());
         world.clock.advance(34_000);
         let report = world.recover().await;
         assert_eq!(world.state("t").await, Some(expected), "{answer:?}");
@@ -175,7 +175,7 @@ async fn where_rejections_prove_nothing_every_rejection_leaves_the_outcome_unkno
         error(401, "invalid_token"),
     ] {
         let world = World::new(UNTRUSTED).await;
-        world.outside.next(Role::Connector, answer.clone());
+        world.server.next(Role::Connector, answer.clone());
         let acted = world.act("t", capture(60)).await;
         let unknown = matches!(acted, Err(ActError::OutcomeUnknown { replayed: false }));
         assert!(unknown, "{answer:?}: {acted:?}");
@@ -214,7 +214,7 @@ async fn a_run_without_time_left_reports_that_and_the_next_one_continues() {
     let world = World::new(KEYED).await;
     world.crashes(5).await;
     world.clock.advance(34_000);
-    world.outside.takes(4_000);
+    world.server.takes(4_000);
     for (looked_at, is_cut_short) in [(2, true), (2, true), (1, false), (0, false)] {
         let report = world.recover_within(12_000).await;
         assert_eq!((report.payments, report.resolved), (looked_at, looked_at));
@@ -266,7 +266,7 @@ async fn the_index_lists_exactly_the_open_payments_and_the_first_due_first() {
     .into_iter()
     .enumerate()
     {
-        world.outside.next(Role::Connector, answer.clone());
+        world.server.next(Role::Connector, answer.clone());
         let payment = act(&format!("ends-{n}")).await;
         let listed = world.table.store.due(100).await.unwrap().contains(&payment.key);
         assert_eq!((payment.recover_at().is_some(), listed), (is_open, is_open), "{answer:?}");
@@ -275,7 +275,7 @@ async fn the_index_lists_exactly_the_open_payments_and_the_first_due_first() {
     let mut expected: Vec<Payment> = Vec::new();
     for n in [7, 3, 11, 1, 5, 9, 2, 10, 4, 12, 6, 8] {
         world.clock.set(at(n * MINUTE));
-        world.outside.next(Role::Connector, Reply::Drop);
+        world.server.next(Role::Connector, Reply::Drop);
         expected.push(act(&format!("open-{n}")).await);
     }
     expected.sort_by_key(Payment::recover_at);

@@ -1,7 +1,7 @@
 //! Logs, metrics and settings, with the built binaries.
 
 use crate::platform::world::nonce;
-use crate::platform::{Function, Outside, Reply, Role, TestClock, outcome};
+use crate::platform::{Function, Reply, Role, ScriptedServer, TestClock, outcome};
 use crate::support::dynamo::{connection, table_at};
 use crate::support::lambda::events::{act, header};
 use crate::support::payments::{self, capture, key, registered, reservation};
@@ -18,21 +18,21 @@ const RECOVERY: &str = env!("CARGO_BIN_EXE_recovery");
 struct Deployment {
     table: crate::support::dynamo::Table,
     url: String,
-    outside: Outside,
+    server: ScriptedServer,
 }
 
 impl Deployment {
     async fn new() -> Self {
         let dynamodb = connection().await;
         let url = dynamodb.endpoint_url.clone().unwrap();
-        let outside = Outside::start(TestClock::at(SystemClock.now())).await;
-        Self { table: table_at(dynamodb).await, url, outside }
+        let server = ScriptedServer::start(TestClock::at(SystemClock.now())).await;
+        Self { table: table_at(dynamodb).await, url, server }
     }
 
     /// `keyed`, `shows` and `dead` have connectors of their own. Every other interface has
     /// one that is not trusted.
     async fn function(&self, binary: &str) -> Function {
-        let url = &self.outside.url;
+        let url = &self.server.url;
         let authorization = json!({
             "type": "clientCredentials", "tokenUrl": format!("{url}/token"),
             "clientId": "us", "clientSecret": "tell-tale-secret",
@@ -111,7 +111,7 @@ async fn a_run_of_recovery_is_reported_measured_and_logged() {
         deployment.crash(payment, ms_ago).await;
     }
     let body = json!({"transactions": "tell-tale-body"}).to_string();
-    deployment.outside.next(Role::Platform, Reply::Says(200, body));
+    deployment.server.next(Role::Platform, Reply::Says(200, body));
     let recovery = deployment.function(RECOVERY).await;
     let report = recovery.invoke(&json!({})).await;
     let expected = json!({"payments": 3, "open": 2, "unknown": 2, "resolved": 1, "failed": 0,
@@ -165,12 +165,12 @@ async fn a_call_is_measured_and_logged_with_its_causes_and_without_secrets() {
     };
     assert_eq!(invoke("p").await, 200);
     // Reported by a connector whose `rejected` proves nothing.
-    deployment.outside.next(Role::Connector, outcome("rejected"));
+    deployment.server.next(Role::Connector, outcome("rejected"));
     assert_eq!(invoke("p").await, 500);
-    deployment.outside.next(Role::Connector, Reply::Drop);
+    deployment.server.next(Role::Connector, Reply::Drop);
     assert_eq!(invoke("keyed").await, 500);
     assert_eq!(invoke("unreached").await, 502);
-    let forwarded = deployment.outside.received(Role::Connector);
+    let forwarded = deployment.server.received(Role::Connector);
     assert_eq!(forwarded[0].header("authorization"), "Bearer tell-tale-token");
 
     let lines = api.lines().await;

@@ -2,7 +2,7 @@
 //! them. All are built into one copy of the source, each behind a switch, with `woven.rs`
 //! as its program.
 
-#![allow(clippy::disallowed_types, reason = "what serde derives names every type of number")]
+#![allow(clippy::disallowed_types, reason = "the derive of serde names every type of number")]
 
 use crate::in_parallel;
 use serde::Deserialize;
@@ -230,7 +230,7 @@ fn weave(text: &str, span: Range<usize>, found: &[Found]) -> String {
         assert!(overlaps.is_none(), "{} overlaps what another replaces", first.make);
         let original = weave(text, first.span.clone(), inside);
         woven += &text[at..first.span.start];
-        woven += &switched(mistakes, &original);
+        woven += &choice_between(mistakes, &original);
         (at, rest) = (first.span.end, others);
     }
     woven + &text[at..span.end]
@@ -238,7 +238,7 @@ fn weave(text: &str, span: Range<usize>, found: &[Found]) -> String {
 
 /// The choice between the right text and the mistakes: statements if it ends like one, else
 /// an expression.
-fn switched(mistakes: &[Found], original: &str) -> String {
+fn choice_between(mistakes: &[Found], original: &str) -> String {
     let cases = mistakes.iter().map(|one| {
         let (number, make) = (one.number, one.make);
         format!("if crate::woven::is_on({number}) {{ {make} }} else ")

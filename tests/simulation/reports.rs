@@ -64,7 +64,7 @@ impl Schedule {
                 reports.push(PossibleReport::PrematureFailure(index));
             }
         }
-        words
+        reports
     }
 
     /// Sends a report, and repeats it until it is applied.

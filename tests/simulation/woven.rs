@@ -1,7 +1,7 @@
 //! The program of the copy with the realistic mistakes: makes one of them, and searches for
 //! a schedule that shows it. `mutants.rs` builds and runs it.
 
-#![allow(warnings, reason = "the lints are for the source that this is a copy of")]
+#![allow(warnings, reason = "the lints apply to the original source")]
 
 mod answers;
 mod explore;

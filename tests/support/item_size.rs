@@ -2,11 +2,7 @@
 //! rules of its developer guide ("DynamoDB item sizes and formats").
 
 #![allow(dead_code, unreachable_pub, reason = "each suite uses its part of this")]
-#![allow(
-    clippy::panic,
-    clippy::arithmetic_side_effects,
-    reason = "a test that cannot count has failed"
-)]
+#![allow(clippy::panic, clippy::arithmetic_side_effects, reason = "a panic fails the test")]
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use std::collections::HashMap;

@@ -74,12 +74,12 @@ impl Default for Authority {
 
 /// A TLS server that forwards the plain bytes to another server. It lives as long as the
 /// runtime of its test.
-pub struct Front {
+pub struct TlsProxy {
     address: SocketAddr,
     sessions: Arc<AtomicUsize>,
 }
 
-impl Front {
+impl TlsProxy {
     pub async fn start(
         authority: &Authority,
         certificate: Certificate,

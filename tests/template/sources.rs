@@ -45,7 +45,7 @@ fn reached(body: &str, functions: &[(String, String)]) -> Names {
     let mut seen = BTreeSet::new();
     while let Some(body) = bodies.pop() {
         found.extend(operations(body));
-        let code = squeezed(body);
+        let code = without_white_space(body);
         for (name, called) in functions {
             let is_called =
                 code.contains(&format!("self.{name}(")) || code.contains(&format!("={name}("));
@@ -71,7 +71,7 @@ fn functions(code: &str) -> Vec<(String, String)> {
 /// The operations that `code` calls on an SDK client: all calls on `client`, and item
 /// operations on a client of any name. Calls of its settings do not count.
 pub(crate) fn operations(code: &str) -> Names {
-    let code = squeezed(code);
+    let code = without_white_space(code);
     let calls = code.split("client.").skip(1).filter_map(|call| call.split_once("()"));
     let is_name = |name: &&str| name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
     let called = calls.map(|(name, _)| name).filter(is_name).filter(|name| *name != "config");
@@ -100,7 +100,7 @@ pub(crate) fn upper_case_names(code: &str) -> Names {
 }
 
 /// The text without white space, so that line breaks do not matter.
-pub(crate) fn squeezed(code: &str) -> String {
+pub(crate) fn without_white_space(code: &str) -> String {
     code.split_whitespace().collect()
 }
 

@@ -81,7 +81,7 @@ impl Identity {
     }
 
     /// The largest number of simultaneous requests of the role.
-    pub fn most_at_once(&self, role: Role) -> usize {
+    pub fn most_simultaneous(&self, role: Role) -> usize {
         self.state().most_busy.get(&role).copied().unwrap_or_default()
     }
 

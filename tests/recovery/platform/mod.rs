@@ -63,7 +63,7 @@ type During = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The server.
 #[derive(Clone)]
-pub struct Outside {
+pub struct ScriptedServer {
     pub url: String,
     clock: TestClock,
     script: Arc<Mutex<Script<Role>>>,
@@ -71,21 +71,21 @@ pub struct Outside {
     during: Arc<Mutex<Option<During>>>,
 }
 
-impl Outside {
+impl ScriptedServer {
     pub async fn start(clock: TestClock) -> Self {
         let (listener, address) = listen().await;
-        let outside = Self {
+        let server = Self {
             url: format!("http://{address}"),
             clock,
             script: Arc::default(),
             takes_ms: Arc::default(),
             during: Arc::default(),
         };
-        outside.usually(Role::Connector, outcome("approved"));
-        outside.usually(Role::Platform, shown(&[]));
-        let served = outside.clone();
+        server.usually(Role::Connector, outcome("approved"));
+        server.usually(Role::Platform, shown(&[]));
+        let served = server.clone();
         serve(listener, move |request| served.clone().answer(request));
-        outside
+        server
     }
 
     /// A connector that calls this server, and looks transactions up there if the policy

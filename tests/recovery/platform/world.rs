@@ -1,6 +1,6 @@
 //! A service over a real table, with a scripted connector and platform.
 
-use super::{Outside, Reply, Role, TestClock};
+use super::{Reply, Role, ScriptedServer, TestClock};
 use crate::support::dynamo::{Table, table};
 use crate::support::payments::{AUTHORIZED, at, capture, id, key, registered, reservation};
 use payment_intents::connector::{ConnectorSettings, Connectors, HttpConnector};
@@ -35,7 +35,7 @@ pub struct World {
     pub service: Arc<TestService>,
     pub table: Table,
     pub clock: TestClock,
-    pub outside: Outside,
+    pub server: ScriptedServer,
 }
 
 impl World {
@@ -46,15 +46,15 @@ impl World {
 
     pub async fn with(policy: Policy, change: impl FnOnce(&mut ConnectorSettings)) -> Self {
         let clock = TestClock::at(at(60 * MINUTE));
-        let outside = Outside::start(clock.clone()).await;
-        let mut settings = outside.settings(policy);
+        let server = ScriptedServer::start(clock.clone()).await;
+        let mut settings = server.settings(policy);
         change(&mut settings);
         let table = table().await;
         let connectors = Connectors::from([("*".to_owned(), settings)]);
         let connector = HttpConnector::new(connectors, Transport::new().unwrap(), clock.clone());
         let service = Service::new(table.store.clone(), connector, clock.clone()).into();
         table.store.create(&registered("p", AUTHORIZED)).await.unwrap();
-        Self { service, table, clock, outside }
+        Self { service, table, clock, server }
     }
 
     pub async fn act(&self, transaction: &str, action: Action) -> Result<Done, ActError> {
@@ -84,7 +84,7 @@ impl World {
 
     /// Sends an action whose answer is lost.
     pub async fn lose(&self, transaction: &str, action: Action) {
-        self.outside.next(Role::Connector, Reply::Drop);
+        self.server.next(Role::Connector, Reply::Drop);
         let acted = self.act(transaction, action).await;
         assert!(matches!(acted, Err(ActError::OutcomeUnknown { replayed: false })), "{acted:?}");
     }
@@ -126,7 +126,7 @@ impl World {
 
     /// The keys of the received calls, in order.
     pub fn sent(&self) -> Vec<String> {
-        let requests = self.outside.received(Role::Connector);
+        let requests = self.server.received(Role::Connector);
         requests.iter().map(|request| request.header("idempotency-key").to_owned()).collect()
     }
 }

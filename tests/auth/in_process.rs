@@ -16,12 +16,12 @@ pub const OK: &str = "ok";
 pub const INVALID: &str = "invalid";
 pub const UNAVAILABLE: &str = "unavailable";
 
-pub struct Asking {
+pub struct InProcessAuth {
     auth: Auth,
     project: ProjectKey,
 }
 
-impl Asking {
+impl InProcessAuth {
     pub fn jwt(issuer: &Issuer) -> Self {
         Self::with(AuthSettings::Jwt {
             issuer: ISSUER.to_owned(),
