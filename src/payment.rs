@@ -46,7 +46,7 @@ pub use balances::{Balances, Inconsistent};
 pub use ids::{InvalidId, Nonce, PaymentId, PaymentKey, ProjectKey, Timestamp, TransactionId};
 pub use lookup::PlatformProof;
 pub use recover::SETTLE_WINDOW_MS;
-pub use register::{Registration, RegistrationRefusal, RegistrationTransaction};
+pub use register::{Registration, RegistrationRefusal};
 pub use reports::{Report, Reporter};
 pub use settle::Settlement;
 pub use state_machine::Outcome;

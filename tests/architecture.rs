@@ -133,7 +133,7 @@ const LINES_MAX: usize = 300;
 type Arrows = BTreeMap<String, BTreeSet<String>>;
 
 #[test]
-fn every_module_uses_only_what_it_may() {
+fn every_module_uses_only_allowed_modules() {
     let allowed = allowed();
     let drawn = drawn(|file| {
         let uses = names_after(&file.code, "crate::");
@@ -267,8 +267,8 @@ fn allowed() -> Arrows {
     ALLOWED.iter().map(|(module, uses)| ((*module).to_owned(), names(uses))).collect()
 }
 
-/// The modules that lie on a circle: those that are left when every module is removed
-/// that uses none of the others, or that none of the others uses, again and again.
+/// The modules that lie on a circle. Modules that use no other, or that no other uses, are
+/// removed until none of them is left to remove; the rest lies on circles.
 fn circles(mut arrows: Arrows) -> Vec<String> {
     loop {
         let is_end = |module: &String, uses: &BTreeSet<String>| {
@@ -336,7 +336,7 @@ fn source_paths() -> Vec<(String, PathBuf)> {
 impl File {
     fn read(path: String, place: &Path) -> Self {
         let text = fs::read_to_string(place).unwrap();
-        // Tests may use anything.
+        // The lists apply to code that ships, not to tests.
         let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
         let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
         let code = lines.collect::<Vec<_>>().join("\n");

@@ -1,8 +1,7 @@
-//! Reports that say in several ways, and in any order, which transaction they are
-//! about: what an id says goes before what likeness decided, no report is lost, and
-//! no order makes more to send than another.
+//! Reports with and without ids, in any order: an id overrides a match by likeness, no
+//! report is lost, and no order of reports makes more money available than another.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic fails the test")]
 
 mod support;
 
@@ -15,12 +14,12 @@ use payment_intents::payment::{
 use support::payments::{at, capture, eur, id, payment, refund, refund_of, reservation};
 use support::reporting::*;
 
-/// The same report, which names the transaction by our own id as well.
+/// The same report, with our own id of the transaction as well.
 fn by_own_id(report: Report, name: &str) -> Report {
     Report { interface_id: Some(name.to_owned()), ..report }
 }
 
-/// A capture of so much that was answered so.
+/// A capture of this amount with this answer.
 fn answered(payment: &Payment, name: &str, amount: u64, outcome: Outcome) -> Payment {
     settled(&in_flight(payment, name, amount, at(1_000)), name, outcome, at(2_000))
 }
@@ -236,7 +235,7 @@ fn an_effect_of_ours_that_was_rejected_untruly_is_counted_once() {
 
 #[test]
 fn an_effect_elsewhere_is_not_taken_for_one_of_ours_that_was_rejected_untruly() {
-    // It has a name of its own, or was there before.
+    // It has its own id, or happened before.
     for (name, before) in [("X", false), ("", true)] {
         let elsewhere = |payment: &Payment| told(payment, report(Charge, Success, 40, name));
         let rejected = |payment: &Payment, at| {
@@ -291,13 +290,13 @@ fn a_failure_without_a_name_undoes_no_effect_elsewhere() {
     }
 }
 
-/// The operator's word about the transaction of that name.
+/// The operator reports the state of the transaction with that name.
 fn said(payment: &Payment, name: &str, state: State) -> Payment {
     let update = Update::ChangeTransactionState { id: id(name), state };
     payment.update(&[update], &reporter(later(), true)).unwrap()
 }
 
-/// An answer that comes when the attempt's slot is freed already.
+/// An answer of an attempt whose slot is already free.
 fn late(payment: &Payment, name: &str, outcome: Outcome) -> Payment {
     match payment.settle(&id(name), &Nonce::new(77), outcome, later()).unwrap() {
         Settlement::Changed(next) => *next,
@@ -502,7 +501,7 @@ fn recovery_looks_at_a_dispute_and_knows_since_when_it_is_unclear() {
     let recovery = disputed.transactions[&id("a")].recovery;
     assert_eq!(recovery.unclear_since, Some(later()));
     assert_eq!(recovery.look_at, Some(later().plus_ms(60_000)));
-    // Others sent what is theirs.
+    // A transaction that this service did not send.
     let external = told(&payment(CAPTURED), report(Charge, Failure, 40, ""));
     let recovery = external.transactions[&id("past-1")].recovery;
     assert_eq!((recovery.unclear_since, recovery.look_at), (None, Some(later().plus_ms(60_000))));
@@ -518,8 +517,8 @@ fn a_likely_beginning_is_kept_when_ours_turns_out_to_be_another() {
     assert_eq!(stopped(&next), (true, true));
 }
 
-/// A capture of 40 that is unclear and was taken for X, which had begun; `other` makes
-/// another transaction of it. Then X fails: says whether the hold is given back.
+/// True if the hold is released in this case: an unclear capture of 40 was matched to the
+/// begun effect X, `other` makes X another transaction, and then X fails.
 fn is_given_back(other: impl FnOnce(&Payment) -> Payment) -> bool {
     let start = payment(&[(Authorization, Success, 200)]);
     let begun = told(&unclear(&start, "a", 40), report(Charge, Pending, 40, "X"));
@@ -548,7 +547,7 @@ fn a_failure_by_a_likely_name_counts_only_while_it_can_be_about_no_other() {
     let after = |ms| later().plus_ms(ms);
     assert!(!is_given_back(|one| reserved(one, 40, after(30_000))), "within half a minute");
     assert!(is_given_back(|one| reserved(one, 40, after(30_001))), "begun later");
-    // One of which a Failure waits already has its own.
+    // A transaction with a waiting Failure already has its own.
     let waiting = |one: &Payment| {
         let open = one.reserve(&reservation("b", 1, capture(40), at(5_000))).unwrap();
         let failed = Update::ChangeTransactionState { id: id("b"), state: Failure };
@@ -629,6 +628,6 @@ fn a_payment_takes_reports_of_a_hundred_transactions() {
     let update = Update::AddTransaction { id: id("more"), report: report(Charge, Success, 1, "Y") };
     let refused = full.update(&[update], &reporter(later(), true));
     assert_eq!(refused, Err(UpdateRefusal::TooManyTransactions));
-    // What is there already is reported all the same.
+    // A report about a known transaction is recorded all the same.
     assert_eq!(captured(&told(&full, report(Charge, Failure, 1, "X1"))), 98);
 }

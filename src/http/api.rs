@@ -62,7 +62,6 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
     }
 
     async fn answer(&self, request: &Request, correlation_id: &str) -> Answer {
-        inject_fault(request.headers());
         let answer = match self.handle_route(request, correlation_id).await {
             Ok(answer) => answer,
             Err(problem) => problem.into(),
@@ -248,15 +247,3 @@ fn json_body(request: &Request, bytes_max: usize) -> Result<&str, Problem> {
     }
     std::str::from_utf8(body).map_err(|error| Problem::invalid_json(&error.to_string()))
 }
-
-/// Panics if a test asks for that by a header.
-#[cfg(feature = "faults")]
-#[expect(clippy::panic, reason = "that is the fault")]
-fn inject_fault(headers: &HeaderMap) {
-    if headers.get("x-fault").is_some_and(|fault| fault == "panic") {
-        panic!("a test asked for this");
-    }
-}
-
-#[cfg(not(feature = "faults"))]
-fn inject_fault(_: &HeaderMap) {}

@@ -8,8 +8,7 @@
 use super::likeness::TakenBack;
 use super::matching::Match;
 use super::{
-    Payment, RecoveryProgress, Reported, State, Timestamp, Transaction, TransactionId,
-    TransactionKind, UpdateRefusal,
+    Payment, Reported, State, Timestamp, Transaction, TransactionId, TransactionKind, UpdateRefusal,
 };
 use crate::money::Money;
 
@@ -247,33 +246,16 @@ impl Payment {
         by: &Reported,
         possible_duplicate_of: Option<TransactionId>,
     ) {
+        let effect = Transaction::external(id.clone(), report.clone(), by.at);
+        let state = effect.state;
         // A Failure moves nothing; the reported state is booked below.
         let added = Transaction {
-            id: id.clone(),
-            kind: report.kind,
             state: State::Failure,
-            amount: report.amount,
-            timestamp: report.timestamp.unwrap_or(by.at),
-            is_reversal: false,
-            charge: None,
-            refundable: None,
-            merchant_reference: None,
-            interaction_id: report.interaction_id.clone(),
-            interface_id: report.interface_id.clone(),
-            happened_at: None,
-            state_awaiting_balances: None,
-            is_disputed: false,
-            likeness: None,
             possible_duplicate_of,
-            waiting_failure: None,
             reported: Some(by.clone()),
-            acknowledged: None,
-            is_external: true,
-            recovery: RecoveryProgress::default(),
+            ..effect
         };
         self.transactions.insert(id.clone(), added);
-        // Another system may be carrying out one that has only begun.
-        let state = if report.state == State::Initial { State::Unknown } else { report.state };
         if state != State::Failure {
             self.book(id, state, by.at);
             self.book_waiting(by.at);

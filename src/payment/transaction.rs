@@ -1,5 +1,5 @@
 use super::ids::Timestamp;
-use super::{Action, TransactionId};
+use super::{Action, Report, TransactionId};
 use crate::money::Money;
 
 /// One ledger entry of a Payment.
@@ -102,6 +102,34 @@ pub struct RecoveryProgress {
 }
 
 impl Transaction {
+    /// A transaction that this service did not send, as reported at `at`. One that has
+    /// only begun is Unknown: another system may be carrying it out.
+    pub(super) fn external(id: TransactionId, report: Report, at: Timestamp) -> Self {
+        Self {
+            id,
+            kind: report.kind,
+            state: if report.state == State::Initial { State::Unknown } else { report.state },
+            amount: report.amount,
+            timestamp: report.timestamp.unwrap_or(at),
+            is_reversal: false,
+            charge: None,
+            refundable: None,
+            merchant_reference: None,
+            interaction_id: report.interaction_id,
+            interface_id: report.interface_id,
+            happened_at: None,
+            state_awaiting_balances: None,
+            is_disputed: false,
+            likeness: None,
+            possible_duplicate_of: None,
+            waiting_failure: None,
+            reported: None,
+            acknowledged: None,
+            is_external: true,
+            recovery: RecoveryProgress::default(),
+        }
+    }
+
     /// True if this service sent it and its outcome was unclear. A transaction that began
     /// elsewhere never became unclear here.
     pub fn was_sent_by_us(&self) -> bool {

@@ -1,9 +1,9 @@
-//! The `local` binary: open, unless the operator says otherwise.
+//! The `local` binary: authorization is off, unless `AUTH` says otherwise.
 
 use crate::identity::record::output;
 use crate::issuer::{ALL, Issuer, claims};
 use crate::service::TokenService;
-use crate::stage::{Variables, loud};
+use crate::stage::{Variables, verbose};
 use crate::support::{AUTHORIZED, Server, capture};
 use serde_json::{Value, json};
 use std::fs::{File, OpenOptions};
@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// The server, which ends with the test.
+/// The server. It ends with the test.
 struct Local(Server);
 
 impl Local {
@@ -40,7 +40,7 @@ impl Local {
 
 fn command(variables: &Variables) -> Command {
     let mut command = Server::command();
-    command.env_clear().envs(loud()).envs(variables.iter().cloned());
+    command.env_clear().envs(verbose()).envs(variables.iter().cloned());
     command
 }
 
@@ -49,7 +49,7 @@ fn file() -> File {
 }
 
 #[tokio::test]
-async fn authorization_is_off_on_localhost_and_that_is_said_in_one_line() {
+async fn authorization_is_off_on_localhost_and_one_line_says_so() {
     let off = vec![("AUTH", "off".to_owned())];
     let empty = vec![("AUTH", String::new()), ("AUTH_ISSUER", String::new())];
     for variables in [vec![], off, empty] {
@@ -61,7 +61,7 @@ async fn authorization_is_off_on_localhost_and_that_is_said_in_one_line() {
 }
 
 #[tokio::test]
-async fn authorization_is_on_where_the_operator_says_so() {
+async fn authorization_is_on_where_it_is_configured() {
     let (issuer, service) = (Issuer::start().await, TokenService::start().await);
     let grants = |scope: &str| [issuer.rsa.token(&claims(scope)), service.grant(scope)];
     let tokens = grants(ALL).into_iter().zip(grants("view_payments:demo"));
