@@ -128,7 +128,7 @@ impl Payment {
             .is_some_and(|transaction| transaction.is_named_by_own_id(report));
         if !is_by_own_id {
             self.record_ids(id, report);
-            self.record_by_name(id, report, reporter);
+            self.record_by_external_id(id, report, reporter);
             return self.transactions != before;
         }
         let displaced = self.displace_other_effect(id, report);
@@ -172,7 +172,7 @@ impl Payment {
     /// Records a report by the PSP's or the connector's id. If likeness matched this id
     /// to the transaction, a Failure gives nothing back while it may be about another
     /// transaction.
-    fn record_by_name(&mut self, id: &TransactionId, report: &Report, reporter: &Reporter) {
+    fn record_by_external_id(&mut self, id: &TransactionId, report: &Report, reporter: &Reporter) {
         let Some(transaction) = self.transactions.get_mut(id) else { return };
         let Some(likeness) = &mut transaction.likeness else {
             self.report_state(id, report.state, reporter, Certainty::Id);
