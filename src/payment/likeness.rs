@@ -136,7 +136,9 @@ impl Payment {
     /// separate effect.
     pub(super) fn reassign_report(&mut self, from: &TransactionId, taken_back: Option<TakenBack>) {
         let Some(TakenBack { report, by }) = taken_back else { return };
-        match self.match_report(&report, Some(from)) {
+        // What began after the report is not what it reported.
+        let timestamp = report.timestamp.or(Some(by.at));
+        match self.match_report(&Report { timestamp, ..report.clone() }, Some(from)) {
             Match::ById(id) | Match::ByLikeness(id) => {
                 let reporter = Reporter { by: by.by, at: by.at, is_trusted: false };
                 self.record_by_likeness(&id, &report, &reporter);
@@ -189,10 +191,46 @@ impl Payment {
         let Some(same) = self.transactions.values().find(is_same) else { return };
         let same_id = same.id.clone();
         if same.likeness.as_ref().is_some_and(|likeness| likeness.gave_interaction_id) {
-            // The effect is this transaction, so its report is not recorded elsewhere.
-            self.take_back_likeness(&same_id);
+            // The effect is this transaction, so its report is recorded here.
+            let Some(TakenBack { report, by }) = self.take_back_likeness(&same_id) else { return };
+            let is_positive = matches!(report.state, State::Success | State::Pending);
+            if is_positive && self.transactions.get(id).is_some_and(|it| it.is_open()) {
+                let reporter = Reporter { by: by.by, at: by.at, is_trusted: false };
+                self.report_state(id, report.state, &reporter, Certainty::Id);
+            }
+            self.absorb_effect_added_beside(&same_id, at);
         } else if same.is_external && same.reported.is_some() {
             self.absorb(id, &same_id, at);
+        }
+    }
+
+    /// Merges into this transaction, which has happened and whose PSP id is another
+    /// transaction's, an effect that was added because of that id.
+    fn absorb_effect_added_beside(&mut self, id: &TransactionId, at: Timestamp) {
+        let Some(transaction) = self.transactions.get(id) else { return };
+        if transaction.state != State::Success
+            || transaction.is_discrepant()
+            || transaction.likeness.is_some()
+            || self.has_unique_interaction_id(transaction)
+        {
+            return;
+        }
+        let is_candidate = |other: &&Transaction| {
+            let is_alike = (other.kind, other.amount) == (transaction.kind, transaction.amount);
+            let reported_at = other.reported.as_ref().map(|reported| reported.at);
+            other.is_external
+                && other.id != *id
+                && is_alike
+                && other.state == State::Success
+                && !other.is_discrepant()
+                && reported_at.is_some()
+                && self.has_unique_interaction_id(other)
+                && self.could_have_begun(transaction, Some(other.timestamp))
+                && self.could_have_begun(transaction, reported_at)
+        };
+        let added = self.transactions.values().find(is_candidate).map(|added| added.id.clone());
+        if let Some(added) = added {
+            self.absorb(id, &added, at);
         }
     }
 
@@ -273,8 +311,9 @@ impl Payment {
                 && is_alike
                 && is_open
                 && other.likeness.as_ref().is_some_and(|likeness| {
+                    let reported_at = likeness.timestamp.or(Some(likeness.by.at));
                     likeness.reported_state == State::Success
-                        && self.could_have_begun(transaction, likeness.timestamp)
+                        && self.could_have_begun(transaction, reported_at)
                 })
         };
         let Some(taken) = self.transactions.values().find(is_taken).map(|one| one.id.clone())
@@ -286,6 +325,23 @@ impl Payment {
         if next.exceeds_no_more_than(self) {
             next.reassign_report(&taken, taken_back);
             *self = next;
+        }
+    }
+
+    /// Moves the report that likeness matched to this open transaction to one of the same
+    /// type and amount that is known to have happened and has no PSP id, if there is one.
+    pub(super) fn move_report_to_happened_one(&mut self, id: &TransactionId) {
+        let Some(open) = self.transactions.get(id) else { return };
+        let has_happened = |other: &&Transaction| {
+            other.id != *id
+                && (other.kind, other.amount) == (open.kind, open.amount)
+                && other.state == State::Success
+                && other.likeness.is_none()
+                && !self.has_unique_interaction_id(other)
+        };
+        let happened = self.transactions.values().find(has_happened).map(|one| one.id.clone());
+        if let Some(happened) = happened {
+            self.move_report_from_open_one(&happened);
         }
     }
 

@@ -64,7 +64,10 @@ impl Payment {
             return self.settle_by_shown(open, theirs, proof, Certainty::Likeness, at);
         }
         let has_begun = unclaimed.claimed_by(open, State::Initial, &[State::Initial]).is_some();
-        let is_absent = failed.is_none() && !has_begun && !unclaimed.may_show(open);
+        let is_absent = failed.is_none()
+            && !has_begun
+            && !unclaimed.may_show(open)
+            && self.others_are_finished(open, at);
         let is_ours = open.state == State::Unknown && open.was_sent_by_us();
         if is_absent && is_ours && proof.absence_counts {
             // Nobody holds the slot for it.
@@ -84,6 +87,23 @@ impl Payment {
             || theirs.interface_id.as_deref() == Some(ours.id.as_str());
         let is_shared = shown.iter().filter(is_same).count() > 1;
         self.is_identified_by(ours, theirs) && (is_own || !is_shared)
+    }
+
+    /// True if no other transaction of ours that is alike can still be shown later: each
+    /// was answered, or its connector has stopped working on it. Until then, an effect that
+    /// is shown may be `open`'s, and one that is counted may be the other's.
+    fn others_are_finished(&self, open: &Transaction, at: Timestamp) -> bool {
+        let is_other = |other: &&Transaction| {
+            let is_alike = (other.kind, other.amount) == (open.kind, open.amount);
+            is_alike && other.id != open.id && !other.is_external
+        };
+        self.transactions.values().filter(is_other).all(|other| {
+            let has_answer = !other.is_open()
+                && other.likeness.is_none()
+                && other.reported.is_none()
+                && other.recovery.unclear_since.is_none();
+            !self.is_in_flight(&other.id) && (has_answer || other.window_ends() <= at)
+        })
     }
 
     fn settle_by_shown(
@@ -195,7 +215,9 @@ impl<'a> Unclaimed<'a> {
 
     fn has_no_other_name(&self, ours: &Transaction, theirs: &Report) -> bool {
         theirs.interaction_id.is_none()
-            || ours.likeness.as_ref().is_some_and(|likeness| likeness.gave_interaction_id)
+            || ours.likeness.as_ref().is_some_and(|likeness| {
+                likeness.gave_interaction_id && likeness.known == State::Success
+            })
             || !self.payment.has_unique_interaction_id(ours)
             || theirs.interaction_id == ours.interaction_id
     }

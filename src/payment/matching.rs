@@ -51,7 +51,7 @@ impl Payment {
         let alike =
             alike.filter(|transaction| self.could_have_begun(transaction, report.timestamp));
         let alike: Vec<_> =
-            alike.filter(|transaction| Self::can_have_ids(transaction, ids, report)).collect();
+            alike.filter(|transaction| self.can_have_ids(transaction, ids, report)).collect();
         let found = match report.state {
             State::Failure => self.candidate_for_failure(&alike, ids),
             State::Initial | State::Pending | State::Success | State::Unknown => {
@@ -193,10 +193,12 @@ impl Payment {
     }
 
     /// True if type and amount are the same. Connectors report a cancel with the planned
-    /// amount, also where the authorized amount differs.
+    /// amount, also where the authorized amount differs. If as much is still capturable,
+    /// it is the cancel of another authorization.
     fn is_alike(&self, transaction: &Transaction, report: &Report) -> bool {
         let is_planned_cancel = report.kind == TransactionKind::CancelAuthorization
             && self.details.amount_planned == Some(report.amount)
+            && self.balances.capturable.take(report.amount).is_err()
             && !transaction.is_external;
         transaction.kind == report.kind
             && (transaction.amount == report.amount || is_planned_cancel)
@@ -233,8 +235,8 @@ impl Payment {
     /// True if the report's ids allow that it is about this transaction. A transaction with
     /// another PSP id is another one, unless it got that id from a report that likeness
     /// matched to it and that gives way to this one.
-    fn can_have_ids(transaction: &Transaction, ids: ReportIds<'_>, report: &Report) -> bool {
-        let psp_id = ids.interaction.filter(|_| transaction.interaction_id.is_some());
+    fn can_have_ids(&self, transaction: &Transaction, ids: ReportIds<'_>, report: &Report) -> bool {
+        let psp_id = ids.interaction.filter(|_| self.has_unique_interaction_id(transaction));
         if psp_id.is_none() || psp_id == transaction.interaction_id.as_deref() {
             return true;
         }
@@ -250,7 +252,6 @@ impl Payment {
         at: Option<Timestamp>,
     ) -> bool {
         transaction.is_external
-            || transaction.timestamp <= self.created_at
             || at.is_none_or(|at| at.plus_ms(CLOCKS_DIFFER_MS) >= transaction.timestamp)
     }
 }

@@ -104,7 +104,8 @@ impl Payment {
         }
         let mut open = self.clone();
         if let Some(transaction) = open.transactions.get_mut(id) {
-            transaction.state = if is_in_flight { State::Initial } else { State::Unknown };
+            let is_first_attempt = is_in_flight && transaction.known_state() == State::Initial;
+            transaction.state = if is_first_attempt { State::Initial } else { State::Unknown };
             transaction.recovery.look_at = Some(reporter.at.plus_ms(FIRST_LOOK_MS));
         }
         open.rebook_as_it_is();

@@ -169,6 +169,46 @@ impl Payment {
         }
     }
 
+    /// Records the state of a transaction that a caller names by our id. Returns true if
+    /// that changed anything.
+    ///
+    /// Where likeness matched a report to the transaction, the caller may mean the
+    /// effect of that report. A Failure after a Success is then disputed, until it is said
+    /// again. After a Pending it is a report about that effect.
+    pub(super) fn record_state(
+        &mut self,
+        id: &TransactionId,
+        state: State,
+        reporter: &Reporter,
+    ) -> bool {
+        let before = self.transactions.clone();
+        let Some(transaction) = self.transactions.get_mut(id) else { return false };
+        let report = Report {
+            kind: transaction.kind,
+            state,
+            amount: transaction.amount,
+            timestamp: None,
+            interaction_id: None,
+            interface_id: Some(id.as_str().to_owned()),
+        };
+        let is_failure = state == State::Failure;
+        if is_failure && transaction.is_disputed {
+            transaction.likeness = None;
+        }
+        match transaction.likeness.as_ref().map(|likeness| likeness.reported_state) {
+            Some(State::Success) if is_failure => {
+                self.dispute(id, reporter.at);
+            }
+            Some(State::Initial | State::Pending | State::Unknown) if is_failure => {
+                self.record_by_external_id(id, &report, reporter);
+            }
+            Some(_) | None => {
+                self.record_by_id(id, &report, reporter);
+            }
+        }
+        self.transactions != before
+    }
+
     /// Records a report by the PSP's or the connector's id. If likeness matched this id
     /// to the transaction, a Failure gives nothing back while it may be about another
     /// transaction.
@@ -181,6 +221,7 @@ impl Payment {
         if report.state != State::Failure {
             likeness.reported_state = likeness.reported_state.after_report(report.state);
             self.report_state(id, report.state, reporter, Certainty::Likeness);
+            self.move_report_to_happened_one(id);
             return;
         }
         if transaction.is_disputed || transaction.state == State::Failure {
@@ -224,15 +265,21 @@ impl Payment {
         is_changed
     }
 
-    /// Records the ids that the report has for the transaction, where it has none yet.
-    /// Returns true if that changed anything.
+    /// Records the ids that the report has for the transaction, where it has none yet, or
+    /// one that identifies nothing. Returns true if that changed anything.
     pub(super) fn record_ids(&mut self, id: &TransactionId, report: &Report) -> bool {
+        let is_identifying = self.identifying_ids(report).interaction.is_some();
+        let is_identified =
+            self.transactions.get(id).is_some_and(|known| self.has_unique_interaction_id(known));
+        let gives_way = is_identifying
+            && !is_identified
+            && report.interaction_id.as_deref() != Some(id.as_str());
         let Some(transaction) = self.transactions.get_mut(id) else { return false };
         // A report that repeats our own id gives the transaction no other id.
         let foreign = |name: &Option<String>| name.clone().filter(|name| name != id.as_str());
         let names = (transaction.interaction_id.clone(), transaction.interface_id.clone());
-        transaction.interaction_id =
-            transaction.interaction_id.take().or_else(|| foreign(&report.interaction_id));
+        let known = transaction.interaction_id.take().filter(|_| !gives_way);
+        transaction.interaction_id = known.or_else(|| foreign(&report.interaction_id));
         transaction.interface_id =
             transaction.interface_id.take().or_else(|| foreign(&report.interface_id));
         (&transaction.interaction_id, &transaction.interface_id) != (&names.0, &names.1)

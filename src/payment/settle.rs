@@ -90,6 +90,7 @@ impl Payment {
             // It does not fit what was reported of others: somebody has to look.
             next = freed();
             next.dispute(id, at);
+            next.note_answer(id, outcome);
         }
         next.check()?;
         Ok(Settlement::Changed(Box::new(next)))
@@ -151,6 +152,11 @@ impl Payment {
         if ours.state != State::Success {
             let waiting = ours.waiting_failure.take();
             self.book_or_hold(id, state, at);
+            // A Failure that was reported before this answer proves no more than a rejection
+            // would: it waits until the connector has stopped working.
+            if waiting.is_some() {
+                self.note_unclear(id, at);
+            }
             if let Some(ours) = self.transactions.get_mut(id) {
                 ours.waiting_failure = waiting;
             }

@@ -104,10 +104,8 @@ impl Payment {
                 return self.record_report(id, report, reporter);
             }
             Update::ChangeTransactionState { id, state } => {
-                let before = self.transactions.clone();
-                self.confirm_ids(id)?;
-                self.report_known_state(id, *state, None, reporter);
-                self.transactions != before
+                self.transaction_mut(id)?;
+                self.record_state(id, *state, reporter)
             }
             Update::AcknowledgeDiscrepancy { id } => return self.acknowledge(id, reporter),
             Update::ChangeTransactionInteractionId { id, interaction_id } => {
@@ -150,13 +148,6 @@ impl Payment {
         })
     }
 
-    /// Keeps the ids that a transaction got by likeness. A caller that changes a
-    /// transaction by its id has read it together with these ids.
-    fn confirm_ids(&mut self, id: &TransactionId) -> Result<(), UpdateRefusal> {
-        self.transaction_mut(id)?.likeness = None;
-        Ok(())
-    }
-
     /// Sets the PSP's id of a transaction. A report that likeness matched to it and that
     /// has another id is about another transaction.
     fn change_interaction_id(
@@ -168,12 +159,21 @@ impl Payment {
         let before = self.transactions.clone();
         let transaction = self.transaction_mut(id)?;
         let is_other = transaction.interaction_id.as_deref() != Some(name);
+        let was_disputed = transaction.is_disputed;
         let has_id_by_likeness =
             transaction.likeness.as_ref().is_some_and(|one| one.gave_interaction_id);
         let taken_back =
             if is_other && has_id_by_likeness { self.take_back_likeness(id) } else { None };
         self.absorb_effect_named(id, name, at);
-        self.transaction_mut(id)?.interaction_id = Some(name.to_owned());
+        let transaction = self.transaction_mut(id)?;
+        transaction.interaction_id = Some(name.to_owned());
+        if let Some(likeness) = &mut transaction.likeness {
+            likeness.gave_interaction_id = false;
+        }
+        // An id says nothing about the state.
+        if was_disputed {
+            self.dispute(id, at);
+        }
         self.reassign_report(id, taken_back);
         Ok(self.transactions != before)
     }
