@@ -3,6 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
 
+#[path = "reports/answers.rs"]
+mod answers;
+#[path = "reports/lookup.rs"]
+mod lookup;
 mod support;
 
 use State::{Failure, Initial, Pending, Success, Unknown};

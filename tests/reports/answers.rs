@@ -1,0 +1,120 @@
+//! Answers of connectors beside reports: which of both counts, and when they agree.
+
+use super::*;
+
+/// A capture of 40 at its connector.
+fn open() -> Payment {
+    in_flight(&payment(AUTHORIZED), "a", 40, at(1_000))
+}
+
+fn early(payment: &Payment, report: Report) -> Payment {
+    told_by(payment, report, &reporter(at(1_500), true))
+}
+
+/// The answer to the holder of the slot.
+fn answered(payment: &Payment, outcome: Outcome) -> Payment {
+    let next = settled(payment, "a", outcome, at(2_000));
+    assert_eq!(next.check(), Ok(()));
+    next
+}
+
+/// An answer that comes when the attempt's slot is freed already.
+fn late(payment: &Payment, outcome: Outcome) -> Payment {
+    match payment.settle(&id("a"), &Nonce::new(77), outcome, later()).unwrap() {
+        Settlement::Changed(next) => *next,
+        Settlement::Unchanged(_) | Settlement::Gone => payment.clone(),
+    }
+}
+
+fn state(payment: &Payment) -> State {
+    payment.transactions[&id("a")].state
+}
+
+#[test]
+fn only_an_attempt_that_ended_unclear_starts_the_time_to_wait_anew() {
+    let unclear = answered(&open(), Outcome::Unknown);
+    assert_eq!(unclear.transactions[&id("a")].recovery.unclear_since, Some(at(2_000)));
+    let again = unclear.resume(&id("a"), Nonce::new(1), at(70_000), at(99_000)).unwrap();
+    for (outcome, unclear_since) in [
+        (Outcome::Unknown, at(71_000)),
+        (Outcome::RejectedWithoutProof, at(71_000)),
+        (Outcome::Rejected, at(2_000)),
+        (Outcome::NeverExecuted, at(2_000)),
+    ] {
+        let ended = settled(&again, "a", outcome, at(71_000));
+        assert_eq!((state(&ended), ended.in_flight.clone()), (Unknown, None), "{outcome:?}");
+        let recovery = ended.transactions[&id("a")].recovery;
+        assert_eq!(recovery.unclear_since, Some(unclear_since), "{outcome:?}");
+    }
+}
+
+#[test]
+fn an_answer_that_says_nothing_new_frees_the_slot() {
+    let told = early(&open(), report(Charge, Success, 40, "a"));
+    assert_eq!((state(&told), told.is_held_by(&Nonce::new(1))), (Success, true));
+    let known = answered(&told, Outcome::Approved);
+    assert_eq!((state(&known), known.in_flight.clone()), (Success, None));
+    assert_eq!(known.transactions, told.transactions);
+    // And without the slot, it changes nothing.
+    let again = known.settle(&id("a"), &Nonce::new(1), Outcome::Approved, later());
+    assert_eq!(again, Ok(Settlement::Unchanged(Success)));
+}
+
+#[test]
+fn a_dispute_ends_where_the_first_answer_and_the_last_report_say_no() {
+    let happened = early(&open(), report(Charge, Success, 40, "X"));
+    let disputed = early(&happened, report(Charge, Failure, 40, ""));
+    assert!(disputed.transactions[&id("a")].is_disputed);
+    for outcome in [Outcome::Rejected, Outcome::Disproved] {
+        let failed = answered(&disputed, outcome);
+        assert_eq!((state(&failed), stopped(&failed)), (Failure, (false, false)), "{outcome:?}");
+        // The effect of that name is another's.
+        assert_eq!(failed.balances.captured, eur(40), "{outcome:?}");
+    }
+    for outcome in [Outcome::Approved, Outcome::Received, Outcome::Unknown] {
+        let open = answered(&disputed, outcome);
+        assert_eq!((state(&open), stopped(&open)), (Unknown, (true, true)), "{outcome:?}");
+    }
+    // After an attempt that was unclear, an answer is not the first one.
+    let unclear = answered(&disputed, Outcome::Unknown);
+    assert_eq!(stopped(&late(&unclear, Outcome::Disproved)), (true, true));
+}
+
+#[test]
+fn a_dispute_ends_where_an_answer_agrees_with_a_failure_by_id() {
+    let failed = early(&open(), report(Charge, Failure, 40, "a"));
+    let other = early(&failed, report(Charge, Success, 30, "a"));
+    assert!(other.transactions[&id("a")].is_disputed);
+    let rejected = answered(&other, Outcome::Rejected);
+    assert_eq!((state(&rejected), stopped(&rejected)), (Failure, (false, false)));
+    assert_eq!(stopped(&answered(&other, Outcome::Approved)), (true, true));
+}
+
+#[test]
+fn what_failed_by_its_id_is_not_forgotten_when_nothing_was_sent() {
+    let failed = early(&open(), report(Charge, Failure, 40, "a"));
+    assert_eq!(state(&failed), Initial);
+    let known = answered(&failed, Outcome::NeverExecuted);
+    assert_eq!((state(&known), known.balances.capturable), (Failure, eur(100)));
+    // What failed by likeness alone is another's.
+    let failed = early(&open(), report(Charge, Failure, 40, "X"));
+    let withdrawn = answered(&failed, Outcome::NeverExecuted);
+    assert_eq!(withdrawn.transactions.get(&id("a")), None);
+    assert_eq!(withdrawn.transactions.len(), 2);
+}
+
+#[test]
+fn a_late_approval_agrees_with_a_success_by_the_name_of_what_was_rejected() {
+    let failed = early(&open(), report(Charge, Failure, 40, "X"));
+    let rejected = answered(&failed, Outcome::Rejected);
+    assert_eq!((state(&rejected), rejected.balances.capturable), (Failure, eur(100)));
+    let happened = told(&rejected, report(Charge, Success, 40, "X"));
+    assert_eq!((state(&happened), happened.balances.captured), (Success, eur(40)));
+    for outcome in [Outcome::Approved, Outcome::Received] {
+        let agreed = late(&happened, outcome);
+        assert_eq!((state(&agreed), stopped(&agreed)), (Success, (false, false)), "{outcome:?}");
+        // Without that report, they contradict each other.
+        let disputed = late(&rejected, outcome);
+        assert_eq!((state(&disputed), stopped(&disputed)), (Unknown, (true, true)), "{outcome:?}");
+    }
+}
