@@ -7,6 +7,8 @@
 mod support;
 #[path = "likeness/claims.rs"]
 mod claims;
+#[path = "likeness/several.rs"]
+mod several;
 #[path = "likeness/taken_back.rs"]
 mod taken_back;
 
@@ -449,6 +451,16 @@ fn an_excess_that_a_dispute_explained_is_explained_by_what_resolves_it() {
     assert_eq!(stopped(&known), (false, true));
     let accepted = acknowledged(&known, "two");
     assert_eq!((accepted.balances.refunded, stopped(&accepted)), (eur(45), (false, false)));
+}
+
+#[test]
+fn one_that_shows_an_excess_goes_on_to_show_it_beside_another_discrepancy() {
+    let disputed = told(&refunded_in_doubt(None), report(Refund, Failure, 30, "F2"));
+    let exceeded = told(&disputed, report(Refund, Success, 15, "P1"));
+    let unrelated = told(&exceeded, report(Charge, Success, 200, "Z"));
+    let known = said(&unrelated, "two", Success);
+    assert_eq!(known.transactions[&id("two")].state_awaiting_balances, Some(Success));
+    assert_eq!(known.discrepancies().count(), 2);
 }
 
 #[test]

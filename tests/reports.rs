@@ -5,9 +5,15 @@
 
 #[path = "reports/answers.rs"]
 mod answers;
+#[path = "reports/excess.rs"]
+mod excess;
+#[path = "reports/failures.rs"]
+mod failures;
 #[path = "reports/lookup.rs"]
 mod lookup;
 mod support;
+#[path = "reports/updates.rs"]
+mod updates;
 
 use State::{Failure, Initial, Pending, Success, Unknown};
 use TransactionKind::{Authorization, CancelAuthorization, Charge, Chargeback, Refund};

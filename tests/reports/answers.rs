@@ -118,3 +118,79 @@ fn a_late_approval_agrees_with_a_success_by_the_name_of_what_was_rejected() {
         assert_eq!((state(&disputed), stopped(&disputed)), (Unknown, (true, true)), "{outcome:?}");
     }
 }
+
+#[test]
+fn an_approval_confirms_the_success_that_was_reported_meanwhile() {
+    for name in ["X", ""] {
+        let known = answered(&early(&open(), report(Charge, Success, 40, name)), Outcome::Approved);
+        assert_eq!(states(&known), [(Charge, Success, 40)], "{name:?}");
+        assert_eq!(known.balances.capturable, eur(60), "{name:?}");
+    }
+}
+
+#[test]
+fn a_failure_by_name_that_waits_stays_with_what_was_taken_on() {
+    let failed = early(&open(), report(Charge, Failure, 40, "X"));
+    let taken_on = answered(&failed, Outcome::Received);
+    assert_eq!(states(&taken_on), [(Charge, Pending, 40)]);
+    assert_eq!(taken_on.transactions[&id("a")].interaction_id.as_deref(), Some("X"));
+    let again = told(&taken_on, report(Charge, Failure, 40, "X"));
+    assert_eq!((states(&again), again.balances.capturable), (vec![(Charge, Failure, 40)], eur(100)));
+}
+
+#[test]
+fn a_rejection_agrees_with_the_failure_that_was_reported_meanwhile() {
+    let failed = early(&open(), report(Charge, Failure, 40, "X"));
+    let rejected = answered(&failed, Outcome::Rejected);
+    assert_eq!(states(&rejected), [(Charge, Failure, 40)]);
+    let ours = &rejected.transactions[&id("a")];
+    assert_eq!(ours.interaction_id.as_deref(), Some("X"));
+    assert_eq!(ours.reported.as_ref().unwrap().at, at(1_500));
+}
+
+#[test]
+fn an_answer_during_a_dispute_holds_when_the_report_turns_out_to_be_anothers() {
+    let happened = early(&open(), report(Charge, Success, 40, "X"));
+    let disputed = early(&happened, report(Charge, Failure, 40, ""));
+    let interaction_id = "Y".to_owned();
+    let update = Update::ChangeTransactionInteractionId { id: id("a"), interaction_id };
+    for (outcome, expected) in [
+        (Outcome::Approved, Success),
+        (Outcome::Received, Pending),
+        (Outcome::Unknown, Unknown),
+        (Outcome::NeverExecuted, Unknown),
+    ] {
+        let known = answered(&disputed, outcome);
+        let known = known.update(std::slice::from_ref(&update), &reporter(later(), true)).unwrap();
+        assert_eq!(state(&known), expected, "{outcome:?}");
+        assert_eq!(known.balances.capturable, eur(20), "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_failure_by_id_is_refuted_by_an_approval() {
+    let failed = early(&open(), report(Charge, Failure, 40, "a"));
+    let approved = answered(&failed, Outcome::Approved);
+    assert_eq!(stopped(&approved), (true, true));
+    assert_eq!(late(&approved, Outcome::Disproved), approved);
+    // In a dispute as well.
+    let other = early(&failed, report(Charge, Success, 30, "a"));
+    let approved = answered(&other, Outcome::Approved);
+    assert_eq!(stopped(&late(&approved, Outcome::Disproved)), (true, true));
+    // But not by an answer that says nothing.
+    let unclear = answered(&other, Outcome::Unknown);
+    let disproved = late(&unclear, Outcome::Disproved);
+    assert_eq!((state(&disproved), stopped(&disproved)), (Failure, (false, false)));
+}
+
+#[test]
+fn a_failure_that_came_in_flight_counts_in_time_where_its_connector_answered_the_same() {
+    let doubtful = reporter(at(1_500), false);
+    let failed = told_by(&open(), report(Charge, Failure, 40, "X"), &doubtful);
+    let window_ends = at(2_000 + 360_000);
+    let agreed = answered(&failed, Outcome::RejectedWithoutProof);
+    assert_eq!(agreed.apply_waiting_failures(window_ends.minus_ms(1), false), None);
+    let counted = agreed.apply_waiting_failures(window_ends, false).unwrap();
+    assert_eq!((state(&counted), counted.balances.capturable), (Failure, eur(100)));
+    assert_eq!(answered(&failed, Outcome::Unknown).apply_waiting_failures(later(), false), None);
+}
