@@ -615,6 +615,32 @@ fn a_repeat_is_answered_from_the_record_while_another_action_is_in_flight() {
 }
 
 #[test]
+fn an_action_has_the_name_that_callers_know_and_a_transaction_is_sent_as_its_action() {
+    for (past, action, name) in [
+        (AUTHORIZED, capture(40), "capturePayment"),
+        (CAPTURED, refund(40), "refundPayment"),
+        (CAPTURED, refund_of("past-1", 40), "refundPayment"),
+        (AUTHORIZED, Action::Cancel, "cancelPayment"),
+    ] {
+        assert_eq!(action.name(), name);
+        let asked = reservation("t", 1, action.clone(), at(1));
+        let reserved = payment(past).reserve(&asked).unwrap();
+        assert_eq!(reserved.transactions[&id("t")].action(), Some(action));
+    }
+    // A reversal is sent as what it was decided to be.
+    assert_eq!(Action::Reverse.name(), "reversePayment");
+    for (past, decided) in [(AUTHORIZED, Action::Cancel), (CAPTURED, refund(100))] {
+        let asked = reservation("t", 1, Action::Reverse, at(1));
+        let reserved = payment(past).reserve(&asked).unwrap();
+        assert_eq!(reserved.transactions[&id("t")].action(), Some(decided));
+    }
+    let past = payment(CHARGED_BACK);
+    for not_ours in ["past-0", "past-2"] {
+        assert_eq!(past.transactions[&id(not_ours)].action(), None);
+    }
+}
+
+#[test]
 fn a_key_is_reused_where_any_part_of_the_content_is_another() {
     let mut first = reservation("t", 1, refund_of("past-1", 30), at(1));
     first.merchant_reference = Some("inv-7".to_owned());

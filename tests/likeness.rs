@@ -561,6 +561,11 @@ fn a_failure_by_a_likely_name_counts_only_while_it_can_be_about_no_other() {
     assert!(is_given_back(|one| reserved(one, 30, at(5_000))), "beside another amount");
     assert!(is_given_back(|one| named(one, Pending)), "beside one with a name of its own");
     assert!(is_given_back(|one| named(one, Success)), "beside one that happened");
+    let answered = |payment: &Payment, outcome| {
+        settled(&in_flight(payment, "b", 40, at(5_000)), "b", outcome, at(6_000))
+    };
+    assert!(is_given_back(|one| answered(one, Outcome::Rejected)), "beside one that failed");
+    assert!(!is_given_back(|one| answered(one, Outcome::Approved)), "beside one without a name");
     // It may have begun half a minute later by another clock, and not more.
     let after = |ms| later().plus_ms(ms);
     assert!(!is_given_back(|one| reserved(one, 40, after(30_000))), "within half a minute");

@@ -126,3 +126,23 @@ fn a_report_without_an_id_settles_no_dispute_about_what_ids_said() {
     assert_eq!(told.transactions[&id("a")], disputed.transactions[&id("a")]);
     assert_eq!((captured(&told), capturable(&told), stopped(&told)), (40, 20, (true, true)));
 }
+
+#[test]
+fn an_authorization_that_failed_is_the_one_that_happened_after_all() {
+    let refused = payment(&[(Authorization, Failure, 100)]);
+    let authorized = told(&refused, report(Authorization, Success, 100, ""));
+    assert_eq!((state(&authorized, "past-0"), authorized.transactions.len()), (Success, 1));
+    assert_eq!(capturable(&authorized), 100);
+}
+
+#[test]
+fn a_name_gives_way_only_where_ours_happened_and_that_effect_had_only_begun() {
+    let happened = told(&late(&two(), "a", Outcome::Approved), report(Charge, Success, 40, "X"));
+    let begun = told(&unclear(&payment(AUTHORIZED), "a", 40), report(Charge, Pending, 40, "X"));
+    for likely in [happened, begun] {
+        let ours = likely.transactions[&id("a")].clone();
+        assert_eq!(ours.interaction_id.as_deref(), Some("X"));
+        let beside = told(&likely, report(Charge, Success, 40, "Y"));
+        assert_eq!(beside.transactions[&id("a")], ours);
+    }
+}

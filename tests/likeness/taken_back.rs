@@ -51,7 +51,7 @@ fn a_name_that_ours_had_before_stays_when_the_effect_goes() {
     let update = Update::SetTransactionInterfaceId { id: id("a"), interface_id };
     let ours = named(&unclear(&payment(AUTHORIZED), "a", 40), "a", "N");
     let ours = ours.update(&[update], &reporter(later(), true)).unwrap();
-    let likely = told(&ours, report(Charge, Success, 40, ""));
+    let likely = told(&ours, report(Charge, Pending, 40, ""));
     let again = told(&likely, by_interface(report(Charge, Success, 40, "psp-0"), "F"));
     assert_eq!((captured(&again), again.transactions.len()), (40, 2));
     let disproved = late(&again, "a", Outcome::Disproved);
