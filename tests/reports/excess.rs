@@ -63,21 +63,16 @@ fn an_excess_that_was_accepted_and_is_in_dispute_takes_a_state_to_resolve() {
 
 #[test]
 fn what_waits_is_booked_in_whatever_order_it_fits() {
-    // 150 authorized, 100 captured and refunded. The capture is said to have failed; 120
-    // were captured before it, of which 110 were refunded. A release never fits.
-    let past =
-        &[(Authorization, Success, 150), (Charge, Success, 100), (Refund, Success, 100)];
-    let before = |ms, report| Report { timestamp: Some(Timestamp::from_ms(ms)), ..report };
-    let failed = told(&payment(past), report(Charge, Failure, 100, "psp-1"));
-    let captured = told(&failed, before(2, report(Charge, Success, 120, "C")));
-    let refunded = told(&captured, before(1, report(Refund, Success, 110, "R")));
-    let cancelled = told(&refunded, report(CancelAuthorization, Success, 500, "V"));
-    assert_eq!(cancelled.discrepancies().count(), 4);
-    // The refund that was in the way of it all failed as well.
-    let booked = told(&cancelled, report(Refund, Failure, 100, "psp-2"));
+    // The refund, which came first, needs the capture; and that the room of `a`.
+    let refunded = told(&unclear(&payment(CAPTURED), "a", 20), report(Refund, Success, 70, "R"));
+    let captured = told(&refunded, report(Charge, Success, 60, "C"));
+    let cancelled = told(&captured, report(CancelAuthorization, Success, 200, "V"));
+    assert_eq!(cancelled.discrepancies().count(), 3);
+    let failed = Update::ChangeTransactionState { id: id("a"), state: Failure };
+    let booked = cancelled.update(&[failed], &reporter(later(), true)).unwrap();
     let waiting: Vec<_> = booked.discrepancies().map(|one| one.kind).collect();
     assert_eq!(waiting, [CancelAuthorization]);
-    assert_eq!((booked.balances.captured, booked.balances.refunded), (eur(120), eur(110)));
+    assert_eq!((booked.balances.captured, booked.balances.refunded), (eur(100), eur(70)));
 }
 
 /// A refund of so much that a report without our id says has failed.
