@@ -74,12 +74,9 @@ fn the_connectors_id_says_that_an_effect_is_not_ours_whichever_report_has_it() {
         interface_id: name.map(str::to_owned),
         ..report
     };
-    for (before, after, sum) in [
-        (None, None, 40),
-        (Some("F"), None, 80),
-        (None, Some("F"), 80),
-        (Some("B"), Some("B"), 40),
-    ] {
+    for (before, after, sum) in
+        [(None, None, 40), (Some("F"), None, 80), (None, Some("F"), 80), (Some("B"), Some("B"), 40)]
+    {
         let open = unclear(&payment(AUTHORIZED), "a", 40);
         let failure = by_connector(report(Charge, Failure, 40, "X"), before);
         let failed = told_by(&open, failure, &reporter(at(3_000), false));

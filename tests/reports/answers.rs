@@ -135,7 +135,10 @@ fn a_failure_by_name_that_waits_stays_with_what_was_taken_on() {
     assert_eq!(states(&taken_on), [(Charge, Pending, 40)]);
     assert_eq!(taken_on.transactions[&id("a")].interaction_id.as_deref(), Some("X"));
     let again = told(&taken_on, report(Charge, Failure, 40, "X"));
-    assert_eq!((states(&again), again.balances.capturable), (vec![(Charge, Failure, 40)], eur(100)));
+    assert_eq!(
+        (states(&again), again.balances.capturable),
+        (vec![(Charge, Failure, 40)], eur(100))
+    );
 }
 
 #[test]

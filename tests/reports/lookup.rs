@@ -119,10 +119,8 @@ fn a_dispute_is_settled_only_by_an_id_that_is_shown_once() {
     let interface_id = Some("F".to_owned());
     let update = Update::SetTransactionInterfaceId { id: id("a"), interface_id };
     let disputed = named(&disputed, "a", "X").update(&[update], &reporter(later(), true)).unwrap();
-    let by_interface = |report: Report, name: &str| Report {
-        interface_id: Some(name.to_owned()),
-        ..report
-    };
+    let by_interface =
+        |report: Report, name: &str| Report { interface_id: Some(name.to_owned()), ..report };
     let (by_x, nameless) = (effect(Success, Some("X")), effect(Success, None));
     let by_own = effect(Success, Some("a"));
     let other = Report { amount: eur(1), ..effect(Success, Some("Y")) };

@@ -4,14 +4,11 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
 
-mod support;
-#[path = "likeness/claims.rs"]
 mod claims;
-#[path = "likeness/several.rs"]
 mod several;
-#[path = "likeness/taken_back.rs"]
+#[path = "../support/mod.rs"]
+mod support;
 mod taken_back;
-
 
 use State::{Failure, Pending, Success, Unknown};
 use TransactionKind::{Authorization, CancelAuthorization, Charge, Refund};

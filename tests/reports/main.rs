@@ -3,16 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
 
-#[path = "reports/answers.rs"]
 mod answers;
-#[path = "reports/excess.rs"]
 mod excess;
-#[path = "reports/failures.rs"]
 mod failures;
-#[path = "reports/lookup.rs"]
 mod lookup;
+#[path = "../support/mod.rs"]
 mod support;
-#[path = "reports/updates.rs"]
 mod updates;
 
 use State::{Failure, Initial, Pending, Success, Unknown};
