@@ -13,7 +13,8 @@ fn a_ledger_with_an_altered_sum_does_not_add_up() {
         (Refund, Success, 20),
     ]);
     assert_eq!(sound.check(), Ok(()));
-    let sums: [(_, fn(&mut Balances) -> &mut Money); 6] = [
+    type Sum = fn(&mut Balances) -> &mut Money;
+    let sums: [(_, Sum); 6] = [
         ("authorized", |balances| &mut balances.authorized),
         ("capturable", |balances| &mut balances.capturable),
         ("captured", |balances| &mut balances.captured),
@@ -61,16 +62,14 @@ fn an_excess_that_nothing_explains_does_not_add_up() {
     let mut captured = payment.clone();
     transaction(&mut captured, "past-0", |authorization| authorization.amount = eur(90));
     captured.balances.authorized = eur(90);
+    let explanations: [fn(&mut Transaction); 3] = [
+        |one| one.is_disputed = true,
+        |one| one.state_awaiting_balances = Some(Success),
+        |one| one.acknowledged = Some(Reported { by: None, at: at(9) }),
+    ];
     for exceeded in [of_one_charge, refunded, captured] {
         assert_eq!(exceeded.check(), Err(Inconsistent::Excess));
-        for explanation in [
-            (|one| one.is_disputed = true) as fn(&mut Transaction),
-            |one| one.state_awaiting_balances = Some(Success),
-            |one| {
-                let by = None;
-                one.acknowledged = Some(Reported { by, at: at(9) });
-            },
-        ] {
+        for explanation in explanations {
             let mut explained = exceeded.clone();
             transaction(&mut explained, "r", explanation);
             assert_eq!(explained.check(), Ok(()));

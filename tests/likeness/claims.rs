@@ -31,10 +31,11 @@ fn an_effect_goes_from_an_open_transaction_to_one_that_happened() {
     let start = unclear_at(&start, "2", 40, 9_000);
     let likely = told(&start, report(Charge, Success, 40, "X"));
     assert_eq!(interaction_id(&likely, "t"), Some("X"));
-    let known = late(&likely, "o", Outcome::Approved);
-    assert_eq!((interaction_id(&known, "t"), interaction_id(&known, "o")), (None, Some("X")));
-    assert_eq!((state(&known, "t"), state(&known, "o")), (Unknown, Success));
-    assert_eq!((captured(&known), capturable(&known)), (50, 70));
+    for known in [late(&likely, "o", Outcome::Approved), said(&likely, "o", Success)] {
+        assert_eq!((interaction_id(&known, "t"), interaction_id(&known, "o")), (None, Some("X")));
+        assert_eq!((state(&known, "t"), state(&known, "o")), (Unknown, Success));
+        assert_eq!((captured(&known), capturable(&known)), (50, 70));
+    }
 }
 
 #[test]

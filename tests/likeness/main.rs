@@ -2,7 +2,12 @@
 //! about: what an id says goes before what likeness decided, no report is lost, and
 //! no order makes more to send than another.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "that is how a test fails"
+)]
 
 mod claims;
 mod several;

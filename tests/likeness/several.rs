@@ -90,6 +90,23 @@ fn the_connectors_id_says_that_an_effect_is_not_ours_whichever_report_has_it() {
 }
 
 #[test]
+fn ours_takes_both_ids_of_the_failure_that_it_was_taken_for() {
+    for (success_by_interface, success_by_psp) in [(Some("F"), ""), (None, "X")] {
+        let open = unclear(&payment(AUTHORIZED), "a", 40);
+        let interface_id = Some("F".to_owned());
+        let failure = Report { interface_id, ..report(Charge, Failure, 40, "X") };
+        let failed = told_by(&open, failure, &reporter(at(3_000), false));
+        let approved = late(&failed, "a", Outcome::Approved);
+        let interface_id = success_by_interface.map(str::to_owned);
+        let success = Report { interface_id, ..report(Charge, Success, 40, success_by_psp) };
+        let known = told(&approved, success);
+        let ours = &known.transactions[&id("a")];
+        let ids = (ours.interaction_id.as_deref(), ours.interface_id.as_deref());
+        assert_eq!((ids, captured(&known)), ((Some("X"), Some("F")), 40));
+    }
+}
+
+#[test]
 fn a_release_of_ours_is_reported_with_the_planned_amount_or_its_own() {
     // 100 is planned, and 60 is authorized.
     let cancel = reservation("c", 1, Action::Cancel, at(1_000));

@@ -156,6 +156,24 @@ fn an_effect_that_failed_by_its_name_leaves_ours_open_where_it_may_be_anothers()
     }
 }
 
+#[test]
+fn what_was_taken_back_after_the_lease_ran_out_leaves_ours_as_it_is_known() {
+    let open = in_flight(&payment(AUTHORIZED), "a", 40, at(1_000));
+    let early = |payment: &Payment, report| told_by(payment, report, &reporter(at(1_500), true));
+    let likely = early(&open, report(Charge, Success, 40, "X"));
+    let known = early(
+        &early(&open, report(Charge, Pending, 40, "X")),
+        by_own_id(report(Charge, Success, 40, ""), "a"),
+    );
+    for (reported, expected) in [(likely, Unknown), (known, Success)] {
+        let expired = reported.expire(at(90_000)).unwrap();
+        assert_eq!(expired.check(), Ok(()));
+        let resolved = named(&expired, "a", "Y");
+        assert_eq!(resolved.transactions[&id("a")].state, expected);
+        assert_eq!(capturable(&resolved), 20);
+    }
+}
+
 fn name(text: &str) -> Option<String> {
     Some(text.to_owned())
 }

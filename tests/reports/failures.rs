@@ -163,3 +163,46 @@ fn recovery_looks_a_minute_after_what_was_heard_last() {
     assert_eq!(begun.recover_at(), Some(later().plus_ms(60_000)));
     assert_eq!(told(&begun, report(Charge, Success, 40, "a")).recover_at(), None);
 }
+
+#[test]
+fn recovery_looks_at_a_failure_that_waits_as_soon_as_it_may_count() {
+    let unclear = settled(&open(), "a", Outcome::Unknown, at(2_000));
+    let planned = unclear.look_again(&id("a"), at(300_000), at(2_000_000));
+    assert_eq!(planned.recover_at(), Some(at(2_000_000)));
+    let waiting = by(&planned, 310_000, false, report(Charge, Failure, 40, "a"));
+    assert_eq!(waiting.recover_at(), Some(at(362_000)));
+}
+
+#[test]
+fn a_failure_that_came_in_flight_counts_in_time_where_an_id_says_the_same() {
+    let likely = by(&open(), 1_500, false, report(Charge, Failure, 40, "X"));
+    let known = by(&likely, 1_600, false, report(Charge, Failure, 40, "a"));
+    for (failed, capturable) in [(likely, 60), (known, 100)] {
+        let unclear = settled(&failed, "a", Outcome::Unknown, at(2_000));
+        let counted = unclear.apply_waiting_failures(at(362_000), false);
+        let next = counted.unwrap_or(unclear);
+        assert_eq!(next.balances.capturable, eur(capturable));
+    }
+}
+
+#[test]
+fn a_doubtful_failure_counts_at_once_where_no_attempt_was_unclear() {
+    let taken_on = settled(&open(), "a", Outcome::Received, at(2_000));
+    let failed = by(&taken_on, 3_000, false, report(Charge, Failure, 40, "a"));
+    assert_eq!((state(&failed, "a"), failed.balances.capturable), (Failure, eur(100)));
+}
+
+#[test]
+fn a_failure_is_shown_as_open_until_the_balances_allow_it() {
+    let rejected = settled(&open(), "a", Outcome::Rejected, at(2_000));
+    assert_eq!(rejected.transactions[&id("a")].state_to_show(), Failure);
+    let past = &[(Authorization, Success, 100), (Charge, Success, 40), (Refund, Success, 40)];
+    let failed = told(&payment(past), report(Charge, Failure, 40, "psp-1"));
+    let charge = &failed.transactions[&id("past-1")];
+    assert_eq!((charge.state, charge.state_awaiting_balances), (Success, Some(Failure)));
+    assert_eq!((charge.state_to_show(), charge.state_for_caller()), (Unknown, Unknown));
+    // More than there is was captured all the same.
+    let exceeded = told(&payment(AUTHORIZED), report(Charge, Success, 120, "X"));
+    let charge = exceeded.discrepancies().next().unwrap();
+    assert_eq!((charge.state_to_show(), charge.state_for_caller()), (Success, Unknown));
+}

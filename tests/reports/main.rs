@@ -1,7 +1,12 @@
 //! What others report of a Payment: which transaction is meant, whom it is believed
 //! of, and that no hold is given back by a guess.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "that is how a test fails"
+)]
 
 mod answers;
 mod excess;
