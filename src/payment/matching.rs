@@ -304,3 +304,56 @@ impl Transaction {
         self.likeness.as_ref().is_some_and(is_failure)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::money::{Currency, Money};
+    use crate::payment::{
+        Details, PaymentId, PaymentKey, ProjectKey, Registration, RegistrationTransaction,
+    };
+    use State::{Failure, Initial, Pending, Success, Unknown};
+
+    /// A Charge that was registered in this state.
+    fn charge(state: State) -> Transaction {
+        let amount = Money::new(40, Currency::parse("EUR").unwrap()).unwrap();
+        let id = TransactionId::parse("c").unwrap();
+        let transaction = RegistrationTransaction {
+            id: id.clone(),
+            kind: TransactionKind::Charge,
+            state,
+            amount,
+            timestamp: Timestamp::from_ms(1),
+            interaction_id: None,
+            interface_id: None,
+        };
+        let registration = Registration {
+            key: PaymentKey {
+                project: ProjectKey::parse("demo").unwrap(),
+                id: PaymentId::parse("p").unwrap(),
+            },
+            amount_planned: amount,
+            fraction_digits: 2,
+            transactions: vec![transaction],
+            details: Details::default(),
+        };
+        let payment = Payment::register(registration, Timestamp::from_ms(1)).unwrap();
+        payment.transactions[&id].clone()
+    }
+
+    #[test]
+    fn a_report_is_no_news_of_a_transaction_that_has_come_that_far() {
+        for (state, no_news) in [
+            (Success, &[Initial, Unknown, Pending, Success][..]),
+            (Pending, &[Initial, Unknown, Pending]),
+            (Unknown, &[Initial, Unknown]),
+            (Failure, &[Failure]),
+        ] {
+            for reported in [Initial, Unknown, Pending, Success, Failure] {
+                let expected = no_news.contains(&reported);
+                let has_come = charge(state).has_come_to(reported);
+                assert_eq!(has_come, expected, "{reported:?} of one that is {state:?}");
+            }
+        }
+    }
+}
