@@ -229,7 +229,27 @@ mod tests {
     }
 
     #[test]
+    fn an_amount_reads_as_its_count_and_its_currency() {
+        for text in [money(4000, "EUR").to_string(), format!("{:?}", money(4000, "EUR"))] {
+            assert_eq!(text, "4000 EUR");
+        }
+        let currency = money(5, "JPY").currency();
+        assert_eq!((currency.to_string(), format!("{currency:?}")), ("JPY".into(), "JPY".into()));
+    }
+
+    #[test]
+    fn taking_at_most_goes_down_to_zero_and_no_further() {
+        for (available, asked, left) in [(100, 99, 1), (100, 100, 0), (100, 101, 0)] {
+            let left = money(left, "EUR");
+            assert_eq!(money(available, "EUR").take_at_most(money(asked, "EUR")), Ok(left));
+        }
+        let other = money(100, "EUR").take_at_most(money(1, "USD"));
+        assert!(matches!(other, Err(MoneyError::OtherCurrency { .. })));
+    }
+
+    #[test]
     fn nothing_grows_past_what_a_double_can_hold() {
+        assert_eq!(Money::MINOR_UNITS_MAX, 9_007_199_254_740_991);
         let most = money(Money::MINOR_UNITS_MAX, "EUR");
         assert_eq!(
             Money::new(Money::MINOR_UNITS_MAX + 1, most.currency()),

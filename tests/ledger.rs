@@ -8,6 +8,8 @@
     reason = "a test that cannot start has failed"
 )]
 
+#[path = "ledger/consistency.rs"]
+mod consistency;
 mod support;
 
 use Outcome::{Approved, NeverExecuted, Received, Rejected};
@@ -475,6 +477,91 @@ fn a_past_that_does_not_add_up_cannot_be_registered() {
         }
     }
     assert_eq!(register(&[(Authorization, Success, 1); 49], eur(10)), Ok(()));
+}
+
+#[test]
+fn recovery_looks_at_what_is_in_flight_when_its_lease_ends_and_at_the_rest_as_planned() {
+    let first = payment(AUTHORIZED).reserve(&reservation("a", 1, capture(40), at(1))).unwrap();
+    let unclear = settled(&first, "a", 1, Outcome::Unknown);
+    let planned = at(5).plus_ms(60_000);
+    let asked = reservation("b", 2, capture(30), at(90_000));
+    let both = unclear.reserve(&asked).unwrap();
+    let look_at =
+        |payment: &Payment, name: &str| payment.next_look_at(&payment.transactions[&id(name)]);
+    assert_eq!(look_at(&both, "a"), planned);
+    assert_eq!(look_at(&both, "b"), asked.lease);
+    // One that is sent again is left to its new holder.
+    let lease = at(200_000);
+    let again = unclear.resume(&id("a"), Nonce::new(3), at(100_000), lease).unwrap();
+    assert_eq!(look_at(&again, "a"), lease);
+    assert!(again.due(lease).is_empty());
+    // One that began elsewhere has no plan yet.
+    let elsewhere = payment(CAPTURING);
+    assert_eq!(look_at(&elsewhere, "past-1"), at(60_000));
+}
+
+#[test]
+fn a_repeat_is_answered_from_the_record_while_another_action_is_in_flight() {
+    let first = reservation("a", 1, capture(40), at(1));
+    let done = settled(&payment(AUTHORIZED).reserve(&first).unwrap(), "a", 1, Approved);
+    let busy = done.reserve(&reservation("b", 2, capture(30), at(6))).unwrap();
+    let again = reservation("a", 3, capture(40), at(7));
+    assert_eq!(busy.admit(&again), Err(Refusal::Repeated(Success)));
+    let other = reservation("c", 3, capture(30), at(7));
+    assert_eq!(busy.admit(&other), Err(Refusal::OtherInFlight));
+}
+
+#[test]
+fn an_action_has_the_name_that_callers_know_and_a_transaction_is_sent_as_its_action() {
+    for (past, action, name) in [
+        (AUTHORIZED, capture(40), "capturePayment"),
+        (CAPTURED, refund(40), "refundPayment"),
+        (CAPTURED, refund_of("past-1", 40), "refundPayment"),
+        (AUTHORIZED, Action::Cancel, "cancelPayment"),
+    ] {
+        assert_eq!(action.name(), name);
+        let asked = reservation("t", 1, action.clone(), at(1));
+        let reserved = payment(past).reserve(&asked).unwrap();
+        assert_eq!(reserved.transactions[&id("t")].action(), Some(action));
+    }
+    // A reversal is sent as what it was decided to be.
+    assert_eq!(Action::Reverse.name(), "reversePayment");
+    for (past, decided) in [(AUTHORIZED, Action::Cancel), (CAPTURED, refund(100))] {
+        let asked = reservation("t", 1, Action::Reverse, at(1));
+        let reserved = payment(past).reserve(&asked).unwrap();
+        assert_eq!(reserved.transactions[&id("t")].action(), Some(decided));
+    }
+    let past = payment(CHARGED_BACK);
+    for not_ours in ["past-0", "past-2"] {
+        assert_eq!(past.transactions[&id(not_ours)].action(), None);
+    }
+}
+
+#[test]
+fn a_key_is_reused_where_any_part_of_the_content_is_another() {
+    let mut first = reservation("t", 1, refund_of("past-1", 30), at(1));
+    first.merchant_reference = Some("inv-7".to_owned());
+    let payment = settled(&payment(CAPTURED).reserve(&first).unwrap(), "t", 1, Approved);
+    let again = |action: Action, reference: Option<&str>| {
+        let mut asked = reservation("t", 2, action, at(9));
+        asked.merchant_reference = reference.map(str::to_owned);
+        payment.admit(&asked)
+    };
+    let reference = Some("inv-7");
+    assert_eq!(again(refund_of("past-1", 30), reference), Err(Refusal::Repeated(Success)));
+    for (action, reference) in [
+        (refund_of("past-1", 30), None),
+        (refund_of("past-1", 30), Some("inv-8")),
+        (refund_of("past-1", 31), reference),
+        (refund_of("past-0", 30), reference),
+        (refund(30), reference),
+        (capture(30), reference),
+        (Action::Reverse, reference),
+        (Action::Cancel, reference),
+    ] {
+        let what = format!("{action:?} {reference:?}");
+        assert_eq!(again(action, reference), Err(Refusal::KeyReused), "{what}");
+    }
 }
 
 proptest! {

@@ -208,4 +208,46 @@ mod tests {
             assert_eq!(PaymentId::parse(text).is_ok(), valid, "{text:?}");
         }
     }
+
+    #[test]
+    fn a_transaction_id_is_1_to_256_characters_without_control_characters() {
+        for (text, valid) in [
+            ("a", true),
+            ("a/b#c", true),
+            (&"ü".repeat(256), true),
+            (&"ü".repeat(257), false),
+            ("", false),
+            ("a\nb", false),
+            ("a\u{85}b", false),
+        ] {
+            assert_eq!(TransactionId::parse(text).is_ok(), valid, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_reads_as_it_was_given() {
+        let key = PaymentKey {
+            project: ProjectKey::parse("demo").unwrap(),
+            id: PaymentId::parse("p-1").unwrap(),
+        };
+        assert_eq!((key.project.as_str(), key.id.as_str()), ("demo", "p-1"));
+        assert_eq!(key.to_string(), "demo#p-1");
+        let id = TransactionId::parse("t-1").unwrap();
+        assert_eq!((id.as_str(), id.to_string()), ("t-1", "t-1".to_owned()));
+        let uuid = uuid::Uuid::from_u128(7);
+        assert_eq!(TransactionId::from(uuid).as_str(), "00000000-0000-0000-0000-000000000007");
+        assert_eq!(Nonce::new(7).bits(), 7);
+    }
+
+    #[test]
+    fn a_moment_lies_between_the_epoch_and_the_year_10000() {
+        let moment = Timestamp::from_ms(1_000);
+        assert_eq!((moment.plus_ms(5).ms(), moment.minus_ms(5).ms()), (1_005, 995));
+        assert_eq!(moment.minus_ms(1_001).ms(), 0);
+        for late in [Timestamp::from_ms(u64::MAX), moment.plus_ms(u64::MAX)] {
+            assert_eq!(late, Timestamp::MAX);
+        }
+        let later = Timestamp::from_ms(1_250);
+        assert_eq!((later.ms_since(moment), moment.ms_since(later)), (250, 0));
+    }
 }

@@ -177,18 +177,24 @@ impl<'a> Unclaimed<'a> {
     ) -> Option<&'a Report> {
         let is_candidate =
             |ours: &&&Transaction| ours.is_open() && !ours.is_discrepant() || ours.state == settled;
+        // What likeness named is another effect than one that is shown with another name. For
+        // `open` itself that is doubtful.
+        let can_be = |ours: &Transaction, theirs: &Report| {
+            let is_certain = ours.id == open.id || self.has_no_other_certain_name(ours, theirs);
+            is_certain && self.can_be(ours, theirs)
+        };
         let mut ours: Vec<_> = self.ours.iter().filter(is_candidate).collect();
         ours.sort_by_key(|ours| (ours.state == settled, ours.timestamp));
         let mut theirs: Vec<_> = self.theirs.clone();
         theirs.retain(|theirs| states.contains(&theirs.state));
         theirs.retain(|theirs| {
-            let claims = |ours: &&Transaction| ours.state == settled && self.can_be(ours, theirs);
+            let claims = |ours: &&Transaction| ours.state == settled && can_be(ours, theirs);
             let claimed =
                 (theirs.state == settled).then(|| ours.iter().rposition(|one| claims(one)));
             claimed.flatten().map(|at| ours.remove(at)).is_none()
         });
         for theirs in theirs {
-            if let Some(claims) = ours.iter().rposition(|ours| self.can_be(ours, theirs))
+            if let Some(claims) = ours.iter().rposition(|ours| can_be(ours, theirs))
                 && ours.remove(claims).id == open.id
             {
                 return Some(theirs);
@@ -213,11 +219,22 @@ impl<'a> Unclaimed<'a> {
             && self.has_no_other_name(ours, theirs)
     }
 
+    /// As [`Self::has_no_other_name`], but a name that likeness gave to a transaction counts,
+    /// unless the transaction is known to have happened by other means.
+    fn has_no_other_certain_name(&self, ours: &Transaction, theirs: &Report) -> bool {
+        let is_named = self.payment.has_unique_interaction_id(ours);
+        let is_doubtful = ours.likeness.as_ref().is_some_and(|likeness| {
+            likeness.gave_interaction_id && likeness.known == State::Success
+        });
+        theirs.interaction_id.is_none()
+            || !is_named
+            || is_doubtful
+            || theirs.interaction_id == ours.interaction_id
+    }
+
     fn has_no_other_name(&self, ours: &Transaction, theirs: &Report) -> bool {
         theirs.interaction_id.is_none()
-            || ours.likeness.as_ref().is_some_and(|likeness| {
-                likeness.gave_interaction_id && likeness.known == State::Success
-            })
+            || ours.likeness.as_ref().is_some_and(|likeness| likeness.gave_interaction_id)
             || !self.payment.has_unique_interaction_id(ours)
             || theirs.interaction_id == ours.interaction_id
     }

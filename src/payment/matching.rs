@@ -332,3 +332,53 @@ impl Transaction {
         self.likeness.as_ref().is_some_and(is_failure)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::money::{Currency, Money};
+    use crate::payment::{Details, PaymentId, PaymentKey, ProjectKey, Registration};
+    use State::{Failure, Initial, Pending, Success, Unknown};
+
+    /// A Charge that was registered in this state.
+    fn charge(state: State) -> Transaction {
+        let amount = Money::new(40, Currency::parse("EUR").unwrap()).unwrap();
+        let id = TransactionId::parse("c").unwrap();
+        let report = Report {
+            kind: TransactionKind::Charge,
+            state,
+            amount,
+            timestamp: None,
+            interaction_id: None,
+            interface_id: None,
+        };
+        let registration = Registration {
+            key: PaymentKey {
+                project: ProjectKey::parse("demo").unwrap(),
+                id: PaymentId::parse("p").unwrap(),
+            },
+            amount_planned: amount,
+            fraction_digits: 2,
+            transactions: vec![(id.clone(), report)],
+            details: Details::default(),
+        };
+        let payment = Payment::register(registration, Timestamp::from_ms(1)).unwrap();
+        payment.transactions[&id].clone()
+    }
+
+    #[test]
+    fn a_state_that_the_transaction_has_reached_says_nothing_new() {
+        for (state, reached) in [
+            (Success, &[Initial, Unknown, Pending, Success][..]),
+            (Pending, &[Initial, Unknown, Pending]),
+            (Unknown, &[Initial, Unknown]),
+            (Failure, &[Failure]),
+        ] {
+            for reported in [Initial, Unknown, Pending, Success, Failure] {
+                let expected = reached.contains(&reported);
+                let has_reached = charge(state).has_reached(reported);
+                assert_eq!(has_reached, expected, "{reported:?} of one that is {state:?}");
+            }
+        }
+    }
+}

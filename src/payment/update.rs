@@ -170,8 +170,10 @@ impl Payment {
         if let Some(likeness) = &mut transaction.likeness {
             likeness.gave_interaction_id = false;
         }
-        // An id says nothing about the state.
-        if was_disputed {
+        // The new id resolves the dispute only if the Failure has another id.
+        let is_failure_moved =
+            taken_back.as_ref().is_some_and(|taken| taken.report.state == State::Failure);
+        if was_disputed && !is_failure_moved {
             self.dispute(id, at);
         }
         self.reassign_report(id, taken_back);

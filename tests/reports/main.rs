@@ -1,9 +1,20 @@
 //! Reports about a Payment: the transaction that they are about, the reporters that are
 //! trusted, and holds that no report releases by a guess.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic fails the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a panic fails the test"
+)]
 
+mod answers;
+mod excess;
+mod failures;
+mod lookup;
+#[path = "../support/mod.rs"]
 mod support;
+mod updates;
 
 use State::{Failure, Initial, Pending, Success, Unknown};
 use TransactionKind::{Authorization, CancelAuthorization, Charge, Chargeback, Refund};

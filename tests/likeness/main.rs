@@ -1,9 +1,18 @@
 //! Reports with and without ids, in any order: an id overrides a match by likeness, no
 //! report is lost, and no order of reports makes more money available than another.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic fails the test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a panic fails the test"
+)]
 
+mod claims;
+mod several;
+#[path = "../support/mod.rs"]
 mod support;
+mod taken_back;
 
 use State::{Failure, Pending, Success, Unknown};
 use TransactionKind::{Authorization, CancelAuthorization, Charge, Refund};
@@ -446,6 +455,19 @@ fn an_excess_that_a_dispute_explained_is_explained_by_what_resolves_it() {
 }
 
 #[test]
+fn an_excess_beside_another_discrepancy_is_shown_when_that_is_resolved() {
+    let disputed = told(&refunded_in_doubt(None), report(Refund, Failure, 30, "F2"));
+    let exceeded = told(&disputed, report(Refund, Success, 15, "P1"));
+    let unrelated = told(&exceeded, report(Charge, Success, 200, "Z"));
+    let known = said(&unrelated, "two", Success);
+    assert_eq!((known.discrepancies().count(), stopped(&known)), (1, (true, true)));
+    let other = known.discrepancies().next().unwrap().id.to_string();
+    let resolved = said(&known, &other, Failure);
+    assert_eq!((resolved.discrepancies().count(), stopped(&resolved)), (1, (false, true)));
+    assert_eq!(resolved.discrepancies().next().unwrap().kind, Refund);
+}
+
+#[test]
 fn an_excess_that_nothing_explains_any_more_is_shown_by_the_newest() {
     for charge in [None, Some("past-1")] {
         let unrelated = told(&refunded_in_doubt(charge), report(Charge, Success, 200, "Z"));
@@ -543,6 +565,11 @@ fn a_failure_by_a_likely_name_counts_only_while_it_can_be_about_no_other() {
     assert!(is_given_back(|one| reserved(one, 30, at(5_000))), "beside another amount");
     assert!(is_given_back(|one| named(one, Pending)), "beside one with a name of its own");
     assert!(is_given_back(|one| named(one, Success)), "beside one that happened");
+    let answered = |payment: &Payment, outcome| {
+        settled(&in_flight(payment, "b", 40, at(5_000)), "b", outcome, at(6_000))
+    };
+    assert!(is_given_back(|one| answered(one, Outcome::Rejected)), "beside one that failed");
+    assert!(!is_given_back(|one| answered(one, Outcome::Approved)), "beside one without a name");
     // It may have begun half a minute later by another clock, and not more.
     let after = |ms| later().plus_ms(ms);
     assert!(!is_given_back(|one| reserved(one, 40, after(30_000))), "within half a minute");
