@@ -221,7 +221,7 @@ impl Payment {
             other.is_external
                 && other.id != *id
                 && is_alike
-                && other.state == State::Success
+                && matches!(other.state, State::Success | State::Pending)
                 && !other.is_discrepant()
                 && reported_at.is_some()
                 && self.has_unique_interaction_id(other)

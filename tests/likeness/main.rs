@@ -8,6 +8,7 @@
     reason = "a panic fails the test"
 )]
 
+mod ambiguous;
 mod claims;
 mod several;
 #[path = "../support/mod.rs"]
