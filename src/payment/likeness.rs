@@ -74,6 +74,7 @@ impl Payment {
         {
             likeness.reported_state = likeness.reported_state.after_report(report.state);
             likeness.came_in_flight &= is_in_flight;
+            likeness.timestamp = report.timestamp.or(likeness.timestamp);
             likeness.gave_interaction_id |= gave_interaction_id && report.interaction_id.is_some();
             likeness.gave_interface_id |= gave_interface_id && report.interface_id.is_some();
         }
@@ -138,12 +139,21 @@ impl Payment {
         let Some(TakenBack { report, by }) = taken_back else { return };
         // What began after the report is not what it reported.
         let timestamp = report.timestamp.or(Some(by.at));
-        match self.match_report(&Report { timestamp, ..report.clone() }, Some(from)) {
-            Match::ById(id) | Match::ByLikeness(id) => {
+        let found = match self.match_report(&Report { timestamp, ..report.clone() }, Some(from)) {
+            Match::ById(id) => Some(id),
+            // A Failure is not about one that was known to have happened after it.
+            Match::ByLikeness(id) => Some(id).filter(|id| {
+                let reported = self.transactions.get(id).and_then(|one| one.reported.as_ref());
+                report.state != State::Failure || reported.is_none_or(|known| known.at < by.at)
+            }),
+            Match::OtherAmount(_) | Match::New => None,
+        };
+        match found {
+            Some(id) => {
                 let reporter = Reporter { by: by.by, at: by.at, is_trusted: false };
                 self.record_by_likeness(&id, &report, &reporter);
             }
-            Match::OtherAmount(_) | Match::New => {
+            None => {
                 let id = self.effect_id(from);
                 // Without an id it may be a known Authorization, and counting it twice
                 // would allow more captures.
@@ -164,10 +174,10 @@ impl Payment {
         id: &TransactionId,
         report: &Report,
     ) -> Option<TakenBack> {
+        let psp_id = self.identifying_ids(report).interaction.filter(|name| *name != id.as_str());
         let transaction = self.transactions.get_mut(id)?;
         let likeness = transaction.likeness.as_ref()?;
-        let psp_id = report.interaction_id.as_ref().filter(|name| name.as_str() != id.as_str());
-        if psp_id.is_some() && psp_id == transaction.interaction_id.as_ref() {
+        if psp_id.is_some() && psp_id == transaction.interaction_id.as_deref() {
             transaction.likeness = None;
             return None;
         }

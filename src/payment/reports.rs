@@ -163,6 +163,9 @@ impl Payment {
             transaction.possible_duplicate_of = None;
         }
         let is_changed = self.report_state(id, state, reporter, Certainty::Id);
+        if let Some(transaction) = self.transactions.get_mut(id).filter(|_| displaced.is_some()) {
+            transaction.reported = Some(reporter.signature());
+        }
         self.reassign_report(id, displaced);
         if is_changed && state == State::Success && !self.absorb_added_effect(id, reporter.at) {
             self.move_report_from_open_one(id);
@@ -174,7 +177,7 @@ impl Payment {
     ///
     /// Where likeness matched a report to the transaction, the caller may mean the
     /// effect of that report. A Failure after a Success is then disputed, until it is said
-    /// again. After a Pending it is a report about that effect.
+    /// again. After a Pending with an id it is a report about the effect with that id.
     pub(super) fn record_state(
         &mut self,
         id: &TransactionId,
@@ -191,18 +194,22 @@ impl Payment {
             interaction_id: None,
             interface_id: Some(id.as_str().to_owned()),
         };
-        let is_failure = state == State::Failure;
-        if is_failure && transaction.is_disputed {
-            transaction.likeness = None;
-        }
-        match transaction.likeness.as_ref().map(|likeness| likeness.reported_state) {
-            Some(State::Success) if is_failure => {
+        let likeness = transaction
+            .likeness
+            .as_ref()
+            .filter(|_| state == State::Failure && !transaction.is_disputed);
+        let has_name = likeness.is_some_and(|likeness| likeness.gave_interaction_id);
+        match likeness.map(|likeness| likeness.reported_state) {
+            Some(State::Success) => {
                 self.dispute(id, reporter.at);
             }
-            Some(State::Initial | State::Pending | State::Unknown) if is_failure => {
+            Some(State::Initial | State::Pending | State::Unknown) if has_name => {
                 self.record_by_external_id(id, &report, reporter);
             }
-            Some(_) | None => {
+            Some(State::Initial | State::Pending | State::Unknown | State::Failure) | None => {
+                if state == State::Failure {
+                    transaction.likeness = None;
+                }
                 self.record_by_id(id, &report, reporter);
             }
         }
