@@ -187,7 +187,7 @@ impl Payment {
     }
 
     /// The transactions whose reported state waits for the balances, oldest first.
-    fn awaiting_balances(&self) -> Vec<(TransactionId, State)> {
+    pub(super) fn awaiting_balances(&self) -> Vec<(TransactionId, State)> {
         let mut waiting: Vec<_> = self
             .transactions
             .values()

@@ -90,7 +90,9 @@ impl Payment {
             alike.iter().filter_map(|transaction| Some((rank(transaction)?, *transaction)));
         let first = ranked.min_by_key(|(rank, transaction)| {
             let has_same_id = transaction.interaction_id == report.interaction_id;
-            (*rank, !has_same_id, transaction.interaction_id.is_some(), age(transaction))
+            let is_by_likeness = transaction.likeness.is_some();
+            let has_id = transaction.interaction_id.is_some();
+            (*rank, !has_same_id, has_id, is_by_likeness, age(transaction))
         });
         first.map(|(_, transaction)| transaction)
     }

@@ -64,8 +64,9 @@ impl Payment {
         }
         let is_changed = self.record_matched(new, report, reporter)?;
         // The new balances may allow a report that did not fit before.
+        let waiting = self.awaiting_balances().len();
         self.book_waiting(reporter.at);
-        Ok(is_changed)
+        Ok(is_changed || self.awaiting_balances().len() != waiting)
     }
 
     fn record_matched(
@@ -213,6 +214,7 @@ impl Payment {
                 self.record_by_id(id, &report, reporter);
             }
         }
+        self.book_waiting(reporter.at);
         self.transactions != before
     }
 
