@@ -310,31 +310,11 @@ impl Payment {
     /// matched to an open transaction of the same type and amount. A report is matched to
     /// one that happened before one that is open.
     pub(super) fn move_report_from_open_one(&mut self, id: &TransactionId) {
-        let Some(transaction) = self.transactions.get(id) else { return };
-        if self.has_unique_interaction_id(transaction) || transaction.likeness.is_some() {
-            return;
-        }
-        let is_taken = |other: &&Transaction| {
-            let is_alike = (other.kind, other.amount) == (transaction.kind, transaction.amount);
-            let is_open = other.known_state().is_open() && !other.is_discrepant();
-            other.id != *id
-                && is_alike
-                && is_open
-                && other.likeness.as_ref().is_some_and(|likeness| {
-                    let reported_at = likeness.timestamp.or(Some(likeness.by.at));
-                    likeness.reported_state == State::Success
-                        && self.could_have_begun(transaction, reported_at)
-                })
-        };
-        let Some(taken) = self.transactions.values().find(is_taken).map(|one| one.id.clone())
-        else {
-            return;
-        };
-        let mut next = self.clone();
-        let taken_back = next.take_back_likeness(&taken);
-        if next.exceeds_no_more_than(self) {
-            next.reassign_report(&taken, taken_back);
-            *self = next;
+        let Some(happened) = self.transactions.get(id) else { return };
+        let mut others = self.transactions.values();
+        let open = others.find(|open| self.is_report_of_happened_one(open, happened));
+        if let Some(open) = open.map(|open| open.id.clone()) {
+            self.move_report_from(&open);
         }
     }
 
@@ -342,16 +322,37 @@ impl Payment {
     /// type and amount that is known to have happened and has no PSP id, if there is one.
     pub(super) fn move_report_to_happened_one(&mut self, id: &TransactionId) {
         let Some(open) = self.transactions.get(id) else { return };
-        let has_happened = |other: &&Transaction| {
-            other.id != *id
-                && (other.kind, other.amount) == (open.kind, open.amount)
-                && other.state == State::Success
-                && other.likeness.is_none()
-                && !self.has_unique_interaction_id(other)
-        };
-        let happened = self.transactions.values().find(has_happened).map(|one| one.id.clone());
-        if let Some(happened) = happened {
-            self.move_report_from_open_one(&happened);
+        let mut others = self.transactions.values().filter(|other| other.state == State::Success);
+        if others.any(|happened| self.is_report_of_happened_one(open, happened)) {
+            self.move_report_from(id);
+        }
+    }
+
+    /// True if the report that likeness matched to `open` is rather about `happened`, which
+    /// has no PSP id.
+    fn is_report_of_happened_one(&self, open: &Transaction, happened: &Transaction) -> bool {
+        let is_free = happened.likeness.is_none() && !self.has_unique_interaction_id(happened);
+        let is_alike = (open.kind, open.amount) == (happened.kind, happened.amount);
+        let is_open = open.known_state().is_open() && !open.is_discrepant();
+        open.id != happened.id
+            && is_free
+            && is_alike
+            && is_open
+            && open.likeness.as_ref().is_some_and(|likeness| {
+                let reported_at = likeness.timestamp.or(Some(likeness.by.at));
+                likeness.reported_state == State::Success
+                    && self.could_have_begun(happened, reported_at)
+            })
+    }
+
+    /// Takes back the report that likeness matched to this transaction, and records it on
+    /// another one, if the balances allow that.
+    fn move_report_from(&mut self, id: &TransactionId) {
+        let mut next = self.clone();
+        let taken_back = next.take_back_likeness(id);
+        if next.exceeds_no_more_than(self) {
+            next.reassign_report(id, taken_back);
+            *self = next;
         }
     }
 

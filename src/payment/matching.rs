@@ -48,6 +48,7 @@ impl Payment {
         }
         let ids = self.identifying_ids(report);
         let alike = others().filter(|transaction| self.is_alike(transaction, report));
+        let alike = alike.filter(|transaction| !self.is_other_cancel(transaction, report));
         let alike =
             alike.filter(|transaction| self.could_have_begun(transaction, report.timestamp));
         let alike: Vec<_> =
@@ -90,9 +91,10 @@ impl Payment {
             alike.iter().filter_map(|transaction| Some((rank(transaction)?, *transaction)));
         let first = ranked.min_by_key(|(rank, transaction)| {
             let has_same_id = transaction.interaction_id == report.interaction_id;
-            let is_by_likeness = transaction.likeness.is_some();
             let has_id = transaction.interaction_id.is_some();
-            (*rank, !has_same_id, has_id, is_by_likeness, age(transaction))
+            // Of those that have reached it, one that is known to.
+            let is_guess = *rank == 0 && transaction.likeness.is_some();
+            (*rank, !has_same_id, has_id, is_guess, age(transaction))
         });
         first.map(|(_, transaction)| transaction)
     }
@@ -195,15 +197,21 @@ impl Payment {
     }
 
     /// True if type and amount are the same. Connectors report a cancel with the planned
-    /// amount, also where the authorized amount differs. If as much is still capturable,
-    /// it is the cancel of another authorization.
+    /// amount, also where the authorized amount differs.
     fn is_alike(&self, transaction: &Transaction, report: &Report) -> bool {
         let is_planned_cancel = report.kind == TransactionKind::CancelAuthorization
             && self.details.amount_planned == Some(report.amount)
-            && self.balances.capturable.take(report.amount).is_err()
             && !transaction.is_external;
         transaction.kind == report.kind
             && (transaction.amount == report.amount || is_planned_cancel)
+    }
+
+    /// True if the report is about the cancel of another authorization: its amount is
+    /// another, and is still capturable.
+    fn is_other_cancel(&self, transaction: &Transaction, report: &Report) -> bool {
+        transaction.amount != report.amount
+            && report.state != State::Failure
+            && self.balances.capturable.take(report.amount).is_ok()
     }
 
     /// The ids of the report that identify a transaction. An id that several share
