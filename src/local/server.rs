@@ -20,6 +20,9 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
+/// The contract for machines.
+const OPENAPI: &str = include_str!("../../openapi.yaml");
+
 /// How long the deployed function may run.
 const INVOCATION_MS: u64 = 28_000;
 
@@ -33,17 +36,19 @@ pub(super) async fn serve(
     accept(listener, move |request| {
         let (api, sandbox) = (Arc::clone(&api), sandbox.clone());
         async move {
+            let json = |body: Value| Some(("application/json", body.to_string()));
             let aside = match (request.method(), request.uri().path()) {
-                (&Method::GET, "/sandbox/ledger") => Some(json!(sandbox.ledger())),
-                (&Method::POST, "/oauth/token") if is_open => Some(token()),
-                (&Method::POST, "/oauth/introspect") if is_open => Some(introspected()),
+                (&Method::GET, "/openapi.yaml") => Some(("application/yaml", OPENAPI.to_owned())),
+                (&Method::GET, "/sandbox/ledger") => json(json!(sandbox.ledger())),
+                (&Method::POST, "/oauth/token") if is_open => json(token()),
+                (&Method::POST, "/oauth/introspect") if is_open => json(introspected()),
                 _ => None,
             };
-            if let Some(body) = aside {
+            if let Some((content_type, body)) = aside {
                 return Ok(Response::builder()
-                    .header("content-type", "application/json")
+                    .header("content-type", content_type)
                     .header("cache-control", "no-store")
-                    .body(body.to_string())?);
+                    .body(body)?);
             }
             let request = api_request(request).await?;
             // As in a Lambda, a caller that hangs up does not stop the work.
