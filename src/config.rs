@@ -103,6 +103,8 @@ pub struct LocalConfig {
     pub auth: AuthSettings,
     /// As the Lambda's.
     pub api: ApiOptions,
+    /// The connectors by payment interface (`CONNECTORS`), where they are set.
+    pub connectors: Option<Connectors>,
     /// The level of the log (`AWS_LAMBDA_LOG_LEVEL`).
     pub log_level: LevelFilter,
 }
@@ -114,8 +116,11 @@ impl LocalConfig {
         let mut environment = Environment::new(&variable, &secrets);
         let auth = environment.auth(true);
         let api = environment.api();
+        let is_set =
+            environment.is_set("CONNECTORS") || environment.is_set("CONNECTORS_SECRET_ARN");
+        let connectors = is_set.then(|| environment.connectors());
         let log_level = environment.log_level();
-        environment.checked(Self { auth, api, log_level })
+        environment.checked(Self { auth, api, connectors, log_level })
     }
 }
 

@@ -81,6 +81,7 @@ const ALLOWED: [(&str, &[&str]); 30] = [
             "dynamodb",
             "error",
             "http",
+            "money",
             "payment",
             "platform",
             "ports",

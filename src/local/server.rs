@@ -1,24 +1,19 @@
-//! HTTP in front of the API, as API Gateway would be.
+//! The API on localhost, as API Gateway would put it there, and what helps in trying it.
 
-use super::{LocalApi, PROJECT, Sandbox};
+use super::listen::{Busy, Stopped, accept, read};
+use super::{LocalApi, Sandbox, log, tokens};
 use crate::clock::SystemClock;
 use crate::error::BoxError;
 use crate::http::BODY_BYTES_MAX;
 use crate::ports::Clock;
-use http::{Method, Request, Response};
-use http_body_util::BodyExt;
+use http::{HeaderMap, Method, Request, Response, header, request};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use lambda_http::aws_lambda_events::query_map::QueryMap;
 use lambda_http::request::RequestContext;
-use lambda_http::{Body, Context, RequestExt, Service};
+use lambda_http::{Context, RequestExt, Service};
 use serde_json::{Value, json};
-use std::future::Future;
 use std::sync::Arc;
 use tokio::net::TcpListener;
-use uuid::Uuid;
 
 /// The contract for machines.
 const OPENAPI: &str = include_str!("../../openapi.yaml");
@@ -26,109 +21,116 @@ const OPENAPI: &str = include_str!("../../openapi.yaml");
 /// How long the deployed function may run.
 const INVOCATION_MS: u64 = 28_000;
 
-/// Answers API requests, and tells what the sandbox did.
-pub(super) async fn serve(
-    listener: TcpListener,
-    api: Arc<LocalApi>,
-    sandbox: Sandbox,
-    is_open: bool,
-) -> Result<(), BoxError> {
-    accept(listener, move |request| {
-        let (api, sandbox) = (Arc::clone(&api), sandbox.clone());
-        async move {
-            let json = |body: Value| Some(("application/json", body.to_string()));
-            let aside = match (request.method(), request.uri().path()) {
-                (&Method::GET, "/openapi.yaml") => Some(("application/yaml", OPENAPI.to_owned())),
-                (&Method::GET, "/sandbox/ledger") => json(json!(sandbox.ledger())),
-                (&Method::POST, "/oauth/token") if is_open => json(token()),
-                (&Method::POST, "/oauth/introspect") if is_open => json(introspected()),
-                _ => None,
-            };
-            if let Some((content_type, body)) = aside {
-                return Ok(Response::builder()
-                    .header("content-type", content_type)
-                    .header("cache-control", "no-store")
-                    .body(body)?);
+/// The API, and what is beside it.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) api: Arc<LocalApi>,
+    /// The sandbox, where it is the connector.
+    pub(super) sandbox: Option<Sandbox>,
+    /// Authorization is off.
+    pub(super) is_open: bool,
+}
+
+impl Server {
+    /// Answers requests until it is told to stop. Work that has begun then holds `busy`.
+    pub(super) async fn serve(self, listener: TcpListener, stopped: Stopped, busy: Busy) {
+        let server = Arc::new(self);
+        let work = busy.clone();
+        accept(listener, stopped, busy, move |request| {
+            let (server, work) = (Arc::clone(&server), work.clone());
+            async move {
+                let is_terminal = is_curl(request.headers());
+                let mut response = server.answer(request, work).await?;
+                if is_terminal && !response.body().ends_with('\n') {
+                    response.body_mut().push('\n');
+                }
+                Ok(response)
             }
-            let request = api_request(request).await?;
-            // As in a Lambda, a caller that hangs up does not stop the work.
-            let Ok(response) = tokio::spawn(async move { (&*api).call(request).await }).await?;
-            Ok(response)
-        }
-    })
-    .await;
-    Ok(())
-}
-
-/// How long a token lives that is good for nothing anyway, as the platform's do.
-const TOKEN_LIFE_S: u64 = 172_800;
-
-/// A token for anybody who asks: while authorization is off, a connector under
-/// development gets along without a token service of its own.
-fn token() -> Value {
-    json!({
-        "access_token": Uuid::new_v4().simple().to_string(),
-        "token_type": "Bearer",
-        "expires_in": TOKEN_LIFE_S,
-        "scope": format!("manage_project:{PROJECT}"),
-    })
-}
-
-/// Whatever the token, it is good for the demo project.
-fn introspected() -> Value {
-    let expires = SystemClock.now().plus_ms(TOKEN_LIFE_S.saturating_mul(1_000)).ms() / 1_000;
-    json!({
-        "active": true,
-        "scope": format!("manage_project:{PROJECT}"),
-        "client_id": "local",
-        "exp": expires,
-    })
-}
-
-/// Answers each request on each connection with `answer`; an error closes the
-/// connection.
-pub(super) async fn accept<F, A>(listener: TcpListener, answer: F)
-where
-    F: Fn(Request<Incoming>) -> A + Clone + Send + 'static,
-    A: Future<Output = Result<Response<String>, BoxError>> + Send + 'static,
-{
-    loop {
-        let Ok((stream, _)) = listener.accept().await else { continue };
-        let answer = answer.clone();
-        tokio::spawn(async move {
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .serve_connection(TokioIo::new(stream), service_fn(answer));
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended");
-            }
-        });
+        })
+        .await;
     }
+
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        work: Busy,
+    ) -> Result<Response<String>, BoxError> {
+        let (parts, body) = request.into_parts();
+        let body = read(body, BODY_BYTES_MAX).await?;
+        match self.aside(&parts, &body) {
+            Some(response) => Ok(response),
+            None => self.call(parts, body, work).await,
+        }
+    }
+
+    /// The answer to what is not a request to the API.
+    fn aside(&self, request: &request::Parts, body: &[u8]) -> Option<Response<String>> {
+        let form = || String::from_utf8_lossy(body);
+        match (&request.method, request.uri.path()) {
+            (&Method::GET, "/openapi.yaml") => Some(page("application/yaml", OPENAPI.to_owned())),
+            (&Method::GET, "/sandbox/ledger") => {
+                Some(json_page(&json!(self.sandbox.as_ref()?.ledger())))
+            }
+            (&Method::POST, "/oauth/token") if self.is_open => {
+                Some(json_page(&tokens::granted(&form())))
+            }
+            (&Method::POST, "/oauth/introspect") if self.is_open => {
+                Some(json_page(&tokens::introspected(&form())))
+            }
+            _ => None,
+        }
+    }
+
+    async fn call(
+        &self,
+        parts: request::Parts,
+        body: Vec<u8>,
+        work: Busy,
+    ) -> Result<Response<String>, BoxError> {
+        let began = SystemClock.now();
+        let asked = log::Asked::of(&parts, &body);
+        let request = api_request(parts, body);
+        let api = Arc::clone(&self.api);
+        // As in a Lambda, a caller that hangs up does not stop the work.
+        let called = tokio::spawn(async move {
+            let response = (&*api).call(request).await;
+            drop(work);
+            response
+        });
+        let Ok(response) = called.await?;
+        asked.answered(&response, SystemClock.now().ms_since(began));
+        Ok(response)
+    }
+}
+
+/// True for a client that writes bodies to a terminal as they are.
+fn is_curl(headers: &HeaderMap) -> bool {
+    let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    agent.is_some_and(|agent| agent.starts_with("curl/"))
+}
+
+fn json_page(body: &Value) -> Response<String> {
+    page("application/json", body.to_string())
+}
+
+fn page(content_type: &'static str, body: String) -> Response<String> {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+    headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
+    response
 }
 
 /// The request as `lambda_http` makes it of an event, without a stage and an
 /// authorizer.
-async fn api_request(request: Request<Incoming>) -> Result<lambda_http::Request, BoxError> {
-    let (parts, body) = request.into_parts();
+fn api_request(parts: request::Parts, body: Vec<u8>) -> lambda_http::Request {
     let mut context = Context::default();
     context.deadline = SystemClock.now().plus_ms(INVOCATION_MS).ms();
     let path = parts.uri.path().to_owned();
     let Ok(query) = parts.uri.query().unwrap_or_default().parse::<QueryMap>();
-    Ok(Request::from_parts(parts, Body::from(read(body).await?))
+    Request::from_parts(parts, lambda_http::Body::from(body))
         .with_raw_http_path(path)
         .with_query_string_parameters(query)
         .with_request_context(RequestContext::ApiGatewayV2(Default::default()))
-        .with_lambda_context(context))
-}
-
-/// Reads until it is clear that the body is too long, and not a frame further.
-async fn read(mut body: Incoming) -> Result<Vec<u8>, BoxError> {
-    let mut bytes = Vec::new();
-    while bytes.len() <= BODY_BYTES_MAX {
-        let Some(frame) = body.frame().await else { break };
-        if let Ok(data) = frame?.into_data() {
-            bytes.extend_from_slice(&data);
-        }
-    }
-    Ok(bytes)
+        .with_lambda_context(context)
 }
