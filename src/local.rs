@@ -2,6 +2,7 @@
 //! sandbox connector that speaks the real contract over HTTP, and a few demo
 //! Payments.
 
+mod console;
 pub mod emulator;
 pub mod files;
 mod kept;
@@ -12,6 +13,7 @@ mod server;
 mod tokens;
 mod welcome;
 
+pub use console::Console;
 pub use listen::{Stop, Stopped};
 
 use crate::auth::{Auth, AuthSettings};
@@ -25,6 +27,8 @@ use crate::payment::{Nonce, Payment, ProjectKey};
 use crate::ports::{Clock, CreateError, Policy};
 use crate::service::Service;
 use crate::transport::Transport;
+use console::Source;
+use emulator::Contents;
 use http::Uri;
 use sandbox::Sandbox;
 use server::Server;
@@ -68,6 +72,8 @@ pub struct Options {
     pub auth: AuthSettings,
     /// How answers look, and how repeats are known.
     pub api: ApiOptions,
+    /// The console that is served at `/`.
+    pub console: Console,
 }
 
 /// Connectors in place of the sandbox.
@@ -90,6 +96,7 @@ type LocalService = Service<DynamoStore, HttpConnector<SystemClock>, SystemClock
 pub struct Local {
     listener: TcpListener,
     server: Server,
+    contents: Contents,
     dynamodb_url: String,
     connector_url: Uri,
     connectors: Option<ShownConnectors>,
@@ -109,9 +116,9 @@ impl Local {
     pub async fn start(options: Options) -> Result<Self, BoxError> {
         let listener = listen(options.port).await?;
         let data = options.data.as_deref();
-        let connection = match data {
+        let (connection, contents) = match data {
             Some(path) => start_keeping(path).await?,
-            None => emulator::start(None).await?,
+            None => emulator::open(None).await?,
         };
         let dynamodb_url = connection.endpoint_url.clone().unwrap_or_default();
         let client = connection.client();
@@ -130,9 +137,9 @@ impl Local {
         let api = Api::new(service, Auth::new(options.auth, transport), options.api);
         api.open_connections(Duration::from_secs(1)).await;
         let sandbox = options.connectors.is_none().then_some(sandbox);
-        let server = Server { api: Arc::new(api), sandbox, is_open };
+        let server = Server { api: Arc::new(api), sandbox, is_open, console: options.console };
         let connectors = options.connectors.map(ShownConnectors::of);
-        Ok(Self { listener, server, dynamodb_url, connector_url, connectors, payments })
+        Ok(Self { listener, server, contents, dynamodb_url, connector_url, connectors, payments })
     }
 
     /// Where it listens.
@@ -143,9 +150,13 @@ impl Local {
     /// Answers requests until it is told to stop, and then, for some seconds, those that
     /// have begun.
     pub async fn serve(self, stopped: Stopped) {
-        tokio::spawn(recover(Arc::clone(&self.server.api)));
+        let Self { listener, server, contents, .. } = self;
+        tokio::spawn(recover(Arc::clone(&server.api)));
+        let (api, sandbox) = (Arc::clone(&server.api), server.sandbox.clone());
+        let source = Source { api, contents, sandbox, is_open: server.is_open };
+        tokio::spawn(server.console.clone().watch(source));
         let (busy, mut idle) = mpsc::channel(1);
-        self.server.serve(self.listener, stopped, busy).await;
+        server.serve(listener, stopped, busy).await;
         let _ = tokio::time::timeout(END_MAX, idle.recv()).await;
     }
 }
@@ -175,10 +186,10 @@ async fn listen(port: u16) -> Result<TcpListener, BoxError> {
     })
 }
 
-async fn start_keeping(path: &Path) -> Result<Connection, BoxError> {
+async fn start_keeping(path: &Path) -> Result<(Connection, Contents), BoxError> {
     let about = |what: String| files::about("--data", path, &what);
     files::check_data(path).map_err(about)?;
-    emulator::start(Some(path)).await.map_err(|error| about(error.to_string()))
+    emulator::open(Some(path)).await.map_err(|error| about(error.to_string()))
 }
 
 /// The sandbox. Its ledger is kept beside the Payments.

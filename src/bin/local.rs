@@ -3,7 +3,7 @@
 use clap::Parser;
 use payment_intents::config::LocalConfig;
 use payment_intents::error::BoxError;
-use payment_intents::local::{Local, Options, OwnConnectors, Stop, files, log};
+use payment_intents::local::{Console, Local, Options, OwnConnectors, Stop, files, log};
 use payment_intents::observe::targets;
 use payment_intents::url::connector_url;
 use serde_json::{Map, Value, json};
@@ -41,10 +41,11 @@ struct Arguments {
     #[arg(long, value_name = "NAME", requires = "connector", value_parser = PROFILES)]
     profile: Option<String>,
 
-    /// The time limit of one call to the sandbox or to your connector, from 100 to 300000
-    #[arg(long, value_name = "MS", conflicts_with = "connectors", default_value_t = 20_000,
+    /// The time limit of one call, from 100 to 300000: by default 20000 to your connector,
+    /// and 5000 to the sandbox
+    #[arg(long, value_name = "MS", conflicts_with = "connectors",
         value_parser = clap::value_parser!(u64).range(100..=300_000))]
-    connector_timeout_ms: u64,
+    connector_timeout_ms: Option<u64>,
 
     /// Connectors in place of the sandbox: JSON, as the Lambda's variable CONNECTORS has it
     #[arg(long, value_name = "FILE")]
@@ -82,8 +83,9 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: Arguments) -> Result<(), BoxError> {
     let is_json = arguments.log == "json";
-    let (options, log_level) = arguments.options()?;
-    start_log(log_level, is_json)?;
+    let console = Console::default();
+    let (options, log_level) = arguments.options(console.clone())?;
+    start_log(log_level, is_json, console)?;
     let local = Local::start(options).await?;
     let mut out = std::io::stdout();
     out.write_all(local.welcome(is_coloured(&out))?.as_bytes())?;
@@ -102,7 +104,7 @@ async fn run(arguments: Arguments) -> Result<(), BoxError> {
     }
 }
 
-fn start_log(level: LevelFilter, is_json: bool) -> Result<(), BoxError> {
+fn start_log(level: LevelFilter, is_json: bool, console: Console) -> Result<(), BoxError> {
     let lines = match is_json {
         true => tracing_subscriber::fmt::layer()
             .with_writer(std::io::stderr)
@@ -117,6 +119,7 @@ fn start_log(level: LevelFilter, is_json: bool) -> Result<(), BoxError> {
         // To the emulator, a condition that says no is an error worth a warning.
         .with(targets(level).with_target("dynoxide", LevelFilter::ERROR))
         .with(lines)
+        .with(log::Lines(move |line| console.log(&line)))
         .try_init()?;
     Ok(())
 }
@@ -132,7 +135,7 @@ fn variable(name: &str) -> Option<String> {
 }
 
 impl Arguments {
-    fn options(self) -> Result<(Options, LevelFilter), BoxError> {
+    fn options(self, console: Console) -> Result<(Options, LevelFilter), BoxError> {
         let given = self.connectors()?;
         let config = LocalConfig::read(|name| match (name, &given) {
             ("CONNECTORS", Some(given)) => Some(given.json.clone()),
@@ -150,10 +153,11 @@ impl Arguments {
             port: self.port,
             data: self.data,
             connectors: config.connectors.map(|settings| OwnConnectors { settings, export }),
-            sandbox_timeout_ms: self.connector_timeout_ms,
+            sandbox_timeout_ms: self.connector_timeout_ms.unwrap_or(5_000),
             payments: self.payments,
             auth: config.auth,
             api: config.api,
+            console,
         };
         Ok((options, config.log_level))
     }
@@ -189,7 +193,7 @@ impl Arguments {
         connector_url(url).map_err(|error| format!("--connector {url}: the URL {error}"))?;
         let mut settings = json!({
             "url": url,
-            "timeoutMs": self.connector_timeout_ms,
+            "timeoutMs": self.connector_timeout_ms.unwrap_or(20_000),
             "authorization": {"type": "forward"},
         });
         if let (Some(profile), Some(settings)) = (&self.profile, settings.as_object_mut()) {

@@ -1,12 +1,15 @@
 //! The API on localhost, as API Gateway would put it there, and what helps in trying it.
 
+use super::console::{Body, Burst, Console, Exchange, is_from_here};
 use super::listen::{Busy, Stopped, accept, read};
 use super::{LocalApi, Sandbox, log, tokens};
 use crate::clock::SystemClock;
 use crate::error::BoxError;
 use crate::http::BODY_BYTES_MAX;
 use crate::ports::Clock;
+use futures_util::future::join_all;
 use http::{HeaderMap, Method, Request, Response, header, request};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use lambda_http::aws_lambda_events::query_map::QueryMap;
 use lambda_http::request::RequestContext;
@@ -29,6 +32,7 @@ pub(super) struct Server {
     pub(super) sandbox: Option<Sandbox>,
     /// Authorization is off.
     pub(super) is_open: bool,
+    pub(super) console: Console,
 }
 
 impl Server {
@@ -36,16 +40,11 @@ impl Server {
     pub(super) async fn serve(self, listener: TcpListener, stopped: Stopped, busy: Busy) {
         let server = Arc::new(self);
         let work = busy.clone();
+        let is_ending = stopped.clone();
         accept(listener, stopped, busy, move |request| {
             let (server, work) = (Arc::clone(&server), work.clone());
-            async move {
-                let is_terminal = is_curl(request.headers());
-                let mut response = server.answer(request, work).await?;
-                if is_terminal && !response.body().ends_with('\n') {
-                    response.body_mut().push('\n');
-                }
-                Ok(response)
-            }
+            let is_ending = is_ending.clone();
+            async move { server.answer(request, work, is_ending).await }
         })
         .await;
     }
@@ -54,13 +53,41 @@ impl Server {
         &self,
         request: Request<Incoming>,
         work: Busy,
-    ) -> Result<Response<String>, BoxError> {
+        stopped: Stopped,
+    ) -> Result<Response<Body>, BoxError> {
         let (parts, body) = request.into_parts();
-        let body = read(body, BODY_BYTES_MAX).await?;
-        match self.aside(&parts, &body) {
-            Some(response) => Ok(response),
-            None => self.call(parts, body, work).await,
+        if let Some(response) = self.console.answer(&parts, &stopped) {
+            return Ok(response);
         }
+        let is_terminal = is_curl(&parts.headers);
+        let body = read(body, BODY_BYTES_MAX).await?;
+        let mut response = match self.aside(&parts, &body) {
+            Some(response) => response,
+            None if is_burst(&parts) => self.burst(&body, work).await?,
+            None => self.call(parts, body, work).await?,
+        };
+        if is_terminal && !response.body().ends_with('\n') {
+            response.body_mut().push('\n');
+        }
+        Ok(response.map(|body| Full::from(body).boxed()))
+    }
+
+    /// Makes the same request many times at once. A browser would make but a few.
+    async fn burst(&self, body: &[u8], work: Busy) -> Result<Response<String>, BoxError> {
+        let Burst { path, body, authorization, count } = Burst::read(body)?;
+        let call = || {
+            let request = Request::post(&path).header(header::CONTENT_TYPE, "application/json");
+            let request = match &authorization {
+                Some(token) => request.header(header::AUTHORIZATION, token),
+                None => request,
+            };
+            let (parts, ()) = request.body(())?.into_parts();
+            Ok(self.call(parts, body.clone().into_bytes(), work.clone()))
+        };
+        let calls = (0..count).map(|_| call()).collect::<Result<Vec<_>, BoxError>>()?;
+        let answers = join_all(calls).await;
+        let statuses = answers.into_iter().map(|answer| Ok(answer?.status().as_u16()));
+        Ok(json_page(&json!(statuses.collect::<Result<Vec<_>, BoxError>>()?)))
     }
 
     /// The answer to what is not a request to the API.
@@ -89,6 +116,7 @@ impl Server {
     ) -> Result<Response<String>, BoxError> {
         let began = SystemClock.now();
         let asked = log::Asked::of(&parts, &body);
+        let exchange = Exchange::of(&parts, &body);
         let request = api_request(parts, body);
         let api = Arc::clone(&self.api);
         // As in a Lambda, a caller that hangs up does not stop the work.
@@ -98,9 +126,17 @@ impl Server {
             response
         });
         let Ok(response) = called.await?;
-        asked.answered(&response, SystemClock.now().ms_since(began));
+        let duration_ms = SystemClock.now().ms_since(began);
+        asked.answered(&response, duration_ms);
+        self.console.show(&exchange.answered(&response, duration_ms));
         Ok(response)
     }
+}
+
+/// Pages of other sites may not make one.
+fn is_burst(request: &request::Parts) -> bool {
+    (&request.method, request.uri.path()) == (&Method::POST, "/console/burst")
+        && is_from_here(&request.headers)
 }
 
 /// True for a client that writes bodies to a terminal as they are.
