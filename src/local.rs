@@ -32,11 +32,11 @@ use emulator::Contents;
 use http::Uri;
 use sandbox::Sandbox;
 use server::Server;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -137,7 +137,9 @@ impl Local {
         let api = Api::new(service, Auth::new(options.auth, transport), options.api);
         api.open_connections(Duration::from_secs(1)).await;
         let sandbox = options.connectors.is_none().then_some(sandbox);
-        let server = Server { api: Arc::new(api), sandbox, is_open, console: options.console };
+        let projects = Mutex::new(BTreeSet::from([PROJECT.to_owned()]));
+        let server =
+            Server { api: Arc::new(api), sandbox, is_open, console: options.console, projects };
         let connectors = options.connectors.map(ShownConnectors::of);
         Ok(Self { listener, server, contents, dynamodb_url, connector_url, connectors, payments })
     }

@@ -179,6 +179,9 @@ async fn a_token_has_the_scope_that_was_asked_for_in_any_project() {
     let draft = json!({"amountPlanned": {"centAmount": 1, "currencyCode": "EUR"}}).to_string();
     let json = [("content-type", "application/json")];
     assert_eq!(server.send("POST", "/acme/payments", &json, draft).await.status, 201);
+    // A token from elsewhere is good in every project that was asked for.
+    let shown = server.send("POST", "/oauth/introspect", &form, "token=any").await.body;
+    assert_eq!(shown["scope"], "manage_project:acme manage_project:demo");
 }
 
 #[tokio::test]

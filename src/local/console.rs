@@ -32,6 +32,9 @@ const KEPT_MAX: usize = 600;
 /// The time after which a change is seen that came past this server.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// The time between two looks.
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// What the console shows, and those who look at it.
 #[derive(Clone, Debug, Default)]
 pub struct Console(Arc<Shared>);
@@ -81,12 +84,16 @@ impl Console {
         let _ = self.0.events.send(event);
     }
 
-    /// Tells the pages what changes, for as long as the process lives.
+    /// Tells the pages what changes, for as long as the process lives. Nothing is read
+    /// while no page is open.
     pub(super) async fn watch(self, source: Source) {
         loop {
-            match source.snapshot().await {
-                Ok(snapshot) => self.update(event("state", &snapshot)),
-                Err(error) => tracing::debug!(error, "the Payments cannot be shown"),
+            if self.0.events.receiver_count() > 0 {
+                match source.snapshot().await {
+                    Ok(snapshot) => self.update(event("state", &snapshot)),
+                    Err(error) => tracing::debug!(error, "the Payments cannot be shown"),
+                }
+                tokio::time::sleep(PAUSE).await;
             }
             let _ = tokio::time::timeout(LOOK, self.0.changed.notified()).await;
         }
@@ -108,6 +115,7 @@ impl Console {
             let receiver = self.0.events.subscribe();
             (kept.iter().cloned().collect::<String>(), state.clone(), receiver)
         };
+        self.0.changed.notify_one();
         let first = format!("retry: 500\n\n{state}{kept}");
         let stream =
             unfold((Some(first), receiver, stopped), |(first, mut receiver, mut stopped)| async {

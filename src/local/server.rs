@@ -6,6 +6,7 @@ use super::{LocalApi, Sandbox, log, tokens};
 use crate::clock::SystemClock;
 use crate::error::BoxError;
 use crate::http::BODY_BYTES_MAX;
+use crate::payment::ProjectKey;
 use crate::ports::Clock;
 use futures_util::future::join_all;
 use http::{HeaderMap, Method, Request, Response, header, request};
@@ -15,7 +16,8 @@ use lambda_http::aws_lambda_events::query_map::QueryMap;
 use lambda_http::request::RequestContext;
 use lambda_http::{Context, RequestExt, Service};
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::TcpListener;
 
 /// The contract for machines.
@@ -33,6 +35,8 @@ pub(super) struct Server {
     /// Authorization is off.
     pub(super) is_open: bool,
     pub(super) console: Console,
+    /// The projects that were asked for.
+    pub(super) projects: Mutex<BTreeSet<String>>,
 }
 
 impl Server {
@@ -99,10 +103,10 @@ impl Server {
                 Some(json_page(&json!(self.sandbox.as_ref()?.ledger())))
             }
             (&Method::POST, "/oauth/token") if self.is_open => {
-                Some(json_page(&tokens::granted(&form())))
+                Some(json_page(&tokens::granted(&form(), &self.projects())))
             }
             (&Method::POST, "/oauth/introspect") if self.is_open => {
-                Some(json_page(&tokens::introspected(&form())))
+                Some(json_page(&tokens::introspected(&form(), &self.projects())))
             }
             _ => None,
         }
@@ -114,6 +118,7 @@ impl Server {
         body: Vec<u8>,
         work: Busy,
     ) -> Result<Response<String>, BoxError> {
+        self.note_project(parts.uri.path());
         let began = SystemClock.now();
         let asked = log::Asked::of(&parts, &body);
         let exchange = Exchange::of(&parts, &body);
@@ -130,6 +135,22 @@ impl Server {
         asked.answered(&response, duration_ms);
         self.console.show(&exchange.answered(&response, duration_ms));
         Ok(response)
+    }
+}
+
+impl Server {
+    fn projects(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.projects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connector that is asked about a Payment of any project finds its token good.
+    fn note_project(&self, path: &str) {
+        const PROJECTS_MAX: usize = 100;
+        let project = path.split('/').nth(1).and_then(|project| ProjectKey::parse(project).ok());
+        let mut projects = self.projects();
+        if let Some(project) = project.filter(|_| projects.len() < PROJECTS_MAX) {
+            projects.insert(project.as_str().to_owned());
+        }
     }
 }
 

@@ -20,6 +20,7 @@ impl Local {
             true => "authorization is off: this is for localhost alone",
             false => "authorization is on, as AUTH says: send `Authorization: Bearer` with a token",
         };
+        writeln!(text, "open it in a browser, or try the lines below in another terminal")?;
         writeln!(text, "{auth}")?;
         match &self.connectors {
             None => {
@@ -52,10 +53,11 @@ impl Local {
     fn lines_to_try(&self, url: &str, payment: &Payment) -> Vec<String> {
         let id = payment.key.id.as_str();
         let currency = payment.currency();
+        let scope = tokens::everything_in([&PROJECT.to_owned()]);
         // A connector that gets the caller's token wants one.
         let bearer = match (self.server.is_open, &self.connectors) {
             (true, None) => String::new(),
-            (true, Some(_)) => format!("-H 'Authorization: Bearer {}' ", tokens::token_of_demo()),
+            (true, Some(_)) => format!("-H 'Authorization: Bearer {}' ", tokens::token(&scope)),
             (false, _) => "-H \"Authorization: Bearer $TOKEN\" ".to_owned(),
         };
         let mut lines: Vec<_> =

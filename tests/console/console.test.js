@@ -249,7 +249,8 @@ for (const colorScheme of ['light', 'dark']) {
       await page.states('Unknown', 'Success', 'Success', 'Success');
       assert.equal(await page.page.evaluate(() => document.documentElement.scrollWidth), width);
       await page.page.evaluate(() => scrollTo(0, 0));
-      if (colorScheme === 'dark' || width === 360) await page.picture(`${colorScheme}-${width}`);
+      const name = { 'dark 1440': 'dark', 'light 360': 'narrow' }[`${colorScheme} ${width}`];
+      if (name) await page.picture(name);
       assert.deepEqual(await page.faults(), []);
     });
   }

@@ -96,6 +96,7 @@ function ours(label, settled, open, amount) {
 function transaction(one, amount, resolve) {
   const [word, hint] = STATES[one.state];
   const isOpen = ['Unknown', 'Pending'].includes(one.state);
+  const isExcess = one.isDiscrepant && !isOpen;
   const button = (label, action, className) => h('button', {
     type: 'button', className, data: { key: `${one.id} ${label}` },
     aria: { label: `${label}: ${WORDS[one.type]} of ${amount}` },
@@ -110,10 +111,10 @@ function transaction(one, amount, resolve) {
     h('p', { className: 'ids mono' }, [one.id, one.interactionId, one.merchantReference].filter(Boolean).join('  ')),
     hint && h('p', { className: 'hint' }, hint),
     one.isDiscrepant && h('p', { className: 'hint discrepant' }, 'What was reported of it does not fit the ledger.'),
-    (isOpen || one.isDiscrepant) && h('p', { className: 'resolve' },
+    (isOpen || isExcess) && h('p', { className: 'resolve' },
       isOpen && button('It happened', state('Success')),
       isOpen && button('It did not', state('Failure')),
-      one.isDiscrepant && button('Accept it', { action: 'acknowledgeDiscrepancy', transactionId: one.id })));
+      isExcess && button('Accept it', { action: 'acknowledgeDiscrepancy', transactionId: one.id })));
 }
 
 function who(one) {
