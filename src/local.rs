@@ -191,7 +191,11 @@ async fn listen(port: u16) -> Result<TcpListener, BoxError> {
 async fn start_keeping(path: &Path) -> Result<(Connection, Contents), BoxError> {
     let about = |what: String| files::about("--data", path, &what);
     files::check_data(path).map_err(about)?;
-    emulator::open(Some(path)).await.map_err(|error| about(error.to_string()))
+    emulator::open(Some(path)).await.map_err(|error| {
+        // What follows the first sentence is about the emulator's own settings.
+        let text = error.to_string();
+        about(format!("it cannot be opened: {}", text.split(". ").next().unwrap_or(&text)))
+    })
 }
 
 /// The sandbox. Its ledger is kept beside the Payments.
@@ -243,12 +247,17 @@ async fn register(service: &LocalService, options: &Options) -> Result<Vec<Payme
     };
     let drafts = file_drafts(text.as_deref().unwrap_or(DEMO), &project, now);
     let mut payments = Vec::new();
-    for FileDraft { registration, has_id, place } in
+    let own = options.connectors.as_ref().map(|own| &own.settings);
+    let interface = own.filter(|_| file.is_none()).and_then(only_named);
+    for FileDraft { mut registration, has_id, place } in
         drafts.map_err(|error| about(error.to_string()))?
     {
         if options.data.is_some() && !has_id {
             let why = "with --data it needs an id, or every start would register it again";
             return Err(about(format!("{place}: {why}")));
+        }
+        if interface.is_some() {
+            registration.details.payment_interface.clone_from(&interface);
         }
         let refused = |why: &dyn std::fmt::Display| about(format!("{place}: {why}"));
         let payment = Payment::register(registration, now).map_err(|why| refused(&why))?;
@@ -262,6 +271,12 @@ async fn register(service: &LocalService, options: &Options) -> Result<Vec<Payme
         }
     }
     Ok(payments)
+}
+
+/// The interface of the demo Payments where no connector takes just any.
+fn only_named(connectors: &Connectors) -> Option<String> {
+    let is_for_any = connectors.contains_key("*");
+    connectors.keys().min().filter(|_| !is_for_any).cloned()
 }
 
 /// A port for the emulator or the sandbox.

@@ -41,12 +41,17 @@ async fn what_is_wrong_with_an_option_is_told_in_a_sentence() {
     let nameless = r#"[ {"amountPlanned":{"centAmount":1,"currencyCode":"EUR"}}]"#;
     let nameless = file(folder, "nameless.json", nameless);
     let plain = file(folder, "plain.json", r#"{"a":{"url":"http://psp.example"}}"#);
+    let damaged = file(folder, "damaged", "SQLite format 3\0and no more");
+    let ledger = file(folder, "ledger.sandbox", "{}\n");
+    let ledger = ledger.trim_end_matches(".sandbox").to_owned();
     let (text, nowhere, database) = (file(folder, "text", "hello"), path("no/such"), path("db"));
     let local = "http://127.0.0.1:9";
     for (arguments, expected) in [
         (vec!["--data", &nowhere], "there is no such file or directory"),
         (vec!["--data", folder.to_str().unwrap()], "it is a directory"),
         (vec!["--data", &text], "it is not a file of `cargo local`"),
+        (vec!["--data", &damaged], "it cannot be opened: "),
+        (vec!["--data", &ledger], "line 1 is no effect of the sandbox"),
         (vec!["--data", &database, "--payments", &nameless], "line 1, column 3: with --data it"),
         (vec!["--payments", &nowhere], "there is no such file or directory"),
         (vec!["--payments", &object], "not a JSON array of PaymentDrafts"),
@@ -106,7 +111,9 @@ async fn the_variable_connectors_and_the_file_of_connectors_are_used() {
     for is_file in [false, true] {
         let psp = Sandbox::start().await.unwrap();
         let url = psp.url().to_string();
-        let settings = json!({"*": {"url": url.trim_end_matches('/')}}).to_string();
+        // The demo Payments go to a connector that there is.
+        let interface = if is_file { "adyen" } else { "*" };
+        let settings = json!({interface: {"url": url.trim_end_matches('/')}}).to_string();
         let file = file(folder.path(), "connectors.json", &settings);
         let server = match is_file {
             true => Server::with(&["--connectors", &file], &[]).await,

@@ -18,7 +18,12 @@ impl Kept {
         let mut text = String::new();
         file.read_to_string(&mut text)?;
         let whole = text.rfind('\n').map_or("", |end| text.get(..end).unwrap_or_default());
-        let effects = whole.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+        let effect = |(index, line): (usize, &str)| {
+            let number = index.saturating_add(1);
+            serde_json::from_str(line)
+                .map_err(|error| format!("line {number} is no effect of the sandbox: {error}"))
+        };
+        let effects = whole.lines().enumerate().map(effect).collect::<Result<_, _>>()?;
         let length = if whole.is_empty() { 0 } else { whole.len().saturating_add(1) };
         file.set_len(u64::try_from(length)?)?;
         Ok((Self(file), effects))

@@ -28,7 +28,12 @@ impl Local {
             }
             Some(own) => {
                 for (name, url) in &own.urls {
-                    writeln!(text, "Payments with the interface {name} go to {url}")?;
+                    let payments = match (name.as_str(), own.urls.len()) {
+                        ("*", 1) => "Payments go".to_owned(),
+                        ("*", _) => "all other Payments go".to_owned(),
+                        _ => format!("Payments with the interface {name} go"),
+                    };
+                    writeln!(text, "{payments} to {url}")?;
                 }
             }
         }

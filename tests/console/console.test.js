@@ -5,6 +5,7 @@ import { execFile } from 'node:child_process';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 
+import { send, serve } from '../support/http.mjs';
 import { startLocal } from '../support/local.mjs';
 import { launch, open } from './browser.js';
 
@@ -265,6 +266,20 @@ test('the page allows nothing but its own files, and pages of other sites get no
     const refused = await fetch(local.url + path, { method, headers: { Origin: 'https://elsewhere.example' } });
     assert.equal(refused.status, 404, path);
   }
+});
+
+test('with a connector of one’s own nothing is said of the sandbox', async (t) => {
+  const connector = await serve((request, response) => send(response, 200, { outcome: 'approved' }));
+  t.after(() => connector.stop());
+  const server = await startLocal({ connectorTimeoutMs: 500, connector: connector.url });
+  t.after(() => server.stop());
+  const { page } = await open(t, browser, server.url);
+  for (const hidden of ['50 at once', 'PSP ledger']) assert.equal(await page.getByText(hidden).isVisible(), false);
+  assert.equal(await page.locator('#behaviour').isVisible(), false);
+  // The connector wants the caller's token, and the page has none to give.
+  await page.getByLabel('Access token').fill('any');
+  await page.locator('#send').click();
+  await page.locator('#result', { hasText: '200' }).waitFor();
 });
 
 test('with authorization on the page asks for a token', async (t) => {

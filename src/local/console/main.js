@@ -20,7 +20,8 @@ function draw() {
   const payment = selected();
   $('payment').hidden = !payment;
   $('behaviour-field').hidden = $('burst').hidden = $('ledger-link').hidden = !state.hasSandbox;
-  $('token-field').hidden = state.isOpen !== false;
+  // A connector may want the caller's token, too.
+  $('token-field').hidden = state.isOpen !== false && state.hasSandbox;
   if (!payment) return;
   const rows = state.payments.map((one) => [one.id, one.version, one === payment]);
   render($('payments'), rows, () => state.payments.map((one) => h('li', {},
