@@ -1,6 +1,5 @@
-//! All of it on localhost: the same API over an embedded DynamoDB emulator, a
-//! sandbox connector that speaks the real contract over HTTP, and a few demo
-//! Payments.
+//! The service on localhost: the same API over an embedded DynamoDB emulator, a sandbox
+//! connector with the real contract over HTTP, and a few demo Payments.
 
 mod console;
 pub mod emulator;
@@ -48,13 +47,13 @@ pub const PROJECT: &str = "demo";
 /// The table in the emulator.
 const TABLE: &str = "payments";
 
-/// The Payments that are there unless a file says otherwise.
+/// The Payments that are registered if no file is given.
 const DEMO: &str = include_str!("local/demo.json");
 
 /// The time that calls in flight get to end.
 const END_MAX: Duration = Duration::from_secs(10);
 
-/// How to run.
+/// The options of the local server.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The port on 127.0.0.1; 0 for any that is free (`--port`).
@@ -68,9 +67,9 @@ pub struct Options {
     pub sandbox_timeout_ms: u64,
     /// A JSON array of PaymentDrafts, in place of the demo Payments (`--payments`).
     pub payments: Option<PathBuf>,
-    /// How callers are authorized.
+    /// The authorization of callers.
     pub auth: AuthSettings,
-    /// How answers look, and how repeats are known.
+    /// The options of the API.
     pub api: ApiOptions,
     /// The console that is served at `/`.
     pub console: Console,
@@ -144,7 +143,7 @@ impl Local {
         Ok(Self { listener, server, contents, dynamodb_url, connector_url, connectors, payments })
     }
 
-    /// Where it listens.
+    /// The address of the server.
     pub fn address(&self) -> Result<SocketAddr, BoxError> {
         Ok(self.listener.local_addr()?)
     }
@@ -220,7 +219,7 @@ fn sandbox_settings(url: Uri, timeout_ms: u64) -> Connectors {
     Connectors::from([("*".to_owned(), settings)])
 }
 
-/// What the scheduled Lambda does every minute, more often.
+/// Runs recovery every two seconds. The scheduled Lambda runs it every minute.
 async fn recover(api: Arc<LocalApi>) {
     const PAUSE_MS: u64 = 2_000;
     const RUN_MS: u64 = 60_000;
@@ -263,7 +262,7 @@ async fn register(service: &LocalService, options: &Options) -> Result<Vec<Payme
         let payment = Payment::register(registration, now).map_err(|why| refused(&why))?;
         match service.create(&payment).await {
             Ok(()) => payments.push(payment),
-            // Kept from an earlier run, with all that has happened to it.
+            // Kept from an earlier run, with its current ledger.
             Err(CreateError::Exists) => payments.extend(service.get(&payment.key).await?),
             Err(error @ (CreateError::KeyTaken | CreateError::Store(_))) => {
                 return Err(refused(&error));
@@ -285,7 +284,7 @@ async fn bind() -> Result<TcpListener, BoxError> {
 }
 
 impl Connection {
-    /// To an emulator, which believes any credentials.
+    /// A connection to an emulator, which accepts any credentials.
     pub fn to_emulator(endpoint_url: String) -> Self {
         Self {
             region: "eu-central-1".to_owned(),

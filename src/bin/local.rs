@@ -1,4 +1,4 @@
-//! `cargo local`: the service on localhost, ready for its first `curl`.
+//! `cargo local`: the service on localhost.
 
 use clap::Parser;
 use payment_intents::config::LocalConfig;
@@ -116,7 +116,7 @@ fn start_log(level: LevelFilter, is_json: bool, console: Console) -> Result<(), 
         false => log::on_terminal(is_coloured(&std::io::stderr())).boxed(),
     };
     tracing_subscriber::registry()
-        // To the emulator, a condition that says no is an error worth a warning.
+        // The emulator warns of each failed condition.
         .with(targets(level).with_target("dynoxide", LevelFilter::ERROR))
         .with(lines)
         .with(log::Lines(move |line| console.log(&line)))

@@ -1,5 +1,5 @@
-//! The body of `POST /{projectKey}/payments`: a PaymentDraft of the platform,
-//! plus an optional `id`, so that a Payment that exists elsewhere keeps its own.
+//! The body of `POST /{projectKey}/payments`: a PaymentDraft of the platform, plus an
+//! optional `id`, so that a Payment of another system keeps its id.
 
 use super::fields::{self, Form};
 use super::headers::time_ordered;
@@ -14,7 +14,7 @@ use crate::payment::{
 use serde_json::value::RawValue;
 use uuid::{ContextV7, Uuid};
 
-/// Reads a draft. `now` stands in for times that it does not give.
+/// Reads a draft. Missing times are `now`.
 pub(super) fn read(
     body: &str,
     project: ProjectKey,
@@ -32,11 +32,11 @@ pub(super) fn read(
 #[cfg(feature = "local")]
 #[derive(Debug)]
 pub struct FileDraft {
-    /// What it says.
+    /// The Payment to register.
     pub registration: Registration,
-    /// It gives the Payment its id.
+    /// True if the draft has an id.
     pub has_id: bool,
-    /// Where it begins: line and column.
+    /// The line and the column at which it begins.
     pub place: String,
 }
 
@@ -61,7 +61,7 @@ pub fn file_drafts(
     drafts.iter().map(file_draft).collect()
 }
 
-/// Reads a JSON array of PaymentDrafts, as if each were posted to `project`.
+/// Reads a JSON array of PaymentDrafts for `project`.
 #[cfg(feature = "local")]
 pub fn registrations(
     text: &str,
@@ -103,7 +103,7 @@ impl Form<'_, '_> {
         })
     }
 
-    /// The planned amount, in a currency in which something can be paid.
+    /// The planned amount and the digits of its currency, which ISO 4217 has to list.
     fn planned(&mut self) -> Option<(Money, u8)> {
         let amount = self.amount("amountPlanned", 0)?;
         let mut planned = self.object("amountPlanned")?;
@@ -137,15 +137,15 @@ impl Form<'_, '_> {
     }
 
     fn transaction(self, now: Timestamp, context: &ContextV7) -> Option<RegistrationTransaction> {
-        let past = self.report()?;
+        let report = self.report()?;
         Some(RegistrationTransaction {
             id: time_ordered(now, context),
-            kind: past.kind,
-            state: past.state,
-            amount: past.amount,
-            timestamp: past.timestamp.unwrap_or(now),
-            interaction_id: past.interaction_id,
-            interface_id: past.interface_id,
+            kind: report.kind,
+            state: report.state,
+            amount: report.amount,
+            timestamp: report.timestamp.unwrap_or(now),
+            interaction_id: report.interaction_id,
+            interface_id: report.interface_id,
         })
     }
 }

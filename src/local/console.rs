@@ -35,7 +35,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The time between two looks.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What the console shows, and those who look at it.
+/// The exchanges, the lines of the log and the state that open pages are sent.
 #[derive(Clone, Debug, Default)]
 pub struct Console(Arc<Shared>);
 
@@ -80,7 +80,7 @@ impl Console {
             kept.pop_front();
         }
         kept.push_back(event.clone());
-        // Within the lock, so that nobody gets it twice or not at all.
+        // Within the lock, so that a page that opens now gets it exactly once.
         let _ = self.0.events.send(event);
     }
 

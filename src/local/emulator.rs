@@ -1,4 +1,4 @@
-//! The embedded DynamoDB emulator, behind its real API on a free port.
+//! The embedded DynamoDB emulator, with the HTTP API of DynamoDB on a free port.
 
 use super::bind;
 use crate::dynamodb::{Connection, create_table};
@@ -11,8 +11,8 @@ use dynoxide::{Database, server};
 use std::fmt;
 use std::path::Path;
 
-/// Starts an emulator that lives as long as the process. What it holds is kept
-/// in `data`, or only in memory.
+/// Starts an emulator that runs as long as the process. Its data is in the file `data`, or
+/// in memory.
 pub async fn start(data: Option<&Path>) -> Result<Connection, BoxError> {
     Ok(open(data).await?.0)
 }
@@ -76,7 +76,7 @@ impl Contents {
     }
 }
 
-/// Creates the table, unless it is there from an earlier run.
+/// Creates the table, unless it exists from an earlier run.
 pub async fn ensure_table(client: &Client, table: &str) -> Result<(), BoxError> {
     let tables = client.list_tables().send().await?;
     if tables.table_names().iter().any(|known| known == table) {

@@ -16,10 +16,10 @@ use tracing_subscriber::layer::{Context, Layer};
 /// The message of the line that is written for each request.
 const ANSWERED: &str = "a request was answered";
 
-/// The lines that say in more detail what the line of the request says.
+/// The messages whose facts the line of the request has, too.
 const STEPS: [&str; 2] = ["a call to the connector ended", "a transaction changed its state"];
 
-/// The lines that say it, too, unless they give a cause.
+/// The messages that repeat the line of the request, unless they have a cause.
 const REFUSALS: [&str; 2] = ["a request failed", "a caller was turned away"];
 
 /// A request that may change something.
@@ -79,11 +79,11 @@ fn number(body: &Value, pointer: &str) -> Option<u64> {
 /// A line of the log.
 #[derive(Clone, Debug)]
 pub struct Line {
-    /// When, as RFC 3339 writes it.
+    /// The time in RFC 3339.
     pub at: String,
-    /// How severe.
+    /// The severity.
     pub level: Level,
-    /// What happened.
+    /// The message.
     pub message: String,
     /// The fields by name, in order.
     pub fields: Vec<(&'static str, String)>,
@@ -106,7 +106,7 @@ impl Line {
         self.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The line for a terminal; `None` for one that another line says already.
+    /// The line for a terminal; `None` if the line of the request has the same facts.
     fn on_terminal(&self, is_coloured: bool) -> Option<String> {
         let paint = |code: &str, text: &str| match is_coloured {
             true => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
@@ -198,7 +198,7 @@ impl<S: Subscriber, F: Fn(Line) + 'static> Layer<S> for Lines<F> {
 pub fn on_terminal<S: Subscriber>(is_coloured: bool) -> impl Layer<S> {
     Lines(move |line: Line| {
         if let Some(text) = line.on_terminal(is_coloured) {
-            // Nobody is there to be told that the terminal is gone.
+            // An error means that the terminal is gone.
             let _ = writeln!(std::io::stderr(), "{text}");
         }
     })

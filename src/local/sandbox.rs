@@ -1,9 +1,8 @@
-//! A PSP and its connector that do as they are told, and remember what they
-//! really did.
+//! A PSP with its connector, for localhost and tests. The merchant reference of a request
+//! selects the connector's behaviour. The PSP keeps a ledger of its effects.
 //!
-//! Like most connectors it knows nothing of repeated requests: whatever arrives
-//! is carried out. That money moves once is up to its caller. One that honours
-//! keys can be had, too.
+//! Like most connectors, it does not recognise repeated requests: every request has an
+//! effect. A variant honours idempotency keys.
 
 use super::bind;
 use super::kept::Kept;
@@ -30,31 +29,31 @@ pub struct Sandbox {
     psp: Arc<Mutex<Psp>>,
 }
 
-/// What the PSP behind it remembers.
+/// The PSP: its effects and its recorded answers.
 #[derive(Debug, Default)]
 struct Psp {
     ledger: Vec<Effect>,
     /// Keeps the ledger over restarts.
     kept: Option<Kept>,
-    /// The answer on record for each key; `None` where keys mean nothing to it.
+    /// The recorded answer for each key; `None` if keys are ignored.
     answers: Option<HashMap<String, &'static str>>,
 }
 
-/// Something that the PSP did.
+/// An effect at the PSP.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Effect {
-    /// Of which Payment.
+    /// The id of the Payment.
     pub payment_id: String,
-    /// What was asked.
+    /// The requested action.
     pub action: String,
-    /// How much it moved.
+    /// The amount in minor units.
     pub cent_amount: u64,
-    /// In which currency.
+    /// The currency of the amount.
     pub currency_code: String,
-    /// The key that came with it.
+    /// The `Idempotency-Key` of the request.
     pub idempotency_key: Option<String>,
-    /// When.
+    /// The time of the effect.
     pub at: String,
 }
 
@@ -78,14 +77,14 @@ struct Amount {
     currency_code: String,
 }
 
-/// What the merchant reference tells the sandbox to do.
+/// The behaviour of the connector after the PSP has acted.
 enum Behaviour {
     Answer(StatusCode, &'static str),
-    /// Acts, and never answers.
+    /// Never answers.
     Silence,
     /// Acts, and answers late.
     Delay,
-    /// Acts, and closes the connection.
+    /// Closes the connection.
     Drop,
 }
 
@@ -93,14 +92,14 @@ enum Behaviour {
 const DELAY: Duration = Duration::from_secs(1);
 
 impl Sandbox {
-    /// Starts a sandbox that lives as long as the process.
+    /// Starts a sandbox that runs as long as the process.
     pub async fn start() -> Result<Self, BoxError> {
         Self::with(Psp::default()).await
     }
 
-    /// As [`Sandbox::start`], but whatever comes again with the same
-    /// `Idempotency-Key` has no effect, and is answered what the PSP did or
-    /// refused to do the first time, however that was answered then.
+    /// As [`Sandbox::start`], but a request with a known `Idempotency-Key` has no effect. Its
+    /// answer is the PSP's outcome of the first request with that key, also if the connector
+    /// did not answer that request.
     pub async fn start_honouring_keys() -> Result<Self, BoxError> {
         Self::with(Psp { answers: Some(HashMap::new()), ..Psp::default() }).await
     }
@@ -124,12 +123,12 @@ impl Sandbox {
         Ok(sandbox)
     }
 
-    /// Where the connector listens.
+    /// The address of the connector.
     pub fn url(&self) -> Uri {
         self.url.clone()
     }
 
-    /// What the PSP really did, in order.
+    /// The effects at the PSP, in order.
     pub fn ledger(&self) -> Vec<Effect> {
         self.psp().ledger.clone()
     }
@@ -138,7 +137,7 @@ impl Sandbox {
         self.psp.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An error closes the connection.
+    /// Answers a request of the contract. An error closes the connection.
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<String>, BoxError> {
         let path = request.uri().path().to_owned();
         let Some(id) = path.strip_prefix("/operations/payment-intents/") else {
@@ -171,7 +170,7 @@ impl Sandbox {
                 tokio::time::sleep(DELAY).await;
                 answered(StatusCode::OK, APPROVED)
             }
-            Behaviour::Drop => Err("the sandbox was told to close the connection".into()),
+            Behaviour::Drop => Err("the merchant reference is sandbox:drop".into()),
         }
     }
 }
@@ -214,8 +213,8 @@ const APPROVED: &str = r#"{"outcome":"approved"}"#;
 const RECEIVED: &str = r#"{"outcome":"received"}"#;
 const REJECTED: &str = r#"{"outcome":"rejected"}"#;
 
-/// What the PSP says to it, if it is asked at all, and what the connector then
-/// does.
+/// The outcome at the PSP, if the connector calls it, and the behaviour of the connector
+/// after that.
 fn behaviour(merchant_reference: Option<&str>) -> (Option<&'static str>, Behaviour) {
     let ok = |body| Behaviour::Answer(StatusCode::OK, body);
     match merchant_reference {

@@ -23,7 +23,7 @@ use tokio::net::TcpListener;
 /// The contract for machines.
 const OPENAPI: &str = include_str!("../../openapi.yaml");
 
-/// How long the deployed function may run.
+/// The time limit of an invocation, that of the deployed function.
 const INVOCATION_MS: u64 = 28_000;
 
 /// The API, and what is beside it.
@@ -65,7 +65,7 @@ impl Server {
         }
         let is_terminal = is_curl(&parts.headers);
         let body = read(body, BODY_BYTES_MAX).await?;
-        let mut response = match self.aside(&parts, &body) {
+        let mut response = match self.local_answer(&parts, &body) {
             Some(response) => response,
             None if is_burst(&parts) => self.burst(&body, work).await?,
             None => self.call(parts, body, work).await?,
@@ -94,8 +94,8 @@ impl Server {
         Ok(json_page(&json!(statuses.collect::<Result<Vec<_>, BoxError>>()?)))
     }
 
-    /// The answer to what is not a request to the API.
-    fn aside(&self, request: &request::Parts, body: &[u8]) -> Option<Response<String>> {
+    /// The answer to a request that is not one of the API.
+    fn local_answer(&self, request: &request::Parts, body: &[u8]) -> Option<Response<String>> {
         let form = || String::from_utf8_lossy(body);
         match (&request.method, request.uri.path()) {
             (&Method::GET, "/openapi.yaml") => Some(page("application/yaml", OPENAPI.to_owned())),
@@ -178,8 +178,7 @@ fn page(content_type: &'static str, body: String) -> Response<String> {
     response
 }
 
-/// The request as `lambda_http` makes it of an event, without a stage and an
-/// authorizer.
+/// The request that `lambda_http` would make of an event without stage and authorizer.
 fn api_request(parts: request::Parts, body: Vec<u8>) -> lambda_http::Request {
     let mut context = Context::default();
     context.deadline = SystemClock.now().plus_ms(INVOCATION_MS).ms();

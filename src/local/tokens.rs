@@ -1,5 +1,5 @@
-//! Tokens for anybody who asks: while authorization is off, a connector under
-//! development gets along without a token service of its own.
+//! Tokens for any client. While authorization is off, a connector under development
+//! needs no other token service.
 
 use crate::clock::SystemClock;
 use crate::ports::Clock;

@@ -1,4 +1,5 @@
-//! What is printed when the server is ready: what it is, its Payments, and lines to try.
+//! The text that is printed when the server is ready: its address, its Payments, and
+//! commands to try.
 
 use super::{Local, PROJECT, TABLE, tokens};
 use crate::error::BoxError;
@@ -6,8 +7,8 @@ use crate::payment::{Payment, State};
 use std::fmt::Write as _;
 
 impl Local {
-    /// How to use the server. Its first line says where it listens, and its last lines
-    /// are the environment of the Lambda for the same Payments.
+    /// The text of the welcome. Its first line has the address of the server. Its last
+    /// lines are the environment of the Lambda for the same Payments.
     pub fn welcome(&self, is_coloured: bool) -> Result<String, BoxError> {
         let paint = |code: &str, text: &str| match is_coloured {
             true => format!("\u{1b}[{code}m{text}\u{1b}[0m"),
@@ -83,8 +84,8 @@ impl Local {
         lines
     }
 
-    /// What the Lambda needs in its environment to work on the same Payments with
-    /// the same connectors, as lines for a shell.
+    /// The environment for a Lambda that uses the same Payments and the same connectors, as
+    /// lines for a shell.
     fn lambda_environment(&self) -> String {
         let connectors = match &self.connectors {
             Some(own) => own.export.clone(),

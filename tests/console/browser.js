@@ -87,7 +87,7 @@ class Console {
   states = (...expected) =>
     until(expected, () => this.page.locator('[data-transaction]').evaluateAll((all) => all.map((one) => one.dataset.state)));
 
-  /** What axe calls serious or critical. */
+  /** The violations that axe calls serious or critical. */
   async faults() {
     // The page's own policy would not let the script in.
     await this.page.evaluate(await readFile(axe, 'utf8'));

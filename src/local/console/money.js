@@ -21,7 +21,7 @@ export function parse(text, digits) {
 /** The same for a field, without thin spaces. */
 export const plain = (minorUnits, digits) => text(minorUnits, digits).replaceAll('\u2009', '');
 
-/** Where the authorized amount has gone. The parts add up to it. */
+/** The parts of the authorized amount. They add up to it. */
 export function parts(payment) {
   const heldForRefunds = payment.captured - payment.refundable - payment.refunded;
   const heldForCaptures = payment.authorized - payment.capturable - payment.captured - payment.cancelled;
@@ -40,7 +40,7 @@ const KINDS = [
   ['Released', 'CancelAuthorization', 'cancelPayment'],
 ];
 
-/** What this service did, by its own ledger and by the PSP's, and whether the two agree. */
+/** The effects of this service's actions by its own ledger and by the PSP's, and the verdict about both. */
 export function compare(payment) {
   const sum = (amounts) => amounts.reduce((total, amount) => total + amount, 0);
   const rows = KINDS.map(([label, type, action]) => {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// The Payments that are shown: those that were changed last.
 const PAYMENTS_MAX: usize = 100;
 
-/// Where the Payments and the effects are read.
+/// The places from which Payments and effects are read.
 pub(in crate::local) struct Source {
     pub(in crate::local) api: Arc<LocalApi>,
     pub(in crate::local) contents: Contents,

@@ -31,7 +31,7 @@ export function clear() {
   selected = null;
 }
 
-/** What the path is about: an action or a report. */
+/** The action or the kind of request. */
 function title(exchange) {
   try {
     return JSON.parse(exchange.requestBody).actions[0].action;
@@ -87,7 +87,7 @@ const pretty = (body) => {
   }
 };
 
-/** What a browser adds to each request says nothing about the API. */
+/** Headers that a browser adds to each request. */
 const BROWSER = /^(accept|connection|content-length|origin|referer|user-agent|sec-.*|accept-.*|cache-control|pragma)$/;
 
 const REASONS = {
