@@ -244,6 +244,14 @@ async fn the_contract_for_machines_is_served() {
     let served = Command::new("curl").args(["--silent", "--fail", &url]).output().await.unwrap();
     let kept = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.yaml")).unwrap();
     assert!(served.status.success() && served.stdout == kept);
+    for (accept, expected) in
+        [("*/*", "application/yaml"), ("text/html,*/*", "text/plain; charset=utf-8")]
+    {
+        let accept = format!("Accept: {accept}");
+        let asked = ["--silent", "-o", "/dev/null", "-w", "%{content_type}", "-H", &accept, &url];
+        let answer = Command::new("curl").args(asked).output().await.unwrap();
+        assert_eq!(String::from_utf8(answer.stdout).unwrap(), expected);
+    }
 }
 
 #[tokio::test]

@@ -98,7 +98,13 @@ impl Server {
     fn local_answer(&self, request: &request::Parts, body: &[u8]) -> Option<Response<String>> {
         let form = || String::from_utf8_lossy(body);
         match (&request.method, request.uri.path()) {
-            (&Method::GET, "/openapi.yaml") => Some(page("application/yaml", OPENAPI.to_owned())),
+            (&Method::GET, "/openapi.yaml") => {
+                // A browser would download YAML.
+                let is_browser = has(&request.headers, header::ACCEPT, "text/html");
+                let kind =
+                    if is_browser { "text/plain; charset=utf-8" } else { "application/yaml" };
+                Some(page(kind, OPENAPI.to_owned()))
+            }
             (&Method::GET, "/sandbox/ledger") => {
                 Some(json_page(&json!(self.sandbox.as_ref()?.ledger())))
             }
@@ -162,8 +168,14 @@ fn is_burst(request: &request::Parts) -> bool {
 
 /// True for a client that writes bodies to a terminal as they are.
 fn is_curl(headers: &HeaderMap) -> bool {
-    let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
-    agent.is_some_and(|agent| agent.starts_with("curl/"))
+    has(headers, header::USER_AGENT, "curl/")
+}
+
+fn has(headers: &HeaderMap, name: header::HeaderName, text: &str) -> bool {
+    headers
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.contains(text))
 }
 
 fn json_page(body: &Value) -> Response<String> {
