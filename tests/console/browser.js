@@ -101,6 +101,7 @@ class Console {
   async picture(name) {
     // Nothing that the pointer is on looks different.
     await this.page.mouse.move(0, 0);
+    await this.page.evaluate(() => scrollTo(0, 0));
     const path = process.env.SCREENSHOTS ? `${documents}${name}.png` : undefined;
     if (path) await mkdir(documents, { recursive: true });
     const picture = await this.page.screenshot({ path, animations: 'disabled' });

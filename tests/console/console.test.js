@@ -249,7 +249,6 @@ for (const colorScheme of ['light', 'dark']) {
       await page.said('is not known yet');
       await page.states('Unknown', 'Success', 'Success', 'Success');
       assert.equal(await page.page.evaluate(() => document.documentElement.scrollWidth), width);
-      await page.page.evaluate(() => scrollTo(0, 0));
       const name = { 'dark 1440': 'dark', 'light 360': 'narrow' }[`${colorScheme} ${width}`];
       if (name) await page.picture(name);
       assert.deepEqual(await page.faults(), []);
