@@ -1,5 +1,5 @@
-//! The HTTP edge: a request becomes a call to the service, its result becomes a
-//! response. Every outcome is a response, a bug inside included.
+//! The HTTP API: maps a request to a call of the service, and the result to a response.
+//! Every request gets a response, also after a panic.
 
 mod action;
 mod answer;

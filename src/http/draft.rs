@@ -7,9 +7,7 @@ use super::problem::Problem;
 #[cfg(feature = "local")]
 use crate::error::BoxError;
 use crate::money::{Currency, Money};
-use crate::payment::{
-    Details, PaymentId, PaymentKey, ProjectKey, Registration, RegistrationTransaction, Timestamp,
-};
+use crate::payment::{Details, PaymentId, PaymentKey, ProjectKey, Registration, Timestamp};
 #[cfg(feature = "local")]
 use serde_json::value::RawValue;
 use uuid::{ContextV7, Uuid};
@@ -88,7 +86,8 @@ impl Form<'_, '_> {
         let planned = self.planned();
         let details = self.details();
         let context = ContextV7::new();
-        let transactions = self.objects("transactions", |form| form.transaction(now, &context));
+        let transactions = self
+            .objects("transactions", |form| Some((time_ordered(now, &context), form.report()?)));
         let (amount_planned, fraction_digits) = planned?;
         let id = match id {
             Some(id) => id,
@@ -134,18 +133,5 @@ impl Form<'_, '_> {
             details.status_text = status.text("interfaceText");
         }
         details
-    }
-
-    fn transaction(self, now: Timestamp, context: &ContextV7) -> Option<RegistrationTransaction> {
-        let report = self.report()?;
-        Some(RegistrationTransaction {
-            id: time_ordered(now, context),
-            kind: report.kind,
-            state: report.state,
-            amount: report.amount,
-            timestamp: report.timestamp.unwrap_or(now),
-            interaction_id: report.interaction_id,
-            interface_id: report.interface_id,
-        })
     }
 }

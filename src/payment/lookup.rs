@@ -6,8 +6,8 @@
 
 use super::reports::Certainty;
 use super::{
-    Inconsistent, Nonce, Outcome, Payment, Report, Reporter, Settlement, State, Timestamp,
-    Transaction, TransactionId,
+    Inconsistent, Outcome, Payment, Report, Reporter, Settlement, State, Timestamp, Transaction,
+    TransactionId,
 };
 
 /// The conclusions that a platform's Payment allows.
@@ -64,10 +64,14 @@ impl Payment {
             return self.settle_by_shown(open, theirs, proof, Certainty::Likeness, at);
         }
         let has_begun = unclaimed.claimed_by(open, State::Initial, &[State::Initial]).is_some();
-        let is_absent = failed.is_none() && !has_begun && !unclaimed.may_show(open);
+        let is_absent = failed.is_none()
+            && !has_begun
+            && !unclaimed.may_show(open)
+            && self.others_are_finished(open, at);
         let is_ours = open.state == State::Unknown && open.was_sent_by_us();
         if is_absent && is_ours && proof.absence_counts {
-            return self.settle(id, &Nonce::new(0), Outcome::Disproved, at);
+            // Nobody holds the slot for it.
+            return self.settle_attempt(id, false, Outcome::Disproved, at);
         }
         Ok(unchanged)
     }
@@ -83,6 +87,23 @@ impl Payment {
             || theirs.interface_id.as_deref() == Some(ours.id.as_str());
         let is_shared = shown.iter().filter(is_same).count() > 1;
         self.is_identified_by(ours, theirs) && (is_own || !is_shared)
+    }
+
+    /// True if no other transaction of ours that is alike can still be shown later: each
+    /// was answered, or its connector has stopped working on it. Until then, an effect that
+    /// is shown may be `open`'s, and one that is counted may be the other's.
+    fn others_are_finished(&self, open: &Transaction, at: Timestamp) -> bool {
+        let is_other = |other: &&Transaction| {
+            let is_alike = (other.kind, other.amount) == (open.kind, open.amount);
+            is_alike && other.id != open.id && !other.is_external
+        };
+        self.transactions.values().filter(is_other).all(|other| {
+            let has_answer = !other.is_open()
+                && other.likeness.is_none()
+                && other.reported.is_none()
+                && other.recovery.unclear_since.is_none();
+            !self.is_in_flight(&other.id) && (has_answer || other.window_ends() <= at)
+        })
     }
 
     fn settle_by_shown(
@@ -156,18 +177,24 @@ impl<'a> Unclaimed<'a> {
     ) -> Option<&'a Report> {
         let is_candidate =
             |ours: &&&Transaction| ours.is_open() && !ours.is_discrepant() || ours.state == settled;
+        // What likeness named is another effect than one that is shown with another name. For
+        // `open` itself that is doubtful.
+        let can_be = |ours: &Transaction, theirs: &Report| {
+            let is_certain = ours.id == open.id || self.has_no_other_certain_name(ours, theirs);
+            is_certain && self.can_be(ours, theirs)
+        };
         let mut ours: Vec<_> = self.ours.iter().filter(is_candidate).collect();
         ours.sort_by_key(|ours| (ours.state == settled, ours.timestamp));
         let mut theirs: Vec<_> = self.theirs.clone();
         theirs.retain(|theirs| states.contains(&theirs.state));
         theirs.retain(|theirs| {
-            let claims = |ours: &&Transaction| ours.state == settled && self.can_be(ours, theirs);
+            let claims = |ours: &&Transaction| ours.state == settled && can_be(ours, theirs);
             let claimed =
                 (theirs.state == settled).then(|| ours.iter().rposition(|one| claims(one)));
             claimed.flatten().map(|at| ours.remove(at)).is_none()
         });
         for theirs in theirs {
-            if let Some(claims) = ours.iter().rposition(|ours| self.can_be(ours, theirs))
+            if let Some(claims) = ours.iter().rposition(|ours| can_be(ours, theirs))
                 && ours.remove(claims).id == open.id
             {
                 return Some(theirs);
@@ -192,10 +219,23 @@ impl<'a> Unclaimed<'a> {
             && self.has_no_other_name(ours, theirs)
     }
 
+    /// As [`Self::has_no_other_name`], but a name that likeness gave to a transaction counts,
+    /// unless the transaction is known to have happened by other means.
+    fn has_no_other_certain_name(&self, ours: &Transaction, theirs: &Report) -> bool {
+        let is_named = self.payment.has_unique_interaction_id(ours);
+        let is_doubtful = ours.likeness.as_ref().is_some_and(|likeness| {
+            likeness.gave_interaction_id && likeness.known == State::Success
+        });
+        theirs.interaction_id.is_none()
+            || !is_named
+            || is_doubtful
+            || theirs.interaction_id == ours.interaction_id
+    }
+
     fn has_no_other_name(&self, ours: &Transaction, theirs: &Report) -> bool {
         theirs.interaction_id.is_none()
             || ours.likeness.as_ref().is_some_and(|likeness| likeness.gave_interaction_id)
-            || !self.payment.is_named(ours)
+            || !self.payment.has_unique_interaction_id(ours)
             || theirs.interaction_id == ours.interaction_id
     }
 }

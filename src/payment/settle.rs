@@ -3,54 +3,10 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 use super::recover::FIRST_LOOK_MS;
+use super::state_machine::{Outcome, Step};
 use super::{
     Inconsistent, Nonce, Payment, RecoveryProgress, State, Timestamp, Transaction, TransactionId,
 };
-
-/// The outcome of one attempt at a connector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The PSP did it.
-    Approved,
-    /// The PSP took it on and will report.
-    Received,
-    /// The PSP says no, and that can be trusted: nothing moved.
-    Rejected,
-    /// The connector provably never acted: nothing moved.
-    NeverExecuted,
-    /// It may have happened.
-    Unknown,
-    /// The PSP says no, by a connector whose word is no proof: it may have happened.
-    RejectedWithoutProof,
-    /// It provably did not happen, however unclear it was before: the recorded
-    /// answer to its key, or a complete record without it.
-    Disproved,
-}
-
-impl Outcome {
-    /// True if the attempt ended without an answer to believe.
-    fn is_unclear(self) -> bool {
-        match self {
-            Self::Unknown | Self::RejectedWithoutProof => true,
-            Self::Approved
-            | Self::Received
-            | Self::Rejected
-            | Self::NeverExecuted
-            | Self::Disproved => false,
-        }
-    }
-
-    /// True if it says something of the transaction as a whole, and not only of
-    /// one attempt at it.
-    fn is_of_all_attempts(self) -> bool {
-        match self {
-            Self::Approved | Self::Received | Self::Disproved => true,
-            Self::Rejected | Self::NeverExecuted | Self::Unknown | Self::RejectedWithoutProof => {
-                false
-            }
-        }
-    }
-}
 
 /// The result of settling.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,8 +36,18 @@ impl Payment {
         outcome: Outcome,
         at: Timestamp,
     ) -> Result<Settlement, Inconsistent> {
+        self.settle_attempt(id, self.is_held_by(nonce), outcome, at)
+    }
+
+    /// Settles for the holder of the slot, or for somebody who does not hold it.
+    pub(super) fn settle_attempt(
+        &self,
+        id: &TransactionId,
+        holds_slot: bool,
+        outcome: Outcome,
+        at: Timestamp,
+    ) -> Result<Settlement, Inconsistent> {
         let Some(transaction) = self.transactions.get(id) else { return Ok(Settlement::Gone) };
-        let holds_slot = self.is_held_by(nonce);
         let counts = holds_slot || outcome.is_of_all_attempts();
         let step = if counts { self.step(transaction, outcome) } else { Step::Stay };
         let freed = || {
@@ -107,7 +73,7 @@ impl Payment {
                 next.transactions.remove(id);
                 next.fence(transaction.timestamp);
                 next.rebook_as_it_is();
-                next.place(id, taken_back);
+                next.reassign_report(id, taken_back);
             }
             Step::Dispute => {
                 next.drop_waiting_failure(id);
@@ -124,6 +90,7 @@ impl Payment {
             // It does not fit what was reported of others: somebody has to look.
             next = freed();
             next.dispute(id, at);
+            next.note_answer(id, outcome);
         }
         next.check()?;
         Ok(Settlement::Changed(Box::new(next)))
@@ -185,13 +152,18 @@ impl Payment {
         if ours.state != State::Success {
             let waiting = ours.waiting_failure.take();
             self.book_or_hold(id, state, at);
+            // A Failure that was reported before this answer proves no more than a rejection
+            // would: it waits until the connector has stopped working.
+            if waiting.is_some() {
+                self.note_unclear(id, at);
+            }
             if let Some(ours) = self.transactions.get_mut(id) {
                 ours.waiting_failure = waiting;
             }
         }
-        self.place(id, taken_back);
+        self.reassign_report(id, taken_back);
         if state == State::Success {
-            self.claim_effect_of_open_one(id);
+            self.move_report_from_open_one(id);
         }
     }
 
@@ -212,7 +184,7 @@ impl Payment {
             }
         }
         self.rebook_as_it_is();
-        self.place(id, taken_back);
+        self.reassign_report(id, taken_back);
     }
 
     /// An answer that changes no state is known all the same, for the time when the
@@ -261,63 +233,5 @@ impl Payment {
             ours.recovery.look_at = Some(at.plus_ms(FIRST_LOOK_MS));
         }
         self.note_unclear(id, at);
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    Stay,
-    To(State),
-    Withdraw,
-    /// It is final, and this is the opposite.
-    Dispute,
-}
-
-impl State {
-    /// The state machine: every state with every outcome.
-    fn after(self, outcome: Outcome) -> Step {
-        match (self, outcome) {
-            (Self::Initial, Outcome::Approved) => Step::To(Self::Success),
-            (Self::Initial, Outcome::Received) => Step::To(Self::Pending),
-            (Self::Initial, Outcome::Rejected) => Step::To(Self::Failure),
-            (Self::Initial | Self::Pending | Self::Unknown, Outcome::Disproved) => {
-                Step::To(Self::Failure)
-            }
-            (Self::Initial, Outcome::NeverExecuted) => Step::Withdraw,
-            (Self::Initial, Outcome::Unknown | Outcome::RejectedWithoutProof) => {
-                Step::To(Self::Unknown)
-            }
-            (Self::Unknown, Outcome::Received) => Step::To(Self::Pending),
-            (Self::Pending | Self::Unknown, Outcome::Approved) => Step::To(Self::Success),
-            (Self::Pending, Outcome::Received) => Step::Stay,
-            // A "no" after an ambiguous attempt, or after the PSP took it on,
-            // is no proof.
-            (
-                Self::Pending | Self::Unknown,
-                Outcome::Rejected
-                | Outcome::NeverExecuted
-                | Outcome::Unknown
-                | Outcome::RejectedWithoutProof,
-            ) => Step::Stay,
-            // Final by a fact, or by an earlier answer to the same key.
-            (Self::Failure, Outcome::Approved | Outcome::Received) => Step::Dispute,
-            (Self::Success, Outcome::Rejected | Outcome::Disproved) => Step::Dispute,
-            (
-                Self::Success,
-                Outcome::Approved
-                | Outcome::Received
-                | Outcome::NeverExecuted
-                | Outcome::Unknown
-                | Outcome::RejectedWithoutProof,
-            )
-            | (
-                Self::Failure,
-                Outcome::Rejected
-                | Outcome::NeverExecuted
-                | Outcome::Unknown
-                | Outcome::RejectedWithoutProof
-                | Outcome::Disproved,
-            ) => Step::Stay,
-        }
     }
 }

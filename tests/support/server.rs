@@ -140,7 +140,7 @@ impl Server {
         transactions_of(&self.payment(payment).await)
     }
 
-    /// What the sandbox PSP really did to the Payment: action and amount.
+    /// The effects of the Payment at the sandbox PSP: action and amount.
     pub async fn effects(&self, payment: &str) -> Vec<(String, u64)> {
         let ledger = self.get("/sandbox/ledger").await.body;
         let effects = ledger.as_array().unwrap().iter();
@@ -164,7 +164,7 @@ impl Reply {
         self.body["errors"][0]["code"].as_str().unwrap_or("")
     }
 
-    /// Status and code: what a caller decides by.
+    /// Status and code, by which a caller decides.
     pub fn outcome(&self) -> (u16, &str) {
         (self.status, self.code())
     }
