@@ -102,6 +102,8 @@ pub struct LocalConfig {
     pub auth: AuthSettings,
     /// The options of the API (`RESPONSE`, `REPEAT_DETECTION`).
     pub api: ApiOptions,
+    /// The connectors by payment interface (`CONNECTORS`), where they are set.
+    pub connectors: Option<Connectors>,
     /// The level of the log (`AWS_LAMBDA_LOG_LEVEL`).
     pub log_level: LevelFilter,
 }
@@ -113,8 +115,11 @@ impl LocalConfig {
         let mut environment = Environment::new(&variable, &secrets);
         let auth = environment.auth(true);
         let api = environment.api();
+        let is_set =
+            environment.is_set("CONNECTORS") || environment.is_set("CONNECTORS_SECRET_ARN");
+        let connectors = is_set.then(|| environment.connectors());
         let log_level = environment.log_level();
-        environment.checked(Self { auth, api, log_level })
+        environment.checked(Self { auth, api, connectors, log_level })
     }
 }
 

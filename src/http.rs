@@ -22,6 +22,6 @@ mod update;
 
 pub use api::{Api, not_started};
 #[cfg(feature = "local")]
-pub use draft::registrations;
+pub use draft::{FileDraft, file_drafts, registrations};
 pub use message::{ACTION_BYTES_MAX, BODY_BYTES_MAX, Response};
 pub use options::{ApiOptions, RepeatDetection, ResponseForm};

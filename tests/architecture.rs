@@ -83,6 +83,7 @@ const ALLOWED: [(&str, &[&str]); 30] = [
             "dynamodb",
             "error",
             "http",
+            "money",
             "payment",
             "platform",
             "ports",

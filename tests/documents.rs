@@ -333,6 +333,8 @@ fn read(path: &str) -> String {
 fn documents() -> Vec<Document> {
     let pages = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().file_name());
     let pages = pages.map(|name| format!("docs/{}", name.to_str().unwrap()));
+    // Beside the pages are their pictures.
+    let pages = pages.filter(|path| path.ends_with(".md"));
     let paths = pages.chain(["README.md".to_owned()]);
     paths.map(|path| Document::read(&path)).collect()
 }

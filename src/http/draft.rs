@@ -26,19 +26,58 @@ pub(super) fn read(
     }
 }
 
+/// A draft of a file.
+#[cfg(feature = "local")]
+#[derive(Debug)]
+pub struct FileDraft {
+    /// The Payment to register.
+    pub registration: Registration,
+    /// True if the draft has an id.
+    pub has_id: bool,
+    /// The line and the column at which it begins.
+    pub place: String,
+}
+
+/// Reads a JSON array of PaymentDrafts, as if each were posted to `project`. The error
+/// says where the first draft begins that cannot be read, and why.
+#[cfg(feature = "local")]
+pub fn file_drafts(
+    text: &str,
+    project: &ProjectKey,
+    now: Timestamp,
+) -> Result<Vec<FileDraft>, BoxError> {
+    let drafts: Vec<&RawValue> = serde_json::from_str(text)
+        .map_err(|error| format!("it is not a JSON array of PaymentDrafts: {error}"))?;
+    let file_draft = |draft: &&RawValue| {
+        let place = place(text, draft.get());
+        let registration = read(draft.get(), project.clone(), now)
+            .map_err(|problem| format!("{place}: {}", problem.message()))?;
+        let fields: fields::Fields<'_> = serde_json::from_str(draft.get())?;
+        let has_id = fields.get("id").is_some_and(|id| id.get() != "null");
+        Ok(FileDraft { registration, has_id, place })
+    };
+    drafts.iter().map(file_draft).collect()
+}
+
 /// Reads a JSON array of PaymentDrafts for `project`.
 #[cfg(feature = "local")]
 pub fn registrations(
-    drafts: &str,
+    text: &str,
     project: &ProjectKey,
     now: Timestamp,
 ) -> Result<Vec<Registration>, BoxError> {
-    let drafts: Vec<&RawValue> = serde_json::from_str(drafts)?;
-    let registration = |draft: &&RawValue| {
-        read(draft.get(), project.clone(), now)
-            .map_err(|problem| format!("{} in {draft}", problem.message()).into())
-    };
-    drafts.iter().map(registration).collect()
+    let drafts = file_drafts(text, project, now)?;
+    Ok(drafts.into_iter().map(|draft| draft.registration).collect())
+}
+
+/// The line and the column at which a part of `text` begins.
+#[cfg(feature = "local")]
+fn place(text: &str, part: &str) -> String {
+    let offset = part.as_ptr().addr().saturating_sub(text.as_ptr().addr());
+    let before = text.get(..offset).unwrap_or_default();
+    let line = before.matches('\n').count().saturating_add(1);
+    let column = before.chars().rev().take_while(|c| *c != '\n').count().saturating_add(1);
+    format!("line {line}, column {column}")
 }
 
 impl Form<'_, '_> {

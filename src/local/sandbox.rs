@@ -4,7 +4,9 @@
 //! Like most connectors, it does not recognise repeated requests: every request has an
 //! effect. A variant honours idempotency keys.
 
-use super::{bind, server};
+use super::bind;
+use super::kept::Kept;
+use super::listen::{Stopped, accept};
 use crate::clock::SystemClock;
 use crate::error::BoxError;
 use crate::platform::format_time;
@@ -15,7 +17,10 @@ use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// The sandbox connector.
 #[derive(Clone, Debug)]
@@ -28,12 +33,14 @@ pub struct Sandbox {
 #[derive(Debug, Default)]
 struct Psp {
     ledger: Vec<Effect>,
+    /// Keeps the ledger over restarts.
+    kept: Option<Kept>,
     /// The recorded answer for each key; `None` if keys are ignored.
     answers: Option<HashMap<String, &'static str>>,
 }
 
 /// An effect at the PSP.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Effect {
     /// The id of the Payment.
@@ -75,9 +82,14 @@ enum Behaviour {
     Answer(StatusCode, &'static str),
     /// Never answers.
     Silence,
+    /// Acts, and answers late.
+    Delay,
     /// Closes the connection.
     Drop,
 }
+
+/// The time that a slow answer takes: more than it takes to send many requests.
+const DELAY: Duration = Duration::from_secs(1);
 
 impl Sandbox {
     /// Starts a sandbox that runs as long as the process.
@@ -92,12 +104,19 @@ impl Sandbox {
         Self::with(Psp { answers: Some(HashMap::new()), ..Psp::default() }).await
     }
 
+    /// As [`Sandbox::start`], with a ledger that is kept in a file.
+    pub async fn start_keeping(path: &Path) -> Result<Self, BoxError> {
+        let (kept, ledger) = Kept::open(path)?;
+        Self::with(Psp { ledger, kept: Some(kept), ..Psp::default() }).await
+    }
+
     async fn with(psp: Psp) -> Result<Self, BoxError> {
         let listener = bind().await?;
         let url = format!("http://{}", listener.local_addr()?).parse()?;
         let sandbox = Self { url, psp: Arc::new(Mutex::new(psp)) };
         let connector = sandbox.clone();
-        tokio::spawn(server::accept(listener, move |request| {
+        let (busy, _) = mpsc::channel(1);
+        tokio::spawn(accept(listener, Stopped::never(), busy, move |request| {
             let connector = connector.clone();
             async move { connector.answer(request).await }
         }));
@@ -139,7 +158,7 @@ impl Sandbox {
         };
         let (outcome, behaviour) = behaviour(action.merchant_reference.as_deref());
         if let Some(outcome) = outcome {
-            let recorded = self.psp().act(payment_id, action, idempotency_key, outcome);
+            let recorded = self.psp().act(payment_id, action, idempotency_key, outcome)?;
             if let Some(answer) = recorded {
                 return answered(StatusCode::OK, answer);
             }
@@ -147,38 +166,46 @@ impl Sandbox {
         match behaviour {
             Behaviour::Answer(status, body) => answered(status, body),
             Behaviour::Silence => std::future::pending().await,
+            Behaviour::Delay => {
+                tokio::time::sleep(DELAY).await;
+                answered(StatusCode::OK, APPROVED)
+            }
             Behaviour::Drop => Err("the merchant reference is sandbox:drop".into()),
         }
     }
 }
 
 impl Psp {
-    /// Carries out an action, unless it is rejected. Returns the recorded answer, and does
-    /// nothing, if there is one for the key.
+    /// Does what is asked, unless it refuses to, or has an answer on record for
+    /// the key: that one, then. An effect that could not be kept did not happen.
     fn act(
         &mut self,
         payment_id: String,
         action: Action,
         idempotency_key: Option<String>,
         outcome: &'static str,
-    ) -> Option<&'static str> {
+    ) -> Result<Option<&'static str>, BoxError> {
         if let (Some(answers), Some(key)) = (&mut self.answers, &idempotency_key) {
             if let Some(answer) = answers.get(key) {
-                return Some(answer);
+                return Ok(Some(answer));
             }
             answers.insert(key.clone(), outcome);
         }
         if outcome != REJECTED {
-            self.ledger.push(Effect {
+            let effect = Effect {
                 payment_id,
                 action: action.action,
                 cent_amount: action.amount.cent_amount,
                 currency_code: action.amount.currency_code,
                 idempotency_key,
                 at: format_time(SystemClock.now()),
-            });
+            };
+            if let Some(kept) = &mut self.kept {
+                kept.add(&effect)?;
+            }
+            self.ledger.push(effect);
         }
-        None
+        Ok(None)
     }
 }
 
@@ -193,6 +220,7 @@ fn behaviour(merchant_reference: Option<&str>) -> (Option<&'static str>, Behavio
     match merchant_reference {
         Some("sandbox:rejected") => (Some(REJECTED), ok(REJECTED)),
         Some("sandbox:received") => (Some(RECEIVED), ok(RECEIVED)),
+        Some("sandbox:slow") => (Some(APPROVED), Behaviour::Delay),
         Some("sandbox:timeout") => (Some(APPROVED), Behaviour::Silence),
         Some("sandbox:drop") => (Some(APPROVED), Behaviour::Drop),
         Some("sandbox:error") => {

@@ -7,6 +7,11 @@ import { createInterface } from 'node:readline';
 
 const START_TIMEOUT_MS = 30_000;
 
+/** None of them outlives this process. */
+const running = new Set();
+process.on('exit', () => running.forEach((server) => server.kill('SIGKILL')));
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
+
 /**
  * Starts the server on a free port, with the additional variables `environment`, and waits until it listens. It ends
  * with this process. `connector` is a URL in place of the sandbox; `authorization` is the header with which Payments
@@ -21,8 +26,7 @@ export async function startLocal({ connectorTimeoutMs, connector, environment, a
     env: { ...process.env, ...environment },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  process.on('exit', () => server.kill('SIGKILL'));
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
+  running.add(server);
 
   const url = await new Promise((resolve, reject) => {
     const deadline = setTimeout(() => {

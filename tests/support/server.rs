@@ -84,6 +84,17 @@ impl Server {
         self.process.kill().await.unwrap();
     }
 
+    /// Interrupts the process, as Ctrl-C does.
+    pub async fn interrupt(&self) {
+        let id = self.process.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-INT", &id]).status().await.unwrap().success());
+    }
+
+    /// Waits until the process ends by itself. Returns its exit code.
+    pub async fn ended(mut self) -> Option<i32> {
+        timeout(START_MAX, self.process.wait()).await.expect("it ends").unwrap().code()
+    }
+
     /// Sends a request exactly as it is: the path is not touched.
     pub async fn send(
         &self,
