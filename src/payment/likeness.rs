@@ -174,10 +174,12 @@ impl Payment {
         id: &TransactionId,
         report: &Report,
     ) -> Option<TakenBack> {
-        let psp_id = self.identifying_ids(report).interaction.filter(|name| *name != id.as_str());
+        let other_than_ours = |name: &&str| *name != id.as_str();
+        let psp_id = self.identifying_ids(report).interaction.filter(other_than_ours);
+        let reported_id = report.interaction_id.as_deref().filter(other_than_ours);
         let transaction = self.transactions.get_mut(id)?;
         let likeness = transaction.likeness.as_ref()?;
-        if psp_id.is_some() && psp_id == transaction.interaction_id.as_deref() {
+        if reported_id.is_some() && reported_id == transaction.interaction_id.as_deref() {
             transaction.likeness = None;
             return None;
         }
