@@ -19,6 +19,7 @@
 //! | `matching` | the transaction that a report is about |
 //! | `reported_state` | applying a reported state, and reported Failures that do not count yet |
 //! | `likeness` | recording a report by likeness, and undoing that |
+//! | `merge` | two transactions that turn out to be the same effect |
 //! | `lookup` | [`Payment::look_up`]: settling by a platform's Payment |
 //! | `discrepancy` | disputes and excess: how they stop a side, and how they are resolved |
 //! | `ids` | identifiers and [`Timestamp`] |
@@ -31,6 +32,7 @@ mod ids;
 mod likeness;
 mod lookup;
 mod matching;
+mod merge;
 mod recover;
 mod register;
 mod reported_state;

@@ -87,8 +87,7 @@ fn each_status_has_the_error_codes_of_the_code() {
         ("SERVICE_UNAVAILABLE", 503),
     ]);
     let mut answered = BTreeSet::from([(400, "RequiredField".to_owned())]);
-    for file in ["src/http/problem.rs", "src/http/answer.rs"] {
-        let code = read(file);
+    for code in [problems(), read("src/http/answer.rs")] {
         for call in code.split("StatusCode::").skip(1) {
             let (status, rest) = call.split_once(|c: char| !c.is_uppercase() && c != '_').unwrap();
             // The code follows its status.
@@ -120,7 +119,7 @@ fn each_status_has_the_error_codes_of_the_code() {
 
 #[test]
 fn the_fields_of_errors_are_those_of_the_code() {
-    let code = read("src/http/problem.rs") + &read("src/http/error_body.rs");
+    let code = problems() + &read("src/http/error_body.rs");
     let calls = code.split(".field(\"").skip(1).filter_map(|call| call.split('"').next());
     let known: Names = calls.map(str::to_owned).collect();
     let schemas = document()["components"]["schemas"].clone();
@@ -174,7 +173,7 @@ fn headers_are_those_of_the_code() {
         let names = code.split("HeaderName::from_static(").skip(1);
         used.extend(names.map(|rest| quoted(rest).next().unwrap().to_owned()));
     }
-    let known = read("src/http/problem.rs") + &read("src/http/answer.rs");
+    let known = problems() + &read("src/http/answer.rs");
     for (constant, name) in [
         ("header::ALLOW", "allow"),
         ("header::CACHE_CONTROL", "cache-control"),
@@ -326,6 +325,12 @@ fn texts(list: &Value) -> Names {
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
+}
+
+/// The sources of all errors.
+fn problems() -> String {
+    let parts = ["problem", "problem/access", "problem/payment", "problem/request"];
+    parts.map(|part| read(&format!("src/http/{part}.rs"))).concat()
 }
 
 fn read(path: &str) -> String {
