@@ -16,7 +16,7 @@ use tracing_subscriber::layer::{Context, Layer};
 /// The message of the line that is written for each request.
 const ANSWERED: &str = "a request was answered";
 
-/// The messages whose facts the line of the request has, too.
+/// The messages whose fields the line of the request repeats.
 const STEPS: [&str; 2] = ["a call to the connector ended", "a transaction changed its state"];
 
 /// The messages that repeat the line of the request, unless they have a cause.
@@ -106,7 +106,7 @@ impl Line {
         self.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
 
-    /// The line for a terminal; `None` if the line of the request has the same facts.
+    /// The line for a terminal; `None` if the line of the request has the same fields.
     fn on_terminal(&self, is_coloured: bool) -> Option<String> {
         let paint = |code: &str, text: &str| match is_coloured {
             true => format!("\u{1b}[{code}m{text}\u{1b}[0m"),

@@ -1,5 +1,5 @@
-//! Look-ups: settling an open transaction by a platform's Payment. They follow the rule
-//! of reports: an id goes before likeness; of several that cannot be told apart as
+//! Look-ups: settling an open transaction by the platform's Payment. The rules are those
+//! of reports: an id goes before likeness, and of several transactions that are alike as
 //! many happened as are shown.
 
 #![warn(clippy::wildcard_enum_match_arm)]
@@ -20,8 +20,8 @@ pub struct PlatformProof {
 }
 
 impl Payment {
-    /// Settles the open transaction `id` by what the platform shows, as far as that
-    /// proves anything, and keeps the ids that it reads.
+    /// Settles the open transaction `id` by the transactions that the platform shows, as far
+    /// as they prove its outcome, and records the ids that they have for it.
     pub fn look_up(
         &self,
         id: &TransactionId,
@@ -36,8 +36,8 @@ impl Payment {
         }
         let mut identified = shown.iter().filter(|theirs| self.is_shown_as(open, theirs, shown));
         if let Some(theirs) = identified.next() {
-            // That an effect failed whose name likeness gave proves nothing while another
-            // that is shown may be it.
+            // The PSP id may be another effect's if likeness gave it. Its Failure proves
+            // nothing while another shown effect may be this transaction.
             let is_doubtful = theirs.state == State::Failure
                 && open.likeness.is_some()
                 && Unclaimed::of(self, open, shown).may_show(open);
@@ -46,12 +46,12 @@ impl Payment {
             }
             return self.settle_by_shown(open, theirs, proof, Certainty::Id, at);
         }
-        // What contradicts itself takes an id.
+        // Only an id resolves a discrepancy.
         if open.is_discrepant() {
             return Ok(unchanged);
         }
         let unclaimed = Unclaimed::of(self, open, shown);
-        // Nobody knows whose it is.
+        // Without a time it may belong to any of them.
         if unclaimed.theirs.iter().any(|theirs| theirs.timestamp.is_none()) {
             return Ok(unchanged);
         }
@@ -70,14 +70,14 @@ impl Payment {
             && self.others_are_finished(open, at);
         let is_ours = open.state == State::Unknown && open.was_sent_by_us();
         if is_absent && is_ours && proof.absence_counts {
-            // Nobody holds the slot for it.
+            // The transaction does not hold the slot.
             return self.settle_attempt(id, false, Outcome::Disproved, at);
         }
         Ok(unchanged)
     }
 
-    /// True if an id says that `theirs` is `ours`: it is neither shown twice nor
-    /// shared here.
+    /// True if an id identifies `theirs` as `ours`. An id that is shown twice, or that
+    /// several transactions share, identifies nothing.
     fn is_shown_as(&self, ours: &Transaction, theirs: &Report, shown: &[Report]) -> bool {
         let is_same = |other: &&Report| {
             let (id, other) = (&theirs.interaction_id, &other.interaction_id);
@@ -135,7 +135,8 @@ impl Payment {
 
 const POSITIVE: [State; 2] = [State::Success, State::Pending];
 
-/// The transactions on both sides that are alike, and that no id tells apart.
+/// The transactions of the ledger and of the platform that are alike and that no id
+/// matches.
 struct Unclaimed<'a> {
     payment: &'a Payment,
     ours: Vec<&'a Transaction>,
@@ -164,11 +165,11 @@ impl<'a> Unclaimed<'a> {
         Self { payment, ours, theirs }
     }
 
-    /// The transaction among those shown in one of `states` that is `open`'s.
+    /// The shown transaction, in one of `states`, that is `open`.
     ///
-    /// Where several of ours could claim it, it is that which came to the end
-    /// `settled` already, or else the latest that began before it: a connector
-    /// records what it does when it does it.
+    /// If several transactions of the ledger could be the shown one, it is one that has the
+    /// state `settled`, or else the latest that began before it: a connector records an
+    /// action when it carries it out.
     fn claimed_by(
         &self,
         open: &Transaction,
@@ -177,8 +178,8 @@ impl<'a> Unclaimed<'a> {
     ) -> Option<&'a Report> {
         let is_candidate =
             |ours: &&&Transaction| ours.is_open() && !ours.is_discrepant() || ours.state == settled;
-        // What likeness named is another effect than one that is shown with another name. For
-        // `open` itself that is doubtful.
+        // A transaction whose id likeness gave is not one that is shown with another id. For
+        // `open` itself that is not certain.
         let can_be = |ours: &Transaction, theirs: &Report| {
             let is_certain = ours.id == open.id || self.has_no_other_certain_name(ours, theirs);
             is_certain && self.can_be(ours, theirs)
@@ -203,9 +204,9 @@ impl<'a> Unclaimed<'a> {
         None
     }
 
-    /// True if something that is shown as Success or Pending may be `open`:
-    /// more is shown than those of ours account for that must be shown. Clocks may
-    /// differ more than we think, so times do not count here.
+    /// True if a transaction that is shown as Success or Pending may be `open`: more are
+    /// shown than the other transactions of the ledger explain. Times do not count here,
+    /// because clocks may differ by more than is tolerated.
     fn may_show(&self, open: &Transaction) -> bool {
         let is_positive = |state: State| POSITIVE.contains(&state);
         let theirs = self.theirs.iter().filter(|theirs| is_positive(theirs.state));
@@ -219,8 +220,8 @@ impl<'a> Unclaimed<'a> {
             && self.has_no_other_name(ours, theirs)
     }
 
-    /// As [`Self::has_no_other_name`], but a name that likeness gave to a transaction counts,
-    /// unless the transaction is known to have happened by other means.
+    /// True as [`Self::has_no_other_name`], but an id that likeness gave counts, unless the
+    /// transaction is known to have happened by other means.
     fn has_no_other_certain_name(&self, ours: &Transaction, theirs: &Report) -> bool {
         let is_named = self.payment.has_unique_interaction_id(ours);
         let is_doubtful = ours.likeness.as_ref().is_some_and(|likeness| {

@@ -176,9 +176,9 @@ impl Payment {
     /// Records the state of a transaction that a caller names by our id. Returns true if
     /// that changed anything.
     ///
-    /// Where likeness matched a report to the transaction, the caller may mean the
-    /// effect of that report. A Failure after a Success is then disputed, until it is said
-    /// again. After a Pending with an id it is a report about the effect with that id.
+    /// If likeness matched a report to the transaction, the caller may mean the effect of
+    /// that report. A Failure after a Success is then disputed until it is reported again. A
+    /// Failure after a Pending with an id is about the effect with that id.
     pub(super) fn record_state(
         &mut self,
         id: &TransactionId,

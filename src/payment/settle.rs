@@ -11,24 +11,23 @@ use super::{
 /// The result of settling.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settlement {
-    /// This is to be written.
+    /// The changed Payment, to be written.
     Changed(Box<Payment>),
-    /// There is nothing to write: it was settled before, or the outcome does
-    /// not prove enough. That is the state it stays in.
+    /// Nothing to write, and the state of the transaction: it was settled before, or the
+    /// outcome does not prove enough.
     Unchanged(State),
     /// No such transaction: it was withdrawn before.
     Gone,
 }
 
 impl Payment {
-    /// Applies the outcome of the attempt that `nonce` stands for: moves the
-    /// hold, the state and the slot. Settling again changes nothing.
+    /// Applies the outcome of the attempt with this `nonce`: changes the hold, the state
+    /// and the slot. Settling again changes nothing.
     ///
-    /// A positive outcome counts whenever it comes, and from any attempt. A
-    /// "no" to one attempt counts only from the holder of the slot, and only
-    /// while the transaction is Initial: once an attempt was ambiguous, it proves
-    /// nothing any more, and takes an [`Outcome::Disproved`]. Where a report was
-    /// taken for this transaction by likeness alone, it gives way.
+    /// A positive outcome of any attempt counts at any time. A rejection of one attempt
+    /// counts only from the holder of the slot, and only while the transaction is Initial.
+    /// After an unclear attempt it proves nothing, and an [`Outcome::Disproved`] is needed.
+    /// A report that likeness matched to the transaction gives way to the outcome.
     pub fn settle(
         &self,
         id: &TransactionId,
@@ -39,7 +38,8 @@ impl Payment {
         self.settle_attempt(id, self.is_held_by(nonce), outcome, at)
     }
 
-    /// Settles for the holder of the slot, or for somebody who does not hold it.
+    /// Settles an outcome that comes from the holder of the slot, or from a look-up or an
+    /// earlier attempt.
     pub(super) fn settle_attempt(
         &self,
         id: &TransactionId,
@@ -84,10 +84,10 @@ impl Payment {
         if step == Step::Stay && is_same {
             return Ok(Settlement::Unchanged(transaction.state_for_caller()));
         }
-        // What moved may have made room for a report.
+        // The new balances may allow a report that did not fit before.
         next.book_waiting(at);
         if matches!(next.check(), Err(Inconsistent::Excess | Inconsistent::Money(_))) {
-            // It does not fit what was reported of others: somebody has to look.
+            // The outcome contradicts the reports about other transactions.
             next = freed();
             next.dispute(id, at);
             next.note_answer(id, outcome);
@@ -96,8 +96,8 @@ impl Payment {
         Ok(Settlement::Changed(Box::new(next)))
     }
 
-    /// The step of the state machine, for what is known of the transaction apart
-    /// from likeness.
+    /// The step of the state machine from the state that is known without reports by
+    /// likeness.
     fn step(&self, transaction: &Transaction, outcome: Outcome) -> Step {
         let known = transaction.known_state();
         let is_by_likeness = transaction.likeness.is_some();
@@ -136,8 +136,8 @@ impl Payment {
         is_first && is_told && outcome == Outcome::NeverExecuted
     }
 
-    /// The answer says that it happened, or will. A Failure that was taken for it by
-    /// likeness is another's.
+    /// Settles the transaction as Success or Pending. A Failure that likeness matched to it
+    /// is about another transaction.
     fn settle_as_happened(&mut self, id: &TransactionId, state: State, at: Timestamp) {
         let Some(ours) = self.transactions.get(id) else { return };
         let is_failed_by_likeness = ours.has_failure_by_likeness();
@@ -167,8 +167,8 @@ impl Payment {
         }
     }
 
-    /// The answer says that nothing happened. An effect that was taken for it by
-    /// likeness is another's.
+    /// Settles the transaction as Failure. An effect that likeness matched to it is another
+    /// one.
     fn settle_as_failed(&mut self, id: &TransactionId) {
         let Some(ours) = self.transactions.get(id) else { return };
         let is_agreed = ours.waiting_failure.is_some() || ours.state == State::Failure;
@@ -187,8 +187,8 @@ impl Payment {
         self.reassign_report(id, taken_back);
     }
 
-    /// An answer that changes no state is known all the same, for the time when the
-    /// report is taken back that it contradicts.
+    /// Keeps the outcome of a disputed transaction. It counts if the report that contradicts
+    /// it is taken back.
     fn note_answer(&mut self, id: &TransactionId, outcome: Outcome) {
         let Some(ours) = self.transactions.get_mut(id).filter(|ours| ours.is_disputed) else {
             return;
@@ -212,19 +212,19 @@ impl Payment {
         }
     }
 
-    /// Something positive came: a Failure that waits to be counted never will be.
+    /// Drops a waiting Failure, because a positive outcome contradicts it.
     fn drop_waiting_failure(&mut self, id: &TransactionId) {
         if let Some(ours) = self.transactions.get_mut(id) {
             ours.waiting_failure = None;
         }
     }
 
-    /// The attempt ended without an answer to believe.
+    /// Settles the transaction as Unknown: the attempt had no trusted answer.
     fn settle_as_unknown(&mut self, id: &TransactionId, outcome: Outcome, at: Timestamp) {
         let Some(ours) = self.transactions.get_mut(id) else { return };
         if let Some(likeness) = &mut ours.likeness {
             likeness.known = State::Unknown;
-            // The connector says the same as the report that came meanwhile.
+            // The connector's answer agrees with the report.
             let is_agreed = outcome == Outcome::RejectedWithoutProof;
             likeness.came_in_flight &= !is_agreed;
         }

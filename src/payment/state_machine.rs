@@ -11,13 +11,13 @@ pub enum Outcome {
     Approved,
     /// The PSP took it on and will report.
     Received,
-    /// The PSP says no, and that can be trusted: nothing moved.
+    /// The connector rejected it, and that is trusted: nothing moved.
     Rejected,
     /// The connector provably never acted: nothing moved.
     NeverExecuted,
     /// It may have happened.
     Unknown,
-    /// The PSP says no, by a connector whose word is no proof: it may have happened.
+    /// The connector rejected it, but its rejections prove nothing: it may have happened.
     RejectedWithoutProof,
     /// It provably did not happen, however unclear it was before: the recorded
     /// answer to its key, or a complete record without it.
@@ -25,7 +25,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// True if the attempt ended without an answer to believe.
+    /// True if the attempt ended without a trusted answer.
     pub(super) fn is_unclear(self) -> bool {
         match self {
             Self::Unknown | Self::RejectedWithoutProof => true,
@@ -37,8 +37,7 @@ impl Outcome {
         }
     }
 
-    /// True if it says something of the transaction as a whole, and not only of
-    /// one attempt at it.
+    /// True if it is about the transaction as a whole, and not only about one attempt.
     pub(super) fn is_of_all_attempts(self) -> bool {
         match self {
             Self::Approved | Self::Received | Self::Disproved => true,
@@ -79,8 +78,8 @@ impl State {
             (Self::Unknown, Outcome::Received) => Step::To(Self::Pending),
             (Self::Pending | Self::Unknown, Outcome::Approved) => Step::To(Self::Success),
             (Self::Pending, Outcome::Received) => Step::Stay,
-            // A "no" after an ambiguous attempt, or after the PSP took it on,
-            // is no proof.
+            // A rejection after an unclear attempt, or after the PSP accepted the action,
+            // proves nothing.
             (
                 Self::Pending | Self::Unknown,
                 Outcome::Rejected

@@ -1,4 +1,4 @@
-//! What likeness decided is taken back whole: ours keeps what is its own, and the effect
+//! Taking back a match by likeness completely: the transaction keeps its own ids, and the effect
 //! keeps what was reported of it.
 
 use super::*;

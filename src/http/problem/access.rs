@@ -7,7 +7,7 @@ use http::{StatusCode, header};
 impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
         match &denied {
-            // RFC 6750, 3.1: who shows no token is not told of an error.
+            // RFC 6750, 3.1: without a token in the request, the challenge names no error.
             Denied::NoToken => Self::about_access(
                 StatusCode::UNAUTHORIZED,
                 "access_denied",

@@ -74,14 +74,15 @@ impl Problem {
         Self::in_flight(key, message, lease_ms.div_ceil(1_000).max(1))
     }
 
-    /// Never with `currentVersion`: clients repeat blindly when they see it.
+    /// Another request is in flight. It has no `currentVersion`, because clients would
+    /// repeat at once.
     fn in_flight(key: &PaymentKey, message: &str, retry_after_s: u64) -> Self {
         Self::new(StatusCode::CONFLICT, "ConcurrentModification", message)
             .field("resourceId", key.id.as_str())
             .header(header::RETRY_AFTER, retry_after_s.to_string())
     }
 
-    /// The connector did not act. Says whether it was reached, and what it answered.
+    /// The connector did not act. The message has its answer, if it was reached.
     pub(in crate::http) fn connector_failed(not_acted: Option<&NotActed>) -> Self {
         let message = match not_acted {
             None => "The connector could not be reached. Nothing moved.".to_owned(),
@@ -97,7 +98,8 @@ impl Problem {
         Self::new(StatusCode::BAD_GATEWAY, "ConnectorFailed", message)
     }
 
-    /// Says which transactions do not agree, and how to resolve that.
+    /// A discrepancy stops the action. The message names the transactions and the ways to
+    /// resolve it.
     pub(in crate::http) fn discrepancy(transactions: &[TransactionId]) -> Self {
         let ids: Vec<_> = transactions.iter().map(TransactionId::as_str).collect();
         let message = format!(

@@ -46,7 +46,7 @@ impl Problem {
         )
     }
 
-    /// One error for each field that is wrong.
+    /// One error for each invalid field.
     pub(in crate::http) fn invalid_fields<'a>(
         invalid: impl IntoIterator<Item = &'a Invalid>,
     ) -> Self {
@@ -57,14 +57,15 @@ impl Problem {
         Self { errors, ..Self::new(StatusCode::BAD_REQUEST, "InvalidField", "") }
     }
 
-    /// `action` is what was asked, as it was written.
+    /// The update action is not supported. `action` is its name in the request.
     pub(in crate::http) fn unknown_update(action: &str) -> Self {
         let shown: String = action.chars().take(256).collect();
         let message = format!("The update action {shown} is not supported.");
         Self::new(StatusCode::BAD_REQUEST, "InvalidInput", message)
     }
 
-    /// Only one predicate is understood; any other would find nothing, or all.
+    /// The predicate is not supported. Another one than `interfaceId` would find nothing, or
+    /// everything.
     pub(in crate::http) fn unknown_predicate(predicate: &str) -> Self {
         let shown: String = predicate.chars().take(256).collect();
         let message = format!(
