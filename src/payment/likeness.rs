@@ -50,11 +50,14 @@ impl Payment {
         let is_contrary =
             is_failure && (transaction.state == State::Success || transaction.is_disputed);
         let (known, had_likeness) = (transaction.known_state(), transaction.likeness.is_some());
-        let gave_interaction_id = transaction.interaction_id.is_none();
-        let gave_interface_id = transaction.interface_id.is_none();
+        let (interaction_id, interface_id) =
+            (transaction.interaction_id.clone(), transaction.interface_id.clone());
         // A Failure by id stays known: the report only adds its ids.
         let is_known_to_fail = transaction.waiting_failure.is_some();
         let has_new_id = self.record_ids(id, report);
+        let recorded = self.transactions.get(id);
+        let gave_interaction_id = recorded.is_some_and(|one| one.interaction_id != interaction_id);
+        let gave_interface_id = recorded.is_some_and(|one| one.interface_id != interface_id);
         if let Some(transaction) = self.transactions.get_mut(id)
             && !had_likeness
             && !is_known_to_fail
@@ -62,8 +65,8 @@ impl Payment {
             transaction.likeness = Some(Likeness {
                 known,
                 reported_state: report.state,
-                gave_interaction_id: gave_interaction_id && transaction.interaction_id.is_some(),
-                gave_interface_id: gave_interface_id && transaction.interface_id.is_some(),
+                gave_interaction_id,
+                gave_interface_id,
                 timestamp: report.timestamp,
                 came_in_flight: is_in_flight,
                 by: reporter.signature(),
@@ -74,9 +77,10 @@ impl Payment {
         {
             likeness.reported_state = likeness.reported_state.after_report(report.state);
             likeness.came_in_flight &= is_in_flight;
-            likeness.timestamp = report.timestamp.or(likeness.timestamp);
-            likeness.gave_interaction_id |= gave_interaction_id && report.interaction_id.is_some();
-            likeness.gave_interface_id |= gave_interface_id && report.interface_id.is_some();
+            likeness.timestamp = report.timestamp;
+            likeness.by = reporter.signature();
+            likeness.gave_interaction_id |= gave_interaction_id;
+            likeness.gave_interface_id |= gave_interface_id;
         }
         let is_changed = if is_contrary {
             self.dispute(id, reporter.at)
@@ -141,10 +145,12 @@ impl Payment {
         let timestamp = report.timestamp.or(Some(by.at));
         let found = match self.match_report(&Report { timestamp, ..report.clone() }, Some(from)) {
             Match::ById(id) => Some(id),
-            // A Failure is not about one that was known to have happened after it.
+            // A Failure that is taken back releases no other hold.
             Match::ByLikeness(id) => Some(id).filter(|id| {
-                let reported = self.transactions.get(id).and_then(|one| one.reported.as_ref());
-                report.state != State::Failure || reported.is_none_or(|known| known.at < by.at)
+                let found = self.transactions.get(id);
+                let has_failed =
+                    |found: &Transaction| found.last_reported_state() == State::Failure;
+                report.state != State::Failure || found.is_some_and(has_failed)
             }),
             Match::OtherAmount(_) | Match::New => None,
         };
@@ -179,12 +185,15 @@ impl Payment {
         let reported_id = report.interaction_id.as_deref().filter(other_than_ours);
         let transaction = self.transactions.get_mut(id)?;
         let likeness = transaction.likeness.as_ref()?;
-        if reported_id.is_some() && reported_id == transaction.interaction_id.as_deref() {
+        let is_contrary =
+            (report.state == State::Failure) != (likeness.reported_state == State::Failure);
+        // An id that several share says that it is the same effect only if nothing contradicts.
+        let is_certain = psp_id.is_some() || !is_contrary || likeness.known == State::Success;
+        let is_same = reported_id.is_some() && reported_id == transaction.interaction_id.as_deref();
+        if is_same && is_certain {
             transaction.likeness = None;
             return None;
         }
-        let is_contrary =
-            (report.state == State::Failure) != (likeness.reported_state == State::Failure);
         let is_other = psp_id.is_some() && transaction.interaction_id.is_some();
         if is_other || is_contrary { self.take_back_likeness(id) } else { None }
     }
@@ -233,7 +242,13 @@ impl Payment {
         let is_free = happened.likeness.is_none() && !self.has_unique_interaction_id(happened);
         let is_alike = (open.kind, open.amount) == (happened.kind, happened.amount);
         let is_open = open.known_state().is_open() && !open.is_discrepant();
+        // Ids of its own say that the report is about it.
+        let is_guess = open.likeness.as_ref().is_some_and(|likeness| {
+            (open.interaction_id.is_none() || likeness.gave_interaction_id)
+                && (open.interface_id.is_none() || likeness.gave_interface_id)
+        });
         open.id != happened.id
+            && is_guess
             && is_free
             && is_alike
             && is_open

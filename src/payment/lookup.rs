@@ -181,7 +181,10 @@ impl<'a> Unclaimed<'a> {
         // A transaction whose id likeness gave is not one that is shown with another id. For
         // `open` itself that is not certain.
         let can_be = |ours: &Transaction, theirs: &Report| {
-            let is_certain = ours.id == open.id || self.has_no_other_certain_name(ours, theirs);
+            // A Failure that may be another's proves nothing.
+            let is_failure = theirs.state == State::Failure;
+            let is_certain =
+                is_failure || ours.id == open.id || self.has_no_other_certain_name(ours, theirs);
             is_certain && self.can_be(ours, theirs)
         };
         let mut ours: Vec<_> = self.ours.iter().filter(is_candidate).collect();

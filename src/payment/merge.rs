@@ -5,7 +5,7 @@
 
 use super::likeness::TakenBack;
 use super::reports::Certainty;
-use super::{Payment, Reported, Reporter, State, Timestamp, Transaction, TransactionId};
+use super::{Likeness, Payment, Reported, Reporter, State, Timestamp, Transaction, TransactionId};
 
 impl Payment {
     /// Merges into this transaction the effect that was reported with the PSP id `name`:
@@ -24,20 +24,27 @@ impl Payment {
         if same.likeness.as_ref().is_some_and(|likeness| likeness.gave_interaction_id) {
             // The effect is this transaction, so its report is recorded here.
             let Some(TakenBack { report, by }) = self.take_back_likeness(&same_id) else { return };
+            let reported_at = by.at;
             let is_positive = matches!(report.state, State::Success | State::Pending);
             if is_positive && self.transactions.get(id).is_some_and(|it| it.is_open()) {
                 let reporter = Reporter { by: by.by, at: by.at, is_trusted: false };
                 self.report_state(id, report.state, &reporter, Certainty::Id);
             }
-            self.absorb_effect_added_beside(&same_id, at);
+            self.absorb_effect_added_beside(&same_id, reported_at, at);
         } else if same.is_external && same.reported.is_some() {
             self.absorb(id, &same_id, at);
         }
     }
 
     /// Merges into this transaction, which has happened and whose PSP id is another
-    /// transaction's, an effect that was added because of that id.
-    fn absorb_effect_added_beside(&mut self, id: &TransactionId, at: Timestamp) {
+    /// transaction's, an effect that was added since it had that id, because of it. The
+    /// match is by likeness, and our own id may correct it.
+    fn absorb_effect_added_beside(
+        &mut self,
+        id: &TransactionId,
+        named_at: Timestamp,
+        at: Timestamp,
+    ) {
         let Some(transaction) = self.transactions.get(id) else { return };
         if transaction.state != State::Success
             || transaction.is_discrepant()
@@ -54,14 +61,25 @@ impl Payment {
                 && is_alike
                 && matches!(other.state, State::Success | State::Pending)
                 && !other.is_discrepant()
-                && reported_at.is_some()
+                && reported_at.is_some_and(|reported_at| reported_at >= named_at)
                 && self.has_unique_interaction_id(other)
                 && self.could_have_begun(transaction, Some(other.timestamp))
                 && self.could_have_begun(transaction, reported_at)
         };
-        let added = self.transactions.values().find(is_candidate).map(|added| added.id.clone());
-        if let Some(added) = added {
-            self.absorb(id, &added, at);
+        let Some(added) = self.transactions.values().find(is_candidate).cloned() else { return };
+        let Some(by) = added.reported.clone() else { return };
+        let (known, had_interface_id) = (transaction.state, transaction.interface_id.is_some());
+        self.absorb(id, &added.id, at);
+        if let Some(transaction) = self.transactions.get_mut(id) {
+            transaction.likeness = Some(Likeness {
+                known,
+                reported_state: added.state,
+                gave_interaction_id: true,
+                gave_interface_id: !had_interface_id && added.interface_id.is_some(),
+                timestamp: Some(added.timestamp),
+                came_in_flight: false,
+                by,
+            });
         }
     }
 

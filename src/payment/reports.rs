@@ -164,9 +164,6 @@ impl Payment {
             transaction.possible_duplicate_of = None;
         }
         let is_changed = self.report_state(id, state, reporter, Certainty::Id);
-        if let Some(transaction) = self.transactions.get_mut(id).filter(|_| displaced.is_some()) {
-            transaction.reported = Some(reporter.signature());
-        }
         self.reassign_report(id, displaced);
         if is_changed && state == State::Success && !self.absorb_added_effect(id, reporter.at) {
             self.move_report_from_open_one(id);
@@ -176,8 +173,8 @@ impl Payment {
     /// Records the state of a transaction that a caller names by our id. Returns true if
     /// that changed anything.
     ///
-    /// If likeness matched a report to the transaction, the caller may mean the effect of
-    /// that report. A Failure after a Success is then disputed until it is reported again. A
+    /// If likeness matched a report to the transaction, and no answer agrees with it, the
+    /// caller may mean the effect of that report. A Failure after a Success is then disputed until it is reported again. A
     /// Failure after a Pending with an id is about the effect with that id.
     pub(super) fn record_state(
         &mut self,
@@ -195,6 +192,8 @@ impl Payment {
             interaction_id: None,
             interface_id: Some(id.as_str().to_owned()),
         };
+        // The answer and the report agree, so they are about the same effect.
+        transaction.likeness.take_if(|likeness| likeness.known == likeness.reported_state);
         let likeness = transaction
             .likeness
             .as_ref()

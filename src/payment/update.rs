@@ -167,7 +167,10 @@ impl Payment {
         self.absorb_effect_named(id, name, at);
         let transaction = self.transaction_mut(id)?;
         transaction.interaction_id = Some(name.to_owned());
-        if let Some(likeness) = &mut transaction.likeness {
+        let is_confirmed = has_id_by_likeness && !is_other && !was_disputed;
+        if is_confirmed {
+            transaction.likeness = None;
+        } else if let Some(likeness) = &mut transaction.likeness {
             likeness.gave_interaction_id = false;
         }
         // The new id resolves the dispute only if the Failure has another id.

@@ -99,7 +99,7 @@ fn a_transaction_that_is_given_a_name_keeps_the_effect_that_had_none() {
     let likely = told(&unclear(&payment(AUTHORIZED), "a", 40), report(Charge, Success, 40, "Y"));
     let named = updated(&likely, &name).unwrap();
     assert_eq!(states(&named), [(Charge, Success, 40)]);
-    assert!(!named.transactions[&id("a")].likeness.as_ref().unwrap().gave_interaction_id);
+    assert_eq!(named.transactions[&id("a")].likeness, None);
 }
 
 #[test]
