@@ -250,3 +250,118 @@ fn a_repeated_attempt_whose_effect_is_said_to_have_failed_can_be_settled() {
         assert_eq!((unclear.check(), capturable(&unclear)), (Ok(()), 60), "{outcome:?}");
     }
 }
+
+/// `a` happened, and X failed in the dashboard: 40.
+#[test]
+fn an_id_that_replaces_a_shared_one_is_given_back_with_its_report() {
+    let ours = unclear(&payment(AUTHORIZED), "a", 40);
+    let begun = told(&ours, by_own_id(report(Charge, Pending, 40, "psp-0"), "a"));
+    let likely = told(&begun, report(Charge, Failure, 40, "X"));
+    let known = told(&likely, by_own_id(report(Charge, Success, 40, ""), "a"));
+    assert_ne!(known.transactions[&id("a")].interaction_id.as_deref(), Some("X"));
+    let again = told(&known, report(Charge, Failure, 40, "X"));
+    assert_eq!(amounts(&again), (40, 60));
+    // X happened as well: 80.
+    let known = told(&ours, by_own_id(report(Charge, Success, 40, "psp-0"), "a"));
+    let likely = told(&known, report(Charge, Success, 40, "X"));
+    let named = told(&likely, by_own_id(report(Charge, Success, 40, "A"), "a"));
+    assert_eq!(amounts(&named), (80, 20));
+    assert_eq!(named.transactions[&id("a")].interaction_id.as_deref(), Some("A"));
+}
+
+/// D was captured in the dashboard, and both of ours happened: 120.
+#[test]
+fn an_effect_is_merged_only_if_it_was_added_because_of_the_wrong_id() {
+    let start =
+        told_at(&payment(&[(Authorization, Success, 200)]), report(Charge, Success, 40, "D"), 0);
+    let start = sent(&start, "a", 40, 10_000, Outcome::Approved);
+    let both = sent(&start, "b", 40, 12_000, Outcome::Unknown);
+    let wrong = told_at(&both, report(Charge, Success, 40, "B"), 20_000);
+    let known = told_at(&wrong, by_own_id(report(Charge, Success, 40, "B"), "b"), 21_000);
+    assert_eq!(amounts(&known), (120, 80));
+    // One that was added because of it, and is another effect all the same.
+    let start =
+        sent(&payment(&[(Authorization, Success, 160)]), "a", 40, 10_000, Outcome::Approved);
+    let both = sent(&start, "b", 40, 12_000, Outcome::Unknown);
+    let wrong = told_at(&both, report(Charge, Success, 40, "B"), 20_000);
+    let added = told_at(&wrong, report(Charge, Success, 40, "D"), 20_500);
+    let merged = told_at(&added, by_own_id(report(Charge, Success, 40, "B"), "b"), 21_000);
+    assert_eq!(amounts(&merged), (80, 80));
+    let corrected = told_at(&merged, by_own_id(report(Charge, Success, 40, "A"), "a"), 22_000);
+    assert_eq!(amounts(&corrected), (120, 40));
+    assert_eq!(corrected.transactions[&id("a")].interaction_id.as_deref(), Some("A"));
+}
+
+/// X is pending in the dashboard, `b` failed as A, and `a` may have happened.
+#[test]
+fn a_shown_failure_of_another_one_releases_nothing() {
+    let start = sent(&payment(AUTHORIZED), "a", 40, 1_000, Outcome::Unknown);
+    let both = sent(&start, "b", 40, 100_000, Outcome::Unknown);
+    let pending = Report { state: Pending, ..shown("X", 101_000) };
+    let likely = told_at(&both, pending, 101_500);
+    let failed = Report { state: Failure, ..shown("A", 100_200) };
+    let proof = PlatformProof { absence_counts: false, ..PROOF };
+    let looked = likely.look_up(&id("a"), &[failed], proof, at(500_000));
+    assert_eq!(looked, Ok(Settlement::Unchanged(Unknown)));
+}
+
+/// X is `b`, and `a` fails: 40.
+#[test]
+fn a_later_report_of_the_same_effect_may_be_about_a_later_transaction() {
+    let start = sent(&payment(AUTHORIZED), "a", 40, 1_000, Outcome::Unknown);
+    let begun = told_at(&start, report(Charge, Pending, 40, ""), 10_000);
+    let open = in_flight(&begun, "b", 40, at(100_000));
+    let unclear = settled(&open, "b", Outcome::Unknown, at(100_500));
+    let likely = told_at(&unclear, report(Charge, Success, 40, "X"), 200_000);
+    let Ok(Settlement::Changed(known)) =
+        likely.settle(&id("b"), &Nonce::new(1), Outcome::Approved, at(201_000))
+    else {
+        unreachable!("an approval settles")
+    };
+    assert_eq!(captured(&known), 40);
+}
+
+/// A capture of the dashboard is reported with an id that all effects have, and ours
+/// failed: 40.
+#[test]
+fn a_failure_with_a_shared_id_is_about_ours_alone() {
+    let likely =
+        told(&unclear(&payment(AUTHORIZED), "a", 40), report(Charge, Success, 40, "psp-0"));
+    let known = told(&likely, by_own_id(report(Charge, Failure, 40, "psp-0"), "a"));
+    assert_eq!(amounts(&known), (40, 60));
+}
+
+/// Both of ours happened, and another failed in the dashboard before `b` began: 80.
+#[test]
+fn a_failure_that_is_taken_back_releases_no_other_hold() {
+    let start = sent(&payment(AUTHORIZED), "a", 40, 1_000, Outcome::Unknown);
+    let failed = told_at(&start, report(Charge, Failure, 40, ""), 5_000);
+    let both = sent(&failed, "b", 40, 10_000, Outcome::Unknown);
+    let known = told_at(&both, by_own_id(report(Charge, Success, 40, "A"), "a"), 12_000);
+    let known = known.apply_waiting_failures(at(900_000), true).unwrap_or(known);
+    assert_eq!(amounts(&known), (40, 20));
+}
+
+/// `a` happened as X, and `c` as well: 80.
+#[test]
+fn a_report_stays_with_the_transaction_whose_id_was_confirmed() {
+    let start = sent(&payment(AUTHORIZED), "a", 40, 1_000, Outcome::Unknown);
+    let both = sent(&start, "c", 40, 50_000, Outcome::Unknown);
+    let likely = told_at(&both, report(Charge, Success, 40, "X"), 60_000);
+    let update =
+        Update::ChangeTransactionInteractionId { id: id("a"), interaction_id: "X".to_owned() };
+    let named = likely.update(&[update], &reporter(at(61_000), true)).unwrap();
+    let known = late(&named, "c", Outcome::Approved);
+    assert_eq!(amounts(&known), (80, 20));
+}
+
+/// The connector approved ours as X, and X failed later, as the platform's library says it.
+#[test]
+fn a_state_by_our_id_counts_at_once_where_answer_and_report_agree() {
+    let ours = answered(&payment(AUTHORIZED), "a", 40, Outcome::Approved);
+    let likely = told(&ours, report(Charge, Success, 40, "X"));
+    let failed = said(&likely, "a", Failure);
+    assert_eq!((amounts(&failed), stopped(&failed)), ((0, 100), (false, false)));
+    let again = said(&failed, "a", Success);
+    assert_eq!((amounts(&again), again.transactions.len()), ((40, 60), 2));
+}
