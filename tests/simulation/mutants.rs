@@ -149,7 +149,10 @@ fn woven_copy(mutants: &[Mutant]) -> PathBuf {
     }
     let text = |name: &str| fs::read_to_string(here().join(name)).unwrap();
     files.insert("Cargo.toml".to_owned(), manifest(&text("Cargo.toml")));
-    files.insert("Cargo.lock".to_owned(), text("Cargo.lock"));
+    // The local server includes the API's description.
+    for name in ["Cargo.lock", "openapi.yaml"] {
+        files.insert(name.to_owned(), text(name));
+    }
     let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join("woven");
     for (name, text) in files {
         let path = copy.join(name);
