@@ -73,7 +73,7 @@ impl Floor {
         // The numbers in the settling write.
         let (seen, captured) = (2 * nth, 100 * nth);
         let figures = [
-            (":seen", seen),
+            (":read_version", seen),
             (":version", seen + 1),
             (":captured", captured),
             (":refundable", captured),
