@@ -124,7 +124,7 @@ fn report(ours: &[Vec<f64>], floor: &[Vec<f64>], items: &[Item]) {
     plot::keep_growth(&medians(ours), &medians(floor));
     let bytes = items[ACTIONS_MAX - 1].bytes as f64;
     harness::result(&format!(
-        "growth: 49th/2nd {:.2} x, item {:.1} KiB",
+        "growth: 49th/2nd {:.2} x, floor {floors:.2} x, item {:.1} KiB",
         last.median,
         bytes / 1024.0
     ));
