@@ -20,8 +20,10 @@ mod route;
 mod unambiguous;
 mod update;
 
+#[cfg(feature = "local")]
+pub(crate) use answer::{CALLER_REFUSED, REQUEST_FAILED};
 pub use api::{Api, not_started};
 #[cfg(feature = "local")]
-pub use draft::{FileDraft, file_drafts, registrations};
+pub use draft::{FileDraft, file_drafts};
 pub use message::{ACTION_BYTES_MAX, BODY_BYTES_MAX, Response};
 pub use options::{ApiOptions, RepeatDetection, ResponseForm};

@@ -16,6 +16,12 @@ use crate::payment::{
 use crate::ports::{Call, ConnectorError};
 use std::error::Error;
 
+/// The message of the line of a call to a connector.
+pub(crate) const CALL_ENDED: &str = "a call to the connector ended";
+
+/// The message of the line of a transition.
+pub(crate) const STATE_CHANGED: &str = "a transaction changed its state";
+
 /// Logs and measures a call to a connector.
 pub(crate) fn log_connector_call(
     call: &Call,
@@ -36,7 +42,7 @@ pub(crate) fn log_connector_call(
         duration_ms,
         correlation_id = call.correlation_id,
         error = error.and_then(Error::source).map(causes),
-        "a call to the connector ended"
+        "{CALL_ENDED}"
     );
     let name = match outcome {
         Outcome::Approved => "approved",
@@ -71,7 +77,7 @@ pub(crate) fn log_transition(from: &Payment, to: &Payment, id: &TransactionId) {
         currency = amount.currency().code(),
         from = ?state(from),
         to = ?state(to),
-        "a transaction changed its state"
+        "{STATE_CHANGED}"
     );
 }
 

@@ -84,6 +84,7 @@ const ALLOWED: [(&str, &[&str]); 30] = [
             "error",
             "http",
             "money",
+            "observe",
             "payment",
             "platform",
             "ports",

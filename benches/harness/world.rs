@@ -7,9 +7,7 @@ use payment_intents::auth::{Auth, AuthSettings};
 use payment_intents::clock::SystemClock;
 use payment_intents::connector::{Authorization, ConnectorSettings, Connectors, HttpConnector};
 use payment_intents::dynamodb::{Connection, DynamoStore};
-use payment_intents::http::{
-    Api, ApiOptions, RepeatDetection, ResponseForm, lambda, registrations,
-};
+use payment_intents::http::{Api, ApiOptions, RepeatDetection, ResponseForm, file_drafts, lambda};
 use payment_intents::local::{emulator, sandbox::Sandbox};
 use payment_intents::payment::{Payment, PaymentKey, ProjectKey};
 use payment_intents::ports::{Clock, Connector, Policy, Store};
@@ -114,7 +112,7 @@ pub fn payment() -> Payment {
     let (drafts, now) = (json!([draft(&Uuid::new_v4().to_string())]), SystemClock.now());
     let project = ProjectKey::parse("demo").expect("a project");
     let registration =
-        registrations(&drafts.to_string(), &project, now).expect("a draft").remove(0);
+        file_drafts(&drafts.to_string(), &project, now).expect("a draft").remove(0).registration;
     Payment::register(registration, now).expect("it adds up")
 }
 

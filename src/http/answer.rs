@@ -18,6 +18,12 @@ const TRANSACTION_ID: HeaderName = HeaderName::from_static("x-transaction-id");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
+/// The message of the log line of a request that failed here or at the connector.
+pub(crate) const REQUEST_FAILED: &str = "a request failed";
+
+/// The message of the log line of a request without a valid token or scope.
+pub(crate) const CALLER_REFUSED: &str = "a caller was refused";
+
 /// An answer before it becomes a response.
 #[derive(Debug)]
 pub(super) struct Answer {
@@ -225,9 +231,9 @@ impl Answer {
         let (status, code) = (self.status.as_u16(), self.code);
         let error = self.cause.as_ref().map(|cause| causes(cause.as_ref()));
         if self.status.is_server_error() {
-            tracing::error!(correlation_id, status, code, error, "a request failed");
+            tracing::error!(correlation_id, status, code, error, "{REQUEST_FAILED}");
         } else if matches!(self.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            tracing::info!(correlation_id, status, code, error, "a caller was refused");
+            tracing::info!(correlation_id, status, code, error, "{CALLER_REFUSED}");
         }
     }
 

@@ -59,17 +59,6 @@ pub fn file_drafts(
     drafts.iter().map(file_draft).collect()
 }
 
-/// Reads a JSON array of PaymentDrafts for `project`.
-#[cfg(feature = "local")]
-pub fn registrations(
-    text: &str,
-    project: &ProjectKey,
-    now: Timestamp,
-) -> Result<Vec<Registration>, BoxError> {
-    let drafts = file_drafts(text, project, now)?;
-    Ok(drafts.into_iter().map(|draft| draft.registration).collect())
-}
-
 /// The line and the column at which a part of `text` begins.
 #[cfg(feature = "local")]
 fn place(text: &str, part: &str) -> String {

@@ -2,7 +2,9 @@
 //! for each warning and error.
 
 use crate::clock::SystemClock;
+use crate::http::{CALLER_REFUSED, REQUEST_FAILED};
 use crate::money::Currency;
+use crate::observe::{CALL_ENDED, STATE_CHANGED};
 use crate::platform::format_time;
 use crate::ports::Clock;
 use http::{Method, Response, request};
@@ -17,10 +19,10 @@ use tracing_subscriber::layer::{Context, Layer};
 const ANSWERED: &str = "a request was answered";
 
 /// The messages whose fields the line of the request repeats.
-const STEPS: [&str; 2] = ["a call to the connector ended", "a transaction changed its state"];
+const STEPS: [&str; 2] = [CALL_ENDED, STATE_CHANGED];
 
 /// The messages that repeat the line of the request, unless they have a cause.
-const REFUSALS: [&str; 2] = ["a request failed", "a caller was turned away"];
+const REFUSALS: [&str; 2] = [REQUEST_FAILED, CALLER_REFUSED];
 
 /// A request that may change something.
 #[derive(Debug)]
@@ -235,7 +237,9 @@ mod tests {
             );
             assert_eq!(line.on_terminal(false), Some(expected));
         }
-        assert_eq!(line(STEPS[0], &[]).on_terminal(false), None);
+        for repeated in STEPS.into_iter().chain(REFUSALS) {
+            assert_eq!(line(repeated, &[]).on_terminal(false), None, "{repeated}");
+        }
         assert_eq!(
             line("odd", &[("a", "1")]).on_terminal(true).unwrap(),
             "\u{1b}[2m10:41:07\u{1b}[0m  \u{1b}[2minfo\u{1b}[0m  odd  \u{1b}[2ma\u{1b}[0m 1"

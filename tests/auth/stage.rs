@@ -11,7 +11,7 @@ use crate::support::{AUTHORIZED, Reply, capture, transactions_of};
 use payment_intents::aws::Connection;
 use payment_intents::clock::SystemClock;
 use payment_intents::dynamodb::{DynamoStore, create_table};
-use payment_intents::http::registrations;
+use payment_intents::http::file_drafts;
 use payment_intents::local::emulator::ensure_table;
 use payment_intents::local::sandbox::Sandbox;
 use payment_intents::payment::{Payment, ProjectKey};
@@ -131,8 +131,8 @@ async fn table(dynamodb: Connection) -> String {
     let amount = json!({"centAmount": 1, "currencyCode": "EUR"});
     let named = json!({"id": "named", "key": KEY, "interfaceId": KEY, "amountPlanned": amount});
     drafts.push(named);
-    for registration in registrations(&json!(drafts).to_string(), &project, now).unwrap() {
-        let payment = Payment::register(registration, now).unwrap();
+    for draft in file_drafts(&json!(drafts).to_string(), &project, now).unwrap() {
+        let payment = Payment::register(draft.registration, now).unwrap();
         if payment.details.key.is_some() {
             for name in [Name::Key(KEY.to_owned()), Name::InterfaceId(KEY.to_owned())] {
                 store.claim(&payment.key, &name, now).await.unwrap();

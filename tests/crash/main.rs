@@ -19,7 +19,7 @@ use audit::Audit;
 use clients::{Clients, Interface};
 use payment_intents::clock::SystemClock;
 use payment_intents::dynamodb::DynamoStore;
-use payment_intents::http::registrations;
+use payment_intents::http::file_drafts;
 use payment_intents::local::emulator;
 use payment_intents::local::sandbox::Sandbox;
 use payment_intents::payment::{Payment, PaymentId, PaymentKey, ProjectKey, State};
@@ -145,8 +145,8 @@ impl World {
             })
         };
         let drafts = Value::from((0..PAYMENTS).map(draft).collect::<Vec<_>>()).to_string();
-        for registration in registrations(&drafts, &key(0).project, now).unwrap() {
-            let payment = Payment::register(registration, now).unwrap();
+        for draft in file_drafts(&drafts, &key(0).project, now).unwrap() {
+            let payment = Payment::register(draft.registration, now).unwrap();
             self.store.create(&payment).await.unwrap();
         }
     }

@@ -5,7 +5,7 @@ use crate::local::emulator::Contents;
 use crate::local::sandbox::{Effect, Sandbox};
 use crate::local::{LocalApi, TABLE};
 use crate::payment::{Payment, Reported, State, Transaction};
-use crate::platform::{format_time, type_name};
+use crate::platform::{self, format_time, type_name};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -91,11 +91,5 @@ fn shown_report(reported: &Reported) -> Value {
 
 /// The state in the ledger. The platform has no word for Unknown.
 fn state_name(state: State) -> &'static str {
-    match state {
-        State::Initial => "Initial",
-        State::Unknown => "Unknown",
-        State::Pending => "Pending",
-        State::Success => "Success",
-        State::Failure => "Failure",
-    }
+    if state == State::Unknown { "Unknown" } else { platform::state_name(state) }
 }
