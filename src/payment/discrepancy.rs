@@ -104,13 +104,13 @@ impl Payment {
         &mut self,
         id: &TransactionId,
         reporter: &Reporter,
-    ) -> Result<bool, UpdateRefusal> {
+    ) -> Result<(), UpdateRefusal> {
         let Some(transaction) = self.transactions.get_mut(id) else {
             return Err(UpdateRefusal::NoSuchTransaction(id.clone()));
         };
         let Some(state) = transaction.state_awaiting_balances.take() else {
             if transaction.acknowledged.is_some() && !transaction.is_disputed {
-                return Ok(false);
+                return Ok(());
             }
             return Err(UpdateRefusal::NothingToAcknowledge(id.clone()));
         };
@@ -118,7 +118,7 @@ impl Payment {
         transaction.become_state(state, reporter.at);
         self.rebook().map_err(|_| UpdateRefusal::TooMuch(id.clone()))?;
         self.book_waiting(reporter.at);
-        Ok(true)
+        Ok(())
     }
 
     /// Books a transaction in this state, or marks it as waiting for the balances.
@@ -187,7 +187,7 @@ impl Payment {
     }
 
     /// The transactions whose reported state waits for the balances, oldest first.
-    pub(super) fn awaiting_balances(&self) -> Vec<(TransactionId, State)> {
+    fn awaiting_balances(&self) -> Vec<(TransactionId, State)> {
         let mut waiting: Vec<_> = self
             .transactions
             .values()

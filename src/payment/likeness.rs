@@ -20,14 +20,14 @@ pub(super) struct TakenBack {
 }
 
 impl Payment {
-    /// Records a report on this transaction because its type and amount are the same.
-    /// Returns true if it changed anything.
+    /// Records a report on this transaction because its type and amount are the same. A
+    /// report that says nothing new changes nothing.
     pub(super) fn record_by_likeness(
         &mut self,
         id: &TransactionId,
         report: &Report,
         reporter: &Reporter,
-    ) -> bool {
+    ) {
         let before = self.transactions.clone();
         let is_failure = report.state == State::Failure;
         let name = self.identifying_ids(report).interaction.map(str::to_owned);
@@ -38,26 +38,21 @@ impl Payment {
             Some(_) | None => None,
         };
         let is_in_flight = self.is_in_flight(id);
-        let Some(transaction) = self.transactions.get_mut(id) else { return false };
+        let Some(transaction) = self.transactions.get_mut(id) else { return };
         // A repeated report resolves no dispute.
         let is_repeated =
             transaction.likeness.as_ref().is_some_and(|one| one.reported_state == report.state);
         if transaction.is_disputed && is_repeated && name.is_none() {
-            return false;
+            return;
         }
         // A Failure without an id may be about another transaction than the one that was
         // reported to have happened.
         let is_contrary =
             is_failure && (transaction.state == State::Success || transaction.is_disputed);
         let (known, had_likeness) = (transaction.known_state(), transaction.likeness.is_some());
-        let (interaction_id, interface_id) =
-            (transaction.interaction_id.clone(), transaction.interface_id.clone());
         // A Failure by id stays known: the report only adds its ids.
         let is_known_to_fail = transaction.waiting_failure.is_some();
-        let has_new_id = self.record_ids(id, report);
-        let recorded = self.transactions.get(id);
-        let gave_interaction_id = recorded.is_some_and(|one| one.interaction_id != interaction_id);
-        let gave_interface_id = recorded.is_some_and(|one| one.interface_id != interface_id);
+        let (gave_interaction_id, gave_interface_id) = self.record_ids(id, report);
         if let Some(transaction) = self.transactions.get_mut(id)
             && !had_likeness
             && !is_known_to_fail
@@ -87,12 +82,12 @@ impl Payment {
         } else {
             self.report_state(id, report.state, reporter, Certainty::Likeness)
         };
+        let has_new_id = gave_interaction_id || gave_interface_id;
         if !has_new_id && !is_changed && displaced.is_none() {
             self.transactions = before;
-            return false;
+            return;
         }
         self.reassign_report(id, displaced);
-        self.transactions != before
     }
 
     /// Takes back the report that likeness matched to the transaction, and returns it. If
@@ -240,7 +235,6 @@ impl Payment {
     /// has no PSP id.
     fn is_report_of_happened_one(&self, open: &Transaction, happened: &Transaction) -> bool {
         let is_free = happened.likeness.is_none() && !self.has_unique_interaction_id(happened);
-        let is_alike = (open.kind, open.amount) == (happened.kind, happened.amount);
         let is_open = open.known_state().is_open() && !open.is_discrepant();
         // Ids of its own say that the report is about it.
         let is_guess = open.likeness.as_ref().is_some_and(|likeness| {
@@ -250,7 +244,7 @@ impl Payment {
         open.id != happened.id
             && is_guess
             && is_free
-            && is_alike
+            && open.is_like(happened)
             && is_open
             && open.likeness.as_ref().is_some_and(|likeness| {
                 let reported_at = likeness.timestamp.or(Some(likeness.by.at));

@@ -93,10 +93,8 @@ impl Payment {
     /// was answered, or its connector has stopped working on it. Until then, an effect that
     /// is shown may be `open`'s, and one that is counted may be the other's.
     fn others_are_finished(&self, open: &Transaction, at: Timestamp) -> bool {
-        let is_other = |other: &&Transaction| {
-            let is_alike = (other.kind, other.amount) == (open.kind, open.amount);
-            is_alike && other.id != open.id && !other.is_external
-        };
+        let is_other =
+            |other: &&Transaction| other.is_like(open) && other.id != open.id && !other.is_external;
         self.transactions.values().filter(is_other).all(|other| {
             let has_answer = !other.is_open()
                 && other.likeness.is_none()
@@ -145,8 +143,7 @@ struct Unclaimed<'a> {
 
 impl<'a> Unclaimed<'a> {
     fn of(payment: &'a Payment, open: &Transaction, shown: &'a [Report]) -> Self {
-        let alike = payment.transactions.values();
-        let alike = alike.filter(|ours| ours.kind == open.kind && ours.amount == open.amount);
+        let alike = payment.transactions.values().filter(|ours| ours.is_like(open));
         let (mut claimed, mut ours) = (Vec::new(), Vec::new());
         for one in alike {
             let mine = shown.iter().filter(|theirs| payment.is_shown_as(one, theirs, shown));
@@ -178,14 +175,14 @@ impl<'a> Unclaimed<'a> {
     ) -> Option<&'a Report> {
         let is_candidate =
             |ours: &&&Transaction| ours.is_open() && !ours.is_discrepant() || ours.state == settled;
-        // A transaction whose id likeness gave is not one that is shown with another id. For
-        // `open` itself that is not certain.
+        // The id that likeness gave may be wrong: for `open` itself, for one that is known to
+        // have happened, and where a Failure is shown, which releases a hold.
         let can_be = |ours: &Transaction, theirs: &Report| {
-            // A Failure that may be another's proves nothing.
-            let is_failure = theirs.state == State::Failure;
-            let is_certain =
-                is_failure || ours.id == open.id || self.has_no_other_certain_name(ours, theirs);
-            is_certain && self.can_be(ours, theirs)
+            let is_doubtful = theirs.state == State::Failure
+                || ours.id == open.id
+                || ours.known_state() == State::Success;
+            self.payment.could_have_begun(ours, theirs.timestamp)
+                && self.has_no_other_name(ours, theirs, is_doubtful)
         };
         let mut ours: Vec<_> = self.ours.iter().filter(is_candidate).collect();
         ours.sort_by_key(|ours| (ours.state == settled, ours.timestamp));
@@ -213,32 +210,17 @@ impl<'a> Unclaimed<'a> {
     fn may_show(&self, open: &Transaction) -> bool {
         let is_positive = |state: State| POSITIVE.contains(&state);
         let theirs = self.theirs.iter().filter(|theirs| is_positive(theirs.state));
-        let theirs = theirs.filter(|theirs| self.has_no_other_name(open, theirs)).count();
+        let theirs = theirs.filter(|theirs| self.has_no_other_name(open, theirs, true)).count();
         let ours = self.ours.iter().filter(|ours| ours.id != open.id && !ours.is_external);
         theirs > ours.filter(|ours| is_positive(ours.state)).count()
     }
 
-    fn can_be(&self, ours: &Transaction, theirs: &Report) -> bool {
-        self.payment.could_have_begun(ours, theirs.timestamp)
-            && self.has_no_other_name(ours, theirs)
-    }
-
-    /// True as [`Self::has_no_other_name`], but an id that likeness gave counts, unless the
-    /// transaction is known to have happened by other means.
-    fn has_no_other_certain_name(&self, ours: &Transaction, theirs: &Report) -> bool {
-        let is_named = self.payment.has_unique_interaction_id(ours);
-        let is_doubtful = ours.likeness.as_ref().is_some_and(|likeness| {
-            likeness.gave_interaction_id && likeness.known == State::Success
-        });
+    /// True if `theirs` has no other PSP id than `ours`. An id that likeness gave to `ours`
+    /// does not count if it is doubtful.
+    fn has_no_other_name(&self, ours: &Transaction, theirs: &Report, is_doubtful: bool) -> bool {
+        let is_guess = ours.likeness.as_ref().is_some_and(|likeness| likeness.gave_interaction_id);
         theirs.interaction_id.is_none()
-            || !is_named
-            || is_doubtful
-            || theirs.interaction_id == ours.interaction_id
-    }
-
-    fn has_no_other_name(&self, ours: &Transaction, theirs: &Report) -> bool {
-        theirs.interaction_id.is_none()
-            || ours.likeness.as_ref().is_some_and(|likeness| likeness.gave_interaction_id)
+            || is_guess && is_doubtful
             || !self.payment.has_unique_interaction_id(ours)
             || theirs.interaction_id == ours.interaction_id
     }

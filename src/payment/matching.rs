@@ -165,11 +165,10 @@ impl Payment {
     pub(super) fn is_only_candidate(&self, failed: &Transaction, at: Timestamp) -> bool {
         self.transactions.values().filter(|transaction| transaction.id != failed.id).all(
             |transaction| {
-                let is_alike =
-                    transaction.kind == failed.kind && transaction.amount == failed.amount;
                 let began_later = transaction.timestamp > at.plus_ms(CLOCKS_DIFFER_MS);
-                let is_other =
-                    !is_alike || began_later || self.has_unique_interaction_id(transaction);
+                let is_other = !transaction.is_like(failed)
+                    || began_later
+                    || self.has_unique_interaction_id(transaction);
                 is_other
                     || !transaction.can_fail_by_likeness(false)
                     || transaction.waiting_failure.is_some()

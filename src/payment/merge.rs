@@ -15,7 +15,7 @@ impl Payment {
         let Some(transaction) = self.transactions.get(id) else { return };
         let is_same = |other: &&Transaction| {
             other.id != *id
-                && (other.kind, other.amount) == (transaction.kind, transaction.amount)
+                && other.is_like(transaction)
                 && other.interaction_id.as_deref() == Some(name)
                 && self.has_unique_interaction_id(other)
         };
@@ -54,11 +54,10 @@ impl Payment {
             return;
         }
         let is_candidate = |other: &&Transaction| {
-            let is_alike = (other.kind, other.amount) == (transaction.kind, transaction.amount);
             let reported_at = other.reported.as_ref().map(|reported| reported.at);
             other.is_external
                 && other.id != *id
-                && is_alike
+                && other.is_like(transaction)
                 && matches!(other.state, State::Success | State::Pending)
                 && !other.is_discrepant()
                 && reported_at.is_some_and(|reported_at| reported_at >= named_at)

@@ -51,22 +51,21 @@ pub(super) enum Certainty {
 }
 
 impl Payment {
-    /// Records a report. Returns true if it changed anything.
+    /// Records a report.
     pub(super) fn record_report(
         &mut self,
         new: &TransactionId,
         report: &Report,
         reporter: &Reporter,
-    ) -> Result<bool, UpdateRefusal> {
+    ) -> Result<(), UpdateRefusal> {
         let (expected, found) = (self.currency(), report.amount.currency());
         if found != expected {
             return Err(UpdateRefusal::OtherCurrency { expected, found });
         }
-        let is_changed = self.record_matched(new, report, reporter)?;
+        self.record_matched(new, report, reporter)?;
         // The new balances may allow a report that did not fit before.
-        let waiting = self.awaiting_balances().len();
         self.book_waiting(reporter.at);
-        Ok(is_changed || self.awaiting_balances().len() != waiting)
+        Ok(())
     }
 
     fn record_matched(
@@ -74,25 +73,23 @@ impl Payment {
         new: &TransactionId,
         report: &Report,
         reporter: &Reporter,
-    ) -> Result<bool, UpdateRefusal> {
+    ) -> Result<(), UpdateRefusal> {
         match self.match_report(report, None) {
             Match::ById(id) => match self.refuted_failure(&id, report) {
-                Some(transaction) => {
-                    Ok(self.record_in_place_of(&id, &transaction, report, reporter))
-                }
-                None => Ok(self.record_by_id(&id, report, reporter)),
+                Some(transaction) => self.record_in_place_of(&id, &transaction, report, reporter),
+                None => self.record_by_id(&id, report, reporter),
             },
-            Match::ByLikeness(id) => Ok(self.record_by_likeness(&id, report, reporter)),
-            Match::OtherAmount(id) => Ok(self.record_other_amount(&id, report, reporter)),
+            Match::ByLikeness(id) => self.record_by_likeness(&id, report, reporter),
+            Match::OtherAmount(id) => self.record_other_amount(&id, report, reporter),
             Match::New if self.transactions.len() >= Self::TRANSACTIONS_MAX_REPORTED => {
-                Err(UpdateRefusal::TooManyTransactions)
+                return Err(UpdateRefusal::TooManyTransactions);
             }
             Match::New => {
                 let possible_duplicate_of = self.rejected_candidate(report);
                 self.add_effect(new, report, &reporter.signature(), possible_duplicate_of);
-                Ok(true)
             }
         }
+        Ok(())
     }
 
     /// Removes a Failure whose id is now reported as happened, and records the report on
@@ -103,26 +100,23 @@ impl Payment {
         transaction: &TransactionId,
         report: &Report,
         reporter: &Reporter,
-    ) -> bool {
-        let Some(failed) = self.transactions.remove(failed) else { return false };
+    ) {
+        let Some(failed) = self.transactions.remove(failed) else { return };
         let report = Report {
             interaction_id: report.interaction_id.clone().or(failed.interaction_id),
             interface_id: report.interface_id.clone().or(failed.interface_id),
             ..report.clone()
         };
         self.record_by_likeness(transaction, &report, reporter);
-        true
     }
 
-    /// Records a report that an id matches to this transaction. Returns true if it changed
-    /// anything.
+    /// Records a report that an id matches to this transaction.
     pub(super) fn record_by_id(
         &mut self,
         id: &TransactionId,
         report: &Report,
         reporter: &Reporter,
-    ) -> bool {
-        let before = self.transactions.clone();
+    ) {
         let is_by_own_id = self
             .transactions
             .get(id)
@@ -130,7 +124,7 @@ impl Payment {
         if !is_by_own_id {
             self.record_ids(id, report);
             self.record_by_external_id(id, report, reporter);
-            return self.transactions != before;
+            return;
         }
         let displaced = self.displace_other_effect(id, report);
         if let Some(name) = report.interaction_id.as_deref().filter(|name| *name != id.as_str()) {
@@ -146,13 +140,12 @@ impl Payment {
             }
         }
         self.report_known_state(id, report.state, displaced, reporter);
-        self.transactions != before
     }
 
     /// Records the reported state of a transaction that our id names. Then records
     /// `displaced`, which was matched to it before, elsewhere. After a Success, an effect
     /// that was added separately, or matched to an open transaction, may be this one.
-    pub(super) fn report_known_state(
+    fn report_known_state(
         &mut self,
         id: &TransactionId,
         state: State,
@@ -170,20 +163,14 @@ impl Payment {
         }
     }
 
-    /// Records the state of a transaction that a caller names by our id. Returns true if
-    /// that changed anything.
+    /// Records the state of a transaction that a caller names by our id.
     ///
     /// If likeness matched a report to the transaction, and no answer agrees with it, the
-    /// caller may mean the effect of that report. A Failure after a Success is then disputed until it is reported again. A
-    /// Failure after a Pending with an id is about the effect with that id.
-    pub(super) fn record_state(
-        &mut self,
-        id: &TransactionId,
-        state: State,
-        reporter: &Reporter,
-    ) -> bool {
-        let before = self.transactions.clone();
-        let Some(transaction) = self.transactions.get_mut(id) else { return false };
+    /// caller may mean the effect of that report. A Failure after a Success is then
+    /// disputed until it is reported again. A Failure after a Pending with an id is about
+    /// the effect with that id.
+    pub(super) fn record_state(&mut self, id: &TransactionId, state: State, reporter: &Reporter) {
+        let Some(transaction) = self.transactions.get_mut(id) else { return };
         let report = Report {
             kind: transaction.kind,
             state,
@@ -214,7 +201,6 @@ impl Payment {
             }
         }
         self.book_waiting(reporter.at);
-        self.transactions != before
     }
 
     /// Records a report by the PSP's or the connector's id. If likeness matched this id
@@ -259,30 +245,25 @@ impl Payment {
 
     /// Records a report with our id but another amount. The transaction is disputed,
     /// because the effective amount is unknown.
-    fn record_other_amount(
-        &mut self,
-        id: &TransactionId,
-        report: &Report,
-        reporter: &Reporter,
-    ) -> bool {
+    fn record_other_amount(&mut self, id: &TransactionId, report: &Report, reporter: &Reporter) {
         let is_positive = matches!(report.state, State::Success | State::Pending);
         let is_changed = is_positive && self.dispute(id, reporter.at);
         if let Some(transaction) = self.transactions.get_mut(id).filter(|_| is_changed) {
             transaction.reported = Some(reporter.signature());
         }
-        is_changed
     }
 
     /// Records the ids that the report has for the transaction, where it has none yet, or
-    /// one that identifies nothing. Returns true if that changed anything.
-    pub(super) fn record_ids(&mut self, id: &TransactionId, report: &Report) -> bool {
+    /// a PSP id that identifies nothing. Returns for the PSP's and for the connector's id
+    /// whether it is from this report.
+    pub(super) fn record_ids(&mut self, id: &TransactionId, report: &Report) -> (bool, bool) {
         let is_identifying = self.identifying_ids(report).interaction.is_some();
         let is_identified =
             self.transactions.get(id).is_some_and(|known| self.has_unique_interaction_id(known));
         let gives_way = is_identifying
             && !is_identified
             && report.interaction_id.as_deref() != Some(id.as_str());
-        let Some(transaction) = self.transactions.get_mut(id) else { return false };
+        let Some(transaction) = self.transactions.get_mut(id) else { return (false, false) };
         // A report that repeats our own id gives the transaction no other id.
         let foreign = |name: &Option<String>| name.clone().filter(|name| name != id.as_str());
         let names = (transaction.interaction_id.clone(), transaction.interface_id.clone());
@@ -290,7 +271,7 @@ impl Payment {
         transaction.interaction_id = known.or_else(|| foreign(&report.interaction_id));
         transaction.interface_id =
             transaction.interface_id.take().or_else(|| foreign(&report.interface_id));
-        (&transaction.interaction_id, &transaction.interface_id) != (&names.0, &names.1)
+        (transaction.interaction_id != names.0, transaction.interface_id != names.1)
     }
 
     /// Adds an effect that matches no transaction. It may duplicate `possible_duplicate_of`.

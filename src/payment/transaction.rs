@@ -130,6 +130,11 @@ impl Transaction {
         }
     }
 
+    /// True if its type and amount are those of `other`.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        (self.kind, self.amount) == (other.kind, other.amount)
+    }
+
     /// True if this service sent it and its outcome was unclear. A transaction that began
     /// elsewhere never became unclear here.
     pub fn was_sent_by_us(&self) -> bool {

@@ -83,7 +83,9 @@ impl Payment {
     pub fn update(&self, updates: &[Update], reporter: &Reporter) -> Result<Self, UpdateRefusal> {
         let mut next = self.clone();
         for update in updates {
-            if next.apply(update, reporter)? {
+            let before = next.clone();
+            next.apply(update, reporter)?;
+            if next != before {
                 next.version = next.version.saturating_add(1);
                 next.modified_at = reporter.at;
             }
@@ -96,43 +98,40 @@ impl Payment {
         Ok(next)
     }
 
-    /// Applies one update. Returns whether it changed anything.
-    fn apply(&mut self, update: &Update, reporter: &Reporter) -> Result<bool, UpdateRefusal> {
+    fn apply(&mut self, update: &Update, reporter: &Reporter) -> Result<(), UpdateRefusal> {
         let details = &mut self.details;
-        Ok(match update {
-            Update::AddTransaction { id, report } => {
-                return self.record_report(id, report, reporter);
-            }
+        match update {
+            Update::AddTransaction { id, report } => self.record_report(id, report, reporter)?,
             Update::ChangeTransactionState { id, state } => {
                 self.transaction_mut(id)?;
-                self.record_state(id, *state, reporter)
+                self.record_state(id, *state, reporter);
             }
-            Update::AcknowledgeDiscrepancy { id } => return self.acknowledge(id, reporter),
+            Update::AcknowledgeDiscrepancy { id } => self.acknowledge(id, reporter)?,
             Update::ChangeTransactionInteractionId { id, interaction_id } => {
-                return self.change_interaction_id(id, interaction_id, reporter.at);
+                self.change_interaction_id(id, interaction_id, reporter.at)?;
             }
             Update::ChangeTransactionTimestamp { id, timestamp } => {
                 let changed = self.transaction_mut(id)?;
-                let known = changed.happened_at.unwrap_or(changed.timestamp);
-                known != *timestamp && set(&mut changed.happened_at, Some(*timestamp))
+                if changed.happened_at.unwrap_or(changed.timestamp) != *timestamp {
+                    changed.happened_at = Some(*timestamp);
+                }
             }
             Update::SetTransactionInterfaceId { id, interface_id } => {
-                set(&mut self.transaction_mut(id)?.interface_id, interface_id.clone())
+                self.transaction_mut(id)?.interface_id.clone_from(interface_id);
             }
             Update::SetInterfaceId(id) => {
                 if details.interface_id.is_some() && details.interface_id != *id {
                     return Err(UpdateRefusal::AlreadySet("interfaceId"));
                 }
-                set(&mut details.interface_id, id.clone())
+                details.interface_id.clone_from(id);
             }
             Update::AddInterfaceInteraction(note) => {
                 details.interface_interactions.push(note.clone());
-                true
             }
-            Update::SetStatusInterfaceCode(code) => set(&mut details.status_code, code.clone()),
-            Update::SetStatusInterfaceText(text) => set(&mut details.status_text, text.clone()),
-            Update::SetMethodInfoMethod(method) => set(&mut details.method, method.clone()),
-            Update::SetMethodInfoName(name) => set(&mut details.method_name, name.clone()),
+            Update::SetStatusInterfaceCode(code) => details.status_code.clone_from(code),
+            Update::SetStatusInterfaceText(text) => details.status_text.clone_from(text),
+            Update::SetMethodInfoMethod(method) => details.method.clone_from(method),
+            Update::SetMethodInfoName(name) => details.method_name.clone_from(name),
             Update::SetMethodInfoInterface(name) => {
                 // It selects the connector that is called, and whether its answers are trusted.
                 let known = details.payment_interface.as_ref();
@@ -142,10 +141,11 @@ impl Payment {
                 if known.is_none() && self.recover_at().is_some() {
                     return Err(UpdateRefusal::TransactionOpen);
                 }
-                set(&mut self.details.payment_interface, Some(name.clone()))
+                self.details.payment_interface = Some(name.clone());
             }
-            Update::SetKey(key) => set(&mut details.key, key.clone()),
-        })
+            Update::SetKey(key) => details.key.clone_from(key),
+        }
+        Ok(())
     }
 
     /// Sets the PSP's id of a transaction. A report that likeness matched to it and that
@@ -155,8 +155,7 @@ impl Payment {
         id: &TransactionId,
         name: &str,
         at: Timestamp,
-    ) -> Result<bool, UpdateRefusal> {
-        let before = self.transactions.clone();
+    ) -> Result<(), UpdateRefusal> {
         let transaction = self.transaction_mut(id)?;
         let is_other = transaction.interaction_id.as_deref() != Some(name);
         let was_disputed = transaction.is_disputed;
@@ -180,7 +179,7 @@ impl Payment {
             self.dispute(id, at);
         }
         self.reassign_report(id, taken_back);
-        Ok(self.transactions != before)
+        Ok(())
     }
 
     /// The number of bytes of all texts that callers provide.
@@ -218,13 +217,6 @@ impl Payment {
         let named = self.transactions.get_mut(id);
         named.ok_or_else(|| UpdateRefusal::NoSuchTransaction(id.clone()))
     }
-}
-
-/// Sets `field`. Returns true if that changed it.
-fn set<T: PartialEq>(field: &mut T, value: T) -> bool {
-    let is_changed = *field != value;
-    *field = value;
-    is_changed
 }
 
 /// The reasons to refuse an update. Nothing of the request is applied then.
