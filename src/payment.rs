@@ -16,6 +16,7 @@
 //! | `register` | [`Payment::register`]: the transactions that happened before |
 //! | `update` | [`Payment::update`]: reports, and fields that the ledger does not interpret |
 //! | `reports` | recording a report: by id, or as a separate effect |
+//! | `identity` | the ids by which a report is about one transaction |
 //! | `matching` | the transaction that a report is about |
 //! | `reported_state` | applying a reported state, and reported Failures that do not count yet |
 //! | `likeness` | recording a report by likeness, and undoing that |
@@ -28,6 +29,7 @@ mod action;
 mod admit;
 mod balances;
 mod discrepancy;
+mod identity;
 mod ids;
 mod likeness;
 mod lookup;

@@ -6,8 +6,8 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 use super::{
-    Action, InFlight, Payment, RecoveryProgress, Reservation, State, Timestamp, Transaction,
-    TransactionId, TransactionKind,
+    Action, InFlight, Payment, Reservation, State, Timestamp, Transaction, TransactionId,
+    TransactionKind,
 };
 use crate::money::{Currency, Money};
 
@@ -190,28 +190,12 @@ impl Payment {
 impl Transaction {
     /// The transaction that `reservation` makes.
     fn reserved(reservation: &Reservation, kind: TransactionKind, amount: Money) -> Self {
+        let id = reservation.transaction.clone();
         Self {
-            id: reservation.transaction.clone(),
-            kind,
-            state: State::Initial,
-            amount,
-            timestamp: reservation.at,
             is_reversal: reservation.action == Action::Reverse,
             charge: reservation.action.charge().cloned(),
-            refundable: None,
             merchant_reference: reservation.merchant_reference.clone(),
-            interaction_id: None,
-            interface_id: None,
-            happened_at: None,
-            state_awaiting_balances: None,
-            is_disputed: false,
-            likeness: None,
-            possible_duplicate_of: None,
-            waiting_failure: None,
-            reported: None,
-            acknowledged: None,
-            is_external: false,
-            recovery: RecoveryProgress::default(),
+            ..Self::new(id, kind, State::Initial, amount, reservation.at)
         }
     }
 }

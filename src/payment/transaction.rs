@@ -102,21 +102,26 @@ pub struct RecoveryProgress {
 }
 
 impl Transaction {
-    /// A transaction that this service did not send, as reported at `at`. One that has
-    /// only begun is Unknown: another system may be carrying it out.
-    pub(super) fn external(id: TransactionId, report: Report, at: Timestamp) -> Self {
+    /// A transaction of this service about which nothing else is known.
+    pub(super) fn new(
+        id: TransactionId,
+        kind: TransactionKind,
+        state: State,
+        amount: Money,
+        timestamp: Timestamp,
+    ) -> Self {
         Self {
             id,
-            kind: report.kind,
-            state: if report.state == State::Initial { State::Unknown } else { report.state },
-            amount: report.amount,
-            timestamp: report.timestamp.unwrap_or(at),
+            kind,
+            state,
+            amount,
+            timestamp,
             is_reversal: false,
             charge: None,
             refundable: None,
             merchant_reference: None,
-            interaction_id: report.interaction_id,
-            interface_id: report.interface_id,
+            interaction_id: None,
+            interface_id: None,
             happened_at: None,
             state_awaiting_balances: None,
             is_disputed: false,
@@ -125,8 +130,21 @@ impl Transaction {
             waiting_failure: None,
             reported: None,
             acknowledged: None,
-            is_external: true,
+            is_external: false,
             recovery: RecoveryProgress::default(),
+        }
+    }
+
+    /// A transaction that this service did not send, as reported at `at`. One that has
+    /// only begun is Unknown: another system may be carrying it out.
+    pub(super) fn external(id: TransactionId, report: Report, at: Timestamp) -> Self {
+        let state = if report.state == State::Initial { State::Unknown } else { report.state };
+        let timestamp = report.timestamp.unwrap_or(at);
+        Self {
+            interaction_id: report.interaction_id,
+            interface_id: report.interface_id,
+            is_external: true,
+            ..Self::new(id, report.kind, state, report.amount, timestamp)
         }
     }
 

@@ -171,9 +171,7 @@ fn a_name_resolves_no_dispute_about_the_state() {
     let ours = answered(&payment(AUTHORIZED), "a", 40, Outcome::Approved);
     let likely = told(&ours, report(Charge, Success, 40, "X"));
     let disputed = told(&likely, report(Charge, Failure, 40, ""));
-    let update =
-        Update::ChangeTransactionInteractionId { id: id("a"), interaction_id: "Y".to_owned() };
-    let known = disputed.update(&[update], &reporter(later(), true)).unwrap();
+    let known = named(&disputed, "a", "Y");
     assert_eq!((amounts(&known), stopped(&known)), ((40, 20), (true, true)));
 }
 
@@ -228,9 +226,7 @@ fn a_capture_right_after_the_registration_is_not_an_older_effect() {
 #[test]
 fn a_success_moves_with_its_name() {
     let likely = told(&two_unclear(&payment(AUTHORIZED)), report(Charge, Success, 40, "X"));
-    let update =
-        Update::ChangeTransactionInteractionId { id: id("a"), interaction_id: "X".to_owned() };
-    let named = likely.update(&[update], &reporter(later(), true)).unwrap();
+    let named = named(&likely, "a", "X");
     assert_eq!(
         (named.transactions[&id("a")].state, named.transactions[&id("b")].state),
         (Success, Unknown)
@@ -348,9 +344,7 @@ fn a_report_stays_with_the_transaction_whose_id_was_confirmed() {
     let start = sent(&payment(AUTHORIZED), "a", 40, 1_000, Outcome::Unknown);
     let both = sent(&start, "c", 40, 50_000, Outcome::Unknown);
     let likely = told_at(&both, report(Charge, Success, 40, "X"), 60_000);
-    let update =
-        Update::ChangeTransactionInteractionId { id: id("a"), interaction_id: "X".to_owned() };
-    let named = likely.update(&[update], &reporter(at(61_000), true)).unwrap();
+    let named = named(&likely, "a", "X");
     let known = late(&named, "c", Outcome::Approved);
     assert_eq!(amounts(&known), (80, 20));
 }

@@ -3,11 +3,6 @@
 
 use super::*;
 
-fn unclear_at(payment: &Payment, name: &str, amount: u64, when: u64) -> Payment {
-    let open = in_flight(payment, name, amount, at(when));
-    settled(&open, name, Outcome::Unknown, at(when + 1_000))
-}
-
 fn interaction_id<'a>(payment: &'a Payment, name: &str) -> Option<&'a str> {
     payment.transactions[&id(name)].interaction_id.as_deref()
 }

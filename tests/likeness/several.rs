@@ -2,17 +2,6 @@
 
 use super::*;
 
-fn unclear_at(payment: &Payment, name: &str, amount: u64, when: u64) -> Payment {
-    let open = in_flight(payment, name, amount, at(when));
-    settled(&open, name, Outcome::Unknown, at(when + 1_000))
-}
-
-fn named(payment: &Payment, name: &str, interaction_id: &str) -> Payment {
-    let interaction_id = interaction_id.to_owned();
-    let update = Update::ChangeTransactionInteractionId { id: id(name), interaction_id };
-    payment.update(&[update], &reporter(at(9_000), true)).unwrap()
-}
-
 fn state(payment: &Payment, name: &str) -> State {
     payment.transactions[&id(name)].state
 }

@@ -3,15 +3,6 @@
 
 use super::*;
 
-/// The operator's word that the PSP calls this transaction so.
-fn named(payment: &Payment, name: &str, interaction_id: &str) -> Payment {
-    let interaction_id = interaction_id.to_owned();
-    let update = Update::ChangeTransactionInteractionId { id: id(name), interaction_id };
-    let next = payment.update(&[update], &reporter(later(), true)).unwrap();
-    assert_eq!(next.check(), Ok(()));
-    next
-}
-
 fn by_interface(report: Report, name: &str) -> Report {
     Report { interface_id: Some(name.to_owned()), ..report }
 }

@@ -5,22 +5,9 @@ use super::*;
 
 const NO_PROOF: PlatformProof = PlatformProof { failures_count: false, absence_counts: false };
 
-/// A capture that is Unknown since a second after it was reserved at `when`.
-fn unclear_at(payment: &Payment, name: &str, amount: u64, when: u64) -> Payment {
-    let open = in_flight(payment, name, amount, at(when));
-    settled(&open, name, Outcome::Unknown, at(when + 1_000))
-}
-
 /// One capture of 40 that is Unknown.
 fn one() -> Payment {
     unclear_at(&payment(AUTHORIZED), "a", 40, 1_000)
-}
-
-/// The operator's word that the PSP calls this transaction so.
-fn named(payment: &Payment, name: &str, interaction_id: &str) -> Payment {
-    let interaction_id = interaction_id.to_owned();
-    let update = Update::ChangeTransactionInteractionId { id: id(name), interaction_id };
-    payment.update(&[update], &reporter(at(9_000), true)).unwrap()
 }
 
 fn effect(state: State, name: Option<&str>) -> Report {

@@ -84,6 +84,20 @@ pub fn acknowledged(payment: &Payment, name: &str) -> Payment {
 
 /// A capture of this amount whose outcome is Unknown.
 pub fn unclear(payment: &Payment, name: &str, amount: u64) -> Payment {
-    let open = in_flight(payment, name, amount, at(1_000));
-    settled(&open, name, Outcome::Unknown, at(2_000))
+    unclear_at(payment, name, amount, 1_000)
+}
+
+/// A capture of this amount, sent at this time, whose outcome is Unknown a second later.
+pub fn unclear_at(payment: &Payment, name: &str, amount: u64, when: u64) -> Payment {
+    let open = in_flight(payment, name, amount, at(when));
+    settled(&open, name, Outcome::Unknown, at(when + 1_000))
+}
+
+/// The Payment after a caller gave the PSP's id of a transaction.
+pub fn named(payment: &Payment, name: &str, interaction_id: &str) -> Payment {
+    let interaction_id = interaction_id.to_owned();
+    let update = Update::ChangeTransactionInteractionId { id: id(name), interaction_id };
+    let next = payment.update(&[update], &reporter(later(), true)).unwrap();
+    assert_eq!(next.check(), Ok(()));
+    next
 }
