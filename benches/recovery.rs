@@ -1,8 +1,8 @@
-//! How fast recovery ends an outage: Payments whose outcome is Unknown, of three
-//! connectors of which one hangs, found out by look-ups.
+//! The speed of recovery after an outage. Unknown transactions of three connectors are
+//! resolved by look-ups, while one of the connectors hangs.
 //!
-//! The healthy connectors' Payments are settled twice: alone, and beside those of the one
-//! that hangs. What the second takes longer is what the hanging one costs the others.
+//! The Payments of the two healthy connectors are settled twice: alone, and together with
+//! those of the hanging connector. The difference is the delay that the hanging one causes.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -15,9 +15,9 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a bench reckons with times, prints, and may fail"
+    reason = "a bench computes with times, prints, and may panic"
 )]
-#![allow(missing_docs, unreachable_pub, reason = "a bench is its own")]
+#![allow(missing_docs, unreachable_pub, reason = "a bench is not a library")]
 
 mod harness;
 #[path = "../tests/support/http_server.rs"]
@@ -64,28 +64,28 @@ const HEALTHY: [&str; 2] = ["adyen", "stripe"];
 /// The connector that hangs.
 const HANGING: &str = "hanging";
 
-/// How long recovery waits for a connector: by default, as an operator has it.
+/// The timeout of a connector: the default.
 const TIMEOUT_MS: u64 = 20_000;
 
-/// How long a run may take.
+/// The time of one run.
 const RUN_MS: u64 = 58_000;
 
 type TestService = Service<DynamoStore, HttpConnector<SystemClock>, SystemClock>;
 
 fn main() {
-    harness::beside_a_log(|| {
+    harness::in_logging_process(|| {
         harness::log();
         let world = World::start();
         let servers = Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let servers = servers.expect("a runtime");
-        let outside = servers.block_on(Outside::start());
+        let platform = servers.block_on(PlatformServer::start());
         let mut cells = vec![("Payments", count(0).to_string())];
         let mut at_20_ms = None;
         for ms in LATENCIES_MS {
-            let figures = Figures::of(&world, &outside, ms);
+            let figures = Figures::of(&world, &platform, ms);
             let text = format!(
-                "{:.0}/s, {:.1} s alone, {:.1} s beside the hanging one",
-                figures.per_second, figures.alone_s, figures.beside_s
+                "{:.0}/s, {:.1} s alone, {:.1} s with the hanging one",
+                figures.per_second, figures.alone_s, figures.together_s
             );
             cells.push((["0 ms", "20 ms", "200 ms"][cells.len() - 1], text));
             if ms == 20 {
@@ -100,7 +100,7 @@ fn main() {
     });
 }
 
-/// Payments of all three connectors; fewer where a look-up takes long.
+/// The number of Payments of all three connectors; smaller if a look-up takes long.
 fn count(latency_ms: u64) -> usize {
     rounds(if latency_ms > 100 { 3_000 } else { 10_000 }, 30)
 }
@@ -108,43 +108,43 @@ fn count(latency_ms: u64) -> usize {
 struct Figures {
     per_second: f64,
     alone_s: f64,
-    beside_s: f64,
+    together_s: f64,
     /// In percent.
     slowed: f64,
 }
 
 impl Figures {
-    fn of(world: &World, outside: &Outside, latency_ms: u64) -> Self {
-        let (mut alone, mut beside) = (Vec::new(), Vec::new());
-        // Turn by turn, so that what else the machine does happens to both.
+    fn of(world: &World, platform: &PlatformServer, latency_ms: u64) -> Self {
+        let (mut alone, mut together) = (Vec::new(), Vec::new());
+        // In turns, so that other load on the machine affects both.
         for _ in 0..rounds(2, 1) {
-            alone.push(settled(world, outside, latency_ms, false));
-            beside.push(settled(world, outside, latency_ms, true));
+            alone.push(settled(world, platform, latency_ms, false));
+            together.push(settled(world, platform, latency_ms, true));
         }
         let healthy = (count(latency_ms) / 3 * 2) as f64;
-        let (alone_s, beside_s) = (Sorted::of(alone).median(), Sorted::of(beside).median());
-        let slowed = (beside_s / alone_s - 1.0) * 100.0;
-        Self { per_second: healthy / beside_s, alone_s, beside_s, slowed }
+        let (alone_s, together_s) = (Sorted::of(alone).median(), Sorted::of(together).median());
+        let slowed = (together_s / alone_s - 1.0) * 100.0;
+        Self { per_second: healthy / together_s, alone_s, together_s, slowed }
     }
 }
 
 /// The seconds until all Payments of the healthy connectors are final.
-fn settled(world: &World, outside: &Outside, latency_ms: u64, is_beside: bool) -> f64 {
+fn settled(world: &World, platform: &PlatformServer, latency_ms: u64, with_hanging: bool) -> f64 {
     let runtime: Runtime = world::runtime();
     let table = format!("{TABLE}-{}", Uuid::new_v4());
     let client = world.dynamodb.clone().client();
     let each = count(latency_ms) / 3;
-    let left = if is_beside { each } else { 0 };
-    outside.prepare(latency_ms, each * HEALTHY.len());
+    let left = if with_hanging { each } else { 0 };
+    platform.prepare(latency_ms, each * HEALTHY.len());
     runtime.block_on(async {
         emulator::ensure_table(&client, &table).await.expect("a table");
-        write(&client, &table, &unknown(each, is_beside)).await;
+        write(&client, &table, &unknown(each, with_hanging)).await;
         let store = DynamoStore::new(client, table);
-        let service = outside.service(store.clone());
+        let service = platform.service(store.clone());
         let started = Instant::now();
         let final_ones = async {
-            outside.all_asked.notified().await;
-            // Of the last look-ups, the writes may be under way.
+            platform.all_received.notified().await;
+            // The writes after the last look-ups may not have ended yet.
             while store.count_open(SystemClock.now()).await.expect("a count").open > left as u64 {}
             started.elapsed().as_secs_f64()
         };
@@ -158,26 +158,26 @@ fn settled(world: &World, outside: &Outside, latency_ms: u64, is_beside: bool) -
         };
         tokio::select! {
             seconds = final_ones => seconds,
-            () = runs => unreachable!("it goes on until it is dropped"),
+            () = runs => unreachable!("it runs until it is dropped"),
         }
     })
 }
 
-/// Payments with a capture whose outcome is Unknown, one connector after the other.
-fn unknown(each: usize, is_beside: bool) -> Vec<Payment> {
+/// Payments with an Unknown capture, in turns for each connector.
+fn unknown(each: usize, with_hanging: bool) -> Vec<Payment> {
     let began = SystemClock.now().minus_ms(SETTLE_WINDOW_MS + 120_000);
-    let names = HEALTHY.into_iter().chain(is_beside.then_some(HANGING));
+    let names = HEALTHY.into_iter().chain(with_hanging.then_some(HANGING));
     let names = names.collect::<Vec<_>>();
     let mut payments = Vec::new();
     for n in 0..each {
         for name in &names {
-            payments.push(lost(name, began.plus_ms(n as u64)));
+            payments.push(unknown_payment(name, began.plus_ms(n as u64)));
         }
     }
     payments
 }
 
-fn lost(interface: &str, at: Timestamp) -> Payment {
+fn unknown_payment(interface: &str, at: Timestamp) -> Payment {
     let mut payment = payment();
     payment.details.payment_interface = Some(interface.to_owned());
     let eur = Currency::parse("EUR").expect("a currency");
@@ -191,7 +191,7 @@ fn lost(interface: &str, at: Timestamp) -> Payment {
         lease: at.plus_ms(1),
     };
     let reserved = payment.reserve(&reservation).expect("it is admitted");
-    reserved.expire(at.plus_ms(2)).expect("its lease ran out")
+    reserved.expire(at.plus_ms(2)).expect("its lease has expired")
 }
 
 async fn write(client: &Client, table: &str, payments: &[Payment]) {
@@ -206,54 +206,54 @@ async fn write(client: &Client, table: &str, payments: &[Payment]) {
     }
 }
 
-/// The platform of all three connectors: it shows that each capture succeeded, after a
-/// time, or for the hanging one never answers.
-struct Outside {
+/// The platform of all three connectors. It answers after some time that each capture
+/// succeeded, and never answers for the hanging connector.
+struct PlatformServer {
     url: String,
     latency_ms: Arc<AtomicU64>,
     expected: Arc<AtomicUsize>,
-    asked: Arc<AtomicUsize>,
-    all_asked: Arc<Notify>,
+    received: Arc<AtomicUsize>,
+    all_received: Arc<Notify>,
 }
 
-impl Outside {
+impl PlatformServer {
     async fn start() -> Self {
         let (listener, address) = listen().await;
-        let outside = Self {
+        let platform = Self {
             url: format!("http://{address}"),
             latency_ms: Arc::default(),
             expected: Arc::default(),
-            asked: Arc::default(),
-            all_asked: Arc::default(),
+            received: Arc::default(),
+            all_received: Arc::default(),
         };
-        let (latency_ms, expected) = (outside.latency_ms.clone(), outside.expected.clone());
-        let (asked, all_asked) = (outside.asked.clone(), outside.all_asked.clone());
+        let (latency_ms, expected) = (platform.latency_ms.clone(), platform.expected.clone());
+        let (received, all_received) = (platform.received.clone(), platform.all_received.clone());
         serve(listener, move |request| {
             let (latency_ms, expected) = (latency_ms.clone(), expected.clone());
-            let (asked, all_asked) = (asked.clone(), all_asked.clone());
+            let (received, all_received) = (received.clone(), all_received.clone());
             async move {
                 if request.uri().path().starts_with(&format!("/{HANGING}/")) {
                     return std::future::pending().await;
                 }
                 tokio::time::sleep(Duration::from_millis(latency_ms.load(SeqCst))).await;
-                if asked.fetch_add(1, SeqCst) + 1 == expected.load(SeqCst) {
-                    all_asked.notify_one();
+                if received.fetch_add(1, SeqCst) + 1 == expected.load(SeqCst) {
+                    all_received.notify_one();
                 }
                 let timestamp = OffsetDateTime::now_utc().format(&Rfc3339).expect("a time");
                 let transaction = json!({"type": "Charge", "state": "Success",
                     "timestamp": timestamp,
                     "amount": {"centAmount": 100, "currencyCode": "EUR"}});
-                let shown = json!({"id": "p", "transactions": [transaction]}).to_string();
-                Ok(Response::new(Full::from(shown)))
+                let body = json!({"id": "p", "transactions": [transaction]}).to_string();
+                Ok(Response::new(Full::from(body)))
             }
         });
-        outside
+        platform
     }
 
-    /// Sets the time of a look-up, and how many there are to be.
+    /// Sets the duration of a look-up, and the expected number of look-ups.
     fn prepare(&self, latency_ms: u64, expected: usize) {
         self.latency_ms.store(latency_ms, SeqCst);
-        self.asked.store(0, SeqCst);
+        self.received.store(0, SeqCst);
         self.expected.store(expected, SeqCst);
     }
 

@@ -1,8 +1,8 @@
-//! Copies of the recovery function, each of which works on a part of the recovery index.
+//! The division of recovery's work among copies of its function. Each copy works on a part
+//! of the recovery index.
 //!
-//! The function invokes itself, asynchronously. A queue between the two would have to be
-//! polled and watched, and would gain nothing: a part that is lost on the way is handed
-//! out again a minute later.
+//! The function invokes itself asynchronously. A queue would need polling and an alarm
+//! without an advantage: an invocation that is lost is repeated a minute later.
 
 use crate::aws::Connection;
 use crate::error::BoxError;
@@ -18,7 +18,7 @@ use std::time::Duration;
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(6);
 
-/// The event that a copy is invoked with.
+/// The event of a copy's invocation.
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Event {
@@ -31,35 +31,35 @@ struct PartBody {
     of: usize,
 }
 
-/// The part of the index that an event asks for. `None` for an event of the schedule.
+/// The part of the index in an event. `None` for an event of the schedule.
 pub fn requested_part(event: &str) -> Option<IndexPart> {
     let Event { index_part: PartBody { part, of } } = serde_json::from_str(event).ok()?;
     IndexPart::new(part, of)
 }
 
-/// Invokes copies of a function.
+/// A client of Lambda that invokes copies of a function.
 #[derive(Clone, Debug)]
 pub struct Copies {
     client: Client,
 }
 
 impl Copies {
-    /// Connects when the first copy is invoked.
+    /// Creates the client. It connects at the first invocation.
     pub fn new(connection: Connection) -> Self {
         let config = connection.sdk_config(ATTEMPT_TIMEOUT, OPERATION_TIMEOUT);
         Self { client: Client::new(&config) }
     }
 
-    /// Hands all parts but the first to copies of `function`, a name or an ARN. Returns
-    /// what is left for the caller: the first part, or the whole index where a copy could
-    /// not be invoked. Work that is done twice does no harm.
-    pub async fn hand_out(&self, function: &str, parts: &[IndexPart]) -> IndexPart {
-        let Some((own, others)) = parts.split_first() else { return IndexPart::WHOLE };
+    /// Invokes a copy of `function`, a name or an ARN, for each part but the first. Returns
+    /// the part for the caller: the first, or the whole index if a copy could not be
+    /// invoked. A part that two processes work on does no harm.
+    pub async fn invoke_copies(&self, function: &str, parts: &[IndexPart]) -> IndexPart {
+        let Some((first, others)) = parts.split_first() else { return IndexPart::WHOLE };
         let invoked = join_all(others.iter().map(|part| self.invoke(function, *part))).await;
         match invoked.into_iter().collect::<Result<Vec<()>, _>>() {
-            Ok(_) => *own,
+            Ok(_) => *first,
             Err(error) => {
-                observe::not_handed_out(&error);
+                observe::log_failed_copy(&error);
                 IndexPart::WHOLE
             }
         }
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_of_the_schedule_asks_for_no_part() {
+    fn an_event_of_the_schedule_names_no_part() {
         for (event, part) in [
             (r#"{"indexPart":{"part":1,"of":4}}"#, IndexPart::new(1, 4)),
             (r#"{"indexPart":{"part":4,"of":4}}"#, None),

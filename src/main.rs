@@ -1,5 +1,4 @@
-//! The Lambda behind API Gateway: reads its environment, and hands each event
-//! to the API.
+//! The Lambda behind API Gateway: reads its environment, and passes each event to the API.
 
 use lambda_http::{LambdaEvent, Request, Service, service_fn};
 use payment_intents::auth::Auth;
@@ -7,7 +6,7 @@ use payment_intents::clock::SystemClock;
 use payment_intents::config::Config;
 use payment_intents::error::BoxError;
 use payment_intents::http::{Api, lambda, not_started};
-use payment_intents::observe::{answered, log_json, log_started};
+use payment_intents::observe::{count_server_error, log_json, log_started};
 use payment_intents::ports::Clock;
 use payment_intents::secrets_manager::Secrets;
 use payment_intents::transport::Transport;
@@ -16,11 +15,11 @@ use std::convert::Infallible;
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
-/// What is not done by then is left to the first event, which waits for none of it.
-const WARM_UP_TIME: Duration = Duration::from_secs(1);
+/// The time limit for opening connections before the first event. The first event opens
+/// those that are missing.
+const CONNECT_TIME: Duration = Duration::from_secs(1);
 
-/// Everything slow happens here, before the first event, but for what only then
-/// can be read.
+/// Does everything slow before the first event, except reading secrets that are pending.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
     #[expect(clippy::disallowed_methods, reason = "only a binary reads the environment")]
@@ -39,8 +38,8 @@ async fn main() -> Result<(), BoxError> {
     if !secrets.are_pending() {
         let api = ready.get_or_init(async || api(config)).await;
         tokio::join!(
-            api.open_connections(WARM_UP_TIME),
-            api.service().open_connections(WARM_UP_TIME)
+            api.open_connections(CONNECT_TIME),
+            api.service().open_connections(CONNECT_TIME)
         );
     }
     let version = variable("AWS_LAMBDA_FUNCTION_VERSION").unwrap_or_default();
@@ -54,10 +53,10 @@ async fn main() -> Result<(), BoxError> {
             Ok(mut api) => api.call(request).await,
             Err(error) => Ok(not_started(error)),
         };
-        answered(response.status().as_u16(), version, SystemClock.now());
+        count_server_error(response.status().as_u16(), version, SystemClock.now());
         Ok::<_, Infallible>(response)
     });
-    // Boxed, because the compiler gives up on laying out what is nested deeper.
+    // Boxed, because the compiler cannot compute the layout of a future nested so deeply.
     let handler =
         service_fn(|event: LambdaEvent<Box<RawValue>>| Box::pin(lambda::answer(service, event)));
     lambda_runtime::run(handler).await

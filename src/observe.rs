@@ -1,8 +1,7 @@
-//! The log lines and metrics that an operator reads.
+//! The log lines and metrics for the operator.
 //!
-//! One line for each event in the life of a transaction, with fields from a short
-//! list: ids, action, amount, states, durations, attempt. Never a body, a token, a key
-//! or a reference.
+//! Each step of a transaction has a line. Its fields are from a short list: ids, action,
+//! amount, states, durations, attempt. No line has a body, a token, a key or a reference.
 
 mod logging;
 mod metrics;
@@ -17,8 +16,14 @@ use crate::payment::{
 use crate::ports::{Call, ConnectorError};
 use std::error::Error;
 
-/// Logs that a transaction changed its state, at this level.
-macro_rules! log_transition {
+/// The message of the line of a call to a connector.
+pub(crate) const CALL_ENDED: &str = "a call to the connector ended";
+
+/// The message of the line of a transition.
+pub(crate) const STATE_CHANGED: &str = "a transaction changed its state";
+
+/// Writes the line of a transition at the level `$level`.
+macro_rules! transition_line {
     ($level:ident, $from:expr, $to:expr, $id:expr) => {{
         let state = |payment: &Payment| payment.transactions.get($id).map(|found| found.state);
         let found = $to.transactions.get($id).or_else(|| $from.transactions.get($id));
@@ -32,14 +37,14 @@ macro_rules! log_transition {
                 currency = amount.currency().code(),
                 from = ?state($from),
                 to = ?state($to),
-                "a transaction changed its state"
+                "{STATE_CHANGED}"
             );
         }
     }};
 }
 
-/// A call to a connector ended.
-pub(crate) fn connector_called(
+/// Logs and measures a call to a connector.
+pub(crate) fn log_connector_call(
     call: &Call,
     outcome: Outcome,
     error: Option<&ConnectorError>,
@@ -58,7 +63,7 @@ pub(crate) fn connector_called(
         duration_ms,
         correlation_id = call.correlation_id,
         error = error.and_then(Error::source).map(causes),
-        "a call to the connector ended"
+        "{CALL_ENDED}"
     );
     let name = match outcome {
         Outcome::Approved => "approved",
@@ -72,43 +77,43 @@ pub(crate) fn connector_called(
     measure_by_outcome(&[time], name, &[calls, time], at);
 }
 
-/// A request was answered by this version of the function. The versions' errors are
-/// compared while a new one takes over.
-pub fn answered(status: u16, version: &str, at: Timestamp) {
+/// Counts an answer with a server error for this version of the function. The errors of a
+/// new version are compared with its invocations during a deployment.
+pub fn count_server_error(status: u16, version: &str, at: Timestamp) {
     const SERVER_ERRORS: u16 = 500;
     if status >= SERVER_ERRORS {
         metrics::measure_version(version, &[Metric::count("ServerErrors", 1)], at);
     }
 }
 
-/// A process is ready for its first event.
+/// Counts a cold start: the process is ready for its first event.
 pub fn log_started(at: Timestamp) {
     measure(&[Metric::count("ColdStarts", 1)], at);
 }
 
-/// A transaction is now in another state, durably.
-pub(crate) fn transition(from: &Payment, to: &Payment, id: &TransactionId) {
-    log_transition!(info, from, to, id);
+/// Logs that a new state of a transaction was written.
+pub(crate) fn log_transition(from: &Payment, to: &Payment, id: &TransactionId) {
+    transition_line!(info, from, to, id);
 }
 
-/// The same after a call to its connector, whose own line has the outcome: so an action
-/// has one line of level INFO.
-pub(crate) fn settled(from: &Payment, to: &Payment, id: &TransactionId) {
-    log_transition!(debug, from, to, id);
+/// Logs that the outcome of a call was written. The line of the call has the outcome, so
+/// that this one has the level DEBUG: an action has one line of level INFO.
+pub(crate) fn log_settled(from: &Payment, to: &Payment, id: &TransactionId) {
+    transition_line!(debug, from, to, id);
 }
 
-/// Reports and other changes were written.
-pub(crate) fn updated(from: &Payment, to: &Payment, at: Timestamp) {
+/// Logs the new states and discrepancies of an update that was written.
+pub(crate) fn log_update(from: &Payment, to: &Payment, at: Timestamp) {
     for (id, after) in &to.transactions {
         if from.transactions.get(id).map(|before| before.state) != Some(after.state) {
-            transition(from, to, id);
+            log_transition(from, to, id);
         }
     }
-    discrepant(from, to, at);
+    log_discrepancies(from, to, at);
 }
 
-/// Reports and balances, or reports and answers, do not agree: an operator has to look.
-pub(crate) fn discrepant(from: &Payment, to: &Payment, at: Timestamp) {
+/// Logs and counts new discrepancies, which an operator has to look at.
+pub(crate) fn log_discrepancies(from: &Payment, to: &Payment, at: Timestamp) {
     let is_new = |found: &&Transaction| {
         !from.transactions.get(&found.id).is_some_and(Transaction::is_discrepant)
     };
@@ -124,13 +129,13 @@ pub(crate) fn discrepant(from: &Payment, to: &Payment, at: Timestamp) {
             state = ?found.state,
             state_awaiting_balances = ?found.state_awaiting_balances,
             is_disputed = found.is_disputed,
-            "a transaction is not what the ledger can say of it"
+            "a report contradicts the balances or the connector's answer"
         );
     }
 }
 
-/// A lease was taken over after it expired, if `next` is that write.
-pub(crate) fn lease_ran_out(found: &Payment, next: &Payment) {
+/// Logs that a slot was freed because its lease expired, if `next` is that write.
+pub(crate) fn log_expired_lease(found: &Payment, next: &Payment) {
     let held = found.in_flight.as_ref().filter(|_| next.in_flight.is_none());
     if let Some(slot) = held {
         tracing::warn!(
@@ -144,8 +149,8 @@ pub(crate) fn lease_ran_out(found: &Payment, next: &Payment) {
     }
 }
 
-/// A reservation that may have been written could not be withdrawn.
-pub(crate) fn not_withdrawn(reservation: &Reservation, error: &BoxError) {
+/// Logs that a reservation that may have been written could not be withdrawn.
+pub(crate) fn log_failed_withdrawal(reservation: &Reservation, error: &BoxError) {
     tracing::warn!(
         project = reservation.key.project.as_str(),
         payment = reservation.key.id.as_str(),
@@ -155,8 +160,8 @@ pub(crate) fn not_withdrawn(reservation: &Reservation, error: &BoxError) {
     );
 }
 
-/// An outcome could not be written. No other line names that outcome.
-pub(crate) fn unsettled(
+/// Logs an outcome that could not be written and is recorded nowhere else.
+pub(crate) fn log_unwritten_outcome(
     payment: &Payment,
     id: &TransactionId,
     outcome: Outcome,
@@ -173,49 +178,52 @@ pub(crate) fn unsettled(
         attempt = payment.in_flight.as_ref().map(|slot| slot.attempt),
         ?outcome,
         error = causes(error),
-        "an outcome could not be written; recovery has to find it"
+        "an outcome could not be written; recovery will look for it"
     );
 }
 
-/// A Payment with something open could not be read or written.
-pub(crate) fn not_recovered(key: &PaymentKey, error: &BoxError) {
+/// Logs that recovery could not read or write a Payment.
+pub(crate) fn log_failed_recovery(key: &PaymentKey, error: &BoxError) {
     tracing::error!(
         project = key.project.as_str(),
         payment = key.id.as_str(),
         error = causes(error.as_ref()),
-        "a Payment with an open transaction could not be looked at"
+        "recovery could not read or write a Payment with an open transaction"
     );
 }
 
-/// A connector is not called again in this run of recovery.
-pub(crate) fn connector_left_out(connector: &str) {
-    tracing::warn!(connector, "a connector gave no answer several times in a row; it is left out");
+/// Logs that a connector is not called again in this run of recovery.
+pub(crate) fn log_left_out_connector(connector: &str) {
+    tracing::warn!(
+        connector,
+        "a connector gave no answer several times in a row; it is not called again in this run"
+    );
 }
 
-/// A copy of the recovery function could not be invoked.
-pub(crate) fn not_handed_out(error: &BoxError) {
+/// Logs that a copy of the recovery function could not be invoked.
+pub(crate) fn log_failed_copy(error: &BoxError) {
     let error = causes(error.as_ref());
     tracing::error!(error, "a copy of recovery could not be invoked; this run does its work");
 }
 
-/// What is open could not be counted.
-pub fn not_counted(error: &BoxError) {
-    tracing::error!(error = causes(error.as_ref()), "what is open could not be counted");
+/// Logs that the open Payments could not be counted.
+pub fn log_failed_count(error: &BoxError) {
+    tracing::error!(error = causes(error.as_ref()), "the open Payments could not be counted");
 }
 
-/// The platform could not be asked for the state of a transaction.
-pub(crate) fn not_looked_up(key: &PaymentKey, id: &TransactionId, error: &BoxError) {
+/// Logs that the platform's Payment could not be read.
+pub(crate) fn log_failed_look_up(key: &PaymentKey, id: &TransactionId, error: &BoxError) {
     tracing::warn!(
         project = key.project.as_str(),
         payment = key.id.as_str(),
         transaction = id.as_str(),
         error = causes(error.as_ref()),
-        "the platform could not be asked what became of a transaction"
+        "the state of a transaction could not be looked up on the platform"
     );
 }
 
-/// An event was sent.
-pub(crate) fn published(key: &PaymentKey, r#type: &str, id: &str) {
+/// Logs an event that was sent.
+pub(crate) fn log_event(key: &PaymentKey, r#type: &str, id: &str) {
     tracing::info!(
         project = key.project.as_str(),
         payment = key.id.as_str(),
@@ -225,13 +233,13 @@ pub(crate) fn published(key: &PaymentKey, r#type: &str, id: &str) {
     );
 }
 
-/// An event was not sent. Its record will be delivered again.
-pub(crate) fn not_published(error: &BoxError) {
+/// Logs that an event was not sent. Lambda will repeat its record.
+pub(crate) fn log_failed_event(error: &BoxError) {
     tracing::error!(error = causes(error.as_ref()), "an event could not be sent");
 }
 
-/// A record of the table's stream cannot be read.
-pub(crate) fn unreadable_record(sequence: &str, error: &BoxError) {
+/// Logs a record of the table's stream that cannot be read.
+pub(crate) fn log_unreadable_record(sequence: &str, error: &BoxError) {
     let error = causes(error.as_ref());
     tracing::error!(sequence, error, "a record of the stream cannot be read");
 }

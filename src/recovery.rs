@@ -1,9 +1,9 @@
-//! Recovery of open transactions: frees the slot of a holder that can no longer send,
-//! then finds the outcome of each transaction by the means that its connector offers.
-//! Never by a guess, and never by time alone.
+//! Recovery of open transactions. It frees slots whose lease has expired, and then finds
+//! the outcome of each transaction by the means that its connector offers: never by a
+//! guess, and never by time alone.
 //!
-//! Any number of recoveries may run at once: each write is made over the Payment that
-//! was read, so the second of two writers changes nothing.
+//! Any number of recoveries may run at once. Each write is conditional on the version of
+//! the Payment that was read, so that the second of two writers changes nothing.
 
 mod report;
 mod run;
@@ -22,32 +22,32 @@ use crate::service::{Invocation, SETTLE_RESERVE_MS, Service};
 use run::Run;
 use std::sync::{Mutex, PoisonError};
 
-/// The number of due Payments for which one process is enough: it settles them within its
-/// minute, at 200 a second, with time to spare.
+/// The number of due Payments that one process settles within its minute. At 200 a second
+/// they take 25 s.
 pub const PAYMENTS_PER_PROCESS: u64 = 5_000;
 
-/// The number of processes that share the work of one minute at most.
+/// The highest number of processes that share the work of one minute.
 pub const PROCESSES_MAX: usize = 16;
 
-/// A Payment with something open, as recovery works on it.
+/// A Payment with an open transaction that recovery has loaded.
 struct OpenPayment {
     payment: Payment,
-    /// The transactions that were open when it was read.
+    /// The transactions that were open when the Payment was loaded.
     open_before: Vec<TransactionId>,
 }
 
-/// The calls that were made for one Payment.
+/// The calls to a connector for one Payment.
 #[derive(Default)]
 struct Calls {
-    /// True for each that was answered, in order.
+    /// For each call, in order, true if it was answered.
     answered: Vec<bool>,
-    /// True where the time ran out before all that were due.
+    /// True if the time ran out before a call for each due transaction.
     is_cut_short: bool,
 }
 
 impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
-    /// One run over all that is due, until `deadline`. `nonce` makes a new one for
-    /// each attempt.
+    /// Runs recovery over the Payments that are due, until `deadline`. `nonce` generates a
+    /// new nonce for each attempt.
     pub async fn recover(
         &self,
         deadline: Timestamp,
@@ -56,7 +56,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         self.recover_part(IndexPart::WHOLE, deadline, nonce).await
     }
 
-    /// One run over what is due in a part of the index.
+    /// Runs recovery over the due Payments in a part of the index.
     pub async fn recover_part(
         &self,
         part: IndexPart,
@@ -68,11 +68,11 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             let mut next = nonce.lock().unwrap_or_else(PoisonError::into_inner);
             (*next)()
         };
-        Run::new(self, part, deadline, &nonce).finished().await
+        Run::new(self, part, deadline, &nonce).run_to_end().await
     }
 
-    /// Counts what is open, measures it, and returns the parts into which the index is
-    /// to be divided for this minute's run: one for each process.
+    /// Counts and measures the open Payments. Returns the parts of the index for this
+    /// minute's run, one for each process.
     pub async fn plan_recovery(&self) -> Result<Vec<IndexPart>, StoreError> {
         let now = self.clock.now();
         let count = self.store.count_open(now).await?;
@@ -82,47 +82,47 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         Ok((0..processes).filter_map(|part| IndexPart::new(part, processes)).collect())
     }
 
-    /// Reads a Payment, and does what needs no connector: frees the slot of a holder that
-    /// can no longer send, and applies the Failures that waited long enough.
+    /// Loads a Payment, and does the work that needs no connector: frees a slot whose lease
+    /// has expired, and applies the Failures that waited long enough.
     async fn load(&self, key: &PaymentKey) -> Result<Option<OpenPayment>, BoxError> {
         let Some(mut payment) = self.store.get(key).await? else { return Ok(None) };
         let open_before = payment.open_transactions().map(|open| open.id.clone()).collect();
         if let Some(next) = payment.expire(self.clock.now()) {
-            observe::lease_ran_out(&payment, &next);
-            payment = self.replaced(&payment, next).await?;
+            observe::log_expired_lease(&payment, &next);
+            payment = self.replace(&payment, next).await?;
         }
         let is_trusted = self.connector.policy(&ConnectorKey::of(&payment)).is_trusted();
         if let Some(next) = payment.apply_waiting_failures(self.clock.now(), is_trusted) {
-            let replaced = self.replaced(&payment, next).await?;
-            observe::updated(&payment, &replaced, self.clock.now());
+            let replaced = self.replace(&payment, next).await?;
+            observe::log_update(&payment, &replaced, self.clock.now());
             payment = replaced;
         }
         Ok(Some(OpenPayment { payment, open_before }))
     }
 
-    /// Tries to find the outcome of each transaction that is due.
-    async fn pursue_due(
+    /// Tries to find the outcome of each due transaction, and notes its calls in `calls`.
+    async fn resolve_due(
         &self,
         mut open: OpenPayment,
         deadline: Timestamp,
         nonce: &(dyn Fn() -> Nonce + Sync),
         calls: &mut Calls,
     ) -> Result<OpenPayment, BoxError> {
-        // The latest first: a shown transaction is more likely to be the latest of ours.
+        // The latest first: a transaction on the platform is most likely the latest of ours.
         let due = open.payment.due(self.clock.now());
         for id in due.into_iter().rev().map(|open| open.id.clone()).collect::<Vec<_>>() {
-            // Without time for an attempt, what is due stays due.
+            // Without time for an attempt, the transaction stays due.
             if !self.has_time(deadline) {
                 calls.is_cut_short = true;
                 break;
             }
-            open.payment = self.pursue(open.payment, &id, deadline, nonce, calls).await?;
+            open.payment = self.resolve(open.payment, &id, deadline, nonce, calls).await?;
         }
         Ok(open)
     }
 
-    /// Tries to find the outcome of one transaction.
-    async fn pursue(
+    /// Tries to find the outcome of one transaction: sends it again, or looks it up.
+    async fn resolve(
         &self,
         payment: Payment,
         id: &TransactionId,
@@ -150,13 +150,13 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         match payment.transactions.get(id) {
             Some(open) if open.is_open() && payment.in_flight.is_none() => {
                 let next = payment.look_again(id, self.clock.now(), earliest);
-                self.replaced(&payment, next).await
+                self.replace(&payment, next).await
             }
             Some(_) | None => Ok(payment),
         }
     }
 
-    /// Sends the transaction once more, with the same key.
+    /// Sends the transaction again, with the same key.
     async fn resend(
         &self,
         payment: Payment,
@@ -170,19 +170,19 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         let Ok(next) = payment.resume(id, nonce, self.clock.now(), invocation.lease()) else {
             return Ok(payment);
         };
-        let held = self.replaced(&payment, next).await?;
+        let held = self.replace(&payment, next).await?;
         if !held.is_held_by(&nonce) {
             return Ok(held);
         }
         let key = held.key.clone();
-        // The outcome is in the store, or will be looked for again.
+        // The outcome is in the store, or the next run looks for it.
         let attempt = self.attempt(held, id, &invocation).await;
         calls.answered.push(attempt.is_answered);
-        Ok(self.store.get(&key).await?.ok_or("the Payment is gone")?)
+        Ok(self.store.get(&key).await?.ok_or("the Payment does not exist any more")?)
     }
 
-    /// Settles the transaction by what the platform shows. That counts for the Payment
-    /// that it was compared with, and for no later version.
+    /// Settles the transaction by the platform's Payment. The result is written only over
+    /// the version that was compared with it.
     async fn look_up(
         &self,
         payment: Payment,
@@ -192,28 +192,28 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         calls: &mut Calls,
     ) -> Result<Payment, BoxError> {
         let deadline = deadline.minus_ms(SETTLE_RESERVE_MS);
-        let shown = self.connector.look_up(&ConnectorKey::of(&payment), deadline).await;
-        calls.answered.push(shown.is_ok());
-        let shown = match shown {
-            Ok(shown) => shown,
+        let looked_up = self.connector.look_up(&ConnectorKey::of(&payment), deadline).await;
+        calls.answered.push(looked_up.is_ok());
+        let reports = match looked_up {
+            Ok(reports) => reports,
             Err(error) => {
-                observe::not_looked_up(&payment.key, id, &error);
+                observe::log_failed_look_up(&payment.key, id, &error);
                 return Ok(payment);
             }
         };
-        match payment.look_up(id, &shown, policy.proof(), self.clock.now())? {
+        match payment.look_up(id, &reports, policy.proof(), self.clock.now())? {
             Settlement::Changed(next) => {
-                let replaced = self.replaced(&payment, *next).await?;
-                observe::transition(&payment, &replaced, id);
+                let replaced = self.replace(&payment, *next).await?;
+                observe::log_transition(&payment, &replaced, id);
                 Ok(replaced)
             }
             Settlement::Unchanged(_) | Settlement::Gone => Ok(payment),
         }
     }
 
-    /// The Payment after trying to write `next` over `from`: `next`, or the version that
-    /// another writer wrote first.
-    async fn replaced(&self, from: &Payment, next: Payment) -> Result<Payment, BoxError> {
+    /// Writes `next` over `from`. Returns `next`, or the version that another writer wrote
+    /// first.
+    async fn replace(&self, from: &Payment, next: Payment) -> Result<Payment, BoxError> {
         match self.store.replace(from, &next).await {
             Ok(()) => Ok(next),
             Err(ReplaceError::Changed(found)) => Ok(*found),

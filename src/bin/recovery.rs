@@ -1,4 +1,4 @@
-//! The scheduled Lambda: finds out what came of what was left open.
+//! The scheduled Lambda: runs recovery.
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use payment_intents::assemble::RealService;
@@ -7,7 +7,7 @@ use payment_intents::config::RecoveryConfig;
 use payment_intents::error::BoxError;
 use payment_intents::fan_out::{Copies, requested_part};
 use payment_intents::invocation::deadline;
-use payment_intents::observe::{log_json, not_counted};
+use payment_intents::observe::{log_failed_count, log_json};
 use payment_intents::payment::Nonce;
 use payment_intents::ports::{Clock, IndexPart};
 use payment_intents::secrets_manager::Secrets;
@@ -28,7 +28,7 @@ async fn main() -> Result<(), BoxError> {
     let copies = &Copies::new(config.lambda);
     let ready = (!secrets.are_pending()).then(|| config.backend.service(transport.clone()));
     let ready = &OnceCell::new_with(ready);
-    // A run that fails is an error of the function; the next one is a minute away.
+    // A run that fails is an error of the function; the next run is a minute later.
     let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| {
         Box::pin(async move {
             let deadline = deadline(&event.context, SystemClock.now());
@@ -40,24 +40,26 @@ async fn main() -> Result<(), BoxError> {
             let service = started.await?;
             let part = match requested_part(event.payload.get()) {
                 Some(part) => part,
-                None => shared(service, copies, &event.context.invoked_function_arn).await,
+                None => {
+                    part_of_this_process(service, copies, &event.context.invoked_function_arn).await
+                }
             };
             let nonce = || Nonce::new(Uuid::new_v4().as_u128());
-            let report = service.recover_part(part, deadline, nonce).await?;
-            report.log(SystemClock.now());
-            Ok::<_, BoxError>(report)
+            let run = service.recover_part(part, deadline, nonce).await?;
+            run.log(SystemClock.now());
+            Ok::<_, BoxError>(run)
         })
     });
     lambda_runtime::run(handler).await
 }
 
-/// The part of the index that is left for this process, after the others were handed to
-/// copies of the function.
-async fn shared(service: &RealService, copies: &Copies, function: &str) -> IndexPart {
+/// The part of the index for this process. Copies of the function are invoked for the
+/// other parts.
+async fn part_of_this_process(service: &RealService, copies: &Copies, function: &str) -> IndexPart {
     match service.plan_recovery().await {
-        Ok(parts) => copies.hand_out(function, &parts).await,
+        Ok(parts) => copies.invoke_copies(function, &parts).await,
         Err(error) => {
-            not_counted(&error.into());
+            log_failed_count(&error.into());
             IndexPart::WHOLE
         }
     }

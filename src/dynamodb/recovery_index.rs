@@ -1,5 +1,5 @@
-//! Reading the recovery index: its shards page by page, merged by the time at which
-//! their entries are due.
+//! The reader of the recovery index. It reads the shards page by page and merges their
+//! entries by the time at which they are due.
 
 use super::{DynamoStore, Item, item, unavailable};
 use crate::payment::Timestamp;
@@ -9,13 +9,13 @@ use aws_sdk_dynamodb::types::Select;
 use futures_util::future::join_all;
 use std::collections::VecDeque;
 
-/// The number of shards that are read at the same time.
+/// The highest number of shards that are read at the same time.
 const SHARDS_AT_ONCE: usize = 8;
 
-/// The number of entries that one query returns at most.
+/// The highest number of entries in the answer to one query.
 const PAGE_ENTRIES: i32 = 100;
 
-/// The position of a reader: what was read of each shard and not yet returned.
+/// The position of a reader: for each shard, the entries that were read and not returned.
 #[derive(Debug)]
 pub struct IndexPosition(Vec<Shard>);
 
@@ -26,7 +26,7 @@ struct Shard {
     found: VecDeque<DuePayment>,
     /// The key of the last entry that was read.
     after: Option<Item>,
-    /// True where all that is due was read.
+    /// True if all due entries were read.
     is_read: bool,
 }
 
@@ -36,7 +36,7 @@ impl IndexPosition {
         Self(item::shards(part).map(shard).collect())
     }
 
-    /// Takes what is certain to be due before everything that is still to be read.
+    /// Takes the entries that are due before all entries that are not read yet.
     fn take_ordered(&mut self) -> Vec<DuePayment> {
         let last_read = |shard: &Shard| shard.found.back().map(|last| last.due_at);
         let horizon = self.0.iter().filter(|shard| !shard.is_read).filter_map(last_read).min();
@@ -75,7 +75,8 @@ impl DynamoStore {
         Ok(DuePage { payments, next })
     }
 
-    /// Reads the next page of a shard, and further ones where that has no sound entry.
+    /// Reads the next page of a shard, and further pages while none of their entries can be
+    /// read.
     async fn read_shard(&self, shard: &mut Shard, at: Timestamp) -> Result<(), StoreError> {
         while shard.found.is_empty() && !shard.is_read {
             let query = self.query_due(&shard.name, at).limit(PAGE_ENTRIES);
@@ -85,7 +86,9 @@ impl DynamoStore {
                 match item::index_entry(entry) {
                     Ok(due) => shard.found.push_back(due),
                     // One damaged entry must not hide the others.
-                    Err(error) => tracing::error!(%error, "an entry of the recovery index"),
+                    Err(error) => {
+                        tracing::error!(%error, "an entry of the recovery index cannot be read");
+                    }
                 }
             }
             shard.is_read = page.last_evaluated_key.is_none();
@@ -112,7 +115,7 @@ impl DynamoStore {
         Ok(count)
     }
 
-    /// The number of entries that a query finds, however many pages they take.
+    /// The number of entries that a query finds, on all its pages.
     async fn count(&self, query: impl Fn() -> QueryFluentBuilder) -> Result<u64, StoreError> {
         let (mut count, mut after) = (0_u64, None);
         loop {
@@ -126,7 +129,7 @@ impl DynamoStore {
         }
     }
 
-    /// What of a shard is due at `at`.
+    /// A query for the entries of a shard that are due at `at`.
     fn query_due(&self, shard: &str, at: Timestamp) -> QueryFluentBuilder {
         self.query_shard(shard)
             .key_condition_expression("recover_shard = :shard AND recover_at <= :now")

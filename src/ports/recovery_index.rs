@@ -1,9 +1,9 @@
-//! The index of Payments with an open transaction, as recovery reads it.
+//! The types of the recovery index, which lists the Payments with an open transaction.
 
 use crate::payment::{PaymentKey, Timestamp};
 
-/// The shards of the recovery index that one process reads: those whose number leaves
-/// the remainder `part` when it is divided by `of`.
+/// The part of the recovery index that one process reads: the shards whose number modulo
+/// `of` is `part`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IndexPart {
     part: usize,
@@ -14,8 +14,7 @@ impl IndexPart {
     /// All shards.
     pub const WHOLE: Self = Self { part: 0, of: 1 };
 
-    /// Part `part`, counted from 0, of an index that is read in `of` parts. `None` where
-    /// there is no such part.
+    /// Part `part`, counted from 0, of `of` parts. `None` if `part` is not less than `of`.
     pub fn new(part: usize, of: usize) -> Option<Self> {
         (part < of).then_some(Self { part, of })
     }
@@ -30,35 +29,35 @@ impl IndexPart {
         self.of
     }
 
-    /// True where this shard belongs to the part.
+    /// True if this shard belongs to the part.
     pub fn includes(self, shard: usize) -> bool {
         shard.checked_rem(self.of) == Some(self.part)
     }
 }
 
-/// An entry of the recovery index whose time has come.
+/// An entry of the recovery index that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DuePayment {
     /// The Payment.
     pub key: PaymentKey,
-    /// The time from which recovery should look at it.
+    /// The time at which the entry became due.
     pub due_at: Timestamp,
 }
 
-/// Some entries of the recovery index, ordered by the time at which they are due.
+/// A page of due entries of the recovery index, ordered by the time at which they are due.
 #[derive(Debug)]
 pub struct DuePage<P> {
-    /// The entries. They are due before those of every later page.
+    /// The entries. All entries of later pages are due later.
     pub payments: Vec<DuePayment>,
-    /// The position after them; `None` where nothing more is due.
+    /// The position of the next page; `None` after the last page.
     pub next: Option<P>,
 }
 
 /// The numbers of entries of the recovery index.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OpenCount {
-    /// Payments with something open.
+    /// The number of Payments with an open transaction.
     pub open: u64,
-    /// Those of them that are due.
+    /// The number of Payments that are due.
     pub due: u64,
 }

@@ -1,4 +1,4 @@
-//! The figures of one run: what it returns, logs and measures.
+//! The figures of one run, as it returns, logs and measures them.
 
 use crate::observe::{self, Metric};
 use crate::payment::{Payment, State, Timestamp, TransactionId};
@@ -10,25 +10,25 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RecoveryRun {
-    /// Payments that were read.
+    /// The number of Payments that were loaded.
     pub payments: u64,
-    /// Their transactions that are still open.
+    /// The number of transactions that are still open.
     pub open: u64,
-    /// Those of them that we sent, and whose outcome is Unknown.
+    /// The number of open transactions that we sent and that are Unknown.
     pub unknown: u64,
-    /// Transactions that are no longer open.
+    /// The number of transactions that are no longer open.
     pub resolved: u64,
     /// The age of the oldest Unknown transaction.
     pub oldest_unknown_ms: u64,
-    /// The time for which the Payment that was due first has been due.
+    /// The time since the first due Payment became due.
     pub oldest_due_ms: u64,
-    /// Payments that could not be read or written.
+    /// The number of Payments that could not be read or written.
     pub failed: u64,
-    /// Payments that were left for a later run, because their connector gave no answer.
+    /// The number of Payments left for a later run, because their connector gave no answer.
     pub left_out: u64,
-    /// True where the time ran out before all were looked at. The next run goes on.
+    /// True if the time ran out before all were looked at. The next run continues.
     pub is_cut_short: bool,
-    /// The same for each connector.
+    /// The figures of each connector that had a due Payment.
     pub connectors: BTreeMap<String, ConnectorRun>,
 }
 
@@ -36,19 +36,19 @@ pub struct RecoveryRun {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConnectorRun {
-    /// Payments of which a transaction was due.
+    /// The number of Payments with a due transaction.
     pub due: u64,
-    /// Their transactions that are no longer open.
+    /// The number of transactions that are no longer open.
     pub resolved: u64,
-    /// Payments that were left for a later run, because the connector gave no answer.
+    /// The number of Payments left for a later run, because the connector gave no answer.
     pub left_out: u64,
-    /// The time for which the Payment that was due first has been due.
+    /// The time since the first due Payment became due.
     pub oldest_due_ms: u64,
 }
 
 impl RecoveryRun {
-    /// Writes the metrics and the log line of a run, also of one that found nothing:
-    /// no line means that recovery does not run.
+    /// Writes the metrics and the log line of a run, also if no Payment was due: without a
+    /// line, recovery does not run.
     pub fn log(&self, at: Timestamp) {
         let metrics = [
             Metric::milliseconds("OldestDuePayment", self.oldest_due_ms),
@@ -77,12 +77,12 @@ impl RecoveryRun {
             failed = self.failed,
             left_out = self.left_out,
             is_cut_short = self.is_cut_short,
-            "recovery looked at what is due"
+            "recovery looked at the due transactions"
         );
     }
 
-    /// Counts a Payment that was read, by its transactions that were open then and its
-    /// state now. Returns how many of them are no longer open.
+    /// Counts a Payment that was loaded with the transactions `open_before` open. Returns
+    /// the number of them that are no longer open.
     pub(super) fn count(
         &mut self,
         open_before: &[TransactionId],
@@ -92,7 +92,7 @@ impl RecoveryRun {
         self.payments = self.payments.saturating_add(1);
         for open in payment.open_transactions() {
             self.open = self.open.saturating_add(1);
-            // A transaction that began elsewhere is resolved elsewhere, perhaps never.
+            // A transaction that began elsewhere is resolved by reports, perhaps never.
             if open.state == State::Unknown && open.was_sent_by_us() {
                 let age_ms = now.ms_since(open.timestamp);
                 self.oldest_unknown_ms = self.oldest_unknown_ms.max(age_ms);
@@ -107,7 +107,7 @@ impl RecoveryRun {
     }
 }
 
-/// Writes the metrics of what is open: the work of all runs of this minute.
+/// Writes the numbers of open and due Payments: the work of all runs of this minute.
 pub(super) fn log_open(count: OpenCount, at: Timestamp) {
     let metrics =
         [Metric::count("OpenPayments", count.open), Metric::count("DuePayments", count.due)];

@@ -1,12 +1,12 @@
-//! The order of work of one run: which Payments are worked on at the same time, and
-//! which are left for later.
+//! The scheduling of one run: the Payments that are worked on at the same time, and those
+//! that are left for a later run.
 //!
 //! ```text
 //! index, page by page ─► load, expire leases ─► queue of the connector ─► calls
 //! ```
 //!
 //! Reading the index, loading Payments and expiring leases wait for no connector. Each
-//! connector has a queue, so that a slow one holds up no other.
+//! connector has a queue, so that a slow connector does not delay the others.
 
 use super::report::{ConnectorRun, RecoveryRun};
 use super::{Calls, OpenPayment};
@@ -21,52 +21,54 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::{BTreeMap, VecDeque};
 
-/// The number of Payments for which one run calls connectors at the same time.
+/// The highest number of Payments for which one run calls connectors at the same time.
 pub const CALLS_AT_ONCE: usize = 64;
 
-/// The number of these that may belong to one connector.
+/// The highest number of Payments for which one run calls the same connector at the same
+/// time.
 pub const CALLS_PER_CONNECTOR: usize = 8;
 
-/// A connector that gave no answer so many times in a row is not called again in the
-/// run.
+/// The number of consecutive calls without an answer after which a connector is not called
+/// again in the run.
 pub const UNANSWERED_MAX: u32 = 3;
 
-/// The number of Payments that are loaded at the same time.
+/// The highest number of Payments that are loaded at the same time.
 const LOADS_AT_ONCE: usize = 16;
 
-/// The number of loaded Payments that wait for one connector. Of others that wait, only
-/// the key is kept.
+/// The highest number of loaded Payments in the queue of one connector. Of further ones,
+/// only the key is kept.
 const LOADED_MAX: usize = 64;
 
-/// The number of entries that are kept in memory before the index is read on.
+/// The number of queued Payments above which the index is not read further.
 const WAITING_MAX: usize = 50_000;
 
 /// A step that has ended.
 enum Done<P> {
     Read(Result<DuePage<P>, StoreError>),
-    Loaded(DuePayment, Result<Option<OpenPayment>, BoxError>),
-    Called { connector: String, due: DuePayment, calls: Calls, result: Visited },
+    Loaded(DuePayment, LoadResult),
+    Called { connector: String, due: DuePayment, calls: Calls, result: LoadResult },
 }
 
-type Visited = Result<Option<OpenPayment>, BoxError>;
+/// A Payment, `None` if it does not exist any more.
+type LoadResult = Result<Option<OpenPayment>, BoxError>;
 
 type Work<'a, P> = FuturesUnordered<BoxFuture<'a, Done<P>>>;
 
-/// A Payment that waits for its connector.
+/// A Payment in the queue of its connector.
 enum Waiting {
     Loaded(DuePayment, Box<OpenPayment>),
     Unloaded(DuePayment),
 }
 
-/// The Payments of one connector.
+/// The queue of one connector.
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<Waiting>,
-    /// The number of loaded ones among them.
+    /// The number of loaded Payments in `waiting`.
     loaded: usize,
-    /// The number of Payments for which it is being called.
+    /// The number of Payments for which the connector is being called.
     calling: usize,
-    /// The number of calls in a row that it did not answer.
+    /// The number of consecutive calls without an answer.
     unanswered: u32,
     figures: ConnectorRun,
 }
@@ -106,7 +108,7 @@ pub(super) struct Run<'a, S: Store, C, K> {
     deadline: Timestamp,
     nonce: &'a (dyn Fn() -> Nonce + Sync),
     index: Index<S::IndexPosition>,
-    /// Entries that were read and whose Payment is still to be loaded.
+    /// Entries that were read, and whose Payments are not loaded yet.
     entries: VecDeque<DuePayment>,
     loading: usize,
     queues: BTreeMap<String, Queue>,
@@ -141,21 +143,22 @@ impl<'a, S: Store, C: Connector, K: Clock> Run<'a, S, C, K> {
         }
     }
 
-    /// Works until nothing is left, or until the time is up. What was begun is ended.
-    pub(super) async fn finished(mut self) -> Result<RecoveryRun, StoreError> {
+    /// Works until no due Payment is left, or until the time is up. It waits for the calls
+    /// that it started.
+    pub(super) async fn run_to_end(mut self) -> Result<RecoveryRun, StoreError> {
         let mut work = Work::new();
         let mut failure = None;
         loop {
             if self.service.has_time(self.deadline) {
-                self.read_on(&work);
+                self.start_read(&work);
                 self.start_loads(&work);
                 self.start_calls(&work);
             }
             match work.next().await {
-                Some(Done::Read(page)) => failure = self.read(page).err().or(failure),
-                Some(Done::Loaded(due, loaded)) => self.loaded(due, loaded),
+                Some(Done::Read(page)) => failure = self.add_page(page).err().or(failure),
+                Some(Done::Loaded(due, loaded)) => self.add_loaded(due, loaded),
                 Some(Done::Called { connector, due, calls, result }) => {
-                    self.called(&connector, &due, calls, result);
+                    self.end_calls(&connector, &due, calls, result);
                 }
                 None => break,
             }
@@ -166,13 +169,13 @@ impl<'a, S: Store, C: Connector, K: Clock> Run<'a, S, C, K> {
         self.report.connectors =
             self.queues.into_iter().map(|(name, queue)| (name, queue.figures)).collect();
         match failure {
-            // Nothing was done, so the run failed as a whole.
+            // No Payment was loaded, so that the run failed as a whole.
             Some(error) if self.report.payments == 0 => Err(error),
             Some(_) | None => Ok(self.report),
         }
     }
 
-    fn read_on(&mut self, work: &Work<'a, S::IndexPosition>) {
+    fn start_read(&mut self, work: &Work<'a, S::IndexPosition>) {
         let waiting = self.queues.values().map(|queue| queue.waiting.len()).sum::<usize>();
         if self.entries.len() >= LOADS_AT_ONCE || waiting >= WAITING_MAX {
             return;
@@ -200,7 +203,7 @@ impl<'a, S: Store, C: Connector, K: Clock> Run<'a, S, C, K> {
         }
     }
 
-    /// Starts calls, first for the connector with the fewest calls under way.
+    /// Starts calls, first for the connector with the fewest running calls.
     fn start_calls(&mut self, work: &Work<'a, S::IndexPosition>) {
         let calling = |run: &Self| run.queues.values().map(|queue| queue.calling).sum::<usize>();
         while calling(self) < CALLS_AT_ONCE {
@@ -223,7 +226,7 @@ impl<'a, S: Store, C: Connector, K: Clock> Run<'a, S, C, K> {
                 };
                 let result = match loaded {
                     Ok(Some(open)) => {
-                        service.pursue_due(open, deadline, nonce, &mut calls).await.map(Some)
+                        service.resolve_due(open, deadline, nonce, &mut calls).await.map(Some)
                     }
                     Ok(None) | Err(_) => loaded,
                 };
@@ -232,7 +235,7 @@ impl<'a, S: Store, C: Connector, K: Clock> Run<'a, S, C, K> {
         }
     }
 
-    fn read(
+    fn add_page(
         &mut self,
         page: Result<DuePage<S::IndexPosition>, StoreError>,
     ) -> Result<(), StoreError> {
@@ -249,9 +252,9 @@ impl<'a, S: Store, C: Connector, K: Clock> Run<'a, S, C, K> {
         Ok(())
     }
 
-    fn loaded(&mut self, due: DuePayment, loaded: Visited) {
+    fn add_loaded(&mut self, due: DuePayment, loaded: LoadResult) {
         self.loading = self.loading.saturating_sub(1);
-        let Some(open) = self.sound(&due, loaded) else { return };
+        let Some(open) = self.take_payment(&due, loaded) else { return };
         let now = self.service.clock.now();
         if open.payment.due(now).is_empty() {
             self.report.count(&open.open_before, &open.payment, now);
@@ -272,9 +275,9 @@ impl<'a, S: Store, C: Connector, K: Clock> Run<'a, S, C, K> {
         }
     }
 
-    fn called(&mut self, connector: &str, due: &DuePayment, calls: Calls, result: Visited) {
+    fn end_calls(&mut self, connector: &str, due: &DuePayment, calls: Calls, result: LoadResult) {
         self.report.is_cut_short |= calls.is_cut_short;
-        let open = self.sound(due, result);
+        let open = self.take_payment(due, result);
         let now = self.service.clock.now();
         let count = |open: OpenPayment| self.report.count(&open.open_before, &open.payment, now);
         let resolved = open.map_or(0, count);
@@ -288,7 +291,7 @@ impl<'a, S: Store, C: Connector, K: Clock> Run<'a, S, C, K> {
             queue.unanswered = if is_answered { 0 } else { queue.unanswered.saturating_add(1) };
         }
         if queue.is_left_out() {
-            observe::connector_left_out(connector);
+            observe::log_left_out_connector(connector);
             let waiting = std::mem::take(&mut queue.waiting);
             let left_out = u64::try_from(waiting.len()).unwrap_or(u64::MAX);
             queue.figures.left_out = queue.figures.left_out.saturating_add(left_out);
@@ -301,11 +304,11 @@ impl<'a, S: Store, C: Connector, K: Clock> Run<'a, S, C, K> {
         }
     }
 
-    /// The Payment, if it is there and could be read and written. A failure is counted.
-    fn sound(&mut self, due: &DuePayment, visited: Visited) -> Option<OpenPayment> {
-        visited.unwrap_or_else(|error| {
+    /// The Payment in a result, if it exists. Logs and counts a failure.
+    fn take_payment(&mut self, due: &DuePayment, result: LoadResult) -> Option<OpenPayment> {
+        result.unwrap_or_else(|error| {
             self.report.failed = self.report.failed.saturating_add(1);
-            observe::not_recovered(&due.key, &error);
+            observe::log_failed_recovery(&due.key, &error);
             None
         })
     }

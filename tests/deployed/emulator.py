@@ -1,5 +1,5 @@
-"""An AWS on 127.0.0.1 that the stack is deployed on: ministack, with what the template needs and
-ministack does not know as resources that are made and do nothing.
+"""The emulated AWS on 127.0.0.1: ministack. Resource types of the template that ministack does not know
+are accepted and have no effect.
 
 Its port and all other settings come from the environment, see `walk.py`.
 """
@@ -9,7 +9,7 @@ import uuid
 from ministack.app import main
 from ministack.services.cloudformation import provisioners
 
-# Canaries and saved queries are not tried here.
+# Canaries and saved queries are not tested.
 WITHOUT_EFFECT = (
     "AWS::CodeDeploy::Application",
     "AWS::CodeDeploy::DeploymentGroup",

@@ -1,5 +1,5 @@
-"""What the deployed stack talks to, each a server on a free port of 127.0.0.1: a token issuer that
-also introspects, a PSP connector, and a stand-in for the AWS Parameters and Secrets extension."""
+"""The servers that the deployed stack calls, each on a free port of 127.0.0.1: a token issuer with
+introspection, a PSP connector, and a substitute for the AWS Parameters and Secrets extension."""
 
 import base64
 import datetime
@@ -43,7 +43,7 @@ def serve(answer, certificate=None):
         daemon_threads = True
 
         def handle_error(self, *_):
-            """A caller that was killed does not wait for its answer."""
+            """Ignores errors: a killed caller closes its connection before the answer."""
 
     server = Server(("127.0.0.1", 0), Handler)
     if certificate:
@@ -55,7 +55,7 @@ def serve(answer, certificate=None):
 
 
 def make_certificate(directory):
-    """Writes a certificate for localhost that is its own authority. Returns its two files."""
+    """Writes a self-signed certificate for localhost. Returns its two files."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -84,7 +84,7 @@ def base64url(data):
 
 
 class Issuer:
-    """Issues tokens: JWTs that its keys verify, and opaque ones that it is asked about."""
+    """Issues JWTs, which its keys verify, and opaque tokens, which it introspects."""
 
     def __init__(self, certificate):
         self.key = rsa.generate_private_key(65537, 2048)
@@ -125,7 +125,7 @@ class Issuer:
 
 
 class Connector:
-    """Acts once for each key, and says then what it said before."""
+    """Acts once for each key. Repeats its answer to a repeated key."""
 
     def __init__(self):
         self.lock = threading.Lock()
@@ -142,7 +142,7 @@ class Connector:
             is_first = (payment, key) not in self.effects
             self.effects[payment, key] = action
         if is_first and action.get("merchantReference") == "slow":
-            # Its caller is killed meanwhile.
+            # The caller is killed during this time.
             self.slow.set()
             time.sleep(20)
         return 200, {"outcome": "approved"}
@@ -153,7 +153,7 @@ class Connector:
 
 
 def secrets_extension(read_secret):
-    """Answers as the extension does, to whoever shows a session's token. Returns its port."""
+    """Answers as the extension does, if the request has a session token. Returns its port."""
 
     def answer(_method, path, headers, _body):
         url = urllib.parse.urlparse(path)

@@ -2,8 +2,8 @@
 
     walk.py EMULATOR-PYTHON BUILD-DIRECTORY
 
-The build directory is what `sam build` made. What the emulator cannot do is listed in
-docs/operations.md, under "What was tried".
+The build directory is the result of `sam build`. docs/operations.md lists what the emulator cannot
+do, under "Tests of the deployed stack".
 """
 
 import concurrent.futures
@@ -26,7 +26,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 REGION, STACK = "eu-central-1", "payment-intents-dev"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
-# A lease runs for 33 s, and recovery once a minute.
+# A lease lasts 33 s, and recovery runs once a minute.
 PATIENCE_S = 180
 
 
@@ -37,13 +37,13 @@ def free_port():
 
 
 def until(what, probe):
-    """The first true value of `probe()`. Where none comes, the walk has failed."""
+    """The first true value of `probe()`. Without one in time, the walk fails."""
     end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
         if found := probe():
             return found
         time.sleep(0.2)
-    raise AssertionError(f"waited in vain: {what}")
+    raise AssertionError(f"timed out: {what}")
 
 
 class Aws:
@@ -60,7 +60,7 @@ class Aws:
             "IOT_MTLS_ENABLED": "0",
             "LAMBDA_EXECUTOR": "local",
             "MINISTACK_REGION": REGION,
-            # Given to the functions, too.
+            # The emulator passes these on to the functions.
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ENDPOINT_URL_DYNAMODB": self.url,
             "AWS_ENDPOINT_URL_EVENTBRIDGE": self.url,
@@ -112,7 +112,7 @@ class Aws:
 
 
 class Stack:
-    """The stack, and its API as a caller outside sees it."""
+    """The stack, and its API from outside."""
 
     def __init__(self, aws, build):
         self.aws, self.build = aws, build
@@ -121,7 +121,7 @@ class Stack:
     def deploy(self, **parameters):
         self.parameters = parameters
         overrides = [f"{name}={json.dumps(value)}" for name, value in parameters.items()]
-        # As in samconfig.toml, whose parameters the command line replaces.
+        # The command line replaces all parameters of samconfig.toml. These are as there.
         overrides += ['Architecture="x86_64"', 'Deployment="AllAtOnce"', 'LogLevel="DEBUG"']
         self.aws.sam(
             self.build, "deploy", "--config-env", "dev", "--no-progressbar",
@@ -189,16 +189,16 @@ class Walk:
     def run(self):
         steps = [
             self.deploys_with_an_authorizer,
-            self.begins_a_capture_that_is_killed,
+            self.kills_a_process_during_a_capture,
             self.moves_money_once,
-            self.turns_callers_away,
-            self.tells_the_bus,
-            self.fails_without_its_right,
-            self.settles_what_was_killed,
+            self.refuses_callers,
+            self.publishes_events,
+            self.fails_without_a_permission,
+            self.settles_the_killed_capture,
             self.keeps_the_version_before_a_change_of_parameters,
             self.verifies_jwts_itself,
-            self.asks_the_token_service_with_secrets,
-            self.leaves_its_table_and_adopts_it,
+            self.introspects_tokens_with_secrets,
+            self.keeps_its_table_and_adopts_it,
         ]
         for step in steps:
             started = time.monotonic()
@@ -209,8 +209,8 @@ class Walk:
         self.stack.deploy(Auth="gateway", Connectors=self.connectors, **self.tokens)
         self.token = self.issuer.jwt("manage_project:acme")
 
-    def begins_a_capture_that_is_killed(self):
-        """A process is killed while its call is at the connector."""
+    def kills_a_process_during_a_capture(self):
+        """The process is killed after the connector has received its call."""
         expect(self.stack.register(self.token, "killed", 10_000), 201)
         with concurrent.futures.ThreadPoolExecutor() as pool:
             capture = pool.submit(
@@ -224,7 +224,7 @@ class Walk:
         self.killed_at = time.monotonic()
 
     def processes_of(self, function):
-        """The emulator's processes of a function."""
+        """The ids of the emulator's processes of a function."""
         found = []
         for process in pathlib.Path("/proc").glob("[0-9]*"):
             try:
@@ -254,17 +254,17 @@ class Walk:
         expect(self.stack.call("GET", "/acme/payments/key=key-p", token), 200, id="p")
         assert len(self.connector.of("p")) == 2, self.connector.of("p")
 
-        # 15 keys of 10.00 each, four times each, of 100.00.
+        # Captures of 10.00 each with 15 keys, each key four times. 100.00 are authorized.
         expect(self.stack.register(token, "raced", 10_000), 201)
         with concurrent.futures.ThreadPoolExecutor(60) as pool:
             capture = lambda n: self.until_decided("raced", 1_000, f"key-{n % 15}")
             statuses = sorted(pool.map(capture, range(60)))
         assert set(statuses) <= {200, 400}, statuses
-        assert statuses.count(200) == 40, "ten keys, four answers each"
+        assert statuses.count(200) == 40, "ten keys with four answers each"
         assert len(self.connector.of("raced")) == 10, self.connector.of("raced")
 
     def until_decided(self, payment, cents, key):
-        """The status of an action that is repeated, with its key, until it is decided."""
+        """Repeats an action with its key until its status is final. Returns the status."""
         end = time.monotonic() + PATIENCE_S
         while time.monotonic() < end:
             status, _, _ = self.stack.act(self.token, payment, "capturePayment", cents, key)
@@ -273,37 +273,37 @@ class Walk:
             time.sleep(0.1)
         return None
 
-    def turns_callers_away(self):
+    def refuses_callers(self):
         other = self.issuer.jwt("manage_project:other")
         expect(self.stack.act(other, "p", "capturePayment", 1_000), 403)
-        # That is API Gateway's own answer.
+        # This answer is API Gateway's, not the function's.
         expect(self.stack.act(None, "p", "capturePayment", 1_000), 401, message="Unauthorized")
         expect(self.stack.call("GET", "/acme/no-such-path", self.token), 404)
 
-    def tells_the_bus(self):
+    def publishes_events(self):
         sqs, events = self.aws.client("sqs"), self.aws.client("events")
-        queue = sqs.create_queue(QueueName="heard")["QueueUrl"]
+        queue = sqs.create_queue(QueueName="events")["QueueUrl"]
         asked = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
         arn = asked["Attributes"]["QueueArn"]
         allow = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}}
         allow |= {"Action": "sqs:SendMessage", "Resource": arn}
         policy = json.dumps({"Version": "2012-10-17", "Statement": [allow]})
         sqs.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
-        events.put_rule(Name="heard", EventPattern=json.dumps({"source": ["payment-intents"]}))
-        events.put_targets(Rule="heard", Targets=[{"Id": "queue", "Arn": arn}])
-        expect(self.stack.register(self.token, "told", 10_000), 201)
-        expect(self.stack.act(self.token, "told", "capturePayment", 2_500, "t"), 200)
+        events.put_rule(Name="events", EventPattern=json.dumps({"source": ["payment-intents"]}))
+        events.put_targets(Rule="events", Targets=[{"Id": "queue", "Arn": arn}])
+        expect(self.stack.register(self.token, "captured", 10_000), 201)
+        expect(self.stack.act(self.token, "captured", "capturePayment", 2_500, "t"), 200)
 
-        def heard():
+        def published():
             received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
             events = [json.loads(message["Body"]) for message in received.get("Messages", [])]
-            is_told = lambda event: '"told"' in json.dumps(event["detail"])
-            return [event["detail-type"] for event in events if is_told(event)]
+            is_about_it = lambda event: '"captured"' in json.dumps(event["detail"])
+            return [event["detail-type"] for event in events if is_about_it(event)]
 
-        assert until("the event of a capture on the bus", heard) == ["CheckoutPaymentCharged"]
+        assert until("the event of a capture on the bus", published) == ["CheckoutPaymentCharged"]
 
-    def fails_without_its_right(self):
-        """The control: that IAM is enforced is shown by what fails without a right."""
+    def fails_without_a_permission(self):
+        """Shows that the emulator enforces IAM: an action fails without a permission."""
         iam, cloudformation = self.aws.client("iam"), self.aws.client("cloudformation")
         resource = cloudformation.describe_stack_resource(
             StackName=STACK, LogicalResourceId="PaymentIntentsRole"
@@ -317,13 +317,13 @@ class Walk:
         )
         put(without)
         status, _, _ = self.stack.act(self.token, "p", "capturePayment", 1_000, "four")
-        # 500, because a connector that may be sent the same again makes the answer unsure.
-        assert (status, len(self.connector.of("p"))) == (500, 2), "a right is not enforced"
+        # 500 rather than 503, because this connector may be sent an earlier attempt again.
+        assert (status, len(self.connector.of("p"))) == (500, 2), "the permission is not enforced"
         put(policy)
         expect(self.stack.act(self.token, "p", "capturePayment", 1_000, "four"), 200)
 
-    def settles_what_was_killed(self):
-        """By the schedule, once a minute, after the lease of the killed process."""
+    def settles_the_killed_capture(self):
+        """The scheduled recovery settles it, after the lease of the killed process."""
         final = [("Authorization", "Success"), ("Charge", "Success")]
         until("recovery", lambda: sorted(self.stack.states(self.token, "killed")) == final)
         assert len(self.connector.of("killed")) == 1, self.connector.of("killed")
@@ -336,7 +336,7 @@ class Walk:
         self.stack.deploy(**{**self.stack.parameters, "Response": "outcome"})
         assert alias() != before, "the change made no version"
         expect(self.stack.act(self.token, "p", "capturePayment", 100, "five"), 200, outcome="approved")
-        # The documented way back.
+        # The documented roll-back.
         functions.update_alias(
             FunctionName=STACK, Name="live", FunctionVersion=before,
             RoutingConfig={"AdditionalVersionWeights": {}},
@@ -350,8 +350,8 @@ class Walk:
         self.stack.deploy(Auth="jwt", TokenKeysUrl=keys, Connectors=self.connectors, **self.tokens)
         self.uses_it(self.issuer.jwt, {"error": "invalid_token"})
 
-    def asks_the_token_service_with_secrets(self):
-        """The connectors are in a secret now, so the parameter that held them is emptied."""
+    def introspects_tokens_with_secrets(self):
+        """The connectors move to a secret, so that the parameter has to be set to empty."""
         secrets = self.aws.client("secretsmanager")
         make = lambda name, text: secrets.create_secret(Name=name, SecretString=text)["ARN"]
         self.stack.deploy(
@@ -375,7 +375,7 @@ class Walk:
         expect(self.stack.act("forged", payment, "capturePayment", 1_000), 401, **refused)
         self.token = own
 
-    def leaves_its_table_and_adopts_it(self):
+    def keeps_its_table_and_adopts_it(self):
         table, parameters = self.stack.output("TableName"), self.stack.parameters
         self.aws.sam(self.stack.build, "delete", "--config-env", "dev", "--no-prompts")
         assert table in self.aws.client("dynamodb").list_tables()["TableNames"]

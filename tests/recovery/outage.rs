@@ -1,7 +1,7 @@
-//! A run of recovery while a connector is down, and with more to do than fits into a run.
+//! Recovery while a connector is down, and with more due Payments than one run can handle.
 
 use crate::platform::world::{KEYED, MINUTE, OPAQUE, SHOWS, World, nonce};
-use crate::platform::{Outside, Reply, Role, TestClock, error, shown};
+use crate::platform::{Reply, Role, ScriptedServer, TestClock, error, outcome, shown};
 use crate::support::dynamo::{Table, table};
 use crate::support::http_server::{listen, serve};
 use crate::support::payments::{AUTHORIZED, at, capture, id, key, registered, reservation};
@@ -21,33 +21,34 @@ use payment_intents::transport::Transport;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-/// Two connectors, each in a server of its own, over one table.
+/// Two connectors on separate servers, over one table.
 struct Outage {
     service: Service<DynamoStore, HttpConnector<TestClock>, TestClock>,
     table: Table,
     clock: TestClock,
-    dead: Outside,
-    healthy: Outside,
+    dead: ScriptedServer,
+    healthy: ScriptedServer,
 }
 
 impl Outage {
     async fn with(policy: Policy) -> Self {
         let clock = TestClock::at(at(60 * MINUTE));
-        let dead = Outside::start(clock.clone()).await;
-        let healthy = Outside::start(clock.clone()).await;
+        let dead = ScriptedServer::start(clock.clone()).await;
+        let healthy = ScriptedServer::start(clock.clone()).await;
         let table = table().await;
-        // However busy the machine is, the healthy one is waited for.
-        let patient = ConnectorSettings { timeout_ms: 20_000, ..healthy.settings(policy) };
+        // The timeout is long, so that a busy machine does not end a call.
+        let settings = ConnectorSettings { timeout_ms: 20_000, ..healthy.settings(policy) };
         let connectors = Connectors::from([
             ("dead".to_owned(), dead.settings(policy)),
-            ("healthy".to_owned(), patient),
+            ("healthy".to_owned(), settings),
         ]);
         let connector = HttpConnector::new(connectors, Transport::new().unwrap(), clock.clone());
         let service = Service::new(table.store.clone(), connector, clock.clone());
         Self { service, table, clock, dead, healthy }
     }
 
-    /// So many Payments of a connector whose invocation died a second after the one before.
+    /// Registers this many Payments of a connector. The invocation of each died, one second
+    /// after the other.
     async fn crashes(&self, interface: &str, count: usize) {
         for n in 0..count {
             let payment = format!("{interface}-{n}");
@@ -79,7 +80,7 @@ fn of(interface: &str, payment: &str) -> Payment {
 }
 
 #[tokio::test]
-async fn a_connector_that_does_not_answer_is_left_out_and_costs_no_other_anything() {
+async fn a_connector_that_does_not_answer_is_left_out_and_does_not_delay_others() {
     for (policy, role, silence) in [
         (KEYED, Role::Connector, Reply::Silence),
         (KEYED, Role::Connector, error(503, "General")),
@@ -88,7 +89,7 @@ async fn a_connector_that_does_not_answer_is_left_out_and_costs_no_other_anythin
         let outage = Outage::with(policy).await;
         outage.dead.usually(role, silence.clone());
         outage.healthy.usually(Role::Platform, shown(&[]));
-        // What is due first is the dead one's.
+        // The Payments of the dead connector are due first.
         outage.crashes("dead", 40).await;
         outage.crashes("healthy", 40).await;
         outage.clock.advance(10 * MINUTE);
@@ -98,16 +99,16 @@ async fn a_connector_that_does_not_answer_is_left_out_and_costs_no_other_anythin
         let calls = 40 - usize::try_from(dead.left_out).unwrap();
         let few = usize::try_from(UNANSWERED_MAX).unwrap()..=2 * CALLS_PER_CONNECTOR;
         assert!(few.contains(&calls), "{calls} calls: {silence:?}");
-        assert!(outage.dead.asked(role).len() <= calls);
+        assert!(outage.dead.received(role).len() <= calls);
         assert_eq!((healthy.left_out, run.left_out), (0, dead.left_out));
         assert_eq!((run.payments, run.failed, run.is_cut_short), (80, 0, false), "{run:?}");
-        let asked = outage.healthy.asked(role).len();
-        assert_eq!(asked, 40, "each Payment of the healthy connector");
+        let calls = outage.healthy.received(role).len();
+        assert_eq!(calls, 40, "one call for each Payment of the healthy connector");
         if policy == KEYED {
             assert_eq!((healthy.resolved, dead.resolved), (40, 0), "{run:?}");
             assert_eq!(outage.states("healthy", 40).await, ["Success".to_owned()].into());
         }
-        // The leases of all ran out, also of those that were left out.
+        // All leases expired, also those of the Payments that were left out.
         assert_eq!(outage.states("dead", 40).await, ["Unknown".to_owned()].into());
     }
 }
@@ -117,16 +118,16 @@ async fn a_connector_that_answers_again_is_not_left_out() {
     let outage = Outage::with(KEYED).await;
     // One of every three calls is answered.
     for n in 0..30 {
-        let reply = if n % 3 == 2 { crate::platform::outcome("approved") } else { Reply::Drop };
+        let reply = if n % 3 == 2 { outcome("approved") } else { Reply::Drop };
         outage.dead.next(Role::Connector, reply);
     }
-    outage.dead.usually(Role::Connector, crate::platform::outcome("approved"));
+    outage.dead.usually(Role::Connector, outcome("approved"));
     outage.crashes("dead", 30).await;
     outage.clock.advance(10 * MINUTE);
     let mut runs = 0;
     while outage.recover().await.left_out > 0 {
         runs += 1;
-        assert!(runs < 10, "each run calls it anew");
+        assert!(runs < 10, "each run calls it again");
     }
     outage.clock.advance(3 * MINUTE);
     outage.recover().await;
@@ -134,10 +135,10 @@ async fn a_connector_that_answers_again_is_not_left_out() {
 }
 
 #[tokio::test]
-async fn a_payment_that_an_earlier_version_put_in_the_index_is_found() {
+async fn a_payment_that_an_earlier_version_wrote_to_the_index_is_found() {
     let world = World::new(KEYED).await;
     world.crashes(8).await;
-    // Those before 64 shards used four, by the same bytes.
+    // Earlier versions used four shards.
     for n in 0..8 {
         let update = world.table.client.update_item().table_name(&world.table.name);
         let update = update.key("pk", AttributeValue::S(format!("demo#p{n}")));
@@ -152,7 +153,7 @@ async fn a_payment_that_an_earlier_version_put_in_the_index_is_found() {
 }
 
 #[tokio::test]
-async fn the_parts_of_the_index_are_read_apart_and_make_up_the_whole() {
+async fn the_parts_of_the_index_are_disjoint_and_together_complete() {
     let world = World::new(KEYED).await;
     world.crashes(60).await;
     world.clock.advance(34_000);
@@ -173,7 +174,7 @@ async fn the_parts_of_the_index_are_read_apart_and_make_up_the_whole() {
 }
 
 #[tokio::test]
-async fn the_index_is_read_page_by_page_in_the_order_of_time_and_only_as_far_as_due() {
+async fn the_due_entries_of_the_index_are_read_page_by_page_in_the_order_of_time() {
     let world = World::new(OPAQUE).await;
     write_open(&world.table, 700).await;
     let end = at(600);
@@ -187,7 +188,7 @@ async fn the_index_is_read_page_by_page_in_the_order_of_time_and_only_as_far_as_
             break;
         }
     }
-    assert!(pages > 1, "one page shows nothing");
+    assert!(pages > 1, "a single page does not test the order of pages");
     let expected = (0..=600).map(|ms| at(ms).ms()).collect::<Vec<_>>();
     assert_eq!(times, expected);
     let count = world.table.store.count_open(end).await.unwrap();
@@ -195,7 +196,7 @@ async fn the_index_is_read_page_by_page_in_the_order_of_time_and_only_as_far_as_
 }
 
 #[tokio::test]
-async fn as_many_processes_share_the_work_as_it_takes() {
+async fn the_number_of_processes_grows_with_the_number_of_due_payments() {
     let world = World::new(OPAQUE).await;
     world.clock.set(at(100_000));
     assert_eq!(world.service.plan_recovery().await.unwrap(), [IndexPart::WHOLE]);
@@ -210,7 +211,7 @@ async fn as_many_processes_share_the_work_as_it_takes() {
 }
 
 #[tokio::test]
-async fn the_parts_are_handed_to_copies_and_where_that_fails_the_whole_is_left() {
+async fn copies_are_invoked_for_all_parts_but_the_first_and_if_that_fails_one_process_does_all() {
     const FUNCTION: &str = "arn:aws:lambda:eu-central-1:123456789012:function:recovery";
     let parts = (0..3).filter_map(|part| IndexPart::new(part, 3)).collect::<Vec<_>>();
     for (status, left) in [(202, parts[0]), (403, IndexPart::WHOLE)] {
@@ -229,21 +230,21 @@ async fn the_parts_are_handed_to_copies_and_where_that_fails_the_whole_is_left()
             }
         });
         let copies = Copies::new(Connection::to_emulator(format!("http://{address}")));
-        assert_eq!(copies.hand_out(FUNCTION, &parts[..1]).await, parts[0]);
-        assert!(invoked.lock().unwrap().is_empty(), "one part needs no copy");
-        assert_eq!(copies.hand_out(FUNCTION, &parts).await, left, "{status}");
+        assert_eq!(copies.invoke_copies(FUNCTION, &parts[..1]).await, parts[0]);
+        assert!(invoked.lock().unwrap().is_empty(), "a single part needs no copy");
+        assert_eq!(copies.invoke_copies(FUNCTION, &parts).await, left, "{status}");
         let invoked = invoked.lock().unwrap().clone();
         assert_eq!(invoked.iter().map(|(_, _, part)| *part).collect::<Vec<_>>(), [1, 2]);
         for (kind, path, _) in invoked {
-            assert_eq!(kind, "Event", "nobody waits for a copy");
+            assert_eq!(kind, "Event", "the invocation is asynchronous");
             let function = path.strip_prefix("/2015-03-31/functions/").unwrap();
             assert!(function.contains("recovery") && path.ends_with("/invocations"), "{path}");
         }
     }
 }
 
-/// An item in the index that is due after so many milliseconds. Its first shard gets most
-/// of them, so that it has several pages.
+/// An item in the index that is due after this many milliseconds. The first shard gets most
+/// of the items, so that it has several pages.
 fn entry(ms: usize) -> payment_intents::dynamodb::Item {
     let mut item = to_item(&registered(&format!("open-{ms}"), AUTHORIZED));
     let shard = if ms < 600 && ms.is_multiple_of(2) { 0 } else { ms % 64 };

@@ -1,4 +1,4 @@
-//! The ports of the real code, in the model's hands.
+//! The ports of the real code, over the model.
 
 use crate::world::{Answer, Op, Process, SKEW_MS, World};
 use payment_intents::error::BoxError;
@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-/// Everything that the process number `process` sees of the world.
+/// The view of the world by the process number `process`.
 #[derive(Clone)]
 pub struct Port {
     pub world: Arc<Mutex<World>>,
@@ -34,8 +34,8 @@ pub fn locked(world: &Mutex<World>) -> MutexGuard<'_, World> {
     world.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A call that waits for the scheduler. Dropped before it was answered, it is
-/// still under way.
+/// A call that waits for the scheduler. If it is dropped before the answer, its message is
+/// still on its way.
 struct Asked {
     port: Port,
     op: Option<Op>,
@@ -45,8 +45,8 @@ impl Future for Asked {
     type Output = Answer;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer> {
-        // The scheduler polls a process whenever it has moved the world on. What polls
-        // several futures there polls those that were woken.
+        // The scheduler polls the process after each step. A set of futures in the process
+        // polls only those that were woken.
         context.waker().wake_by_ref();
         let op = self.op.take();
         let mut world = self.port.world();
@@ -79,7 +79,7 @@ impl Drop for Asked {
     }
 }
 
-/// Wakes when the scheduler has moved the clock that far.
+/// Wakes when the scheduler has advanced the clock to that time.
 struct Sleeping {
     port: Port,
     wake_at: Timestamp,

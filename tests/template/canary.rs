@@ -1,5 +1,5 @@
-//! The alarm that takes a new version back, as arithmetic: how likely it goes off while
-//! the version gets a part of the requests.
+//! The probability that the alarm RollBackErrors rolls a new version back while the version
+//! gets a part of the requests.
 
 #![allow(clippy::disallowed_types, clippy::float_arithmetic, reason = "probabilities")]
 #![allow(clippy::arithmetic_side_effects, clippy::as_conversions, reason = "small numbers")]
@@ -7,13 +7,13 @@
 use super::document::template;
 use super::sources::read;
 
-/// The alarm, by the numbers that the template gives.
+/// The alarm, with the numbers in the template.
 struct Alarm {
-    /// Fewer errors than these in a minute do not count.
+    /// The lowest number of errors in a minute that counts.
     errors_min: f64,
-    /// In percent of the version's own requests.
+    /// The threshold in percent of the version's requests.
     threshold: f64,
-    /// The part of the requests that the version gets, in percent.
+    /// The percentage of the requests that the version gets.
     canary_percent: f64,
     canary_minutes: i32,
 }
@@ -49,37 +49,39 @@ impl Alarm {
         }
     }
 
-    /// What the expression gives for one minute, against the threshold.
-    fn goes_off(&self, errors: f64, invoked: f64) -> bool {
+    /// True if the alarm's expression is above the threshold in one minute.
+    fn is_raised(&self, errors: f64, invoked: f64) -> bool {
         let percent = if errors >= self.errors_min { 100.0 * errors / invoked } else { 0.0 };
         percent > self.threshold
     }
 
-    /// The probability that the alarm goes off in one of the canary's minutes, where each
-    /// request of the version fails with this probability.
-    fn catches(&self, requests_per_second: u32, fails: f64) -> f64 {
+    /// The probability that the alarm is raised in one of the canary's minutes, if each
+    /// request to the version fails with the probability `failure`.
+    fn catch_probability(&self, requests_per_second: u32, failure: f64) -> f64 {
         let invoked = f64::from(requests_per_second) * 60.0 * self.canary_percent / 100.0;
-        // Binomial, each term from the one before.
-        let (mut term, mut caught) = ((1.0 - fails).powf(invoked), 0.0);
+        // The binomial distribution. Each term is computed from the one before.
+        let (mut term, mut caught) = ((1.0 - failure).powf(invoked), 0.0);
         for errors in 0..=(invoked as u32) {
             let errors = f64::from(errors);
-            if self.goes_off(errors, invoked) {
+            if self.is_raised(errors, invoked) {
                 caught += term;
             }
-            term *= (invoked - errors) / (errors + 1.0) * fails / (1.0 - fails);
+            term *= (invoked - errors) / (errors + 1.0) * failure / (1.0 - failure);
         }
         1.0 - (1.0 - caught).powi(self.canary_minutes)
     }
 }
 
 #[test]
-fn a_version_that_fails_half_of_its_requests_is_taken_back() {
+fn a_version_that_fails_half_of_its_requests_is_rolled_back() {
     let alarm = Alarm::read();
     for requests_per_second in [1, 10, 100] {
-        assert!(alarm.catches(requests_per_second, 0.5) > 0.999, "{requests_per_second}/s");
+        assert!(
+            alarm.catch_probability(requests_per_second, 0.5) > 0.999,
+            "{requests_per_second}/s"
+        );
     }
-    // A healthy one is not.
-    assert!(alarm.catches(100, 0.001) < 0.001);
+    assert!(alarm.catch_probability(100, 0.001) < 0.001, "a healthy version");
 }
 
 #[test]
@@ -87,15 +89,16 @@ fn the_documented_probabilities_are_those_of_the_alarm() {
     let alarm = Alarm::read();
     let document = read("docs/operations.md");
     for requests_per_second in [1, 10, 100] {
-        let cells = [0.02, 0.1, 0.25, 0.5]
-            .map(|fails| format!("{:.0} %", 100.0 * alarm.catches(requests_per_second, fails)));
+        let cells = [0.02, 0.1, 0.25, 0.5].map(|failure| {
+            format!("{:.0} %", 100.0 * alarm.catch_probability(requests_per_second, failure))
+        });
         let row = format!("| {requests_per_second} | {} |", cells.join(" | "));
         assert!(document.contains(&row), "{row}");
     }
 }
 
 #[test]
-fn an_alarm_that_is_on_stops_no_deployment_all_at_once() {
+fn a_deployment_all_at_once_has_no_alarm() {
     let template = template();
     let preference = &template["Resources"]["PaymentIntents"]["Properties"]["DeploymentPreference"];
     let alarms = &preference["Alarms"]["Fn::If"];
