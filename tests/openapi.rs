@@ -103,7 +103,10 @@ fn each_status_has_the_error_codes_of_the_code() {
         for (status, response) in operation["responses"].as_object().unwrap() {
             let Some(reference) = response["$ref"].as_str() else { continue };
             let response = &document()["components"]["responses"][last(reference)];
-            let schema = &response["content"]["application/json"]["schema"]["allOf"];
+            let schema = &response["content"]["application/json"]["schema"];
+            // The second alternative is the answer of API Gateway.
+            let schema = schema.get("oneOf").map_or(schema, |alternatives| &alternatives[0]);
+            let schema = &schema["allOf"];
             let items = &schema[1]["properties"]["errors"]["items"];
             let one = std::slice::from_ref(items);
             for error in items["oneOf"].as_array().map_or(one, Vec::as_slice) {
