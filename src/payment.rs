@@ -8,6 +8,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `transaction` | [`Transaction`], one ledger entry: its kind and [`State`] |
+//! | `rejection` | [`RejectionReason`]: why a connector rejected a transaction |
 //! | `balances` | [`Balances`]: every rule that moves an amount, and [`Payment::check`] |
 //! | `action`, `admit` | [`Action`], [`Payment::admit`]: the rules for reserving it, and the reasons to refuse it |
 //! | `state_machine` | [`Outcome`], and the step that it leads to from each state |
@@ -37,6 +38,7 @@ mod matching;
 mod merge;
 mod recover;
 mod register;
+mod rejection;
 mod reported_state;
 mod reports;
 mod settle;
@@ -51,6 +53,7 @@ pub use ids::{InvalidId, Nonce, PaymentId, PaymentKey, ProjectKey, Timestamp, Tr
 pub use lookup::PlatformProof;
 pub use recover::SETTLE_WINDOW_MS;
 pub use register::{Registration, RegistrationRefusal};
+pub use rejection::RejectionReason;
 pub use reports::{Report, Reporter};
 pub use settle::Settlement;
 pub use state_machine::Outcome;

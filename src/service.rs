@@ -12,8 +12,8 @@ mod update;
 pub use update::{Change, UpdateError};
 
 use crate::payment::{
-    Action, Nonce, Payment, PaymentKey, ProjectKey, Refusal, Reservation, State, Timestamp,
-    TransactionId,
+    Action, Nonce, Payment, PaymentKey, ProjectKey, Refusal, RejectionReason, Reservation, State,
+    Timestamp, Transaction, TransactionId,
 };
 use crate::ports::{Clock, Connector, Name, NotActed, Store, StoreError, Verdict};
 use crate::secret::Secret;
@@ -71,7 +71,7 @@ pub struct Invocation {
 }
 
 /// A result that is durably recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Done {
     /// The answer of the PSP.
     pub verdict: Verdict,
@@ -80,16 +80,30 @@ pub struct Done {
 }
 
 impl Done {
-    /// The result by the state in the ledger. That may differ from the connector's
-    /// answer if a report came first.
-    fn of(state: State, replayed: bool) -> Result<Self, ActError> {
-        let verdict = match state {
+    /// The result by what the ledger has of the transaction. That may differ from the
+    /// connector's answer if a report came first.
+    fn of(recorded: Recorded, replayed: bool) -> Result<Self, ActError> {
+        let verdict = match recorded.state {
             State::Success => Verdict::Approved,
             State::Pending => Verdict::Received,
-            State::Failure => Verdict::Rejected,
+            State::Failure => Verdict::Rejected(recorded.reason),
             State::Unknown | State::Initial => return Err(ActError::OutcomeUnknown { replayed }),
         };
         Ok(Self { verdict, replayed })
+    }
+}
+
+/// The part of a transaction from which its caller is answered, now and when the request is
+/// repeated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Recorded {
+    state: State,
+    reason: Option<RejectionReason>,
+}
+
+impl Recorded {
+    fn of(transaction: &Transaction) -> Self {
+        Self { state: transaction.state_for_caller(), reason: transaction.rejection.clone() }
     }
 }
 
@@ -175,7 +189,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         times.reserve_ms = self.clock.now().ms_since(reservation.at);
         let payment = match reserved.unwrap_or_else(|| Err(OutOfTime.into())) {
             Ok(Reserved::New(payment)) => *payment,
-            Ok(Reserved::Earlier(state)) => return Done::of(state, true),
+            Ok(Reserved::Earlier(recorded)) => return Done::of(recorded, true),
             Err(error) => {
                 return Err(self.withdraw_after_error(&reservation, deadline, error).await);
             }

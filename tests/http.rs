@@ -336,6 +336,28 @@ async fn the_caller_chooses_the_form_of_the_answer() {
 }
 
 #[tokio::test]
+async fn a_rejection_has_the_connectors_reason_and_so_has_its_repeat() {
+    let server = Server::start().await;
+    let action = with_reference(capture(1), "sandbox:rejected");
+    let headers = [("idempotency-key", "one"), ("x-correlation-id", "same")];
+    let first = server.act(AUTHORIZED, action.clone(), &headers).await;
+    let error = json!({"code": "PaymentFailure",
+        "message": "Payment could not be completed successfully.",
+        "interfaceCode": "insufficient_funds",
+        "interfaceText": "The card has insufficient funds."});
+    let message = error["message"].clone();
+    assert_eq!(first.body, json!({"statusCode": 400, "message": message, "errors": [error]}));
+    let mut repeated = server.act(AUTHORIZED, action, &headers).await;
+    assert_eq!(repeated.headers.remove("idempotent-replayed").unwrap(), "true");
+    repeated.headers.insert("date", first.headers["date"].clone());
+    assert_eq!(repeated, first);
+    let outcome = [("prefer", "return=representation")];
+    let action = with_reference(capture(1), "sandbox:rejected");
+    let reply = server.act(AUTHORIZED, action, &outcome).await;
+    assert_eq!((reply.status, reply.body), (200, json!({"outcome": "rejected"})));
+}
+
+#[tokio::test]
 async fn a_payment_has_room_for_fifty_transactions() {
     let server = Server::start().await;
     for _ in 0..49 {

@@ -14,8 +14,8 @@ use payment_intents::dynamodb::to_item;
 use payment_intents::money::{Currency, Money};
 use payment_intents::payment::{
     Action, Details, Nonce, Outcome, Payment, PaymentId, PaymentKey, ProjectKey, Registration,
-    Report, Reporter, Reservation, Settlement, State, Timestamp, TransactionId, TransactionKind,
-    Update,
+    RejectionReason, Report, Reporter, Reservation, Settlement, State, Timestamp, TransactionId,
+    TransactionKind, Update,
 };
 use support::item_size;
 use uuid::Uuid;
@@ -35,6 +35,27 @@ fn a_payment_with_all_its_transactions_stays_within_16_kib() {
     assert!(bytes <= 16 * KIB, "{bytes} bytes");
     // The longest possible ids and references fit as well: an item may have 400 KiB.
     assert!(bytes >= 4 * KIB, "{bytes} bytes are less than this could be");
+}
+
+#[test]
+fn a_payment_of_which_every_action_was_rejected_at_length_stays_within_16_kib() {
+    let payment = (1..Payment::TRANSACTIONS_MAX).fold(authorized(), rejected);
+    let bytes = item_size::of(&to_item(&payment));
+    assert!(bytes <= 16 * KIB, "{bytes} bytes");
+    assert!(bytes >= 12 * KIB, "{bytes} bytes: the reasons are not stored");
+}
+
+/// The Payment after one more capture, which was rejected with the longest reason.
+fn rejected(payment: Payment, nth: usize) -> Payment {
+    let action = Action::Capture { amount: eur(12_345) };
+    let asked = Reservation { action, ..next_reservation(&payment, nth) };
+    let reserved = payment.reserve(&asked).unwrap();
+    let (code, text) = ("c".repeat(RejectionReason::CODE_BYTES_MAX), "No money. ".repeat(99));
+    let reason = RejectionReason::new(Some(&code), Some(&text));
+    let settled = reserved.settle(&asked.transaction, &asked.nonce, Outcome::Rejected, at(nth));
+    let settled = settled.unwrap().with_reason(&asked.transaction, reason.as_ref());
+    let Settlement::Changed(settled) = settled else { panic!("{settled:?}") };
+    *settled
 }
 
 /// A reserved item also has the attempt in flight and its lease.

@@ -10,10 +10,10 @@ use payment_intents::connector::{Authorization, ConnectorSettings, Connectors, H
 use payment_intents::dynamodb::{Connection, DynamoStore};
 use payment_intents::local::sandbox::Sandbox;
 use payment_intents::payment::{
-    Action, Nonce, Outcome, Payment, ProjectKey, Refusal, Reservation, Settlement, State,
-    TransactionKind,
+    Action, Nonce, Outcome, Payment, ProjectKey, Refusal, RejectionReason, Reporter, Reservation,
+    Settlement, State, TransactionKind, Update,
 };
-use payment_intents::ports::{Clock, Policy, Resend, Store, Verdict};
+use payment_intents::ports::{Clock, Policy, Rejections, Resend, Store, Verdict};
 use payment_intents::service::{ActError, Done, Invocation, LEASE_MARGIN_MS, Request, Service};
 use payment_intents::transport::Transport;
 use std::time::Duration;
@@ -23,6 +23,12 @@ use support::payments::{
 };
 
 const APPROVED: Done = Done { verdict: Verdict::Approved, replayed: false };
+
+/// The sandbox's rejection with its reason.
+fn rejected() -> Verdict {
+    let (code, text) = ("insufficient_funds", "The card has insufficient funds.");
+    Verdict::Rejected(RejectionReason::new(Some(code), Some(text)))
+}
 
 /// A service with a real table, a real connector and a proxy between it and DynamoDB.
 struct World {
@@ -249,6 +255,37 @@ async fn a_reservation_that_another_process_sent_is_not_answered_with_nothing_wa
 }
 
 #[tokio::test]
+async fn a_repeat_of_a_rejection_is_answered_with_the_reason_that_was_recorded() {
+    let world = World::new(AUTHORIZED).await;
+    let asked = || with_reference(request("t", capture(40)), "sandbox:rejected");
+    let first = world.service.act(asked()).await.unwrap();
+    assert_eq!(first, Done { verdict: rejected(), replayed: false });
+    let repeated = world.service.act(asked()).await.unwrap();
+    assert_eq!(repeated, Done { verdict: rejected(), replayed: true });
+}
+
+/// The connector's `rejected` proves nothing, so that the outcome is open until a report
+/// agrees with it.
+#[tokio::test]
+async fn a_rejection_without_proof_keeps_its_reason_until_a_report_agrees() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let policy = Policy { rejected: Rejections::Unproven, ..Policy::default() };
+    let settings = ConnectorSettings { policy, ..settings(&sandbox) };
+    let world =
+        World::with(AUTHORIZED, sandbox, Connectors::from([("*".to_owned(), settings)])).await;
+    let asked = || with_reference(request("t", capture(40)), "sandbox:rejected");
+    let open = world.service.act(asked()).await;
+    assert!(matches!(open, Err(ActError::OutcomeUnknown { .. })), "{open:?}");
+    let found = world.payment().await;
+    let reporter = Reporter { by: None, at: SystemClock.now(), is_trusted: true };
+    let failed = Update::ChangeTransactionState { id: id("t"), state: State::Failure };
+    let told = found.update(&[failed], &reporter).unwrap();
+    world.table.store.replace(&found, &told).await.unwrap();
+    let repeated = world.service.act(asked()).await.unwrap();
+    assert_eq!(repeated, Done { verdict: rejected(), replayed: true });
+}
+
+#[tokio::test]
 async fn an_expired_lease_is_taken_over_and_its_hold_is_kept() {
     let world = World::new(AUTHORIZED).await;
     let crashed = Reservation {
@@ -327,7 +364,7 @@ async fn each_outcome_of_a_call_is_recorded_as_the_state_that_it_proves() {
     let rows = [
         ("anything", Ok(Verdict::Approved), Some(State::Success), 60),
         ("sandbox:received", Ok(Verdict::Received), Some(State::Pending), 60),
-        ("sandbox:rejected", Ok(Verdict::Rejected), Some(State::Failure), 100),
+        ("sandbox:rejected", Ok(rejected()), Some(State::Failure), 100),
         ("sandbox:refuse", Err("never"), None, 100),
         ("sandbox:timeout", Err("unknown"), Some(State::Unknown), 60),
         ("sandbox:drop", Err("unknown"), Some(State::Unknown), 60),

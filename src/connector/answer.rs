@@ -1,6 +1,7 @@
 //! The verdict of a connector's answer. An answer that proves nothing is unknown.
 
 use crate::error::BoxError;
+use crate::payment::RejectionReason;
 use crate::ports::{ConnectorError, NotActed, Rejections, Verdict};
 use http::StatusCode;
 use serde::Deserialize;
@@ -38,7 +39,7 @@ pub(super) fn verdict(
             Err(answered.not_acted())
         }
         StatusCode::BAD_REQUEST if is_first && answered.has_only_codes(&["InvalidOperation"]) => {
-            Ok(Verdict::Rejected)
+            Ok(Verdict::Rejected(RejectionReason::new(None, message(body).as_deref())))
         }
         _ => Err(ConnectorError::OutcomeUnknown(answered.into())),
     }
@@ -52,7 +53,7 @@ fn outcome(body: &[u8]) -> Result<Verdict, BoxError> {
     match serde_json::from_slice::<OutcomeBody>(body)?.outcome.as_str() {
         "approved" => Ok(Verdict::Approved),
         "received" => Ok(Verdict::Received),
-        "rejected" => Ok(Verdict::Rejected),
+        "rejected" => Ok(Verdict::Rejected(reason(body))),
         _ => Err("the connector answered an outcome that is not in the contract".into()),
     }
 }
@@ -60,6 +61,24 @@ fn outcome(body: &[u8]) -> Result<Verdict, BoxError> {
 #[derive(Deserialize)]
 struct OutcomeBody {
     outcome: String,
+}
+
+/// The reason of a `rejected`: the fields that the platform's status of a Payment has for
+/// it. A field of another type is no reason, and does not make the answer unreadable.
+fn reason(body: &[u8]) -> Option<RejectionReason> {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let code = match body.get("interfaceCode") {
+        Some(Value::Number(code)) => Some(code.to_string()),
+        code => code.and_then(Value::as_str).map(str::to_owned),
+    };
+    let text = body.get("interfaceText").and_then(Value::as_str);
+    RejectionReason::new(code.as_deref(), text)
+}
+
+/// The message of the first error of an error body.
+fn message(body: &[u8]) -> Option<String> {
+    let body: Value = serde_json::from_slice(body).ok()?;
+    body.pointer("/errors/0/message")?.as_str().map(str::to_owned)
 }
 
 /// The highest number of error codes that are read.
@@ -111,7 +130,7 @@ mod tests {
         match verdict(status, body.as_bytes(), rejected, is_first) {
             Ok(Verdict::Approved) => "approved",
             Ok(Verdict::Received) => "received",
-            Ok(Verdict::Rejected) => "rejected",
+            Ok(Verdict::Rejected(_)) => "rejected",
             Err(ConnectorError::NotReached(_) | ConnectorError::NotActed { .. }) => {
                 "never executed"
             }
@@ -158,6 +177,43 @@ mod tests {
             let unproven = if status < 300 { expected } else { "unknown" };
             let counted = counts(status, body, Rejections::Unproven, true);
             assert_eq!(counted, unproven, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn a_rejection_has_the_reason_that_the_connector_gave() {
+        for (status, body, expected) in [
+            (200, r#"{"outcome":"rejected"}"#, None),
+            (200, r#"{"outcome":"rejected","interfaceCode":"51"}"#, Some((Some("51"), None))),
+            (200, r#"{"outcome":"rejected","interfaceCode":51}"#, Some((Some("51"), None))),
+            (
+                200,
+                r#"{"outcome":"rejected","interfaceCode":"51","interfaceText":"No \nmoney"}"#,
+                Some((Some("51"), Some("No money"))),
+            ),
+            (
+                200,
+                r#"{"outcome":"rejected","interfaceText":"Card 4111 1111 1111 1111"}"#,
+                Some((None, Some("Card ****"))),
+            ),
+            (200, r#"{"outcome":"rejected","interfaceCode":{"a":1},"interfaceText":["b"]}"#, None),
+            (
+                200,
+                r#"{"outcome":"rejected","interfaceText":"a","interfaceText":"b"}"#,
+                Some((None, Some("b"))),
+            ),
+            (400, r#"{"errors":[{"code":"InvalidOperation"}]}"#, None),
+            (
+                400,
+                r#"{"errors":[{"code":"InvalidOperation","message":"More than is left."}]}"#,
+                Some((None, Some("More than is left."))),
+            ),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let verdict = verdict(status, body.as_bytes(), Rejections::Final, true);
+            let Ok(Verdict::Rejected(reason)) = verdict else { panic!("{body}") };
+            let given = reason.as_ref().map(|reason| (reason.code(), reason.text()));
+            assert_eq!(given, expected, "{body}");
         }
     }
 

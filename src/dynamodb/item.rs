@@ -8,8 +8,8 @@ pub(super) use read::{claim, index_entry, payment_key, to_payment};
 use super::Item;
 use crate::money::Money;
 use crate::payment::{
-    Balances, Details, InFlight, Likeness, Nonce, Payment, PaymentKey, RecoveryProgress, Reported,
-    Reservation, Side, State, Transaction, TransactionKind,
+    Balances, Details, InFlight, Likeness, Nonce, Payment, PaymentKey, RecoveryProgress,
+    RejectionReason, Reported, Reservation, Side, State, Transaction, TransactionKind,
 };
 use crate::ports::IndexPart;
 use aws_sdk_dynamodb::primitives::Blob;
@@ -64,6 +64,11 @@ impl Tag {
     pub(super) const EXTERNAL: &str = "y";
     pub(super) const ACKNOWLEDGED_BY: &str = "p";
     pub(super) const ACKNOWLEDGED_AT: &str = "r";
+    // An item from before these two were added has no reasons. An earlier version of this
+    // service does not read them, and may drop them when it writes the transaction again.
+    // Neither changes a balance or a state, so the format of items stays the same.
+    pub(super) const REJECTION_CODE: &str = "C";
+    pub(super) const REJECTION_TEXT: &str = "T";
 }
 
 pub(super) fn primary_key(key: &PaymentKey) -> Item {
@@ -194,6 +199,9 @@ pub(super) fn from_transaction(transaction: &Transaction) -> Item {
         transaction.possible_duplicate_of.as_ref().map(|ours| text(ours.as_str())),
     );
     item.put(Tag::EXTERNAL, flag(transaction.is_external));
+    let reason = transaction.rejection.as_ref();
+    item.put(Tag::REJECTION_CODE, reason.and_then(RejectionReason::code).map(text));
+    item.put(Tag::REJECTION_TEXT, reason.and_then(RejectionReason::text).map(text));
     item.put_report((Tag::REPORTED_BY, Tag::REPORTED_AT), &transaction.reported);
     item.put_report((Tag::FAILURE_BY, Tag::FAILURE_AT), &transaction.waiting_failure);
     item.put_report((Tag::ACKNOWLEDGED_BY, Tag::ACKNOWLEDGED_AT), &transaction.acknowledged);

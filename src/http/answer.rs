@@ -49,24 +49,21 @@ pub(super) fn to_action(
         Err(_) => false,
     };
     let answer = match acted {
-        Ok(done) => outcome(done.verdict, form).on(transaction),
+        Ok(done) => outcome(&done.verdict, form).on(transaction),
         Err(error) => failed(error, key, transaction),
     };
     if replayed { answer.with(REPLAYED, "true") } else { answer }
 }
 
-fn outcome(verdict: Verdict, form: ResponseForm) -> Answer {
+fn outcome(verdict: &Verdict, form: ResponseForm) -> Answer {
     match (form, verdict) {
         (ResponseForm::Outcome, Verdict::Approved) => Answer::ok(r#"{"outcome":"approved"}"#),
         (ResponseForm::Outcome, Verdict::Received) => Answer::ok(r#"{"outcome":"received"}"#),
-        (ResponseForm::Outcome, Verdict::Rejected) => Answer::ok(r#"{"outcome":"rejected"}"#),
+        (ResponseForm::Outcome, Verdict::Rejected(_)) => Answer::ok(r#"{"outcome":"rejected"}"#),
         (ResponseForm::Empty, Verdict::Approved | Verdict::Received) => Answer::ok("{}"),
-        (ResponseForm::Empty, Verdict::Rejected) => Problem::new(
-            StatusCode::BAD_REQUEST,
-            "PaymentFailure",
-            "Payment could not be completed successfully.",
-        )
-        .into(),
+        (ResponseForm::Empty, Verdict::Rejected(reason)) => {
+            Problem::rejected(reason.as_ref()).into()
+        }
     }
 }
 

@@ -211,7 +211,7 @@ impl Psp {
 
 const APPROVED: &str = r#"{"outcome":"approved"}"#;
 const RECEIVED: &str = r#"{"outcome":"received"}"#;
-const REJECTED: &str = r#"{"outcome":"rejected"}"#;
+const REJECTED: &str = r#"{"outcome":"rejected","interfaceCode":"insufficient_funds","interfaceText":"The card has insufficient funds."}"#;
 
 /// The outcome at the PSP, if the connector calls it, and the behaviour of the connector
 /// after that.

@@ -5,7 +5,8 @@
 use super::recover::FIRST_LOOK_MS;
 use super::state_machine::{Outcome, Step};
 use super::{
-    Inconsistent, Nonce, Payment, RecoveryProgress, State, Timestamp, Transaction, TransactionId,
+    Inconsistent, Nonce, Payment, RecoveryProgress, RejectionReason, State, Timestamp, Transaction,
+    TransactionId,
 };
 
 /// The result of settling.
@@ -18,6 +19,19 @@ pub enum Settlement {
     Unchanged(State),
     /// No such transaction: it was withdrawn before.
     Gone,
+}
+
+impl Settlement {
+    /// Keeps the reason that the connector gave with this outcome for rejecting the
+    /// transaction. If nothing is written, an earlier answer counts, and so does its reason.
+    pub fn with_reason(mut self, id: &TransactionId, reason: Option<&RejectionReason>) -> Self {
+        if let (Self::Changed(next), Some(reason)) = (&mut self, reason)
+            && let Some(transaction) = next.transactions.get_mut(id)
+        {
+            transaction.rejection = Some(reason.clone());
+        }
+        self
+    }
 }
 
 impl Payment {

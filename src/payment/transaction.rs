@@ -1,5 +1,5 @@
 use super::ids::Timestamp;
-use super::{Action, Report, TransactionId};
+use super::{Action, RejectionReason, Report, TransactionId};
 use crate::money::Money;
 
 /// One ledger entry of a Payment.
@@ -45,6 +45,8 @@ pub struct Transaction {
     /// A reported Failure that does not count yet, because the connector may still be
     /// working on the transaction.
     pub waiting_failure: Option<Reported>,
+    /// The reason that the connector gave when it rejected the transaction.
+    pub rejection: Option<RejectionReason>,
     /// The author and the time of the last report about its state, if there was one.
     pub reported: Option<Reported>,
     /// The operator who accepted that it exceeds the available amount, and when.
@@ -128,6 +130,7 @@ impl Transaction {
             likeness: None,
             possible_duplicate_of: None,
             waiting_failure: None,
+            rejection: None,
             reported: None,
             acknowledged: None,
             is_external: false,

@@ -196,7 +196,10 @@ impl Payment {
                 &transaction.merchant_reference,
             ];
             let names = names.into_iter().filter_map(|name| name.as_deref());
-            names.chain(reporter).chain([transaction.id.as_str()])
+            let reason = transaction.rejection.as_ref();
+            let reason = reason.map(|reason| [reason.code(), reason.text()]);
+            let reason = reason.into_iter().flatten().flatten();
+            names.chain(reporter).chain(reason).chain([transaction.id.as_str()])
         });
         texts.chain(notes).chain(of_transactions).map(str::len).fold(0, usize::saturating_add)
     }

@@ -3,7 +3,7 @@
 use crate::error::BoxError;
 use crate::money::Money;
 use crate::payment::{
-    Action, Payment, PaymentKey, PlatformProof, Report, Timestamp, TransactionId,
+    Action, Payment, PaymentKey, PlatformProof, RejectionReason, Report, Timestamp, TransactionId,
 };
 use crate::secret::Secret;
 use std::future::Future;
@@ -149,14 +149,14 @@ pub struct Call {
 }
 
 /// The answer of a connector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
     /// The PSP carried out the action.
     Approved,
     /// The PSP accepted the action and will report its outcome.
     Received,
-    /// The PSP rejected the action.
-    Rejected,
+    /// The PSP rejected the action, perhaps with a reason.
+    Rejected(Option<RejectionReason>),
 }
 
 /// An answer which proves that the connector did not act.

@@ -1,11 +1,13 @@
 //! One attempt: the call to the connector, and the write of its outcome.
 
 use super::{
-    ANSWER_RESERVE_MS, ActError, CALL_MIN_MS, Invocation, OutOfTime, SETTLE_PAUSE_MS,
+    ANSWER_RESERVE_MS, ActError, CALL_MIN_MS, Invocation, OutOfTime, Recorded, SETTLE_PAUSE_MS,
     SETTLE_RESERVE_MS, Service,
 };
 use crate::observe;
-use crate::payment::{Outcome, Payment, Settlement, State, Timestamp, Transaction, TransactionId};
+use crate::payment::{
+    Outcome, Payment, RejectionReason, Settlement, Timestamp, Transaction, TransactionId,
+};
 use crate::ports::{
     Call, Clock, Connector, ConnectorError, ConnectorKey, NotActed, Policy, Rejections,
     ReplaceError, Store, StoreError, Verdict,
@@ -25,32 +27,26 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             return Attempt { settled, settle_ms: 0, is_answered: true };
         };
         let has_time = self.has_time(invocation.deadline);
-        let (outcome, not_acted) = self.call(&payment, transaction, invocation).await;
+        let called = self.call(&payment, transaction, invocation).await;
         let called_at = self.clock.now();
-        let is_answered = match outcome {
+        let is_answered = match called.outcome {
             Outcome::Unknown => false,
-            Outcome::NeverExecuted => not_acted.is_some() || !has_time,
+            Outcome::NeverExecuted => called.not_acted.is_some() || !has_time,
             Outcome::Approved
             | Outcome::Received
             | Outcome::Rejected
             | Outcome::RejectedWithoutProof
             | Outcome::Disproved => true,
         };
-        let settled = self.settle(payment, id, invocation, outcome, not_acted).await;
+        let settled = self.settle(payment, id, invocation, called).await;
         Attempt { settled, settle_ms: self.clock.now().ms_since(called_at), is_answered }
     }
 
-    /// Calls the connector, if there is time for it, and logs the call. Returns the
-    /// outcome, and the connector's answer if that proves that it did not act.
-    async fn call(
-        &self,
-        payment: &Payment,
-        of: &Transaction,
-        invocation: &Invocation,
-    ) -> (Outcome, Option<NotActed>) {
+    /// Calls the connector, if there is time for it, and logs the call.
+    async fn call(&self, payment: &Payment, of: &Transaction, invocation: &Invocation) -> Called {
         let deadline = invocation.deadline.minus_ms(SETTLE_RESERVE_MS);
         let started = self.clock.now();
-        let Some(action) = of.action() else { return (Outcome::NeverExecuted, None) };
+        let Some(action) = of.action() else { return Called::of(Outcome::NeverExecuted) };
         let call = Call {
             connector: ConnectorKey::of(payment),
             transaction: of.id.clone(),
@@ -77,11 +73,16 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             duration_ms,
             self.clock.now(),
         );
-        let not_acted = match answer {
-            Err(ConnectorError::NotActed { answer, .. }) => Some(answer),
-            Err(ConnectorError::NotReached(_) | ConnectorError::OutcomeUnknown(_)) | Ok(_) => None,
-        };
-        (outcome, not_acted)
+        match answer {
+            Ok(Verdict::Rejected(reason)) => Called { reason, ..Called::of(outcome) },
+            Err(ConnectorError::NotActed { answer, .. }) => {
+                Called { not_acted: Some(answer), ..Called::of(outcome) }
+            }
+            Ok(Verdict::Approved | Verdict::Received)
+            | Err(ConnectorError::NotReached(_) | ConnectorError::OutcomeUnknown(_)) => {
+                Called::of(outcome)
+            }
+        }
     }
 
     /// True if there is time for one more call and the write of its outcome.
@@ -97,15 +98,16 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         mut payment: Payment,
         id: &TransactionId,
         invocation: &Invocation,
-        outcome: Outcome,
-        not_acted: Option<NotActed>,
-    ) -> Result<State, ActError> {
+        called: Called,
+    ) -> Result<Recorded, ActError> {
+        let Called { outcome, reason, not_acted } = called;
         let began = |payment: &Payment| payment.transactions.get(id).map(|found| found.timestamp);
         let reserved_at = began(&payment);
         let is_trusted = self.connector.policy(&ConnectorKey::of(&payment)).is_trusted();
         loop {
             let now = self.clock.now();
-            let next = match payment.settle(id, &invocation.nonce, outcome, now) {
+            let settled = payment.settle(id, &invocation.nonce, outcome, now);
+            let next = match settled.map(|settled| settled.with_reason(id, reason.as_ref())) {
                 // A Failure that was reported during the call may count from now on.
                 Ok(Settlement::Changed(next)) => {
                     next.apply_waiting_failures(now, is_trusted).map_or(next, Box::new)
@@ -121,8 +123,8 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
                     return Err(ActError::ConnectorFailed(not_acted));
                 }
                 Ok(Settlement::Unchanged(_)) => {
-                    let state = payment.transactions.get(id).map(Transaction::state_for_caller);
-                    return state.ok_or(ActError::ConnectorFailed(not_acted));
+                    let recorded = payment.transactions.get(id).map(Recorded::of);
+                    return recorded.ok_or(ActError::ConnectorFailed(not_acted));
                 }
                 Ok(Settlement::Gone) => return Err(ActError::ConnectorFailed(not_acted)),
                 Err(error) => return Err(outcome_unknown(&payment, id, outcome, &error)),
@@ -135,8 +137,8 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
                 Ok(()) => {
                     observe::log_settled(&payment, &next, id);
                     observe::log_discrepancies(&payment, &next, now);
-                    let state = next.transactions.get(id).map(Transaction::state_for_caller);
-                    return state.ok_or(ActError::ConnectorFailed(not_acted));
+                    let recorded = next.transactions.get(id).map(Recorded::of);
+                    return recorded.ok_or(ActError::ConnectorFailed(not_acted));
                 }
                 Err(ReplaceError::Changed(found)) if has_time => payment = *found,
                 Err(ReplaceError::Store(StoreError::Unavailable(_))) if has_time => {
@@ -148,10 +150,25 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
     }
 }
 
+/// The result of a call to the connector.
+struct Called {
+    outcome: Outcome,
+    /// The connector's reason for a rejection, if it gave one.
+    reason: Option<RejectionReason>,
+    /// The connector's answer, if that proves that it did not act.
+    not_acted: Option<NotActed>,
+}
+
+impl Called {
+    fn of(outcome: Outcome) -> Self {
+        Self { outcome, reason: None, not_acted: None }
+    }
+}
+
 /// The result of an attempt.
 pub(crate) struct Attempt {
-    /// The state of the transaction that was written.
-    pub(super) settled: Result<State, ActError>,
+    /// The part of the transaction that was written and answers the caller.
+    pub(super) settled: Result<Recorded, ActError>,
     /// The duration of the settling write.
     pub(super) settle_ms: u64,
     /// True if the connector answered with an outcome, or was not called for lack of time.
@@ -167,11 +184,11 @@ fn proven_outcome(
     match (answer, policy.rejected) {
         (Ok(Verdict::Approved), _) => Outcome::Approved,
         (Ok(Verdict::Received), _) => Outcome::Received,
-        (Ok(Verdict::Rejected), Rejections::Unproven) => Outcome::RejectedWithoutProof,
+        (Ok(Verdict::Rejected(_)), Rejections::Unproven) => Outcome::RejectedWithoutProof,
         // Only a connector that honours our key is sent a second attempt. Its answer is the
         // one that it recorded for the key.
-        (Ok(Verdict::Rejected), _) if attempt > 1 => Outcome::Disproved,
-        (Ok(Verdict::Rejected), _) => Outcome::Rejected,
+        (Ok(Verdict::Rejected(_)), _) if attempt > 1 => Outcome::Disproved,
+        (Ok(Verdict::Rejected(_)), _) => Outcome::Rejected,
         (Err(ConnectorError::NotReached(_) | ConnectorError::NotActed { .. }), _) => {
             Outcome::NeverExecuted
         }

@@ -33,7 +33,7 @@ fn outcome(acted: &Result<Done, ActError>) -> &'static str {
         Ok(Done { replayed: true, .. }) => "repeated",
         Ok(Done { verdict: Verdict::Approved, .. }) => "approved",
         Ok(Done { verdict: Verdict::Received, .. }) => "received",
-        Ok(Done { verdict: Verdict::Rejected, .. }) => "rejected",
+        Ok(Done { verdict: Verdict::Rejected(_), .. }) => "rejected",
         Err(ActError::Refused(_) | ActError::NotFound) => "refused",
         Err(ActError::OutcomeUnknown { .. }) => "unknown",
         Err(ActError::ConnectorFailed(_) | ActError::Unavailable(_) | ActError::Corrupt(_)) => {

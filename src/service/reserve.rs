@@ -1,6 +1,6 @@
 //! The reservation of an action (write 1), and its withdrawal if nothing was sent.
 
-use super::{ActError, CONTENTION_MAX, OutOfTime, Service};
+use super::{ActError, CONTENTION_MAX, OutOfTime, Recorded, Service};
 use crate::error::BoxError;
 use crate::observe;
 use crate::payment::{Payment, Refusal, Reservation, State, Timestamp, TransactionId};
@@ -40,8 +40,15 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         for _ in 0..CONTENTION_MAX {
             let next = match self.next_step(&found, reservation) {
                 Ok(next) => next,
-                Err(Refusal::Repeated(state)) => return Ok(Reserved::Earlier(state)),
-                Err(refusal) => return Err(ActError::Refused(refusal)),
+                Err(refusal) => {
+                    let earlier = found.transactions.get(&reservation.transaction);
+                    return match (&refusal, earlier) {
+                        (Refusal::Repeated(_), Some(earlier)) => {
+                            Ok(Reserved::Earlier(Recorded::of(earlier)))
+                        }
+                        _ => Err(ActError::Refused(refusal)),
+                    };
+                }
             };
             found = match self.store.replace(&found, &next).await {
                 Ok(()) => {
@@ -135,7 +142,6 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
 pub(super) enum Reserved {
     /// It was made by this request, and is to be sent.
     New(Box<Payment>),
-    /// It was made by an earlier request with the same key. Holds the state of its
-    /// transaction.
-    Earlier(State),
+    /// It was made by an earlier request with the same key. Holds what was recorded.
+    Earlier(Recorded),
 }

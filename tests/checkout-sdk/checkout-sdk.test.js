@@ -91,6 +91,7 @@ for (const [outcome, merchantReference] of [
 const badRequest = (code) => ['BadRequest', 400, code];
 const amountIsMissing = [{ action: 'capturePayment' }];
 const nothingSent = ['HttpError', 502, 'ConnectorFailed'];
+const reason = { interfaceCode: 'insufficient_funds', interfaceText: 'The card has insufficient funds.' };
 const unknownOutcome = ['InternalServerError', 500, 'General'];
 for (const { when, actions, body = { actions }, headers, error, fields, effects = 0 } of [
   { when: 'more than is authorized', actions: [capture(10_001)], error: badRequest('InvalidOperation') },
@@ -100,7 +101,7 @@ for (const { when, actions, body = { actions }, headers, error, fields, effects 
   { when: 'half a cent', actions: [capture(0.5)], error: badRequest('InvalidField'), fields: { invalidValue: 0.5 } },
   { when: 'two actions', actions: [capture(1), cancel], error: badRequest('MultipleActionsNotAllowed') },
   { when: 'broken JSON', body: '{"actions":', error: badRequest('InvalidJsonInput') },
-  { when: 'a rejection', actions: [capture(1, 'sandbox:rejected')], error: badRequest('PaymentFailure') },
+  { when: 'a rejection', actions: [capture(1, 'sandbox:rejected')], error: badRequest('PaymentFailure'), fields: reason },
   { when: 'a body over 16 KiB', actions: [capture(1, 'x'.repeat(17 * 1024))], error: ['HttpError', 413] },
   { when: 'text', actions: [cancel], headers: { 'Content-Type': 'text/plain' }, error: ['HttpError', 415] },
   { when: 'a connector that did not act', actions: [capture(1, 'sandbox:refuse')], error: nothingSent },

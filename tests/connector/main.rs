@@ -77,7 +77,7 @@ async fn ends(connector: &HttpConnector<SystemClock>, call: &Call) -> &'static s
     match timeout(Duration::from_millis(5 * TIMEOUT_MS), called).await.unwrap() {
         Ok(Verdict::Approved) => "approved",
         Ok(Verdict::Received) => "received",
-        Ok(Verdict::Rejected) => "rejected",
+        Ok(Verdict::Rejected(_)) => "rejected",
         Err(ConnectorError::NotReached(_) | ConnectorError::NotActed { .. }) => NEVER,
         Err(ConnectorError::OutcomeUnknown(_)) => "unknown",
     }

@@ -107,10 +107,10 @@ pub fn described(answer: &Answer) -> String {
 impl Answered {
     pub fn of(acted: &Result<Done, ActError>) -> Self {
         match acted {
-            Ok(done) => Self::Result(match done.verdict {
+            Ok(done) => Self::Result(match &done.verdict {
                 Verdict::Approved => 0,
                 Verdict::Received => 1,
-                Verdict::Rejected => 2,
+                Verdict::Rejected(_) => 2,
             }),
             Err(ActError::Refused(
                 Refusal::OtherInFlight | Refusal::SameInFlight { .. } | Refusal::LeaseExpired,

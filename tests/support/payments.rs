@@ -4,8 +4,8 @@
 use payment_intents::money::{Currency, Money};
 use payment_intents::payment::{
     Action, Details, Nonce, Outcome, Payment, PaymentId, PaymentKey, ProjectKey, Registration,
-    RegistrationRefusal, Report, Reporter, Reservation, Settlement, State, Timestamp,
-    TransactionId, TransactionKind, Update,
+    RegistrationRefusal, RejectionReason, Report, Reporter, Reservation, Settlement, State,
+    Timestamp, TransactionId, TransactionKind, Update,
 };
 use proptest::prelude::*;
 
@@ -268,12 +268,22 @@ pub fn walk(
     payment
 }
 
+/// The connector's reason for this outcome: none, a code, or also a text.
+fn reason(outcome: Outcome) -> Option<RejectionReason> {
+    match outcome {
+        Outcome::Rejected => RejectionReason::new(Some("51"), Some("No money on the card")),
+        Outcome::Disproved => RejectionReason::new(Some("do_not_honor"), None),
+        _ => None,
+    }
+}
+
 impl Step {
     /// The Payment after the step, if the step changes it.
     fn take(&self, payment: &Payment, nonce: u128, now: Timestamp) -> Option<Payment> {
         let settled = |transaction: &TransactionId, nonce: &Nonce, outcome| match payment
             .settle(transaction, nonce, outcome, now)
             .unwrap()
+            .with_reason(transaction, reason(outcome).as_ref())
         {
             Settlement::Changed(next) => Some(*next),
             Settlement::Unchanged(_) | Settlement::Gone => None,

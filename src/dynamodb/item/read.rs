@@ -6,7 +6,7 @@ use crate::dynamodb::Item;
 use crate::money::{Currency, Money};
 use crate::payment::{
     Balances, Details, InFlight, Likeness, Nonce, Payment, PaymentId, PaymentKey, ProjectKey,
-    RecoveryProgress, Reported, State, Timestamp, Transaction, TransactionId,
+    RecoveryProgress, RejectionReason, Reported, State, Timestamp, Transaction, TransactionId,
 };
 use crate::ports::{DuePayment, StoreError};
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -142,6 +142,10 @@ impl<'a> Reader<'a> {
             possible_duplicate_of: self
                 .optional(Tag::POSSIBLE_DUPLICATE_OF, |id| TransactionId::parse(text(id)?).ok())?,
             waiting_failure: self.reported(Tag::FAILURE_BY, Tag::FAILURE_AT)?,
+            rejection: RejectionReason::new(
+                self.optional(Tag::REJECTION_CODE, text)?,
+                self.optional(Tag::REJECTION_TEXT, text)?,
+            ),
             reported: self.reported(Tag::REPORTED_BY, Tag::REPORTED_AT)?,
             acknowledged: self.reported(Tag::ACKNOWLEDGED_BY, Tag::ACKNOWLEDGED_AT)?,
             is_external: self.has(Tag::EXTERNAL),

@@ -1,7 +1,9 @@
 //! Errors of a Payment: it is not there, or it does not permit what was asked.
 
 use super::Problem;
-use crate::payment::{Payment, PaymentId, PaymentKey, RegistrationRefusal, TransactionId};
+use crate::payment::{
+    Payment, PaymentId, PaymentKey, RegistrationRefusal, RejectionReason, TransactionId,
+};
 use crate::ports::NotActed;
 use http::{StatusCode, header};
 
@@ -50,6 +52,20 @@ impl Problem {
 
     pub(in crate::http) fn invalid_operation(message: String) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "InvalidOperation", message)
+    }
+
+    /// The PSP rejected the action. The message is the contract's; the connector's reason is
+    /// in the fields that the platform's status of a Payment has for it.
+    pub(in crate::http) fn rejected(reason: Option<&RejectionReason>) -> Self {
+        let message = "Payment could not be completed successfully.";
+        let mut problem = Self::new(StatusCode::BAD_REQUEST, "PaymentFailure", message);
+        if let Some(code) = reason.and_then(RejectionReason::code) {
+            problem = problem.field("interfaceCode", code);
+        }
+        if let Some(text) = reason.and_then(RejectionReason::text) {
+            problem = problem.field("interfaceText", text);
+        }
+        problem
     }
 
     pub(in crate::http) fn too_many_transactions() -> Self {

@@ -218,7 +218,7 @@ impl World {
             && let Some((verdict, at)) = self.answers.get(id)
             && self.now.ms_since(*at) < KEYS_KEPT_MS
         {
-            return *verdict;
+            return verdict.clone();
         }
         let kind = match &call.action {
             Action::Capture { .. } => TransactionKind::Charge,
@@ -250,8 +250,8 @@ impl World {
         let (acts, verdict) = match decision {
             Decision::Approve => (true, Verdict::Approved),
             Decision::Receive => (true, Verdict::Received),
-            Decision::Reject => (false, Verdict::Rejected),
-            Decision::ActAndReject => (true, Verdict::Rejected),
+            Decision::Reject => (false, Verdict::Rejected(None)),
+            Decision::ActAndReject => (true, Verdict::Rejected(None)),
             Decision::ApproveWithoutActing => (false, Verdict::Approved),
         };
         match decision {
@@ -275,7 +275,7 @@ impl World {
             self.check_move(id);
         }
         self.show(self.effects.len() - 1, decision);
-        self.answers.insert(id.clone(), (verdict, self.now));
+        self.answers.insert(id.clone(), (verdict.clone(), self.now));
         verdict
     }
 

@@ -396,16 +396,14 @@ impl World {
         (&self.effects, &self.shown, &self.mistaken).hash(state);
         (&self.reported_states, &self.failed_alone).hash(state);
         (self.is_surprised, self.is_contradicted, self.is_doubted).hash(state);
-        for (id, (verdict, at)) in &self.answers {
-            (id, *verdict as u8, at).hash(state);
-        }
+        self.answers.hash(state);
         for late in &self.late {
             (late.id, late.until).hash(state);
         }
         for process in &self.processes {
             let waits = process.pending.is_some();
             (process.history, waits, process.wake_at, process.deadline).hash(state);
-            (&process.doing, process.decided.map(|verdict| verdict as u8)).hash(state);
+            (&process.doing, &process.decided).hash(state);
         }
     }
 }
