@@ -19,9 +19,10 @@ mod representation;
 mod route;
 mod unambiguous;
 mod update;
+mod webhook;
 
 pub use api::{Api, not_started};
 #[cfg(feature = "local")]
 pub use draft::registrations;
-pub use message::{ACTION_BYTES_MAX, BODY_BYTES_MAX, Response};
+pub use message::{ACTION_BYTES_MAX, BODY_BYTES_MAX, Response, WEBHOOK_BYTES_MAX};
 pub use options::{ApiOptions, RepeatDetection, ResponseForm};

@@ -88,6 +88,7 @@ impl Local {
             projects: None,
             policy: Policy::default(),
             platform: None,
+            psp: None,
         };
         let connectors = Connectors::from([("*".to_owned(), settings)]);
         let transport = Transport::new()?;

@@ -13,8 +13,9 @@ pub(crate) use metrics::{Metric, measure, measure_by_outcome};
 use crate::error::{BoxError, causes};
 use crate::payment::{
     Outcome, Payment, PaymentKey, Reservation, State, Timestamp, Transaction, TransactionId,
+    TransactionKind,
 };
-use crate::ports::{Call, ConnectorError};
+use crate::ports::{Call, ConnectorError, Webhook};
 use std::error::Error;
 
 /// A call to a connector ended.
@@ -74,6 +75,16 @@ pub(crate) fn transition(from: &Payment, to: &Payment, id: &TransactionId) {
         to = ?state(to),
         "a transaction changed its state"
     );
+}
+
+/// The PSP released the rest of an authorization with a capture, if `to` is the write
+/// that says so.
+pub(crate) fn released(from: &Payment, to: &Payment) {
+    let is_new = |one: &&Transaction| !from.transactions.contains_key(&one.id);
+    let is_release = |one: &&Transaction| one.kind == TransactionKind::CancelAuthorization;
+    for release in to.transactions.values().filter(is_new).filter(is_release) {
+        transition(from, to, &release.id);
+    }
 }
 
 /// Reports and other changes were written.
@@ -174,6 +185,23 @@ pub(crate) fn not_looked_up(key: &PaymentKey, id: &TransactionId, error: &BoxErr
         transaction = id.as_str(),
         error = causes(error.as_ref()),
         "the platform could not be asked what became of a transaction"
+    );
+}
+
+/// A message of a PSP was taken, or not.
+pub(crate) fn webhook_ended(
+    webhook: &Webhook<'_>,
+    counted_as: &'static str,
+    error: Option<&(dyn Error + 'static)>,
+    at: Timestamp,
+) {
+    measure(&[Metric::count(counted_as, 1)], at);
+    tracing::info!(
+        project = webhook.project.as_str(),
+        connector = webhook.connector,
+        counted_as,
+        error = error.map(causes),
+        "a webhook came"
     );
 }
 

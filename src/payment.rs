@@ -11,6 +11,7 @@
 //! | `balances` | [`Balances`]: every rule that moves an amount, and [`Payment::check`] |
 //! | `action`, `admit` | [`Action`], [`Payment::admit`]: may it be reserved, and if not, exactly why |
 //! | `settle` | [`Payment::settle`]: the state machine of a connector's outcome |
+//! | `release` | [`Payment::release_rest`]: the rest that a PSP releases with a capture |
 //! | `recover` | [`Payment::expire`], [`Payment::resume`]: an attempt that ended without an outcome |
 //! | `register` | [`Payment::register`]: the transactions that happened before |
 //! | `update` | [`Payment::update`]: reports, and fields that the ledger does not interpret |
@@ -32,6 +33,7 @@ mod lookup;
 mod matching;
 mod recover;
 mod register;
+mod release;
 mod reported_state;
 mod reports;
 mod settle;

@@ -3,11 +3,13 @@
 
 mod connector;
 mod store;
+mod webhooks;
 
 pub use connector::{
     Absence, Call, Connector, ConnectorError, ConnectorKey, Lookup, NotActed, Policy, Rejections,
-    Resend, Verdict,
+    Resend, Rest, Verdict,
 };
+pub use webhooks::{NotRead, Notice, Webhook, Webhooks};
 pub use store::{ClaimError, CreateError, Name, ReplaceError, ReserveError, Store, StoreError};
 
 use crate::payment::Timestamp;

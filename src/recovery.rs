@@ -15,7 +15,9 @@ use crate::payment::{
 use crate::ports::{
     Clock, Connector, ConnectorKey, Lookup, Policy, ReplaceError, Store, StoreError,
 };
-use crate::service::{CALL_MIN_MS, Invocation, SETTLE_RESERVE_MS, Service};
+use crate::service::{
+    CALL_MIN_MS, Invocation, SETTLE_RESERVE_MS, Service, with_rest_released,
+};
 use serde::Serialize;
 
 /// The number of open Payments that one run looks at.
@@ -181,8 +183,10 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         };
         match payment.look_up(id, &shown, policy.proof(), self.clock.now())? {
             Settlement::Changed(next) => {
-                let replaced = self.replaced(&payment, *next).await?;
+                let next = with_rest_released(*next, policy, self.clock.now());
+                let replaced = self.replaced(&payment, next).await?;
                 observe::transition(&payment, &replaced, id);
+                observe::released(&payment, &replaced);
                 Ok(replaced)
             }
             Settlement::Unchanged(_) | Settlement::Gone => Ok(payment),

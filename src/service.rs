@@ -8,14 +8,16 @@ mod attempt;
 mod measure;
 mod reserve;
 mod update;
+mod webhook;
 
 pub use update::{Change, UpdateError};
+pub use webhook::{NotNoticed, Noticed};
 
 use crate::payment::{
     Action, Nonce, Payment, PaymentKey, ProjectKey, Refusal, Reservation, State, Timestamp,
     TransactionId,
 };
-use crate::ports::{Clock, Connector, Name, NotActed, Store, StoreError, Verdict};
+use crate::ports::{Clock, Connector, Name, NotActed, Policy, Rest, Store, StoreError, Verdict};
 use crate::secret::Secret;
 use futures_util::future::{Either, select};
 use measure::Times;
@@ -214,6 +216,15 @@ impl Invocation {
     /// The moment from which it can no longer send anything.
     pub(crate) fn lease(&self) -> Timestamp {
         self.deadline.plus_ms(LEASE_MARGIN_MS)
+    }
+}
+
+/// `next`, with the rest of the authorization released where something is captured and
+/// the PSP releases it then: one write books both.
+pub(crate) fn with_rest_released(next: Payment, policy: Policy, at: Timestamp) -> Payment {
+    match policy.rest {
+        Rest::Kept => next,
+        Rest::Released => next.release_rest(at).unwrap_or(next),
     }
 }
 

@@ -71,6 +71,7 @@ impl World {
             projects: None,
             policy: Policy::default(),
             platform: None,
+            psp: None,
         };
         let transport = Transport::new().expect("the system's roots");
         let connectors = Connectors::from([("*".to_owned(), settings)]);

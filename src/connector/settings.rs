@@ -1,6 +1,8 @@
+use super::stripe::StripeAccount;
 use crate::payment::ProjectKey;
 use crate::ports::Policy;
 use crate::secret::Secret;
+use crate::url::is_loopback;
 use http::Uri;
 use std::collections::HashMap;
 
@@ -22,6 +24,23 @@ pub struct ConnectorSettings {
     pub policy: Policy,
     /// The platform where its transactions can be looked up.
     pub platform: Option<Platform>,
+    /// The PSP that is called in its own language, in place of a connector.
+    pub psp: Option<Psp>,
+}
+
+/// An account at a PSP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Psp {
+    /// At Stripe.
+    Stripe(StripeAccount),
+}
+
+impl ConnectorSettings {
+    /// True where they may be kept in a variable, which many can read: they hold no keys
+    /// of a PSP account, or only those of one on this machine.
+    pub fn may_be_plain(&self) -> bool {
+        self.psp.is_none() || is_loopback(&self.url)
+    }
 }
 
 /// The platform whose Payments a connector writes to.

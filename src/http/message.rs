@@ -7,5 +7,8 @@ pub const ACTION_BYTES_MAX: usize = 16 * 1024;
 /// their PSP.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
 
+/// The longest body of a webhook that is read.
+pub const WEBHOOK_BYTES_MAX: usize = 256 * 1024;
+
 /// A response: always a JSON body.
 pub type Response = http::Response<String>;

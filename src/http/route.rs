@@ -26,6 +26,8 @@ pub(super) enum Route {
     Create(ProjectKey),
     /// `POST /{projectKey}/payments/{paymentId}`
     Update(PaymentKey),
+    /// `POST /{projectKey}/webhooks/{connector}`, which a signature authorizes
+    Webhook(ProjectKey, String),
 }
 
 /// A path that exists, whatever the method.
@@ -34,6 +36,7 @@ enum Place {
     Payment(PaymentKey),
     PaymentByKey(ProjectKey, String),
     Payments(ProjectKey),
+    Webhook(ProjectKey, String),
 }
 
 impl Route {
@@ -46,7 +49,10 @@ impl Route {
             (Place::PaymentByKey(project, key), &Method::GET) => Ok(Self::Find(project, key)),
             (Place::Payments(project), &Method::GET) => Ok(Self::Query(project)),
             (Place::Payments(project), &Method::POST) => Ok(Self::Create(project)),
-            (Place::PaymentIntent(_), _) => Err(Problem::method_not_allowed("POST")),
+            (Place::Webhook(project, connector), &Method::POST) => {
+                Ok(Self::Webhook(project, connector))
+            }
+            (Place::PaymentIntent(_) | Place::Webhook(..), _) => Err(Problem::method_not_allowed("POST")),
             (Place::Payment(_) | Place::Payments(_), _) => {
                 Err(Problem::method_not_allowed("GET, POST"))
             }
@@ -58,7 +64,10 @@ impl Route {
     pub(super) fn project(&self) -> &ProjectKey {
         match self {
             Self::Act(key) | Self::Get(key) | Self::Update(key) => &key.project,
-            Self::Find(project, _) | Self::Query(project) | Self::Create(project) => project,
+            Self::Find(project, _)
+            | Self::Query(project)
+            | Self::Create(project)
+            | Self::Webhook(project, _) => project,
         }
     }
 
@@ -70,6 +79,8 @@ impl Route {
                 &["view_payments", "manage_payments", "manage_project"]
             }
             Self::Create(_) | Self::Update(_) => &["manage_payments", "manage_project"],
+            // No token is good for what a signature has to prove.
+            Self::Webhook(..) => &[],
         }
     }
 }
@@ -94,6 +105,10 @@ impl Place {
             return None;
         }
         let id = id.map(decoded);
+        if let ("webhooks", Some(Some(connector))) = (collection, &id) {
+            let is_name = !connector.is_empty() && !connector.contains(char::is_control);
+            return is_name.then(|| Self::Webhook(project, connector.clone()));
+        }
         if let ("payments", Some(Some(id))) = (collection, &id)
             && let Some(key) = id.strip_prefix(PaymentId::KEY_PREFIX)
         {

@@ -3,7 +3,7 @@
 use super::{LocalApi, PROJECT, Sandbox};
 use crate::clock::SystemClock;
 use crate::error::BoxError;
-use crate::http::BODY_BYTES_MAX;
+use crate::http::WEBHOOK_BYTES_MAX;
 use crate::ports::Clock;
 use http::{Method, Request, Response};
 use http_body_util::BodyExt;
@@ -119,7 +119,7 @@ async fn api_request(request: Request<Incoming>) -> Result<lambda_http::Request,
 /// Reads until it is clear that the body is too long, and not a frame further.
 async fn read(mut body: Incoming) -> Result<Vec<u8>, BoxError> {
     let mut bytes = Vec::new();
-    while bytes.len() <= BODY_BYTES_MAX {
+    while bytes.len() <= WEBHOOK_BYTES_MAX {
         let Some(frame) = body.frame().await else { break };
         if let Ok(data) = frame?.into_data() {
             bytes.extend_from_slice(&data);

@@ -29,6 +29,28 @@ pub(super) enum Match {
 impl Payment {
     /// Finds the transaction that `report` is about. `except` is none of it.
     pub(super) fn match_report(&self, report: &Report, except: Option<&TransactionId>) -> Match {
+        self.match_with(report, except, |_| true)
+    }
+
+    /// Finds the transaction that an effect is, of which a PSP tells that names captures
+    /// and refunds of ours by our id. Those are never meant by likeness. A cancel has no
+    /// name, but there is only one of it.
+    pub(super) fn match_effect(&self, report: &Report) -> Match {
+        self.match_with(report, None, |ours| match ours.kind {
+            TransactionKind::Charge | TransactionKind::Refund => ours.is_external,
+            TransactionKind::CancelAuthorization
+            | TransactionKind::Authorization
+            | TransactionKind::Chargeback => true,
+        })
+    }
+
+    /// As [`Self::match_report`], where likeness counts only for what `may_be_alike`.
+    fn match_with(
+        &self,
+        report: &Report,
+        except: Option<&TransactionId>,
+        may_be_alike: impl Fn(&Transaction) -> bool,
+    ) -> Match {
         let others = || self.transactions.values().filter(|ours| Some(&ours.id) != except);
         // Our own id goes before what others call it.
         let own = others().find(|ours| ours.is_named_by_own_id(report));
@@ -40,7 +62,7 @@ impl Payment {
             return Match::ById(identified.id.clone());
         }
         let ids = self.identifying_ids(report);
-        let alike = others().filter(|ours| self.is_alike(ours, report));
+        let alike = others().filter(|ours| self.is_alike(ours, report) && may_be_alike(ours));
         let alike = alike.filter(|ours| self.could_have_begun(ours, report.timestamp));
         let alike: Vec<_> = alike.filter(|ours| Self::may_be_named(ours, ids, report)).collect();
         let found = match report.state {

@@ -76,7 +76,55 @@ impl Payment {
         report: &Report,
         reporter: &Reporter,
     ) -> Result<bool, UpdateRefusal> {
-        match self.match_report(report, None) {
+        let found = self.match_report(report, None);
+        self.record_as(found, new, report, reporter)
+    }
+
+    /// Records what a PSP says it did, as [`super::Update::RecordEffect`].
+    pub(super) fn record_effect(
+        &mut self,
+        report: &Report,
+        reporter: &Reporter,
+    ) -> Result<bool, UpdateRefusal> {
+        let (expected, found) = (self.currency(), report.amount.currency());
+        if found != expected {
+            return Err(UpdateRefusal::OtherCurrency { expected, found });
+        }
+        if !self.is_of_interest(report) {
+            return Ok(false);
+        }
+        let found = self.match_effect(report);
+        let name = report.interaction_id.as_deref().unwrap_or_default();
+        let new = self.new_effect_id(&[&self.key.to_string(), name]);
+        let is_news = self.record_as(found, &new, report, reporter)?;
+        self.book_waiting(reporter.at);
+        Ok(is_news)
+    }
+
+    /// True if an effect that a PSP tells of can be one of this Payment. A PSP has one
+    /// authorization for it, so that one confirms what is expected here, and is never
+    /// another one; and nothing is released of what was not authorized.
+    fn is_of_interest(&self, report: &Report) -> bool {
+        let is_expected = |ours: &Transaction| {
+            ours.kind == TransactionKind::Authorization
+                && ours.amount == report.amount
+                && ours.state != State::Success
+        };
+        match report.kind {
+            TransactionKind::Authorization => self.transactions.values().any(is_expected),
+            TransactionKind::CancelAuthorization => !self.balances.authorized.is_zero(),
+            TransactionKind::Charge | TransactionKind::Refund | TransactionKind::Chargeback => true,
+        }
+    }
+
+    fn record_as(
+        &mut self,
+        found: Match,
+        new: &TransactionId,
+        report: &Report,
+        reporter: &Reporter,
+    ) -> Result<bool, UpdateRefusal> {
+        match found {
             Match::ById(id) => match self.refuted_failure(&id, report) {
                 Some(ours) => Ok(self.record_in_place_of(&id, &ours, report, reporter)),
                 None => Ok(self.record_by_id(&id, report, reporter)),

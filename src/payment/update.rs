@@ -17,6 +17,9 @@ pub enum Update {
         /// The report.
         report: Report,
     },
+    /// A PSP says what it did. It names what we sent by our own id, so an effect
+    /// without one is none of ours. No caller can ask for this.
+    RecordEffect(Report),
     /// A transaction is now that far.
     ChangeTransactionState {
         /// The transaction.
@@ -103,6 +106,7 @@ impl Payment {
             Update::AddTransaction { id, report } => {
                 return self.record_report(id, report, reporter);
             }
+            Update::RecordEffect(report) => return self.record_effect(report, reporter),
             Update::ChangeTransactionState { id, state } => {
                 let before = self.transactions.clone();
                 self.confirm_name(id)?;

@@ -2,7 +2,7 @@
 
 use super::{
     ANSWER_RESERVE_MS, ActError, CALL_MIN_MS, Invocation, OutOfTime, SETTLE_PAUSE_MS,
-    SETTLE_RESERVE_MS, Service,
+    SETTLE_RESERVE_MS, Service, with_rest_released,
 };
 use crate::observe;
 use crate::payment::{Outcome, Payment, Settlement, State, Transaction, TransactionId};
@@ -47,6 +47,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             attempt: payment.in_flight.as_ref().map_or(1, |slot| slot.attempt),
             action,
             amount: of.amount,
+            has_rest: payment.has_rest_beside(&of.id),
             fraction_digits: payment.fraction_digits,
             merchant_reference: of.merchant_reference.clone(),
             correlation_id: invocation.correlation_id.clone(),
@@ -85,13 +86,14 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
     ) -> Result<State, ActError> {
         let began = |payment: &Payment| payment.transactions.get(id).map(|found| found.timestamp);
         let reserved_at = began(&payment);
-        let is_trusted = self.connector.policy(&ConnectorKey::of(&payment)).is_trusted();
+        let policy = self.connector.policy(&ConnectorKey::of(&payment));
         loop {
             let now = self.clock.now();
             let next = match payment.settle(id, &invocation.nonce, outcome, now) {
                 // A Failure that was reported meanwhile may count from now on.
                 Ok(Settlement::Changed(next)) => {
-                    next.apply_waiting_failures(now, is_trusted).map_or(next, Box::new)
+                    let failed = next.apply_waiting_failures(now, policy.is_trusted());
+                    Box::new(with_rest_released(failed.unwrap_or(*next), policy, now))
                 }
                 Ok(Settlement::Gone) if outcome != Outcome::NeverExecuted => {
                     return Err(unsettled(&payment, id, outcome, &Contradicted));
@@ -117,6 +119,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             match replaced.unwrap_or_else(|| Err(StoreError::from(OutOfTime).into())) {
                 Ok(()) => {
                     observe::transition(&payment, &next, id);
+                    observe::released(&payment, &next);
                     observe::discrepant(&payment, &next, now);
                     let state = next.transactions.get(id).map(Transaction::state_for_caller);
                     return state.ok_or(ActError::ConnectorFailed(not_acted));

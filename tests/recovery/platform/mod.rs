@@ -166,6 +166,7 @@ impl Outside {
             projects: None,
             policy,
             platform: (policy.lookup == Lookup::Payment).then_some(platform),
+            psp: None,
         }
     }
 

@@ -6,7 +6,9 @@ use crate::support::payments::{AUTHORIZED, at, capture, id, key, registered, res
 use payment_intents::connector::{ConnectorSettings, Connectors, HttpConnector};
 use payment_intents::dynamodb::DynamoStore;
 use payment_intents::payment::{Action, Nonce, Payment, Reservation, State, Timestamp};
-use payment_intents::ports::{Absence, Clock, Lookup, Policy, Rejections, Resend, Store, Verdict};
+use payment_intents::ports::{
+    Absence, Clock, Lookup, Policy, Rejections, Resend, Rest, Store, Verdict,
+};
 use payment_intents::recovery::RecoveryRun;
 use payment_intents::service::{ActError, Done, Invocation, Request, Service};
 use payment_intents::transport::Transport;
@@ -20,6 +22,7 @@ pub const OPAQUE: Policy = Policy {
     rejected: Rejections::Final,
     lookup: Lookup::None,
     absence: Absence::Unproven,
+    rest: Rest::Kept,
 };
 pub const LIAR: Policy = Policy { rejected: Rejections::Unproven, ..OPAQUE };
 pub const KEYED: Policy =

@@ -1,0 +1,323 @@
+//! The objects of Stripe, as far as they are read, and the reports that they come to.
+
+use super::request::payment_intent_id;
+use crate::connector::minor_units::from_stripe;
+use crate::error::BoxError;
+use crate::money::Money;
+use crate::payment::{Report, State, Timestamp, TransactionId, TransactionKind};
+use crate::ports::ConnectorKey;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// A PaymentIntent: <https://docs.stripe.com/api/payment_intents/object>
+#[derive(Deserialize)]
+pub(super) struct PaymentIntent {
+    id: String,
+    pub(super) status: String,
+    amount: u64,
+    amount_capturable: u64,
+    pub(super) amount_received: u64,
+    currency: String,
+    latest_charge: Option<String>,
+    canceled_at: Option<u64>,
+    #[serde(default)]
+    metadata: Option<BTreeMap<String, String>>,
+}
+
+/// A refund: <https://docs.stripe.com/api/refunds/object>
+#[derive(Deserialize)]
+pub(super) struct Refund {
+    pub(super) id: String,
+    pub(super) amount: u64,
+    currency: String,
+    created: u64,
+    payment_intent: Option<String>,
+    pub(super) status: Option<String>,
+    #[serde(default)]
+    metadata: Option<BTreeMap<String, String>>,
+}
+
+/// A dispute: <https://docs.stripe.com/api/disputes/object>
+#[derive(Deserialize)]
+pub(super) struct Dispute {
+    id: String,
+    amount: u64,
+    currency: String,
+    created: u64,
+    payment_intent: Option<String>,
+    status: String,
+    #[serde(default)]
+    balance_transactions: Vec<BalanceTransaction>,
+}
+
+#[derive(Deserialize)]
+struct BalanceTransaction {
+    /// Below zero where Stripe takes it from the merchant.
+    amount: i64,
+}
+
+/// A page of a list: <https://docs.stripe.com/api/pagination>
+#[derive(Deserialize)]
+pub(super) struct List<T> {
+    pub(super) data: Vec<T>,
+    pub(super) has_more: bool,
+}
+
+/// The entry in `metadata` by which a transaction of ours is known: its id, and this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// A capture of so much, in Stripe's units.
+    Capture(u64),
+    /// A refund of so much, in Stripe's units.
+    Refund(u64),
+}
+
+impl Mark {
+    /// The parameter that sets it. A key of `metadata` has at most 40 characters:
+    /// <https://docs.stripe.com/api/metadata>
+    pub(super) fn field(self, id: &str) -> Result<(String, String), BoxError> {
+        const KEY_MAX: usize = 40;
+        if id.chars().count() > KEY_MAX || id.contains(['[', ']']) {
+            return Err("the transaction id cannot be a key of Stripe's metadata".into());
+        }
+        let value = match self {
+            Self::Capture(amount) => format!("capture {amount}"),
+            Self::Refund(amount) => format!("refund {amount}"),
+        };
+        Ok((format!("metadata[{id}]"), value))
+    }
+
+    fn parse(value: &str) -> Option<Self> {
+        let (kind, amount) = value.split_once(' ')?;
+        let amount = amount.parse().ok()?;
+        match kind {
+            "capture" => Some(Self::Capture(amount)),
+            "refund" => Some(Self::Refund(amount)),
+            _ => None,
+        }
+    }
+
+    /// The marks of `metadata`, with the ids of their transactions.
+    fn of(metadata: Option<&BTreeMap<String, String>>) -> Vec<(TransactionId, Self)> {
+        let entries = metadata.into_iter().flatten();
+        let read = entries.filter_map(|(id, value)| {
+            Some((TransactionId::parse(id).ok()?, Self::parse(value)?))
+        });
+        read.collect()
+    }
+}
+
+impl PaymentIntent {
+    pub(super) fn check_id(&self, id: &str) -> Result<(), BoxError> {
+        if self.id == id { Ok(()) } else { Err("Stripe answered with another PaymentIntent".into()) }
+    }
+
+    /// What was captured and released. An error where that cannot be told.
+    pub(super) fn placed(&self, digits: u8) -> Result<Vec<Report>, BoxError> {
+        let mut reports = self.captures(digits)?;
+        reports.extend(self.cancel(digits)?);
+        Ok(reports)
+    }
+
+    /// An error while what became of a capture or a cancel cannot be told.
+    pub(super) fn check_settled(&self) -> Result<(), BoxError> {
+        match self.status.as_str() {
+            "requires_capture" | "succeeded" | "canceled" => Ok(()),
+            _ => Err("the PaymentIntent is in a state that proves nothing".into()),
+        }
+    }
+
+    /// True if nothing more can be captured.
+    fn is_final(&self) -> bool {
+        matches!(self.status.as_str(), "succeeded" | "canceled")
+    }
+
+    /// The captures: ours by their marks, and what remains of the amount that was
+    /// received, once nothing more can be captured, as one of somebody else.
+    fn captures(&self, digits: u8) -> Result<Vec<Report>, BoxError> {
+        let mut reports = Vec::new();
+        let mut rest = self.amount_received;
+        for (id, mark) in Mark::of(self.metadata.as_ref()) {
+            let Mark::Capture(amount) = mark else { continue };
+            // A call that Stripe refused may have left its mark, or not: that is not
+            // documented. With more marks than money nobody knows which are true.
+            rest = match self.amount_received {
+                0 => return Ok(Vec::new()),
+                _ => rest.checked_sub(amount).ok_or("more captures are marked than was received")?,
+            };
+            let amount = self.money(amount, digits)?;
+            reports.push(Report {
+                interaction_id: None,
+                ..report(TransactionKind::Charge, State::Success, amount, Some(id))
+            });
+        }
+        if rest > 0 && self.is_final() {
+            let name = self.latest_charge.clone().ok_or("a capture without a charge")?;
+            let amount = self.money(rest, digits)?;
+            reports.push(Report {
+                interaction_id: Some(name),
+                ..report(TransactionKind::Charge, State::Success, amount, None)
+            });
+        }
+        Ok(reports)
+    }
+
+    /// The release of what was not captured: by a cancel, or by the last capture.
+    fn cancel(&self, digits: u8) -> Result<Option<Report>, BoxError> {
+        let released = self.amount.checked_sub(self.amount_received).unwrap_or_default();
+        if !self.is_final() || released == 0 {
+            return Ok(None);
+        }
+        let amount = self.money(released, digits)?;
+        Ok(Some(Report {
+            timestamp: self.canceled_at.map(seconds),
+            ..report(TransactionKind::CancelAuthorization, State::Success, amount, None)
+        }))
+    }
+
+    /// The authorization, while it can be captured. It has no name: some call it by its
+    /// charge, some by the PaymentIntent.
+    pub(super) fn authorized(&self, digits: u8) -> Result<Option<Report>, BoxError> {
+        if self.status != "requires_capture" {
+            return Ok(None);
+        }
+        let sum = self.amount_capturable.checked_add(self.amount_received);
+        let amount = self.money(sum.ok_or("an amount that is too large")?, digits)?;
+        Ok(Some(report(TransactionKind::Authorization, State::Success, amount, None)))
+    }
+
+    fn money(&self, amount: u64, digits: u8) -> Result<Money, BoxError> {
+        from_stripe(amount, &self.currency, digits)
+    }
+}
+
+impl Refund {
+    pub(super) fn check_payment_intent(&self, key: &ConnectorKey) -> Result<(), BoxError> {
+        check_payment_intent(self.payment_intent.as_deref(), key)
+    }
+
+    /// The refund, known by our id where it is ours.
+    pub(super) fn report(&self, digits: u8) -> Result<Report, BoxError> {
+        let state = match self.status.as_deref() {
+            Some("succeeded") => State::Success,
+            Some("pending" | "requires_action") => State::Pending,
+            Some("failed" | "canceled") => State::Failure,
+            _ => return Err("a refund in a state that is not documented".into()),
+        };
+        let marks = Mark::of(self.metadata.as_ref());
+        let mut ours = marks.into_iter().filter(|(_, mark)| *mark == Mark::Refund(self.amount));
+        let amount = from_stripe(self.amount, &self.currency, digits)?;
+        Ok(Report {
+            timestamp: Some(seconds(self.created)),
+            interaction_id: Some(self.id.clone()),
+            ..report(TransactionKind::Refund, state, amount, ours.next().map(|(id, _)| id))
+        })
+    }
+}
+
+impl Dispute {
+    pub(super) fn check_payment_intent(&self, key: &ConnectorKey) -> Result<(), BoxError> {
+        check_payment_intent(self.payment_intent.as_deref(), key)
+    }
+
+    /// The chargeback. An inquiry is none: no money moves in it.
+    /// <https://docs.stripe.com/disputes/how-disputes-work>
+    pub(super) fn report(&self, digits: u8) -> Result<Option<Report>, BoxError> {
+        let moved = self.balance_transactions.iter().map(|one| one.amount);
+        let is_withdrawn = moved.fold(0, i64::saturating_add) < 0;
+        let state = match self.status.as_str() {
+            "warning_needs_response" | "warning_under_review" => return Ok(None),
+            "needs_response" | "under_review" | "appeal_needs_response" | "appeal_under_review"
+                if !is_withdrawn =>
+            {
+                State::Pending
+            }
+            "needs_response" | "under_review" | "appeal_needs_response" | "appeal_under_review"
+            | "lost" => State::Success,
+            "won" | "prevented" | "warning_closed" => State::Failure,
+            _ => return Err("a dispute in a state that is not documented".into()),
+        };
+        let amount = from_stripe(self.amount, &self.currency, digits)?;
+        Ok(Some(Report {
+            timestamp: Some(seconds(self.created)),
+            interaction_id: Some(self.id.clone()),
+            ..report(TransactionKind::Chargeback, state, amount, None)
+        }))
+    }
+}
+
+/// An event: <https://docs.stripe.com/api/events/object>
+#[derive(Deserialize)]
+pub(in crate::connector) struct Event {
+    r#type: String,
+    data: EventData,
+}
+
+#[derive(Deserialize)]
+struct EventData {
+    object: EventObject,
+}
+
+#[derive(Deserialize)]
+struct EventObject {
+    id: Option<String>,
+    payment_intent: Option<String>,
+}
+
+/// The objects at Stripe that an event is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::connector) enum Subject {
+    /// The PaymentIntent itself: its captures, and its cancel.
+    PaymentIntent,
+    /// All refunds of it.
+    Refunds,
+    /// One refund.
+    Refund(String),
+    /// One dispute.
+    Dispute(String),
+}
+
+impl Event {
+    /// The PaymentIntent that the event is about, and what of it; `None` for a type of
+    /// event that says nothing of these. <https://docs.stripe.com/api/events/types>
+    pub(in crate::connector) fn subject(self) -> Option<(String, Subject)> {
+        let EventObject { id, payment_intent } = self.data.object;
+        match self.r#type.as_str() {
+            "payment_intent.amount_capturable_updated"
+            | "payment_intent.succeeded"
+            | "payment_intent.canceled" => Some((id?, Subject::PaymentIntent)),
+            "charge.captured" => Some((payment_intent?, Subject::PaymentIntent)),
+            "charge.refunded" => Some((payment_intent?, Subject::Refunds)),
+            "refund.created" | "refund.updated" | "refund.failed" => {
+                Some((payment_intent?, Subject::Refund(id?)))
+            }
+            "charge.dispute.created"
+            | "charge.dispute.closed"
+            | "charge.dispute.funds_withdrawn"
+            | "charge.dispute.funds_reinstated" => Some((payment_intent?, Subject::Dispute(id?))),
+            _ => None,
+        }
+    }
+}
+
+fn check_payment_intent(found: Option<&str>, key: &ConnectorKey) -> Result<(), BoxError> {
+    if found == Some(payment_intent_id(key)?) {
+        Ok(())
+    } else {
+        Err("Stripe answered with an object of another PaymentIntent".into())
+    }
+}
+
+fn report(
+    kind: TransactionKind,
+    state: State,
+    amount: Money,
+    ours: Option<TransactionId>,
+) -> Report {
+    let interface_id = ours.map(|id| id.as_str().to_owned());
+    Report { kind, state, amount, timestamp: None, interaction_id: None, interface_id }
+}
+
+fn seconds(since_epoch: u64) -> Timestamp {
+    Timestamp::from_ms(since_epoch.saturating_mul(1_000))
+}

@@ -1,0 +1,73 @@
+//! The webhooks of the PSPs that are called directly.
+
+use super::stripe::{Event, Subject, is_signed};
+use super::{ConnectorSettings, HttpConnector, Psp};
+use crate::error::BoxError;
+use crate::payment::{ProjectKey, Report, Timestamp};
+use crate::ports::{Clock, ConnectorKey, NotRead, Notice, Webhook, Webhooks};
+
+/// What a notice is about, at the PSP that sent it.
+#[derive(Clone, Debug)]
+pub struct PspSubject(Subject);
+
+impl<K: Clock> Webhooks for HttpConnector<K> {
+    type Subject = PspSubject;
+
+    fn read(
+        &self,
+        webhook: &Webhook<'_>,
+        now: Timestamp,
+    ) -> Result<Option<Notice<PspSubject>>, NotRead> {
+        let settings = self.webhook_settings(webhook.connector, webhook.project)?;
+        match &settings.psp {
+            Some(Psp::Stripe(account)) if !account.webhook_secrets.is_empty() => {
+                let signature = (webhook.header)("stripe-signature").ok_or(NotRead::NotSigned)?;
+                if !is_signed(&account.webhook_secrets, signature, webhook.body, now) {
+                    return Err(NotRead::NotSigned);
+                }
+                let event: Event =
+                    serde_json::from_slice(webhook.body).map_err(|_| NotRead::Unreadable)?;
+                let notice = |(interface_id, subject)| Notice {
+                    interface_id,
+                    subject: PspSubject(subject),
+                };
+                Ok(event.subject().map(notice))
+            }
+            Some(Psp::Stripe(_)) | None => Err(NotRead::NoSuchConnector),
+        }
+    }
+
+    async fn look_at(
+        &self,
+        connector: &str,
+        key: &ConnectorKey,
+        subject: &PspSubject,
+        deadline: Timestamp,
+    ) -> Result<Vec<Report>, BoxError> {
+        let settings = self.settings(key)?;
+        let sender = self.connectors.get(connector);
+        if !sender.is_some_and(|sender| std::ptr::eq(sender, settings)) {
+            return Err("the Payment is served by another connector".into());
+        }
+        let deadline = deadline.min(self.clock.now().plus_ms(settings.timeout_ms));
+        match &settings.psp {
+            Some(Psp::Stripe(account)) => {
+                self.read_subject(settings, account, key, &subject.0, deadline).await
+            }
+            None => Err("the connector sends no webhooks".into()),
+        }
+    }
+}
+
+impl<K> HttpConnector<K> {
+    fn webhook_settings(
+        &self,
+        connector: &str,
+        project: &ProjectKey,
+    ) -> Result<&ConnectorSettings, NotRead> {
+        let settings = self.connectors.get(connector).ok_or(NotRead::NoSuchConnector)?;
+        let projects = settings.projects.as_deref();
+        let is_open = projects.is_none_or(|projects| projects.contains(project));
+        if is_open { Ok(settings) } else { Err(NotRead::NoSuchConnector) }
+    }
+}
