@@ -5,6 +5,7 @@
 pub mod emulator;
 pub mod sandbox;
 mod server;
+pub mod stripe;
 
 use crate::auth::{Auth, AuthSettings};
 use crate::aws::Connection;

@@ -9,8 +9,8 @@ pub use connector::{
     Absence, Call, Connector, ConnectorError, ConnectorKey, Lookup, NotActed, Policy, Rejections,
     Resend, Rest, Verdict,
 };
-pub use webhooks::{NotRead, Notice, Webhook, Webhooks};
 pub use store::{ClaimError, CreateError, Name, ReplaceError, ReserveError, Store, StoreError};
+pub use webhooks::{NotRead, Notice, Webhook, Webhooks};
 
 use crate::payment::Timestamp;
 use std::future::Future;

@@ -15,9 +15,7 @@ use crate::payment::{
 use crate::ports::{
     Clock, Connector, ConnectorKey, Lookup, Policy, ReplaceError, Store, StoreError,
 };
-use crate::service::{
-    CALL_MIN_MS, Invocation, SETTLE_RESERVE_MS, Service, with_rest_released,
-};
+use crate::service::{CALL_MIN_MS, Invocation, SETTLE_RESERVE_MS, Service, with_rest_released};
 use serde::Serialize;
 
 /// The number of open Payments that one run looks at.

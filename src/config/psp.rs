@@ -138,9 +138,10 @@ mod tests {
 
     #[test]
     fn one_webhook_secret_or_several_are_read() {
-        for (secret, expected) in
-            [(r#""whsec_1""#, &["whsec_1"][..]), (r#"["whsec_1","whsec_2"]"#, &["whsec_1", "whsec_2"])]
-        {
+        for (secret, expected) in [
+            (r#""whsec_1""#, &["whsec_1"][..]),
+            (r#"["whsec_1","whsec_2"]"#, &["whsec_1", "whsec_2"]),
+        ] {
             let settings =
                 format!(r#"{{"psp":"stripe","apiKey":"sk_1","webhookSecret":{secret}}}"#);
             let Some(Psp::Stripe(account)) = read(&settings).unwrap().psp else { panic!() };

@@ -103,10 +103,10 @@ impl<K: Clock> HttpConnector<K> {
             Meaning::LookUp(cause) => cause,
         };
         let shown = self.look_up_at_stripe(settings, account, &call.connector, deadline).await;
-        shown.ok().and_then(|shown| shown_outcome(call, &shown)).map_or_else(
-            || Err(ConnectorError::OutcomeUnknown(cause)),
-            Ok,
-        )
+        shown
+            .ok()
+            .and_then(|shown| shown_outcome(call, &shown))
+            .map_or_else(|| Err(ConnectorError::OutcomeUnknown(cause)), Ok)
     }
 
     /// Sends an action once. Returns the meaning of the answer, and whether it was saved

@@ -27,10 +27,8 @@ impl<K: Clock> Webhooks for HttpConnector<K> {
                 }
                 let event: Event =
                     serde_json::from_slice(webhook.body).map_err(|_| NotRead::Unreadable)?;
-                let notice = |(interface_id, subject)| Notice {
-                    interface_id,
-                    subject: PspSubject(subject),
-                };
+                let notice =
+                    |(interface_id, subject)| Notice { interface_id, subject: PspSubject(subject) };
                 Ok(event.subject().map(notice))
             }
             Some(Psp::Stripe(_)) | None => Err(NotRead::NoSuchConnector),

@@ -52,7 +52,9 @@ impl Route {
             (Place::Webhook(project, connector), &Method::POST) => {
                 Ok(Self::Webhook(project, connector))
             }
-            (Place::PaymentIntent(_) | Place::Webhook(..), _) => Err(Problem::method_not_allowed("POST")),
+            (Place::PaymentIntent(_) | Place::Webhook(..), _) => {
+                Err(Problem::method_not_allowed("POST"))
+            }
             (Place::Payment(_) | Place::Payments(_), _) => {
                 Err(Problem::method_not_allowed("GET, POST"))
             }

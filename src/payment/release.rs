@@ -2,8 +2,8 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
-use super::{Payment, Report, Reported, State, Timestamp, Transaction, TransactionId};
 use super::TransactionKind::{CancelAuthorization, Charge};
+use super::{Payment, Report, Reported, State, Timestamp, Transaction, TransactionId};
 use crate::digest::id_of;
 
 impl Payment {

@@ -30,8 +30,8 @@ impl Meaning {
     }
 }
 
-/// The codes by which Stripe says that the state of a payment does not allow the action,
-/// or that it was tried and failed.
+/// Some of the codes by which Stripe says that the state of a payment does not allow the
+/// action, or that it was tried and failed: for the log.
 const REJECTIONS: &[&str] = &[
     "amount_too_large",
     "amount_too_small",
@@ -192,8 +192,7 @@ impl StripeError {
     }
 
     fn not_acted(self) -> Meaning {
-        let answer =
-            NotActed { status: self.status.as_u16(), codes: vec![self.name().to_owned()] };
+        let answer = NotActed { status: self.status.as_u16(), codes: vec![self.name().to_owned()] };
         Meaning::Is(Err(ConnectorError::NotActed { answer, cause: self.into() }))
     }
 
@@ -206,7 +205,8 @@ impl StripeError {
         if BEFORE_EXECUTING.contains(&self.code.as_str()) {
             return self.not_acted();
         }
-        if self.kind == "card_error" || REJECTIONS.contains(&self.code.as_str()) {
+        // A content error, by the documentation: the request has to be another one.
+        if matches!(self.kind.as_str(), "card_error" | "invalid_request_error") {
             return Meaning::Is(Ok(Verdict::Rejected));
         }
         Meaning::LookUp(self.into())

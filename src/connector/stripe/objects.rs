@@ -100,16 +100,19 @@ impl Mark {
     /// The marks of `metadata`, with the ids of their transactions.
     fn of(metadata: Option<&BTreeMap<String, String>>) -> Vec<(TransactionId, Self)> {
         let entries = metadata.into_iter().flatten();
-        let read = entries.filter_map(|(id, value)| {
-            Some((TransactionId::parse(id).ok()?, Self::parse(value)?))
-        });
+        let read = entries
+            .filter_map(|(id, value)| Some((TransactionId::parse(id).ok()?, Self::parse(value)?)));
         read.collect()
     }
 }
 
 impl PaymentIntent {
     pub(super) fn check_id(&self, id: &str) -> Result<(), BoxError> {
-        if self.id == id { Ok(()) } else { Err("Stripe answered with another PaymentIntent".into()) }
+        if self.id == id {
+            Ok(())
+        } else {
+            Err("Stripe answered with another PaymentIntent".into())
+        }
     }
 
     /// What was captured and released. An error where that cannot be told.
@@ -143,7 +146,9 @@ impl PaymentIntent {
             // documented. With more marks than money nobody knows which are true.
             rest = match self.amount_received {
                 0 => return Ok(Vec::new()),
-                _ => rest.checked_sub(amount).ok_or("more captures are marked than was received")?,
+                _ => {
+                    rest.checked_sub(amount).ok_or("more captures are marked than was received")?
+                }
             };
             let amount = self.money(amount, digits)?;
             reports.push(Report {
@@ -232,7 +237,10 @@ impl Dispute {
             {
                 State::Pending
             }
-            "needs_response" | "under_review" | "appeal_needs_response" | "appeal_under_review"
+            "needs_response"
+            | "under_review"
+            | "appeal_needs_response"
+            | "appeal_under_review"
             | "lost" => State::Success,
             "won" | "prevented" | "warning_closed" => State::Failure,
             _ => return Err("a dispute in a state that is not documented".into()),

@@ -2,9 +2,9 @@
 
 use super::StripeAccount;
 use super::objects::Mark;
+use crate::connector::authorization;
 use crate::connector::minor_units::to_stripe;
 use crate::connector::settings::ConnectorSettings;
-use crate::connector::authorization;
 use crate::error::BoxError;
 use crate::payment::Action;
 use crate::ports::{Call, ConnectorKey};

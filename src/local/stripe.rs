@@ -1,0 +1,368 @@
+//! A Stripe on localhost: PaymentIntents that are captured, cancelled and refunded, and
+//! idempotency keys that are honoured as Stripe documents it. Where Stripe is lenient,
+//! it is not: every POST needs a key, and parameters that are not known are refused.
+//!
+//! <https://docs.stripe.com/api/idempotent_requests>,
+//! <https://docs.stripe.com/error-low-level#idempotency>
+
+mod account;
+mod form;
+
+use super::sandbox::Effect;
+use super::{bind, server};
+use crate::clock::SystemClock;
+use crate::error::BoxError;
+use crate::payment::Timestamp;
+use crate::platform::format_time;
+use crate::ports::Clock;
+use account::{Account, Called, Moved, Refused};
+use form::Form;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use ring::hmac;
+use serde_json::{Value, json};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A Stripe on localhost.
+#[derive(Clone, Debug)]
+pub struct StripeSandbox {
+    url: Uri,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    account: Account,
+    keys: HashMap<String, Saved>,
+    effects: Vec<Effect>,
+    planned: VecDeque<StripeFault>,
+    requests: Vec<(String, String)>,
+    refunds_become: Option<&'static str>,
+}
+
+/// What is kept of a key.
+#[derive(Debug)]
+struct Saved {
+    request: (String, Form),
+    /// `None` while the first request is at work.
+    answer: Option<(u16, String)>,
+}
+
+/// What goes wrong with one POST.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StripeFault {
+    /// It is carried out, and the connection is closed.
+    LostAnswer,
+    /// The connection is closed, and nothing is carried out.
+    LostRequest,
+    /// It is carried out, and the saved answer is an error of Stripe's.
+    ErrorAfterActing,
+    /// It is not carried out, and the saved answer is an error of Stripe's.
+    ErrorWithoutActing,
+    /// Too many requests: nothing is carried out, and nothing saved.
+    RateLimited,
+    /// It is at work for so many milliseconds, whether or not its caller waits.
+    Slow(u64),
+}
+
+/// What one POST comes to.
+type Answered = Option<(u16, bool, String)>;
+
+impl StripeSandbox {
+    /// The API key that it takes.
+    pub const API_KEY: &str = "sk_test_sandbox";
+
+    /// The secret that it signs its webhooks with.
+    pub const WEBHOOK_SECRET: &str = "whsec_sandbox";
+
+    /// Starts one that lives as long as the process.
+    pub async fn start() -> Result<Self, BoxError> {
+        let listener = bind().await?;
+        let url = format!("http://{}", listener.local_addr()?).parse()?;
+        let stripe = Self { url, state: Arc::default() };
+        let api = stripe.clone();
+        tokio::spawn(server::accept(listener, move |request| {
+            let api = api.clone();
+            async move { api.answer(request).await }
+        }));
+        Ok(stripe)
+    }
+
+    /// Where it listens.
+    pub fn url(&self) -> Uri {
+        self.url.clone()
+    }
+
+    /// Adds a PaymentIntent with this id, of which so much is authorized.
+    pub fn authorize(&self, id: &str, amount: u64, currency: &str, multicapture: bool) {
+        self.state().account.authorize(id, amount, currency, multicapture);
+    }
+
+    /// What it really did, in order. The Payment is named by the PaymentIntent's id.
+    pub fn ledger(&self) -> Vec<Effect> {
+        self.state().effects.clone()
+    }
+
+    /// Lets these go wrong, one POST each, in order.
+    pub fn plan(&self, faults: &[StripeFault]) {
+        self.state().planned.extend(faults);
+    }
+
+    /// The status in which refunds begin from now on.
+    pub fn begin_refunds_as(&self, status: &'static str) {
+        self.state().refunds_become = Some(status);
+    }
+
+    /// Brings a refund to its end.
+    pub fn end_refund(&self, id: &str, status: &'static str) {
+        self.state().account.end_refund(id, status);
+    }
+
+    /// Opens a dispute about a PaymentIntent, or moves it on. Returns its id.
+    pub fn dispute(&self, intent: &str, amount: u64, status: &str) -> String {
+        self.state().account.dispute(intent, amount, status)
+    }
+
+    /// Forgets all keys, as Stripe may after 24 hours.
+    pub fn forget_keys(&self) {
+        self.state().keys.clear();
+    }
+
+    /// The events so far, in order.
+    pub fn events(&self) -> Vec<Value> {
+        self.state().account.events.clone()
+    }
+
+    /// The requests so far: method and path, and the body.
+    pub fn requests(&self) -> Vec<(String, String)> {
+        self.state().requests.clone()
+    }
+
+    /// The header `Stripe-Signature` of a body that is sent at `at`.
+    pub fn signature(secret: &str, body: &str, at: Timestamp) -> String {
+        let seconds = at.ms() / 1_000;
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+        let tag = hmac::sign(&key, format!("{seconds}.{body}").as_bytes());
+        let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("t={seconds},v1={hex}")
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An error closes the connection.
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<String>, BoxError> {
+        let (head, body) = request.into_parts();
+        let body = String::from_utf8(body.collect().await?.to_bytes().to_vec())?;
+        let path = head.uri.path().to_owned();
+        let query = head.uri.query().unwrap_or_default().to_owned();
+        let line = format!("{} {path}", head.method);
+        self.state().requests.push((line, body.clone()));
+        if let Err(refused) = check_head(&head.headers) {
+            return answered(refused.status, false, &json!({"error": refused.error}).to_string());
+        }
+        if head.method != Method::POST {
+            let (status, body) = text(self.state().read(&path, &query));
+            return answered(status, false, &body);
+        }
+        let key = head.headers.get("idempotency-key").and_then(|key| key.to_str().ok());
+        let key = key.unwrap_or_default().to_owned();
+        // As at Stripe, a caller that hangs up does not stop the work.
+        let stripe = self.clone();
+        let posted = tokio::spawn(async move { stripe.post(&path, &body, key).await }).await?;
+        match posted {
+            Some((status, is_replay, body)) => answered(status, is_replay, &body),
+            None => Err("the sandbox was told to close the connection".into()),
+        }
+    }
+
+    async fn post(&self, path: &str, body: &str, key: String) -> Answered {
+        let fault = self.state().planned.pop_front();
+        if fault == Some(StripeFault::LostRequest) {
+            return None;
+        }
+        if fault == Some(StripeFault::RateLimited) {
+            let refused = Refused::new(429, "invalid_request_error", Some("rate_limit"), "Later.");
+            return plain(Err(refused));
+        }
+        let form = match self.state().begin(path, body, &key) {
+            Ok(form) => form,
+            Err(answered) => return answered,
+        };
+        if let Some(StripeFault::Slow(ms)) = fault {
+            SystemClock.sleep_ms(ms).await;
+        }
+        let mut state = self.state();
+        let called = match fault {
+            Some(StripeFault::ErrorWithoutActing) => Err(broken()),
+            _ => state.carry_out(path, &form, &key),
+        };
+        let called = match fault {
+            Some(StripeFault::ErrorAfterActing) => Err(broken()),
+            _ => called,
+        };
+        let (status, body) = text(called);
+        if let Some(saved) = state.keys.get_mut(&key) {
+            saved.answer = Some((status, body.clone()));
+        }
+        (fault != Some(StripeFault::LostAnswer)).then_some((status, false, body))
+    }
+}
+
+impl State {
+    fn read(&self, path: &str, query: &str) -> Called {
+        let segments: Vec<_> = path.trim_start_matches("/v1/").split('/').collect();
+        match segments.as_slice() {
+            ["payment_intents", id] => self.account.intent(id),
+            ["refunds", id] => self.account.refund_of(id),
+            ["refunds"] => {
+                let known = ["payment_intent", "limit", "starting_after"];
+                self.account.refunds(&Form::read(query, &known)?)
+            }
+            ["disputes", id] => self.account.dispute_of(id),
+            _ => Err(unknown_url()),
+        }
+    }
+
+    /// Checks a POST and takes its key, before anything is carried out. What is refused
+    /// here is not saved.
+    fn begin(&mut self, path: &str, body: &str, key: &str) -> Result<Form, Answered> {
+        let form = checked(path, body, key).map_err(|refused| plain(Err(refused)))?;
+        let request = (path.to_owned(), form.clone());
+        match self.keys.get(key) {
+            Some(saved) if saved.request != request => {
+                let message =
+                    "Keys can only be used with the parameters they were first used with.";
+                Err(plain(Err(Refused::new(400, "idempotency_error", None, message))))
+            }
+            Some(Saved { answer: None, .. }) => {
+                let code = Some("idempotency_key_in_use");
+                let message = "Another request with this key is at work.";
+                Err(plain(Err(Refused::new(409, "invalid_request_error", code, message))))
+            }
+            Some(Saved { answer: Some((status, body)), .. }) => {
+                Err(Some((*status, true, body.clone())))
+            }
+            None => {
+                self.keys.insert(key.to_owned(), Saved { request, answer: None });
+                Ok(form)
+            }
+        }
+    }
+
+    fn carry_out(&mut self, path: &str, form: &Form, key: &str) -> Called {
+        let segments: Vec<_> = path.trim_start_matches("/v1/").split('/').collect();
+        let (shown, moved) = match segments.as_slice() {
+            ["payment_intents"] => return self.account.create(form),
+            ["payment_intents", id, "capture"] => self.account.capture(id, form)?,
+            ["payment_intents", id, "cancel"] => self.account.cancel(id)?,
+            ["refunds"] => {
+                let status = self.refunds_become.unwrap_or("succeeded");
+                self.account.refund(form, status)?
+            }
+            _ => return Err(unknown_url()),
+        };
+        self.note(moved, &shown, key);
+        Ok(shown)
+    }
+
+    fn note(&mut self, (payment_id, action, cent_amount): Moved, shown: &Value, key: &str) {
+        let currency = shown.get("currency").and_then(Value::as_str).unwrap_or_default();
+        self.effects.push(Effect {
+            payment_id,
+            action: action.to_owned(),
+            cent_amount,
+            currency_code: currency.to_ascii_uppercase(),
+            idempotency_key: Some(key.to_owned()),
+            at: format_time(SystemClock.now()),
+        });
+    }
+}
+
+/// The checks that come before the idempotency layer.
+fn check_head(headers: &HeaderMap) -> Result<(), Refused> {
+    let value = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let expected = format!("Bearer {}", StripeSandbox::API_KEY);
+    if value(header::AUTHORIZATION.as_str()) != Some(&expected) {
+        let message = "Invalid API Key provided.";
+        return Err(Refused::new(401, "invalid_request_error", None, message));
+    }
+    if value("stripe-version").is_none() {
+        let message = "This sandbox wants a Stripe-Version.";
+        return Err(Refused::new(400, "invalid_request_error", Some("parameter_missing"), message));
+    }
+    Ok(())
+}
+
+/// The parameters of a POST, if they are those of its endpoint.
+fn checked(path: &str, body: &str, key: &str) -> Result<Form, Refused> {
+    let (known, required): (&[&str], &[&str]) = match path.trim_start_matches("/v1/") {
+        "payment_intents" => (
+            &[
+                "amount",
+                "currency",
+                "capture_method",
+                "confirm",
+                "payment_method",
+                "payment_method_types[0]",
+                "payment_method_options[card][request_multicapture]",
+                "metadata",
+            ],
+            &["amount", "currency"],
+        ),
+        "refunds" => (&["payment_intent", "amount", "metadata"], &["payment_intent"]),
+        path if path.ends_with("/capture") => {
+            (&["amount_to_capture", "final_capture", "metadata"], &[])
+        }
+        path if path.ends_with("/cancel") => (&[], &[]),
+        _ => return Err(unknown_url()),
+    };
+    if !(1..=255).contains(&key.len()) {
+        let message = "This sandbox wants an Idempotency-Key of 1 to 255 characters.";
+        return Err(Refused::new(400, "invalid_request_error", Some("parameter_missing"), message));
+    }
+    let form = Form::read(body, known)?;
+    form.require(required)?;
+    for name in ["amount", "amount_to_capture"] {
+        form.amount(name)?;
+    }
+    Ok(form)
+}
+
+fn unknown_url() -> Refused {
+    Refused::new(404, "invalid_request_error", Some("url_invalid"), "Unrecognized request URL.")
+}
+
+fn broken() -> Refused {
+    Refused::new(500, "api_error", None, "An error occurred at the sandbox, as planned.")
+}
+
+fn text(called: Called) -> (u16, String) {
+    match called {
+        Ok(object) => (200, object.to_string()),
+        Err(refused) => (refused.status, json!({"error": refused.error}).to_string()),
+    }
+}
+
+/// An answer that was not saved before.
+fn plain(called: Called) -> Answered {
+    let (status, body) = text(called);
+    Some((status, false, body))
+}
+
+fn answered(status: u16, is_replay: bool, body: &str) -> Result<Response<String>, BoxError> {
+    let mut response = Response::builder()
+        .status(StatusCode::from_u16(status)?)
+        .header("content-type", "application/json");
+    if is_replay {
+        response = response.header("idempotent-replayed", "true");
+    }
+    if status >= 500 {
+        // It would be replayed anyway.
+        response = response.header("stripe-should-retry", "false");
+    }
+    Ok(response.body(body.to_owned())?)
+}

@@ -1,0 +1,232 @@
+//! A service whose PSP is a Stripe on localhost, with a clock that a test moves.
+
+use crate::support::dynamo::{Shim, Table, connection, table_at};
+use crate::support::payments::{at, eur, id, key};
+use payment_intents::connector::{
+    Authorization, ConnectorSettings, Connectors, HttpConnector, Psp, StripeAccount,
+};
+use payment_intents::dynamodb::{Connection, DynamoStore};
+use payment_intents::local::stripe::StripeSandbox;
+use payment_intents::payment::{
+    Action, Details, Nonce, Payment, Registration, RegistrationTransaction, State, Timestamp,
+    TransactionKind,
+};
+use payment_intents::ports::{Clock, Store, Webhook};
+use payment_intents::recovery::RecoveryRun;
+use payment_intents::secret::Secret;
+use payment_intents::service::{ActError, Done, Invocation, NotNoticed, Noticed, Request, Service};
+use payment_intents::transport::Transport;
+use serde_json::Value;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+pub const MINUTE: u64 = 60_000;
+
+/// The PaymentIntent of the Payment `p`.
+pub const INTENT: &str = "pi_p";
+
+/// How long a call to Stripe may take here.
+pub const TIMEOUT_MS: u64 = 1_000;
+
+#[derive(Clone, Debug)]
+pub struct TestClock(Arc<AtomicU64>);
+
+impl TestClock {
+    pub fn advance(&self, ms: u64) {
+        self.0.fetch_add(ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_ms(self.0.load(Ordering::SeqCst))
+    }
+
+    async fn sleep_ms(&self, ms: u64) {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+    }
+}
+
+pub struct World {
+    pub service: Service<DynamoStore, HttpConnector<TestClock>, TestClock>,
+    pub clock: TestClock,
+    pub stripe: StripeSandbox,
+    pub shim: Shim,
+    table: Table,
+}
+
+pub fn settings(url: &str, multicapture: bool) -> ConnectorSettings {
+    let account = StripeAccount {
+        api_key: Secret::new(StripeSandbox::API_KEY.to_owned()),
+        webhook_secrets: vec![Secret::new(StripeSandbox::WEBHOOK_SECRET.to_owned())],
+        api_version: StripeAccount::API_VERSION.to_owned(),
+        multicapture,
+    };
+    ConnectorSettings {
+        url: url.parse().unwrap(),
+        timeout_ms: TIMEOUT_MS,
+        authorization: Authorization::None,
+        projects: None,
+        policy: account.policy(),
+        platform: None,
+        psp: Some(Psp::Stripe(account)),
+    }
+}
+
+impl World {
+    /// With one Payment, `p`, of which 100 are authorized at Stripe.
+    pub async fn new() -> Self {
+        Self::with(false).await
+    }
+
+    pub async fn with(multicapture: bool) -> Self {
+        let stripe = StripeSandbox::start().await.unwrap();
+        let clock = TestClock(Arc::new(at(60 * MINUTE).ms().into()));
+        let settings = settings(&stripe.url().to_string(), multicapture);
+        let connectors = Connectors::from([("stripe".to_owned(), settings)]);
+        let connector = HttpConnector::new(connectors, Transport::new().unwrap(), clock.clone());
+        let shim = Shim::start(connection().await.endpoint_url.as_deref().unwrap()).await;
+        let table = table_at(Connection::to_emulator(shim.url.clone())).await;
+        let service = Service::new(table.store.clone(), connector, clock.clone());
+        let world = Self { service, clock, stripe, shim, table };
+        world.stripe.authorize(INTENT, 100, "eur", multicapture);
+        world.register("p", INTENT, State::Success).await;
+        world.shim.calls();
+        world
+    }
+
+    /// Registers a Payment with an Authorization of 100 in this state.
+    pub async fn register(&self, payment: &str, intent: &str, state: State) {
+        let authorization = RegistrationTransaction {
+            id: id("authorization"),
+            kind: TransactionKind::Authorization,
+            state,
+            amount: eur(100),
+            timestamp: at(0),
+            interaction_id: Some(intent.to_owned()),
+            interface_id: None,
+        };
+        let details = Details {
+            interface_id: Some(intent.to_owned()),
+            payment_interface: Some("stripe".to_owned()),
+            ..Details::default()
+        };
+        let registration = Registration {
+            key: key(payment),
+            amount_planned: eur(100),
+            fraction_digits: 2,
+            transactions: vec![authorization],
+            details,
+        };
+        let payment = Payment::register(registration, at(0)).unwrap();
+        self.service.create(&payment).await.unwrap();
+    }
+
+    pub async fn act(&self, transaction: &str, action: Action) -> Result<Done, ActError> {
+        let request = Request {
+            key: key("p"),
+            transaction: id(transaction),
+            action,
+            merchant_reference: None,
+            invocation: Invocation {
+                nonce: nonce(),
+                deadline: self.clock.now().plus_ms(20_000),
+                correlation_id: "test".to_owned(),
+                bearer: None,
+            },
+        };
+        self.service.act(request).await
+    }
+
+    /// An action whose outcome is not known afterwards.
+    pub async fn lose(&self, transaction: &str, action: Action) {
+        let acted = self.act(transaction, action).await;
+        assert!(matches!(acted, Err(ActError::OutcomeUnknown { replayed: false })), "{acted:?}");
+        assert_eq!(self.state(transaction).await, Some(State::Unknown));
+    }
+
+    pub async fn recover_after(&self, ms: u64) -> RecoveryRun {
+        self.clock.advance(ms);
+        self.service.recover(self.clock.now().plus_ms(20_000), nonce).await.unwrap()
+    }
+
+    pub async fn payment(&self) -> Payment {
+        self.table.store.get(&key("p")).await.unwrap().unwrap()
+    }
+
+    pub async fn state(&self, transaction: &str) -> Option<State> {
+        self.payment().await.transactions.get(&id(transaction)).map(|found| found.state)
+    }
+
+    /// The balances: capturable, captured, cancelled, refundable, refunded.
+    pub async fn balances(&self) -> [u64; 5] {
+        let balances = self.payment().await.balances;
+        let all = [
+            balances.capturable,
+            balances.captured,
+            balances.cancelled,
+            balances.refundable,
+            balances.refunded,
+        ];
+        all.map(|amount| amount.minor_units())
+    }
+
+    /// What Stripe really did: the actions, their amounts and their keys.
+    pub fn effects(&self) -> Vec<(String, u64, String)> {
+        let effects = self.stripe.ledger().into_iter();
+        let key = |key: Option<String>| key.unwrap_or_default();
+        effects
+            .map(|effect| (effect.action, effect.cent_amount, key(effect.idempotency_key)))
+            .collect()
+    }
+
+    /// Hands an event over, signed now.
+    pub async fn webhook(&self, event: &Value) -> Result<Noticed, NotNoticed> {
+        let body = event.to_string();
+        let now = self.clock.now();
+        let signature = StripeSandbox::signature(StripeSandbox::WEBHOOK_SECRET, &body, now);
+        self.signed(&body, Some(&signature)).await
+    }
+
+    /// Hands a message over with this signature.
+    pub async fn signed(&self, body: &str, signature: Option<&str>) -> Result<Noticed, NotNoticed> {
+        let project = key("p").project;
+        // The header outlives the call, since the test waits for it.
+        let signature: Option<&'static str> =
+            signature.map(|signature| &*Box::leak(signature.to_owned().into_boxed_str()));
+        let header = move |name: &str| signature.filter(|_| name == "stripe-signature");
+        let body = body.as_bytes();
+        let webhook = Webhook { project: &project, connector: "stripe", header: &header, body };
+        self.service.take_webhook(&webhook, self.clock.now().plus_ms(20_000)).await
+    }
+
+    /// The latest event of this type.
+    pub fn event(&self, r#type: &str) -> Value {
+        let events = self.stripe.events();
+        events.into_iter().rfind(|event| event["type"] == r#type).unwrap()
+    }
+}
+
+pub fn nonce() -> Nonce {
+    Nonce::new(uuid::Uuid::new_v4().as_u128())
+}
+
+/// One POST to Stripe by somebody else, as in its dashboard. Returns the object.
+pub async fn dashboard(stripe: &StripeSandbox, path: &str, form: &str) -> Value {
+    use http_body_util::{BodyExt, Full};
+    use hyper_util::client::legacy::Client;
+    use hyper_util::rt::TokioExecutor;
+    let client = Client::builder(TokioExecutor::new()).build_http::<Full<hyper::body::Bytes>>();
+    let url = format!("{}v1/{path}", stripe.url());
+    let request = http::Request::post(url)
+        .header("authorization", format!("Bearer {}", StripeSandbox::API_KEY))
+        .header("stripe-version", StripeAccount::API_VERSION)
+        .header("idempotency-key", uuid::Uuid::new_v4().to_string())
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(Full::from(form.to_owned()))
+        .unwrap();
+    let answer = client.request(request).await.unwrap();
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    serde_json::from_slice(&body).unwrap()
+}
