@@ -124,8 +124,17 @@ impl World {
     }
 
     pub async fn act(&self, transaction: &str, action: Action) -> Result<Done, ActError> {
+        self.act_on("p", transaction, action).await
+    }
+
+    pub async fn act_on(
+        &self,
+        payment: &str,
+        transaction: &str,
+        action: Action,
+    ) -> Result<Done, ActError> {
         let request = Request {
-            key: key("p"),
+            key: key(payment),
             transaction: id(transaction),
             action,
             merchant_reference: None,

@@ -216,3 +216,200 @@ impl StripeError {
 fn has_header(answer: &Response, name: &str, value: &str) -> bool {
     answer.headers.get(name).is_some_and(|found| found.as_bytes() == value.as_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::money::{Currency, Money};
+    use crate::payment::{PaymentId, PaymentKey, ProjectKey, TransactionId};
+    use crate::ports::ConnectorKey;
+    use crate::secret::Secret;
+    use http::{HeaderMap, HeaderName, HeaderValue};
+    use serde_json::{Value, json};
+
+    fn account(multicapture: bool) -> StripeAccount {
+        StripeAccount {
+            api_key: Secret::new("sk_1".to_owned()),
+            webhook_secrets: Vec::new(),
+            api_version: StripeAccount::API_VERSION.to_owned(),
+            multicapture,
+        }
+    }
+
+    fn call(action: Action) -> Call {
+        let amount = Money::new(40, Currency::parse("EUR").unwrap()).unwrap();
+        let project = ProjectKey::parse("demo").unwrap();
+        let payment = PaymentKey { project, id: PaymentId::parse("p").unwrap() };
+        Call {
+            connector: ConnectorKey {
+                payment,
+                payment_interface: None,
+                interface_id: Some("pi_1".to_owned()),
+                fraction_digits: 2,
+            },
+            transaction: TransactionId::parse("t").unwrap(),
+            attempt: 1,
+            action,
+            amount,
+            has_rest: false,
+            fraction_digits: 2,
+            merchant_reference: None,
+            correlation_id: "c".to_owned(),
+            bearer: None,
+        }
+    }
+
+    fn capture() -> Action {
+        Action::Capture { amount: call(Action::Cancel).amount }
+    }
+
+    fn refund() -> Action {
+        Action::Refund { amount: call(Action::Cancel).amount, charge: None }
+    }
+
+    /// The meaning of an answer, in a word.
+    fn counts(
+        action: Action,
+        multicapture: bool,
+        status: u16,
+        headers: &[(&'static str, &'static str)],
+        body: &str,
+    ) -> &'static str {
+        let header = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        let answer = Response {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: headers.iter().map(header).collect::<HeaderMap>(),
+            body: body.to_owned().into(),
+        };
+        match read(&account(multicapture), &call(action), &answer) {
+            Meaning::LookUp(_) => "look up",
+            Meaning::Is(Ok(Verdict::Approved)) => "approved",
+            Meaning::Is(Ok(Verdict::Received)) => "received",
+            Meaning::Is(Ok(Verdict::Rejected)) => "rejected",
+            Meaning::Is(Err(ConnectorError::NotReached(_) | ConnectorError::NotActed { .. })) => {
+                "never executed"
+            }
+            Meaning::Is(Err(ConnectorError::OutcomeUnknown(_))) => "unknown",
+        }
+    }
+
+    fn intent(status: &str, received: u64) -> Value {
+        json!({
+            "id": "pi_1", "status": status, "amount": 100, "amount_capturable": 0,
+            "amount_received": received, "currency": "eur", "latest_charge": "ch_1",
+        })
+    }
+
+    #[test]
+    fn an_object_counts_by_its_status_and_only_if_it_is_what_was_asked_for() {
+        let refunded = |status: &str, amount: u64, of: &str| {
+            json!({
+                "id": "re_1", "amount": amount, "currency": "eur", "created": 1,
+                "payment_intent": of, "status": status,
+            })
+        };
+        let other = |mut object: Value| {
+            object["id"] = json!("pi_2");
+            object
+        };
+        for (action, multicapture, body, expected) in [
+            (capture(), false, intent("succeeded", 40), "approved"),
+            (capture(), false, intent("succeeded", 39), "unknown"),
+            (capture(), false, intent("succeeded", 41), "unknown"),
+            (capture(), false, intent("requires_capture", 40), "unknown"),
+            (capture(), false, intent("processing", 0), "received"),
+            (capture(), false, intent("requires_action", 0), "unknown"),
+            (capture(), false, intent("canceled", 0), "unknown"),
+            (capture(), false, other(intent("succeeded", 40)), "unknown"),
+            (capture(), true, intent("requires_capture", 40), "approved"),
+            (capture(), true, intent("requires_capture", 90), "approved"),
+            (capture(), true, intent("requires_capture", 39), "unknown"),
+            (capture(), true, intent("succeeded", 90), "approved"),
+            (Action::Cancel, false, intent("canceled", 0), "approved"),
+            (Action::Cancel, false, intent("requires_capture", 0), "unknown"),
+            (Action::Cancel, false, intent("succeeded", 40), "unknown"),
+            (Action::Cancel, false, other(intent("canceled", 0)), "unknown"),
+            (refund(), false, refunded("succeeded", 40, "pi_1"), "approved"),
+            (refund(), false, refunded("pending", 40, "pi_1"), "received"),
+            (refund(), false, refunded("requires_action", 40, "pi_1"), "received"),
+            (refund(), false, refunded("failed", 40, "pi_1"), "rejected"),
+            (refund(), false, refunded("canceled", 40, "pi_1"), "rejected"),
+            (refund(), false, refunded("new_state", 40, "pi_1"), "unknown"),
+            (refund(), false, refunded("failed", 39, "pi_1"), "unknown"),
+            (refund(), false, refunded("failed", 40, "pi_2"), "unknown"),
+            (refund(), false, intent("succeeded", 40), "unknown"),
+            (capture(), false, json!({}), "unknown"),
+            (capture(), false, json!([]), "unknown"),
+        ] {
+            let counted = counts(action.clone(), multicapture, 200, &[], &body.to_string());
+            assert_eq!(counted, expected, "{action:?} {body}");
+        }
+        for status in [201, 202, 204, 301, 302, 307] {
+            let body = intent("succeeded", 40).to_string();
+            assert_eq!(counts(capture(), false, status, &[], &body), "unknown", "{status}");
+        }
+    }
+
+    #[test]
+    fn an_error_counts_as_what_it_proves() {
+        const INVALID: &str = "invalid_request_error";
+        const NO: &[(&str, &str)] = &[("stripe-should-retry", "false")];
+        const YES: &[(&str, &str)] = &[("stripe-should-retry", "true")];
+        const AGAIN: &[(&str, &str)] = &[("idempotent-replayed", "true")];
+        for (status, kind, code, headers, expected) in [
+            (400, INVALID, "payment_intent_unexpected_state", &[][..], "rejected"),
+            (400, INVALID, "amount_too_large", &[], "rejected"),
+            (400, INVALID, "charge_already_refunded", AGAIN, "rejected"),
+            (400, INVALID, "", &[], "rejected"),
+            (400, INVALID, "a_new_code", &[], "rejected"),
+            (402, "card_error", "card_declined", &[], "rejected"),
+            (402, "card_error", "card_declined", YES, "unknown"),
+            (400, INVALID, "parameter_missing", &[], "never executed"),
+            (400, INVALID, "parameter_unknown", &[], "never executed"),
+            (404, INVALID, "resource_missing", &[], "never executed"),
+            (401, INVALID, "", &[], "never executed"),
+            (401, INVALID, "api_key_expired", &[], "never executed"),
+            (403, INVALID, "", &[], "never executed"),
+            (429, INVALID, "rate_limit", YES, "never executed"),
+            (429, INVALID, "lock_timeout", YES, "never executed"),
+            (400, "idempotency_error", "", &[], "look up"),
+            (400, "api_error", "", &[], "look up"),
+            (409, INVALID, "idempotency_key_in_use", &[], "unknown"),
+            (409, INVALID, "", YES, "unknown"),
+            (424, INVALID, "", &[], "unknown"),
+            (500, "api_error", "", &[], "unknown"),
+            (500, "api_error", "", YES, "unknown"),
+            (500, "api_error", "", NO, "look up"),
+            (500, "api_error", "", AGAIN, "look up"),
+            (503, "api_error", "", &[], "unknown"),
+            (503, "api_error", "", NO, "look up"),
+        ] {
+            let body = json!({"error": {"type": kind, "code": code, "message": "No."}});
+            for action in [capture(), refund(), Action::Cancel] {
+                let counted = counts(action, false, status, headers, &body.to_string());
+                assert_eq!(counted, expected, "{status} {kind} {code} {headers:?}");
+            }
+        }
+        // Something in front of Stripe may answer, too.
+        for status in [400, 401, 402, 403, 404, 429, 500] {
+            for body in ["", "<html>", "{}", r#"{"error":"no"}"#] {
+                assert_eq!(counts(capture(), false, status, &[], body), "unknown", "{status}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_names_only_what_the_lists_have() {
+        let secret = json!({"error": {"type": "sk_live_1", "code": "sk_live_2"}}).to_string();
+        let error = |body: String| {
+            let status = StatusCode::BAD_REQUEST;
+            let headers = HeaderMap::new();
+            StripeError::read(&Response { status, headers, body: body.into() }).to_string()
+        };
+        assert!(!error(secret).contains("sk_live"));
+        let known = json!({"error": {"type": "card_error", "code": "amount_too_large"}});
+        assert_eq!(error(known.to_string()), "Stripe answered 400 Bad Request amount_too_large");
+    }
+}
