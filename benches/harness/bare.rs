@@ -3,8 +3,8 @@
 use payment_intents::error::BoxError;
 use payment_intents::payment::{Payment, PaymentKey, ProjectKey, Report, Reservation, Timestamp};
 use payment_intents::ports::{
-    Call, ClaimError, Connector, ConnectorError, ConnectorKey, CreateError, Name, Policy,
-    ReplaceError, ReserveError, Store, StoreError, Verdict,
+    Call, ClaimError, Connector, ConnectorError, ConnectorKey, CreateError, Name, NotRead, Notice,
+    Policy, ReplaceError, ReserveError, Store, StoreError, Verdict, Webhook, Webhooks,
 };
 
 /// A store that has one Payment, as new for every action, or none.
@@ -63,5 +63,23 @@ impl Connector for Approving {
 
     async fn call(&self, _: &Call, _: Timestamp) -> Result<Verdict, ConnectorError> {
         Ok(Verdict::Approved)
+    }
+}
+
+impl Webhooks for Approving {
+    type Subject = ();
+
+    fn read(&self, _: &Webhook<'_>, _: Timestamp) -> Result<Option<Notice<()>>, NotRead> {
+        Err(NotRead::NoSuchConnector)
+    }
+
+    async fn look_at(
+        &self,
+        _: &str,
+        _: &ConnectorKey,
+        (): &(),
+        _: Timestamp,
+    ) -> Result<Vec<Report>, BoxError> {
+        Ok(Vec::new())
     }
 }

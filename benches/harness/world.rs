@@ -12,7 +12,7 @@ use payment_intents::http::{
 };
 use payment_intents::local::{emulator, sandbox::Sandbox};
 use payment_intents::payment::{Payment, PaymentKey, ProjectKey};
-use payment_intents::ports::{Clock, Connector, Policy, Store};
+use payment_intents::ports::{Clock, Connector, Policy, Store, Webhooks};
 use payment_intents::service::Service;
 use payment_intents::transport::Transport;
 use serde_json::value::RawValue;
@@ -82,7 +82,7 @@ impl World {
 }
 
 /// The API in front of these, behind a gateway that knows its callers.
-pub fn api<S: Store, C: Connector>(
+pub fn api<S: Store, C: Connector + Webhooks>(
     store: S,
     connector: C,
     transport: Transport,
@@ -156,7 +156,10 @@ pub fn event(key: &PaymentKey) -> String {
 }
 
 /// What the Lambda does with an event, to the answer that it posts.
-pub async fn handle<S: Store, C: Connector>(api: &Api<S, C, SystemClock>, event: &str) -> String {
+pub async fn handle<S: Store, C: Connector + Webhooks>(
+    api: &Api<S, C, SystemClock>,
+    event: &str,
+) -> String {
     let mut context = Context::default();
     context.deadline = SystemClock.now().plus_ms(INVOCATION_MS).ms();
     let event = RawValue::from_string(event.to_owned()).expect("JSON");

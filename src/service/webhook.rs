@@ -9,6 +9,7 @@ use crate::payment::{PaymentKey, Timestamp, Update};
 use crate::ports::{
     Clock, Connector, ConnectorKey, Name, NotRead, Notice, Store, Webhook, Webhooks,
 };
+use std::error::Error;
 
 /// The number of times that a message is read again at the PSP, because another writer
 /// changed the Payment meanwhile.
@@ -53,8 +54,11 @@ impl<S: Store, C: Connector + Webhooks, K: Clock> Service<S, C, K> {
             Ok(Some(notice)) => self.record_notice(webhook, &notice, deadline).await,
             Err(error) => Err(error.into()),
         };
-        let (name, error) = (taken_as(&taken), taken.as_ref().err());
-        observe::webhook_ended(webhook, name, error.map(|error| error as _), self.clock.now());
+        let error: Option<&(dyn Error + 'static)> = match &taken {
+            Ok(_) => None,
+            Err(error) => Some(error),
+        };
+        observe::webhook_ended(webhook, taken_as(&taken), error, self.clock.now());
         taken
     }
 

@@ -169,7 +169,7 @@ impl PaymentIntent {
 
     /// The release of what was not captured: by a cancel, or by the last capture.
     fn cancel(&self, digits: u8) -> Result<Option<Report>, BoxError> {
-        let released = self.amount.checked_sub(self.amount_received).unwrap_or_default();
+        let released = self.amount.saturating_sub(self.amount_received);
         if !self.is_final() || released == 0 {
             return Ok(None);
         }
