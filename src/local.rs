@@ -24,6 +24,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use stripe::StripeSandbox;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
@@ -36,6 +37,9 @@ const TABLE: &str = "payments";
 /// The Payments that are there unless a file says otherwise.
 const DEMO: &str = include_str!("local/demo.json");
 
+/// The Payments at the Stripe on localhost.
+const STRIPE_DEMO: &str = include_str!("local/stripe/demo.json");
+
 /// How to run.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -45,6 +49,8 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// A real connector, in place of the sandbox.
     pub connector: Option<Uri>,
+    /// True for a Stripe on localhost beside the connector, with a Payment of its own.
+    pub stripe: bool,
     /// How long a call to the connector may take.
     pub connector_timeout_ms: u64,
     /// A JSON array of PaymentDrafts, in place of the demo Payments.
@@ -65,6 +71,8 @@ pub struct Local {
     api: Arc<LocalApi>,
     is_open: bool,
     sandbox: Sandbox,
+    stripe: Option<StripeSandbox>,
+    transport: Transport,
     dynamodb_url: String,
     connector_url: Uri,
     payments: Vec<Payment>,
@@ -91,17 +99,36 @@ impl Local {
             platform: None,
             psp: None,
         };
-        let connectors = Connectors::from([("*".to_owned(), settings)]);
+        let mut connectors = Connectors::from([("*".to_owned(), settings)]);
+        let stripe = if options.stripe { Some(StripeSandbox::start().await?) } else { None };
+        if let Some(stripe) = &stripe {
+            connectors.insert("stripe".to_owned(), stripe.settings(options.connector_timeout_ms));
+        }
         let transport = Transport::new()?;
         let connector = HttpConnector::new(connectors, transport.clone(), SystemClock);
         let service = Service::new(store, connector, SystemClock);
         let drafts = options.payments.as_deref().unwrap_or(DEMO);
-        let payments = register(&service, drafts).await?;
+        let mut payments = register(&service, drafts).await?;
+        if let Some(stripe) = &stripe {
+            let at_stripe = register(&service, STRIPE_DEMO).await?;
+            at_stripe.iter().for_each(|payment| stripe.authorize_for(payment));
+            payments.splice(0..0, at_stripe);
+        }
         let is_open = options.auth == AuthSettings::Off;
-        let api = Api::new(service, Auth::new(options.auth, transport), options.api);
+        let api = Api::new(service, Auth::new(options.auth, transport.clone()), options.api);
         api.open_connections(Duration::from_secs(1)).await;
         let api = Arc::new(api);
-        Ok(Self { listener, api, is_open, sandbox, dynamodb_url, connector_url, payments })
+        Ok(Self {
+            listener,
+            api,
+            is_open,
+            sandbox,
+            stripe,
+            transport,
+            dynamodb_url,
+            connector_url,
+            payments,
+        })
     }
 
     /// Where it listens.
@@ -127,6 +154,11 @@ impl Local {
         )
     }
 
+    /// The address of the Stripe on localhost, if there is one.
+    pub fn stripe_url(&self) -> Option<Uri> {
+        self.stripe.as_ref().map(StripeSandbox::url)
+    }
+
     /// The Payments it began with.
     pub fn payments(&self) -> &[Payment] {
         &self.payments
@@ -135,7 +167,12 @@ impl Local {
     /// Answers requests until the process ends.
     pub async fn serve(self) -> Result<(), BoxError> {
         tokio::spawn(recover(Arc::clone(&self.api)));
-        server::serve(self.listener, self.api, self.sandbox, self.is_open).await
+        if let Some(stripe) = self.stripe.clone() {
+            let url = format!("http://{}/{PROJECT}/webhooks/stripe", self.address()?).parse()?;
+            tokio::spawn(stripe.send_webhooks(self.transport, url));
+        }
+        let psps = server::Psps { sandbox: self.sandbox, stripe: self.stripe };
+        server::serve(self.listener, self.api, psps, self.is_open).await
     }
 }
 

@@ -84,6 +84,7 @@ const ALLOWED: [(&str, &[&str]); 30] = [
             "payment",
             "platform",
             "ports",
+            "secret",
             "service",
             "transport",
         ],

@@ -3,6 +3,7 @@
 use clap::Parser;
 use payment_intents::config::LocalConfig;
 use payment_intents::error::BoxError;
+use payment_intents::local::stripe::StripeSandbox;
 use payment_intents::local::{Local, Options, PROJECT};
 use payment_intents::observe::targets;
 use payment_intents::payment::{Payment, State};
@@ -30,6 +31,10 @@ struct Arguments {
     /// A real connector, in place of the sandbox
     #[arg(long, value_name = "URL")]
     connector: Option<String>,
+
+    /// Runs a Stripe on localhost too, with a Payment of its own
+    #[arg(long)]
+    stripe: bool,
 
     /// How long a call to the connector may take
     #[arg(long, value_name = "MS", default_value_t = 20_000)]
@@ -69,6 +74,7 @@ impl Arguments {
             port: self.port,
             data: self.data,
             connector: connector.map_err(|error| format!("--connector: the URL {error}"))?,
+            stripe: self.stripe,
             connector_timeout_ms: self.connector_timeout_ms,
             payments: payments.map_err(|error| format!("--payments: {error}"))?,
             auth: config.auth,
@@ -105,6 +111,10 @@ fn welcome(local: &Local) -> Result<String, BoxError> {
         }
         writeln!(text, "  curl {url}/{PROJECT}/payments/{}", payment.key.id.as_str())?;
         writeln!(text, "  curl {url}/sandbox/ledger")?;
+    }
+    if let Some(stripe) = local.stripe_url() {
+        let key = StripeSandbox::API_KEY;
+        writeln!(text, "\nA Stripe on localhost: {stripe} with the key {key}")?;
     }
     writeln!(text, "\nThe environment of `cargo lambda watch`, for the same Payments:")?;
     for line in local.lambda_environment().lines() {

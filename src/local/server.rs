@@ -1,6 +1,7 @@
 //! HTTP in front of the API, as API Gateway would be.
 
-use super::{LocalApi, PROJECT, Sandbox};
+use super::sandbox::Effect;
+use super::{LocalApi, PROJECT, Sandbox, StripeSandbox};
 use crate::clock::SystemClock;
 use crate::error::BoxError;
 use crate::http::WEBHOOK_BYTES_MAX;
@@ -23,18 +24,33 @@ use uuid::Uuid;
 /// How long the deployed function may run.
 const INVOCATION_MS: u64 = 28_000;
 
+/// The PSPs on localhost.
+#[derive(Clone, Debug)]
+pub(super) struct Psps {
+    pub(super) sandbox: Sandbox,
+    pub(super) stripe: Option<StripeSandbox>,
+}
+
+impl Psps {
+    /// What they really did, in order of the PSPs.
+    fn ledger(&self) -> Vec<Effect> {
+        let at_stripe = self.stripe.as_ref().map(StripeSandbox::ledger).unwrap_or_default();
+        self.sandbox.ledger().into_iter().chain(at_stripe).collect()
+    }
+}
+
 /// Answers API requests, and tells what the sandbox did.
 pub(super) async fn serve(
     listener: TcpListener,
     api: Arc<LocalApi>,
-    sandbox: Sandbox,
+    psps: Psps,
     is_open: bool,
 ) -> Result<(), BoxError> {
     accept(listener, move |request| {
-        let (api, sandbox) = (Arc::clone(&api), sandbox.clone());
+        let (api, psps) = (Arc::clone(&api), psps.clone());
         async move {
             let aside = match (request.method(), request.uri().path()) {
-                (&Method::GET, "/sandbox/ledger") => Some(json!(sandbox.ledger())),
+                (&Method::GET, "/sandbox/ledger") => Some(json!(psps.ledger())),
                 (&Method::POST, "/oauth/token") if is_open => Some(token()),
                 (&Method::POST, "/oauth/introspect") if is_open => Some(introspected()),
                 _ => None,

@@ -6,18 +6,23 @@
 //! <https://docs.stripe.com/error-low-level#idempotency>
 
 mod account;
+mod checks;
 mod form;
+mod webhooks;
 
 use super::sandbox::Effect;
 use super::{bind, server};
 use crate::clock::SystemClock;
+use crate::connector::{Authorization, ConnectorSettings, Psp, StripeAccount};
 use crate::error::BoxError;
-use crate::payment::Timestamp;
+use crate::payment::{Payment, Timestamp};
 use crate::platform::format_time;
 use crate::ports::Clock;
+use crate::secret::Secret;
 use account::{Account, Called, Moved, Refused};
+use checks::{check_head, checked, unknown_url};
 use form::Form;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use ring::hmac;
@@ -90,6 +95,25 @@ impl StripeSandbox {
         Ok(stripe)
     }
 
+    /// The settings by which this service calls it.
+    pub fn settings(&self, timeout_ms: u64) -> ConnectorSettings {
+        let account = StripeAccount {
+            api_key: Secret::new(Self::API_KEY.to_owned()),
+            webhook_secrets: vec![Secret::new(Self::WEBHOOK_SECRET.to_owned())],
+            api_version: StripeAccount::API_VERSION.to_owned(),
+            multicapture: false,
+        };
+        ConnectorSettings {
+            url: self.url(),
+            timeout_ms,
+            authorization: Authorization::None,
+            projects: None,
+            policy: account.policy(),
+            platform: None,
+            psp: Some(Psp::Stripe(account)),
+        }
+    }
+
     /// Where it listens.
     pub fn url(&self) -> Uri {
         self.url.clone()
@@ -98,6 +122,14 @@ impl StripeSandbox {
     /// Adds a PaymentIntent with this id, of which so much is authorized.
     pub fn authorize(&self, id: &str, amount: u64, currency: &str, multicapture: bool) {
         self.state().account.authorize(id, amount, currency, multicapture);
+    }
+
+    /// Adds the PaymentIntent of a Payment, as far as nothing happened to it yet.
+    pub(super) fn authorize_for(&self, payment: &Payment) {
+        let currency = payment.currency().code().to_ascii_lowercase();
+        if let Some(id) = &payment.details.interface_id {
+            self.authorize(id, payment.balances.authorized.minor_units(), &currency, false);
+        }
     }
 
     /// What it really did, in order. The Payment is named by the PaymentIntent's id.
@@ -280,60 +312,6 @@ impl State {
             at: format_time(SystemClock.now()),
         });
     }
-}
-
-/// The checks that come before the idempotency layer.
-fn check_head(headers: &HeaderMap) -> Result<(), Refused> {
-    let value = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let expected = format!("Bearer {}", StripeSandbox::API_KEY);
-    if value(header::AUTHORIZATION.as_str()) != Some(&expected) {
-        let message = "Invalid API Key provided.";
-        return Err(Refused::new(401, "invalid_request_error", None, message));
-    }
-    if value("stripe-version").is_none() {
-        let message = "This sandbox wants a Stripe-Version.";
-        return Err(Refused::new(400, "invalid_request_error", Some("parameter_missing"), message));
-    }
-    Ok(())
-}
-
-/// The parameters of a POST, if they are those of its endpoint.
-fn checked(path: &str, body: &str, key: &str) -> Result<Form, Refused> {
-    let (known, required): (&[&str], &[&str]) = match path.trim_start_matches("/v1/") {
-        "payment_intents" => (
-            &[
-                "amount",
-                "currency",
-                "capture_method",
-                "confirm",
-                "payment_method",
-                "payment_method_types[0]",
-                "payment_method_options[card][request_multicapture]",
-                "metadata",
-            ],
-            &["amount", "currency"],
-        ),
-        "refunds" => (&["payment_intent", "amount", "metadata"], &["payment_intent"]),
-        path if path.ends_with("/capture") => {
-            (&["amount_to_capture", "final_capture", "metadata"], &[])
-        }
-        path if path.ends_with("/cancel") => (&[], &[]),
-        _ => return Err(unknown_url()),
-    };
-    if !(1..=255).contains(&key.len()) {
-        let message = "This sandbox wants an Idempotency-Key of 1 to 255 characters.";
-        return Err(Refused::new(400, "invalid_request_error", Some("parameter_missing"), message));
-    }
-    let form = Form::read(body, known)?;
-    form.require(required)?;
-    for name in ["amount", "amount_to_capture"] {
-        form.amount(name)?;
-    }
-    Ok(form)
-}
-
-fn unknown_url() -> Refused {
-    Refused::new(404, "invalid_request_error", Some("url_invalid"), "Unrecognized request URL.")
 }
 
 fn broken() -> Refused {

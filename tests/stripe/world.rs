@@ -2,9 +2,7 @@
 
 use crate::support::dynamo::{Shim, Table, connection, table_at};
 use crate::support::payments::{at, eur, id, key};
-use payment_intents::connector::{
-    Authorization, ConnectorSettings, Connectors, HttpConnector, Psp, StripeAccount,
-};
+use payment_intents::connector::{Connectors, HttpConnector, Psp, StripeAccount};
 use payment_intents::dynamodb::{Connection, DynamoStore};
 use payment_intents::local::stripe::StripeSandbox;
 use payment_intents::payment::{
@@ -13,7 +11,6 @@ use payment_intents::payment::{
 };
 use payment_intents::ports::{Clock, Store, Webhook};
 use payment_intents::recovery::RecoveryRun;
-use payment_intents::secret::Secret;
 use payment_intents::service::{ActError, Done, Invocation, NotNoticed, Noticed, Request, Service};
 use payment_intents::transport::Transport;
 use serde_json::Value;
@@ -56,24 +53,6 @@ pub struct World {
     table: Table,
 }
 
-pub fn settings(url: &str, multicapture: bool) -> ConnectorSettings {
-    let account = StripeAccount {
-        api_key: Secret::new(StripeSandbox::API_KEY.to_owned()),
-        webhook_secrets: vec![Secret::new(StripeSandbox::WEBHOOK_SECRET.to_owned())],
-        api_version: StripeAccount::API_VERSION.to_owned(),
-        multicapture,
-    };
-    ConnectorSettings {
-        url: url.parse().unwrap(),
-        timeout_ms: TIMEOUT_MS,
-        authorization: Authorization::None,
-        projects: None,
-        policy: account.policy(),
-        platform: None,
-        psp: Some(Psp::Stripe(account)),
-    }
-}
-
 impl World {
     /// With one Payment, `p`, of which 100 are authorized at Stripe.
     pub async fn new() -> Self {
@@ -83,7 +62,11 @@ impl World {
     pub async fn with(multicapture: bool) -> Self {
         let stripe = StripeSandbox::start().await.unwrap();
         let clock = TestClock(Arc::new(at(60 * MINUTE).ms().into()));
-        let settings = settings(&stripe.url().to_string(), multicapture);
+        let mut settings = stripe.settings(TIMEOUT_MS);
+        if let Some(Psp::Stripe(account)) = &mut settings.psp {
+            account.multicapture = multicapture;
+            settings.policy = account.policy();
+        }
         let connectors = Connectors::from([("stripe".to_owned(), settings)]);
         let connector = HttpConnector::new(connectors, Transport::new().unwrap(), clock.clone());
         let shim = Shim::start(connection().await.endpoint_url.as_deref().unwrap()).await;
