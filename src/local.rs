@@ -20,6 +20,7 @@ use crate::service::Service;
 use crate::transport::Transport;
 use http::Uri;
 use sandbox::Sandbox;
+use serde_json::json;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -144,13 +145,17 @@ impl Local {
     /// What the Lambda needs in its environment to work on the same Payments with
     /// the same connector, as lines for a shell.
     pub fn lambda_environment(&self) -> String {
+        let url = self.connector_url.to_string();
+        let mut connectors = json!({"*": {"url": url.trim_end_matches('/')}});
+        if let (Some(stripe), Some(entries)) = (&self.stripe, connectors.as_object_mut()) {
+            entries.insert("stripe".to_owned(), stripe.entry());
+        }
         format!(
             "export AUTH=gateway PAYMENTS_TABLE={TABLE} AWS_REGION=eu-central-1 \
              AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local\n\
              export AWS_ENDPOINT_URL_DYNAMODB={}\n\
-             export CONNECTORS='{{\"*\":{{\"url\":\"{}\"}}}}'",
-            self.dynamodb_url,
-            self.connector_url.to_string().trim_end_matches('/')
+             export CONNECTORS='{connectors}'",
+            self.dynamodb_url
         )
     }
 

@@ -102,11 +102,12 @@ impl<K: Clock> HttpConnector<K> {
             Meaning::Is(result) => return result,
             Meaning::LookUp(cause) => cause,
         };
-        let shown = self.look_up_at_stripe(settings, account, &call.connector, deadline).await;
-        shown
-            .ok()
-            .and_then(|shown| shown_outcome(call, &shown))
-            .map_or_else(|| Err(ConnectorError::OutcomeUnknown(cause)), Ok)
+        match self.objects(settings, account, &call.connector, deadline).await {
+            Ok((intent, shown)) => {
+                shown_outcome(call, &intent, &shown).ok_or(ConnectorError::OutcomeUnknown(cause))
+            }
+            Err(_) => Err(ConnectorError::OutcomeUnknown(cause)),
+        }
     }
 
     /// Sends an action once. Returns the meaning of the answer, and whether it was saved
@@ -142,12 +143,7 @@ impl<K: Clock> HttpConnector<K> {
         key: &ConnectorKey,
         deadline: Timestamp,
     ) -> Result<Vec<Report>, BoxError> {
-        let intent = self.payment_intent(settings, account, key, deadline).await?;
-        intent.check_settled()?;
-        let mut shown = intent.placed(key.fraction_digits)?;
-        for refund in self.refunds(settings, account, key, deadline).await? {
-            shown.push(refund.report(key.fraction_digits)?);
-        }
+        let (_, mut shown) = self.objects(settings, account, key, deadline).await?;
         for report in &mut shown {
             let is_cancel = report.kind == TransactionKind::CancelAuthorization;
             if report.interface_id.is_none() && !is_cancel {
@@ -155,6 +151,23 @@ impl<K: Clock> HttpConnector<K> {
             }
         }
         Ok(shown)
+    }
+
+    /// The PaymentIntent, and all that was done to it.
+    async fn objects(
+        &self,
+        settings: &ConnectorSettings,
+        account: &StripeAccount,
+        key: &ConnectorKey,
+        deadline: Timestamp,
+    ) -> Result<(PaymentIntent, Vec<Report>), BoxError> {
+        let intent = self.payment_intent(settings, account, key, deadline).await?;
+        intent.check_settled()?;
+        let mut shown = intent.placed(key.fraction_digits)?;
+        for refund in self.refunds(settings, account, key, deadline).await? {
+            shown.push(refund.report(key.fraction_digits)?);
+        }
+        Ok((intent, shown))
     }
 
     /// Reads at Stripe what an event is about, as it is now: events come in any order,
@@ -263,8 +276,10 @@ impl<K: Clock> HttpConnector<K> {
 }
 
 /// The outcome of this call by what Stripe shows: only what is certainly it. That it is
-/// not shown proves nothing here, since Stripe may still be at work on it, or repair it.
-fn shown_outcome(call: &Call, shown: &[Report]) -> Option<Verdict> {
+/// not shown proves nothing while it can still happen, since Stripe may be at work on it,
+/// or repair what an error left behind. Of a PaymentIntent that has come to its end
+/// nothing more is captured or cancelled.
+fn shown_outcome(call: &Call, intent: &PaymentIntent, shown: &[Report]) -> Option<Verdict> {
     let kind = match &call.action {
         Action::Capture { .. } => TransactionKind::Charge,
         Action::Refund { .. } => TransactionKind::Refund,
@@ -272,12 +287,15 @@ fn shown_outcome(call: &Call, shown: &[Report]) -> Option<Verdict> {
         Action::Reverse => return None,
     };
     let own = Some(call.transaction.as_str());
-    let is_it = |report: &&Report| {
-        let is_named = report.interface_id.as_deref() == own;
-        let is_cancel = kind == TransactionKind::CancelAuthorization;
-        report.kind == kind && report.amount == call.amount && (is_named || is_cancel)
+    let alike = || shown.iter().filter(|one| one.kind == kind && one.amount == call.amount);
+    let is_named = |report: &&Report| report.interface_id.as_deref() == own;
+    let is_cancel = kind == TransactionKind::CancelAuthorization;
+    let Some(found) = alike().find(|report| is_named(report) || is_cancel) else {
+        let is_over = intent.is_final() && kind != TransactionKind::Refund;
+        let may_be_it = alike().any(|report| report.interface_id.is_none());
+        return (is_over && !may_be_it).then_some(Verdict::Rejected);
     };
-    match shown.iter().find(is_it)?.state {
+    match found.state {
         State::Success => Some(Verdict::Approved),
         State::Pending => Some(Verdict::Received),
         State::Failure => Some(Verdict::Rejected),

@@ -114,6 +114,14 @@ impl StripeSandbox {
         }
     }
 
+    /// The same as an entry of `CONNECTORS`.
+    pub fn entry(&self) -> Value {
+        json!({
+            "psp": "stripe", "url": self.url.to_string().trim_end_matches('/'),
+            "apiKey": Self::API_KEY, "webhookSecret": Self::WEBHOOK_SECRET,
+        })
+    }
+
     /// Where it listens.
     pub fn url(&self) -> Uri {
         self.url.clone()
@@ -140,6 +148,11 @@ impl StripeSandbox {
     /// Lets these go wrong, one POST each, in order.
     pub fn plan(&self, faults: &[StripeFault]) {
         self.state().planned.extend(faults);
+    }
+
+    /// True if something is still to go wrong.
+    pub fn has_plan(&self) -> bool {
+        !self.state().planned.is_empty()
     }
 
     /// The status in which refunds begin from now on.
@@ -233,7 +246,7 @@ impl StripeSandbox {
             _ => state.carry_out(path, &form, &key),
         };
         let called = match fault {
-            Some(StripeFault::ErrorAfterActing) => Err(broken()),
+            Some(StripeFault::ErrorAfterActing) if called.is_ok() => Err(broken()),
             _ => called,
         };
         let (status, body) = text(called);

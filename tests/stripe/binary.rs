@@ -31,7 +31,7 @@ impl Deployed {
         let environment = [
             ("AUTH", "gateway".to_owned()),
             ("PAYMENTS_TABLE", "payments".to_owned()),
-            ("CONNECTORS", connectors(&stripe.url().to_string())),
+            ("CONNECTORS", json!({"stripe": stripe.entry()}).to_string()),
             ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.endpoint_url.unwrap()),
             ("AWS_LAMBDA_LOG_LEVEL", "TRACE".to_owned()),
         ];

@@ -194,6 +194,26 @@ async fn a_saved_error_without_an_effect_stays_unknown_until_the_key_has_died() 
     assert_eq!((world.balances().await[0], world.effects().len()), (100, 0));
 }
 
+/// Of a PaymentIntent that has come to its end nothing more is captured.
+#[tokio::test]
+async fn a_saved_error_without_an_effect_failed_once_nothing_more_can_happen() {
+    for (path, form) in [("cancel", ""), ("capture", "amount_to_capture=70")] {
+        let world = World::new().await;
+        world.stripe.plan(&[ErrorWithoutActing]);
+        world.lose("t", capture(40)).await;
+        dashboard(&world.stripe, &format!("payment_intents/pi_p/{path}"), form).await;
+        world.recover_after(MINUTE).await;
+        assert_eq!(world.state("t").await, Some(State::Failure), "{path}");
+    }
+    // A capture of the same amount without a mark may be it.
+    let world = World::new().await;
+    world.stripe.plan(&[ErrorWithoutActing]);
+    world.lose("t", capture(40)).await;
+    dashboard(&world.stripe, "payment_intents/pi_p/capture", "amount_to_capture=40").await;
+    world.recover_after(MINUTE).await;
+    assert_eq!(world.state("t").await, Some(State::Unknown));
+}
+
 #[tokio::test]
 async fn a_forgotten_key_is_not_sent_again_and_what_it_did_is_found() {
     let world = World::new().await;

@@ -131,7 +131,7 @@ impl PaymentIntent {
     }
 
     /// True if nothing more can be captured.
-    fn is_final(&self) -> bool {
+    pub(super) fn is_final(&self) -> bool {
         matches!(self.status.as_str(), "succeeded" | "canceled")
     }
 
