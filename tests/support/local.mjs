@@ -10,13 +10,14 @@ const START_TIMEOUT_MS = 30_000;
 /**
  * Starts the server on a free port, with `environment` beside our own, and waits until it listens. It never outlives
  * this process. `connector` is the address of one to use in place of the sandbox; `authorization`, the header with
- * which Payments are registered, where the server wants one.
+ * which Payments are registered, where the server wants one. With `stripe` there is a Stripe, too.
  */
-export async function startLocal({ connectorTimeoutMs, connector, environment, authorization }) {
+export async function startLocal({ connectorTimeoutMs, connector, environment, authorization, stripe }) {
   const binary = process.env.PAYMENT_INTENTS_LOCAL;
   assert.ok(binary, 'PAYMENT_INTENTS_LOCAL must name the built `local` binary');
   const options = ['--port', '0', '--connector-timeout-ms', String(connectorTimeoutMs)];
   if (connector) options.push('--connector', connector);
+  if (stripe) options.push('--stripe');
   const server = spawn(binary, options, {
     env: { ...process.env, ...environment },
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -24,6 +25,7 @@ export async function startLocal({ connectorTimeoutMs, connector, environment, a
   process.on('exit', () => server.kill('SIGKILL'));
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
 
+  const welcome = [];
   const url = await new Promise((resolve, reject) => {
     const deadline = setTimeout(() => {
       server.kill('SIGKILL');
@@ -32,6 +34,7 @@ export async function startLocal({ connectorTimeoutMs, connector, environment, a
     server.on('error', reject);
     server.on('exit', (code, signal) => reject(new Error(`the server ended before it listened: ${code ?? signal}`)));
     createInterface({ input: server.stdout }).on('line', (line) => {
+      welcome.push(line);
       const listening = /listening on (http:\/\/127\.0\.0\.1:\d+)/.exec(line);
       if (!listening) return;
       clearTimeout(deadline);
@@ -41,6 +44,8 @@ export async function startLocal({ connectorTimeoutMs, connector, environment, a
 
   return {
     url,
+    /** The lines that it has printed so far. */
+    welcome,
 
     /** Registers a Payment with 100.00 EUR authorized and returns its id. */
     async authorizedPayment(id) {
