@@ -79,7 +79,7 @@ impl Webhooks for Approving {
         _: &ConnectorKey,
         (): &(),
         _: Timestamp,
-    ) -> Result<Vec<Report>, BoxError> {
-        Ok(Vec::new())
+    ) -> Result<Option<Vec<Report>>, BoxError> {
+        Ok(None)
     }
 }

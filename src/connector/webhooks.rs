@@ -41,18 +41,20 @@ impl<K: Clock> Webhooks for HttpConnector<K> {
         key: &ConnectorKey,
         subject: &PspSubject,
         deadline: Timestamp,
-    ) -> Result<Vec<Report>, BoxError> {
-        let settings = self.settings(key)?;
-        let sender = self.connectors.get(connector);
-        if !sender.is_some_and(|sender| std::ptr::eq(sender, settings)) {
-            return Err("the Payment is served by another connector".into());
+    ) -> Result<Option<Vec<Report>>, BoxError> {
+        let (Some(sender), Ok(settings)) = (self.connectors.get(connector), self.settings(key))
+        else {
+            return Ok(None);
+        };
+        if !std::ptr::eq(sender, settings) {
+            return Ok(None);
         }
         let deadline = deadline.min(self.clock.now().plus_ms(settings.timeout_ms));
         match &settings.psp {
             Some(Psp::Stripe(account)) => {
-                self.read_subject(settings, account, key, &subject.0, deadline).await
+                self.read_subject(settings, account, key, &subject.0, deadline).await.map(Some)
             }
-            None => Err("the connector sends no webhooks".into()),
+            None => Ok(None),
         }
     }
 }

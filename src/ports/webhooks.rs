@@ -18,14 +18,15 @@ pub trait Webhooks: Send + Sync {
         now: Timestamp,
     ) -> Result<Option<Notice<Self::Subject>>, NotRead>;
 
-    /// Reads at the PSP of `connector` what a notice is about, as it is now.
+    /// Reads at the PSP of `connector` what a notice is about, as it is now. `None` for a
+    /// Payment that another connector serves.
     fn look_at(
         &self,
         connector: &str,
         key: &ConnectorKey,
         subject: &Self::Subject,
         deadline: Timestamp,
-    ) -> impl Future<Output = Result<Vec<Report>, BoxError>> + Send;
+    ) -> impl Future<Output = Result<Option<Vec<Report>>, BoxError>> + Send;
 }
 
 /// A message as it came.

@@ -30,7 +30,7 @@ pub enum NotNoticed {
     /// It is not read.
     #[error(transparent)]
     NotRead(#[from] NotRead),
-    /// No Payment of the project has this id at the PSP, perhaps not yet.
+    /// No Payment of the project has this id at this PSP, perhaps not yet.
     #[error("no Payment of the project has this id at the PSP")]
     NoSuchPayment,
     /// Other writers were always first.
@@ -75,7 +75,8 @@ impl<S: Store, C: Connector + Webhooks, K: Clock> Service<S, C, K> {
             let payment = found.ok_or(NotNoticed::NoSuchPayment)?;
             let key = ConnectorKey::of(&payment);
             let looked = self.connector.look_at(webhook.connector, &key, &notice.subject, deadline);
-            let reports = looked.await.map_err(NotNoticed::Failed)?;
+            let looked = looked.await.map_err(NotNoticed::Failed)?;
+            let reports = looked.ok_or(NotNoticed::NoSuchPayment)?;
             let change = Change {
                 key: payment.key,
                 version: payment.version,

@@ -122,6 +122,11 @@ async fn what_is_not_for_us_is_taken_and_what_is_not_here_yet_is_repeated() {
     assert!(matches!(unknown, Err(NotNoticed::NotRead(NotRead::Unreadable))), "{unknown:?}");
 
     world.stripe.authorize("pi_q", 100, "eur", false);
+    world.register_at("other", "r", "pi_r", State::Success).await;
+    let elsewhere = json!({"type": "payment_intent.succeeded", "data": {"object": {"id": "pi_r"}}});
+    let elsewhere = world.webhook(&elsewhere).await;
+    assert!(matches!(elsewhere, Err(NotNoticed::NoSuchPayment)), "{elsewhere:?}");
+
     let event = json!({
         "type": "payment_intent.amount_capturable_updated", "data": {"object": {"id": "pi_q"}},
     });

@@ -81,6 +81,11 @@ impl World {
 
     /// Registers a Payment with an Authorization of 100 in this state.
     pub async fn register(&self, payment: &str, intent: &str, state: State) {
+        self.register_at("stripe", payment, intent, state).await;
+    }
+
+    /// The same, for a Payment of this payment interface.
+    pub async fn register_at(&self, interface: &str, payment: &str, intent: &str, state: State) {
         let authorization = RegistrationTransaction {
             id: id("authorization"),
             kind: TransactionKind::Authorization,
@@ -92,7 +97,7 @@ impl World {
         };
         let details = Details {
             interface_id: Some(intent.to_owned()),
-            payment_interface: Some("stripe".to_owned()),
+            payment_interface: Some(interface.to_owned()),
             ..Details::default()
         };
         let registration = Registration {
