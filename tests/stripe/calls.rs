@@ -214,6 +214,21 @@ async fn a_saved_error_without_an_effect_failed_once_nothing_more_can_happen() {
     assert_eq!(world.state("t").await, Some(State::Unknown));
 }
 
+/// Somebody may have removed the mark of ours: nobody knows whose the effect is.
+#[tokio::test]
+async fn an_unmarked_effect_of_the_same_amount_settles_nothing() {
+    for (amount, state) in [(30, State::Unknown), (31, State::Failure)] {
+        let world = World::new().await;
+        world.act("c", capture(100)).await.unwrap();
+        world.stripe.plan(&[ErrorWithoutActing]);
+        world.lose("r", refund(30)).await;
+        let form = format!("payment_intent=pi_p&amount={amount}");
+        dashboard(&world.stripe, "refunds", &form).await;
+        world.recover_after(21 * 60 * MINUTE).await;
+        assert_eq!(world.state("r").await, Some(state), "{amount}");
+    }
+}
+
 #[tokio::test]
 async fn a_forgotten_key_is_not_sent_again_and_what_it_did_is_found() {
     let world = World::new().await;

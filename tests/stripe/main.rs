@@ -7,6 +7,7 @@
 
 mod binary;
 mod calls;
+mod live;
 #[path = "../support/mod.rs"]
 mod support;
 mod webhooks;

@@ -255,6 +255,10 @@ async fn an_authorization_is_confirmed_and_never_added() {
         assert!(is_recorded(&world.webhook(&event).await));
         assert_eq!(authorized().await, 100);
     }
+    // Nor is one of another amount.
+    world.stripe.authorize("pi_q", 120, "eur", false);
+    assert!(is_recorded(&world.webhook(&event).await));
+    assert_eq!(authorized().await, 100);
 }
 
 #[tokio::test]

@@ -1,8 +1,15 @@
 //! A service whose PSP is a Stripe on localhost, with a clock that a test moves.
 
 use crate::support::dynamo::{Shim, Table, connection, table_at};
-use crate::support::payments::{at, eur, id, key};
-use payment_intents::connector::{Connectors, HttpConnector, Psp, StripeAccount};
+use crate::support::payments::{at, eur, id, key, reservation};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper_rustls::HttpsConnectorBuilder;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use payment_intents::connector::{
+    ConnectorSettings, Connectors, HttpConnector, Psp, StripeAccount,
+};
 use payment_intents::dynamodb::{Connection, DynamoStore};
 use payment_intents::local::stripe::StripeSandbox;
 use payment_intents::payment::{
@@ -11,6 +18,7 @@ use payment_intents::payment::{
 };
 use payment_intents::ports::{Clock, Store, Webhook};
 use payment_intents::recovery::RecoveryRun;
+use payment_intents::secret::Secret;
 use payment_intents::service::{ActError, Done, Invocation, NotNoticed, Noticed, Request, Service};
 use payment_intents::transport::Transport;
 use serde_json::Value;
@@ -61,22 +69,43 @@ impl World {
 
     pub async fn with(multicapture: bool) -> Self {
         let stripe = StripeSandbox::start().await.unwrap();
-        let clock = TestClock(Arc::new(at(60 * MINUTE).ms().into()));
         let mut settings = stripe.settings(TIMEOUT_MS);
         if let Some(Psp::Stripe(account)) = &mut settings.psp {
             account.multicapture = multicapture;
             settings.policy = account.policy();
         }
+        stripe.authorize(INTENT, 100, "eur", multicapture);
+        Self::over(stripe, settings, INTENT).await
+    }
+
+    /// With the Payment `p`, which is this PaymentIntent of the Stripe at `url`.
+    pub async fn at(url: &str, key: &str, intent: &str) -> Self {
+        let unused = StripeSandbox::start().await.unwrap();
+        let mut settings = unused.settings(20_000);
+        settings.url = url.parse().unwrap();
+        if let Some(Psp::Stripe(account)) = &mut settings.psp {
+            account.api_key = Secret::new(key.to_owned());
+        }
+        Self::over(unused, settings, intent).await
+    }
+
+    async fn over(stripe: StripeSandbox, settings: ConnectorSettings, intent: &str) -> Self {
+        let clock = TestClock(Arc::new(at(60 * MINUTE).ms().into()));
         let connectors = Connectors::from([("stripe".to_owned(), settings)]);
         let connector = HttpConnector::new(connectors, Transport::new().unwrap(), clock.clone());
         let shim = Shim::start(connection().await.endpoint_url.as_deref().unwrap()).await;
         let table = table_at(Connection::to_emulator(shim.url.clone())).await;
         let service = Service::new(table.store.clone(), connector, clock.clone());
         let world = Self { service, clock, stripe, shim, table };
-        world.stripe.authorize(INTENT, 100, "eur", multicapture);
-        world.register("p", INTENT, State::Success).await;
+        world.register("p", intent, State::Success).await;
         world.shim.calls();
         world
+    }
+
+    /// An invocation that dies between its two writes. Its lease runs for 33 s.
+    pub async fn crash(&self, transaction: &str, action: Action) {
+        let asked = reservation(transaction, nonce().bits(), action, self.clock.now());
+        self.table.store.reserve(&asked).await.unwrap();
     }
 
     /// Registers a Payment with an Authorization of 100 in this state.
@@ -211,13 +240,17 @@ pub fn nonce() -> Nonce {
 
 /// One POST to Stripe by somebody else, as in its dashboard. Returns the object.
 pub async fn dashboard(stripe: &StripeSandbox, path: &str, form: &str) -> Value {
-    use http_body_util::{BodyExt, Full};
-    use hyper_util::client::legacy::Client;
-    use hyper_util::rt::TokioExecutor;
-    let client = Client::builder(TokioExecutor::new()).build_http::<Full<hyper::body::Bytes>>();
-    let url = format!("{}v1/{path}", stripe.url());
-    let request = http::Request::post(url)
-        .header("authorization", format!("Bearer {}", StripeSandbox::API_KEY))
+    let url = stripe.url().to_string();
+    post(url.trim_end_matches('/'), StripeSandbox::API_KEY, path, form).await
+}
+
+/// One POST to the Stripe at `url`. Returns the object.
+pub async fn post(url: &str, key: &str, path: &str, form: &str) -> Value {
+    let connector = HttpsConnectorBuilder::new().with_native_roots().unwrap();
+    let connector = connector.https_or_http().enable_http1().build();
+    let client = Client::builder(TokioExecutor::new()).build::<_, Full<Bytes>>(connector);
+    let request = http::Request::post(format!("{url}/v1/{path}"))
+        .header("authorization", format!("Bearer {key}"))
         .header("stripe-version", StripeAccount::API_VERSION)
         .header("idempotency-key", uuid::Uuid::new_v4().to_string())
         .header("content-type", "application/x-www-form-urlencoded")
