@@ -163,7 +163,7 @@ impl<K: Clock> HttpConnector<K> {
     ) -> Result<(PaymentIntent, Vec<Report>), BoxError> {
         let intent = self.payment_intent(settings, account, key, deadline).await?;
         intent.check_settled()?;
-        let mut shown = intent.placed(key.fraction_digits)?;
+        let mut shown = intent.placed(key.fraction_digits, account.multicapture)?;
         for refund in self.refunds(settings, account, key, deadline).await? {
             shown.push(refund.report(key.fraction_digits)?);
         }
@@ -184,7 +184,7 @@ impl<K: Clock> HttpConnector<K> {
         match subject {
             Subject::PaymentIntent => {
                 let intent = self.payment_intent(settings, account, key, deadline).await?;
-                let mut reports = intent.placed(digits)?;
+                let mut reports = intent.placed(digits, account.multicapture)?;
                 reports.extend(intent.authorized(digits)?);
                 Ok(reports)
             }

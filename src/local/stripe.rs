@@ -155,6 +155,16 @@ impl StripeSandbox {
         !self.state().planned.is_empty()
     }
 
+    /// Lets nothing go wrong any more.
+    pub fn forget_plan(&self) {
+        self.state().planned.clear();
+    }
+
+    /// Puts a PaymentIntent into a state that its payment method may bring it to.
+    pub fn set_status(&self, intent: &str, status: &'static str) {
+        self.state().account.set_status(intent, status);
+    }
+
     /// The status in which refunds begin from now on.
     pub fn begin_refunds_as(&self, status: &'static str) {
         self.state().refunds_become = Some(status);

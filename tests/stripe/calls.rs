@@ -229,6 +229,23 @@ async fn an_unmarked_effect_of_the_same_amount_settles_nothing() {
     }
 }
 
+/// Some payment methods capture for days: that nothing is there yet is no absence.
+#[tokio::test]
+async fn while_a_payment_is_processing_its_look_up_settles_nothing() {
+    for (status, state) in [
+        ("processing", State::Unknown),
+        ("new", State::Unknown),
+        ("requires_capture", State::Failure),
+    ] {
+        let world = World::new().await;
+        world.stripe.plan(&[ErrorWithoutActing]);
+        world.lose("t", capture(40)).await;
+        world.stripe.set_status("pi_p", status);
+        world.recover_after(21 * 60 * MINUTE).await;
+        assert_eq!(world.state("t").await, Some(state), "{status}");
+    }
+}
+
 #[tokio::test]
 async fn a_forgotten_key_is_not_sent_again_and_what_it_did_is_found() {
     let world = World::new().await;

@@ -209,6 +209,21 @@ async fn events_in_any_order_and_number_come_to_the_same_end() {
     assert!(ends.iter().all(|end| end == &ends[0]), "{ends:#?}");
 }
 
+/// Each is read for a version of the Payment, and again where that is not the last.
+#[tokio::test]
+async fn webhooks_at_the_same_time_are_all_recorded() {
+    let world = World::new().await;
+    world.act("c", capture(100)).await.unwrap();
+    for amount in [11, 12, 13] {
+        dashboard(&world.stripe, "refunds", &format!("payment_intent=pi_p&amount={amount}")).await;
+    }
+    let events = world.stripe.events();
+    let [.., a, b, c] = events.as_slice() else { panic!("{events:?}") };
+    let taken = tokio::join!(world.webhook(a), world.webhook(b), world.webhook(c));
+    assert!([taken.0, taken.1, taken.2].iter().all(is_recorded));
+    assert_eq!(world.balances().await, [0, 100, 0, 64, 36]);
+}
+
 /// An effect in the dashboard that is equal to one of ours, of which nothing is known, is
 /// not taken for it.
 #[tokio::test]

@@ -244,18 +244,33 @@ pub async fn dashboard(stripe: &StripeSandbox, path: &str, form: &str) -> Value 
     post(url.trim_end_matches('/'), StripeSandbox::API_KEY, path, form).await
 }
 
+/// An object or a list of the Stripe on localhost.
+pub async fn get(stripe: &StripeSandbox, path: &str) -> Value {
+    let url = stripe.url().to_string();
+    let request = request("GET", url.trim_end_matches('/'), StripeSandbox::API_KEY, path);
+    answer(request.body(Full::default()).unwrap()).await
+}
+
 /// One POST to the Stripe at `url`. Returns the object.
 pub async fn post(url: &str, key: &str, path: &str, form: &str) -> Value {
+    let request = request("POST", url, key, path)
+        .header("idempotency-key", uuid::Uuid::new_v4().to_string())
+        .header("content-type", "application/x-www-form-urlencoded");
+    answer(request.body(Full::from(form.to_owned())).unwrap()).await
+}
+
+fn request(method: &str, url: &str, key: &str, path: &str) -> http::request::Builder {
+    http::Request::builder()
+        .method(method)
+        .uri(format!("{url}/v1/{path}"))
+        .header("authorization", format!("Bearer {key}"))
+        .header("stripe-version", StripeAccount::API_VERSION)
+}
+
+async fn answer(request: http::Request<Full<Bytes>>) -> Value {
     let connector = HttpsConnectorBuilder::new().with_native_roots().unwrap();
     let connector = connector.https_or_http().enable_http1().build();
     let client = Client::builder(TokioExecutor::new()).build::<_, Full<Bytes>>(connector);
-    let request = http::Request::post(format!("{url}/v1/{path}"))
-        .header("authorization", format!("Bearer {key}"))
-        .header("stripe-version", StripeAccount::API_VERSION)
-        .header("idempotency-key", uuid::Uuid::new_v4().to_string())
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(Full::from(form.to_owned()))
-        .unwrap();
     let answer = client.request(request).await.unwrap();
     let body = answer.into_body().collect().await.unwrap().to_bytes();
     serde_json::from_slice(&body).unwrap()

@@ -115,10 +115,14 @@ impl PaymentIntent {
         }
     }
 
-    /// What was captured and released. An error where that cannot be told.
-    pub(super) fn placed(&self, digits: u8) -> Result<Vec<Report>, BoxError> {
+    /// What was captured and released. An error where that cannot be told. Without
+    /// multicapture the ledger books by itself what a capture releases, and what is open
+    /// there may still hold a part of it.
+    pub(super) fn placed(&self, digits: u8, multicapture: bool) -> Result<Vec<Report>, BoxError> {
         let mut reports = self.captures(digits)?;
-        reports.extend(self.cancel(digits)?);
+        if multicapture || self.status != "succeeded" {
+            reports.extend(self.released(digits)?);
+        }
         Ok(reports)
     }
 
@@ -168,7 +172,7 @@ impl PaymentIntent {
     }
 
     /// The release of what was not captured: by a cancel, or by the last capture.
-    fn cancel(&self, digits: u8) -> Result<Option<Report>, BoxError> {
+    fn released(&self, digits: u8) -> Result<Option<Report>, BoxError> {
         let released = self.amount.saturating_sub(self.amount_received);
         if !self.is_final() || released == 0 {
             return Ok(None);

@@ -121,6 +121,12 @@ impl Account {
         self.intents.insert(id.to_owned(), intent);
     }
 
+    pub(super) fn set_status(&mut self, id: &str, status: &'static str) {
+        if let Some(intent) = self.intents.get_mut(id) {
+            intent.status = status;
+        }
+    }
+
     pub(super) fn intent(&self, id: &str) -> Called {
         self.intents.get(id).map(Intent::shown).ok_or_else(|| Refused::missing(id))
     }
