@@ -6,7 +6,7 @@ use crate::error::BoxError;
 use crate::payment::{ProjectKey, Report, Timestamp};
 use crate::ports::{Clock, ConnectorKey, NotRead, Notice, Webhook, Webhooks};
 
-/// What a notice is about, at the PSP that sent it.
+/// The subject of a notice, at the PSP that sent it.
 #[derive(Clone, Debug)]
 pub struct PspSubject(Subject);
 

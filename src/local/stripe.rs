@@ -47,7 +47,7 @@ struct State {
     refunds_become: Option<&'static str>,
 }
 
-/// What is kept of a key.
+/// The request of a key, and its saved answer.
 #[derive(Debug)]
 struct Saved {
     request: (String, Form),
@@ -55,7 +55,7 @@ struct Saved {
     answer: Option<(u16, String)>,
 }
 
-/// What goes wrong with one POST.
+/// A failure of one POST.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StripeFault {
     /// It is carried out, and the connection is closed.
@@ -72,7 +72,8 @@ pub enum StripeFault {
     Slow(u64),
 }
 
-/// What one POST comes to.
+/// The end of one POST: the status, whether it was saved before, and the body; `None`
+/// where the connection is closed.
 type Answered = Option<(u16, bool, String)>;
 
 impl StripeSandbox {
@@ -122,7 +123,7 @@ impl StripeSandbox {
         })
     }
 
-    /// Where it listens.
+    /// Its address.
     pub fn url(&self) -> Uri {
         self.url.clone()
     }
@@ -140,7 +141,7 @@ impl StripeSandbox {
         }
     }
 
-    /// What it really did, in order. The Payment is named by the PaymentIntent's id.
+    /// The effects that it really had, in order. The Payment is named by the PaymentIntent's id.
     pub fn ledger(&self) -> Vec<Effect> {
         self.state().effects.clone()
     }

@@ -7,7 +7,7 @@ use std::future::Future;
 
 /// A reader of the messages that PSPs send by themselves.
 pub trait Webhooks: Send + Sync {
-    /// What a notice is about at the PSP.
+    /// The object at the PSP that a notice is about.
     type Subject: Send + Sync;
 
     /// Verifies that the PSP of `webhook.connector` sent the message, and reads it.
@@ -47,7 +47,7 @@ pub struct Webhook<'a> {
 pub struct Notice<S> {
     /// The PSP's id of the Payment that it is about.
     pub interface_id: String,
-    /// What it is about.
+    /// The object that it is about.
     pub subject: S,
 }
 

@@ -115,7 +115,7 @@ impl PaymentIntent {
         }
     }
 
-    /// What was captured and released. An error where that cannot be told. Without
+    /// The captures and the release. An error where they cannot be told. Without
     /// multicapture the ledger books by itself what a capture releases, and what is open
     /// there may still hold a part of it.
     pub(super) fn placed(&self, digits: u8, multicapture: bool) -> Result<Vec<Report>, BoxError> {
@@ -332,4 +332,85 @@ fn report(
 
 fn seconds(since_epoch: u64) -> Timestamp {
     Timestamp::from_ms(since_epoch.saturating_mul(1_000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn intent(status: &str, received: u64, marks: &[(&str, &str)]) -> PaymentIntent {
+        let metadata: BTreeMap<_, _> = marks.iter().copied().collect();
+        let intent = json!({
+            "id": "pi_1", "status": status, "amount": 100, "amount_capturable": 0,
+            "amount_received": received, "currency": "eur", "latest_charge": "ch_1",
+            "canceled_at": 7, "metadata": metadata,
+        });
+        serde_json::from_value(intent).unwrap()
+    }
+
+    /// The kinds and amounts of reports, with our id or the PSP's.
+    fn shown(reports: Result<Vec<Report>, BoxError>) -> Option<Vec<String>> {
+        let one = |report: Report| {
+            let name = report.interface_id.or(report.interaction_id).unwrap_or_default();
+            format!("{:?} {} {name}", report.kind, report.amount.minor_units())
+        };
+        Some(reports.ok()?.into_iter().map(one).collect())
+    }
+
+    #[test]
+    fn captures_are_known_by_their_marks_and_the_rest_is_of_somebody_else() {
+        const A: (&str, &str) = ("a", "capture 40");
+        const B: (&str, &str) = ("b", "capture 30");
+        for (status, received, marks, multicapture, expected) in [
+            ("succeeded", 40, &[A][..], false, Some(&["Charge 40 a"][..])),
+            ("succeeded", 40, &[A], true, Some(&["Charge 40 a", "CancelAuthorization 60 "])),
+            ("succeeded", 40, &[], false, Some(&["Charge 40 ch_1"])),
+            ("succeeded", 50, &[A], false, Some(&["Charge 40 a", "Charge 10 ch_1"])),
+            ("succeeded", 70, &[A, B], false, Some(&["Charge 40 a", "Charge 30 b"])),
+            // One of the two was refused, and nobody knows which.
+            ("succeeded", 40, &[A, B], false, None),
+            ("requires_capture", 0, &[A], false, Some(&[])),
+            ("requires_capture", 70, &[A, B], true, Some(&["Charge 40 a", "Charge 30 b"])),
+            // More of it may be captured: only the sum is known.
+            ("requires_capture", 60, &[A], true, Some(&["Charge 40 a"])),
+            ("canceled", 0, &[], false, Some(&["CancelAuthorization 100 "])),
+            ("canceled", 40, &[A], true, Some(&["Charge 40 a", "CancelAuthorization 60 "])),
+            ("processing", 0, &[A], false, Some(&[])),
+            // Notes of somebody else.
+            (
+                "succeeded",
+                40,
+                &[A, ("order", "7"), ("b", "refund 5")],
+                false,
+                Some(&["Charge 40 a"]),
+            ),
+        ] {
+            let reports = shown(intent(status, received, marks).placed(2, multicapture));
+            let expected =
+                expected.map(|all| all.iter().map(|&one| one.to_owned()).collect::<Vec<_>>());
+            assert_eq!(reports, expected, "{status} {received} {marks:?}");
+        }
+    }
+
+    #[test]
+    fn a_refund_is_ours_only_with_its_own_amount() {
+        for (mark, ours) in [("refund 40", Some("t")), ("refund 41", None), ("capture 40", None)] {
+            let refund = json!({
+                "id": "re_1", "amount": 40, "currency": "eur", "created": 7, "status": "succeeded",
+                "payment_intent": "pi_1", "metadata": {"t": mark},
+            });
+            let refund: Refund = serde_json::from_value(refund).unwrap();
+            let report = refund.report(2).unwrap();
+            assert_eq!(report.interface_id.as_deref(), ours, "{mark}");
+            assert_eq!(report.interaction_id.as_deref(), Some("re_1"));
+        }
+    }
+
+    #[test]
+    fn a_mark_fits_into_stripes_metadata() {
+        assert!(Mark::Refund(1).field(&"x".repeat(40)).is_ok());
+        assert!(Mark::Refund(1).field(&"x".repeat(41)).is_err());
+        assert!(Mark::Refund(1).field("a]b").is_err());
+    }
 }
