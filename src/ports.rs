@@ -15,7 +15,7 @@ pub use webhooks::{NotRead, Notice, Webhook, Webhooks};
 use crate::payment::Timestamp;
 use std::future::Future;
 
-/// The time. The core gets it as an argument; this is its source.
+/// A source of the time. The core gets the time as an argument.
 pub trait Clock: Send + Sync {
     /// The time now.
     fn now(&self) -> Timestamp;

@@ -1,4 +1,4 @@
-//! A store and a connector that answer at once, so that all that is left is ours.
+//! A store and a connector that answer at once, so that only our own code is measured.
 
 use payment_intents::error::BoxError;
 use payment_intents::payment::{Payment, PaymentKey, ProjectKey, Report, Reservation, Timestamp};
@@ -7,7 +7,7 @@ use payment_intents::ports::{
     Policy, ReplaceError, ReserveError, Store, StoreError, Verdict, Webhook, Webhooks,
 };
 
-/// A store that has one Payment, as new for every action, or none.
+/// A store with one Payment, which is unchanged for every action, or with none.
 pub struct Memory(pub Option<Payment>);
 
 /// A connector that approves.

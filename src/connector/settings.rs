@@ -6,7 +6,7 @@ use crate::url::is_loopback;
 use http::Uri;
 use std::collections::HashMap;
 
-/// The connectors by the payment interface that they serve; `*` serves the rest.
+/// The connectors by payment interface; `*` is for all other payment interfaces.
 pub type Connectors = HashMap<String, ConnectorSettings>;
 
 /// The settings of one connector.
@@ -16,9 +16,9 @@ pub struct ConnectorSettings {
     pub url: Uri,
     /// The time limit of one call.
     pub timeout_ms: u64,
-    /// Our credentials there.
+    /// Our credentials at the connector.
     pub authorization: Authorization,
-    /// The projects that may use it; all of them where it is `None`.
+    /// The projects that may use it; `None` for all projects.
     pub projects: Option<Vec<ProjectKey>>,
     /// The assumptions that hold for it.
     pub policy: Policy,
@@ -43,35 +43,35 @@ impl ConnectorSettings {
     }
 }
 
-/// The platform whose Payments a connector writes to.
+/// The platform to whose Payments a connector writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Platform {
     /// Its address: `https`, or a loopback address; no query.
     pub url: Uri,
-    /// Our credentials there.
+    /// Our credentials at the platform.
     pub authorization: Authorization,
 }
 
 /// Our credentials at a connector or a platform.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Authorization {
-    /// Not at all.
+    /// None.
     None,
-    /// With the bearer token of our caller. Recovery has none.
+    /// The bearer token of our caller. Recovery has none.
     Forward,
-    /// With a token of our own.
+    /// A token that we get with client credentials.
     ClientCredentials(ClientCredentials),
 }
 
-/// The means of getting a token (RFC 6749, 4.4).
+/// Client credentials, by which we get a token (RFC 6749, 4.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCredentials {
     /// The token endpoint: `https`, or a loopback address.
     pub token_url: Uri,
-    /// Our client id there.
+    /// Our client id.
     pub client_id: String,
     /// The secret of that client.
     pub client_secret: Secret,
-    /// The scope to ask for, where the endpoint needs one.
+    /// The requested scope, if the endpoint needs one.
     pub scope: Option<String>,
 }

@@ -10,8 +10,9 @@ mod checks;
 mod form;
 mod webhooks;
 
+use super::bind;
+use super::listen::{Stopped, accept};
 use super::sandbox::Effect;
-use super::{bind, server};
 use crate::clock::SystemClock;
 use crate::connector::{Authorization, ConnectorSettings, Psp, StripeAccount};
 use crate::error::BoxError;
@@ -29,6 +30,7 @@ use ring::hmac;
 use serde_json::{Value, json};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::mpsc;
 
 /// A Stripe on localhost.
 #[derive(Clone, Debug)]
@@ -40,6 +42,8 @@ pub struct StripeSandbox {
 #[derive(Debug, Default)]
 struct State {
     account: Account,
+    /// The ids of the Payments by PaymentIntent, where they are known.
+    payments: HashMap<String, String>,
     keys: HashMap<String, Saved>,
     effects: Vec<Effect>,
     planned: VecDeque<StripeFault>,
@@ -89,7 +93,8 @@ impl StripeSandbox {
         let url = format!("http://{}", listener.local_addr()?).parse()?;
         let stripe = Self { url, state: Arc::default() };
         let api = stripe.clone();
-        tokio::spawn(server::accept(listener, move |request| {
+        let (busy, _) = mpsc::channel(1);
+        tokio::spawn(accept(listener, Stopped::never(), busy, move |request| {
             let api = api.clone();
             async move { api.answer(request).await }
         }));
@@ -137,6 +142,7 @@ impl StripeSandbox {
     pub(super) fn authorize_for(&self, payment: &Payment) {
         let currency = payment.currency().code().to_ascii_lowercase();
         if let Some(id) = &payment.details.interface_id {
+            self.state().payments.insert(id.clone(), payment.key.id.as_str().to_owned());
             self.authorize(id, payment.balances.authorized.minor_units(), &currency, false);
         }
     }
@@ -325,7 +331,8 @@ impl State {
         Ok(shown)
     }
 
-    fn note(&mut self, (payment_id, action, cent_amount): Moved, shown: &Value, key: &str) {
+    fn note(&mut self, (intent, action, cent_amount): Moved, shown: &Value, key: &str) {
+        let payment_id = self.payments.get(&intent).cloned().unwrap_or(intent);
         let currency = shown.get("currency").and_then(Value::as_str).unwrap_or_default();
         self.effects.push(Effect {
             payment_id,

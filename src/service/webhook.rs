@@ -58,7 +58,7 @@ impl<S: Store, C: Connector + Webhooks, K: Clock> Service<S, C, K> {
             Ok(_) => None,
             Err(error) => Some(error),
         };
-        observe::webhook_ended(webhook, taken_as(&taken), error, self.clock.now());
+        observe::log_webhook(webhook, taken_as(&taken), error, self.clock.now());
         taken
     }
 

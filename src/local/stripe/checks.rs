@@ -1,4 +1,4 @@
-//! What is checked of a request before anything is carried out or saved.
+//! The checks of a request before anything is carried out or saved.
 
 use super::StripeSandbox;
 use super::account::Refused;
