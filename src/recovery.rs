@@ -82,8 +82,10 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             observe::log_expired_lease(&payment, &next);
             payment = self.replace(&payment, next).await?;
         }
-        let is_trusted = self.connector.policy(&ConnectorKey::of(&payment)).is_trusted();
-        if let Some(next) = payment.apply_waiting_failures(self.clock.now(), is_trusted) {
+        let policy = self.connector.policy(&ConnectorKey::of(&payment));
+        let now = self.clock.now();
+        if let Some(next) = payment.apply_waiting_failures(now, policy.is_trusted()) {
+            let next = with_rest_released(next, policy, now);
             let replaced = self.replace(&payment, next).await?;
             observe::log_update(&payment, &replaced, self.clock.now());
             payment = replaced;

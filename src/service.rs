@@ -11,7 +11,7 @@ mod update;
 mod webhook;
 
 pub use update::{Change, UpdateError};
-pub use webhook::{NotNoticed, Noticed};
+pub use webhook::{WebhookError, WebhookOutcome};
 
 use crate::payment::{
     Action, Nonce, Payment, PaymentKey, ProjectKey, Refusal, Reservation, State, Timestamp,

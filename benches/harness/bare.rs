@@ -3,8 +3,8 @@
 use payment_intents::error::BoxError;
 use payment_intents::payment::{Payment, PaymentKey, ProjectKey, Report, Reservation, Timestamp};
 use payment_intents::ports::{
-    Call, ClaimError, Connector, ConnectorError, ConnectorKey, CreateError, Name, NotRead, Notice,
-    Policy, ReplaceError, ReserveError, Store, StoreError, Verdict, Webhook, Webhooks,
+    Call, ClaimError, Connector, ConnectorError, ConnectorKey, CreateError, Name, Notice, Policy,
+    ReplaceError, ReserveError, Store, StoreError, Verdict, Webhook, WebhookRefusal, Webhooks,
 };
 
 /// A store with one Payment, which is unchanged for every action, or with none.
@@ -69,11 +69,11 @@ impl Connector for Approving {
 impl Webhooks for Approving {
     type Subject = ();
 
-    fn read(&self, _: &Webhook<'_>, _: Timestamp) -> Result<Option<Notice<()>>, NotRead> {
-        Err(NotRead::NoSuchConnector)
+    fn read(&self, _: &Webhook<'_>, _: Timestamp) -> Result<Option<Notice<()>>, WebhookRefusal> {
+        Err(WebhookRefusal::NoSuchConnector)
     }
 
-    async fn look_at(
+    async fn read_subject(
         &self,
         _: &str,
         _: &ConnectorKey,

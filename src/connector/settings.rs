@@ -24,20 +24,20 @@ pub struct ConnectorSettings {
     pub policy: Policy,
     /// The platform where its transactions can be looked up.
     pub platform: Option<Platform>,
-    /// The PSP that is called in its own language, in place of a connector.
+    /// The PSP that is called directly, in place of a connector.
     pub psp: Option<Psp>,
 }
 
 /// An account at a PSP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Psp {
-    /// At Stripe.
+    /// An account at Stripe.
     Stripe(StripeAccount),
 }
 
 impl ConnectorSettings {
-    /// True where they may be kept in a variable, which many can read: they hold no keys
-    /// of a PSP account, or only those of one on this machine.
+    /// True if they may be kept in a variable of the environment, which many people can read:
+    /// they have no keys of a PSP account, or only keys of a PSP on this machine.
     pub fn may_be_plain(&self) -> bool {
         self.psp.is_none() || is_loopback(&self.url)
     }

@@ -4,9 +4,9 @@ use super::stripe::{Event, Subject, is_signed};
 use super::{ConnectorSettings, HttpConnector, Psp};
 use crate::error::BoxError;
 use crate::payment::{ProjectKey, Report, Timestamp};
-use crate::ports::{Clock, ConnectorKey, NotRead, Notice, Webhook, Webhooks};
+use crate::ports::{Clock, ConnectorKey, Notice, Webhook, WebhookRefusal, Webhooks};
 
-/// The subject of a notice, at the PSP that sent it.
+/// The object of a notice, at the PSP that sent it.
 #[derive(Clone, Debug)]
 pub struct PspSubject(Subject);
 
@@ -17,25 +17,26 @@ impl<K: Clock> Webhooks for HttpConnector<K> {
         &self,
         webhook: &Webhook<'_>,
         now: Timestamp,
-    ) -> Result<Option<Notice<PspSubject>>, NotRead> {
+    ) -> Result<Option<Notice<PspSubject>>, WebhookRefusal> {
         let settings = self.webhook_settings(webhook.connector, webhook.project)?;
         match &settings.psp {
             Some(Psp::Stripe(account)) if !account.webhook_secrets.is_empty() => {
-                let signature = (webhook.header)("stripe-signature").ok_or(NotRead::NotSigned)?;
+                let signature =
+                    (webhook.header)("stripe-signature").ok_or(WebhookRefusal::NotSigned)?;
                 if !is_signed(&account.webhook_secrets, signature, webhook.body, now) {
-                    return Err(NotRead::NotSigned);
+                    return Err(WebhookRefusal::NotSigned);
                 }
                 let event: Event =
-                    serde_json::from_slice(webhook.body).map_err(|_| NotRead::Unreadable)?;
+                    serde_json::from_slice(webhook.body).map_err(|_| WebhookRefusal::Unreadable)?;
                 let notice =
                     |(interface_id, subject)| Notice { interface_id, subject: PspSubject(subject) };
                 Ok(event.subject().map(notice))
             }
-            Some(Psp::Stripe(_)) | None => Err(NotRead::NoSuchConnector),
+            Some(Psp::Stripe(_)) | None => Err(WebhookRefusal::NoSuchConnector),
         }
     }
 
-    async fn look_at(
+    async fn read_subject(
         &self,
         connector: &str,
         key: &ConnectorKey,
@@ -52,7 +53,7 @@ impl<K: Clock> Webhooks for HttpConnector<K> {
         let deadline = deadline.min(self.clock.now().plus_ms(settings.timeout_ms));
         match &settings.psp {
             Some(Psp::Stripe(account)) => {
-                self.read_subject(settings, account, key, &subject.0, deadline).await.map(Some)
+                self.read_at_stripe(settings, account, key, &subject.0, deadline).await.map(Some)
             }
             None => Ok(None),
         }
@@ -64,10 +65,10 @@ impl<K> HttpConnector<K> {
         &self,
         connector: &str,
         project: &ProjectKey,
-    ) -> Result<&ConnectorSettings, NotRead> {
-        let settings = self.connectors.get(connector).ok_or(NotRead::NoSuchConnector)?;
+    ) -> Result<&ConnectorSettings, WebhookRefusal> {
+        let settings = self.connectors.get(connector).ok_or(WebhookRefusal::NoSuchConnector)?;
         let projects = settings.projects.as_deref();
         let is_open = projects.is_none_or(|projects| projects.contains(project));
-        if is_open { Ok(settings) } else { Err(NotRead::NoSuchConnector) }
+        if is_open { Ok(settings) } else { Err(WebhookRefusal::NoSuchConnector) }
     }
 }

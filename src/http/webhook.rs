@@ -23,7 +23,7 @@ pub(super) async fn take<S: Store, C: Connector + Webhooks, K: Clock>(
     }
     let header = |name: &str| single(request.headers(), name);
     let webhook = Webhook { project, connector, header: &header, body };
-    match service.take_webhook(&webhook, deadline).await {
+    match service.handle_webhook(&webhook, deadline).await {
         Ok(_) => Ok(Answer::ok("{}")),
         Err(error) => Err(error.into()),
     }

@@ -1,4 +1,4 @@
-//! The rest of an authorization, which some PSPs release with the first capture.
+//! The release of the rest of an authorization: some PSPs do it with the first capture.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
@@ -7,18 +7,17 @@ use super::{Payment, Report, Reported, State, Timestamp, Transaction, Transactio
 use crate::digest::id_of;
 
 impl Payment {
-    /// True if more may be captured of the authorization than this capture takes: what
-    /// is left, and what other open captures hold.
+    /// True if more than this capture may be captured of the authorization: an amount is left,
+    /// or held by other open captures.
     pub fn has_rest_beside(&self, capture: &TransactionId) -> bool {
         let is_other = |open: &Transaction| open.kind == Charge && open.id != *capture;
         !self.balances.capturable.is_zero() || self.open_transactions().any(is_other)
     }
 
-    /// Books that the PSP has released what is left to capture, because something is
-    /// captured. Returns the Payment, where that changes it.
+    /// The Payment with the release of the amount that is left to capture; `None` if nothing
+    /// is captured, or nothing is left.
     ///
-    /// What an open capture holds stays held: whether that is released follows from its
-    /// outcome. It is released by the write that says that the capture failed.
+    /// An open capture keeps its hold. If it fails, the same write releases its amount.
     pub fn release_rest(&self, at: Timestamp) -> Option<Self> {
         let rest = self.balances.capturable;
         let is_captured = |one: &Transaction| one.kind == Charge && one.state == State::Success;

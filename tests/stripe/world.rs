@@ -19,7 +19,9 @@ use payment_intents::payment::{
 use payment_intents::ports::{Clock, Store, Webhook};
 use payment_intents::recovery::RecoveryRun;
 use payment_intents::secret::Secret;
-use payment_intents::service::{ActError, Done, Invocation, NotNoticed, Noticed, Request, Service};
+use payment_intents::service::{
+    ActError, Done, Invocation, Request, Service, WebhookError, WebhookOutcome,
+};
 use payment_intents::transport::Transport;
 use serde_json::Value;
 
@@ -185,7 +187,7 @@ impl World {
     }
 
     /// Hands an event over, signed now.
-    pub async fn webhook(&self, event: &Value) -> Result<Noticed, NotNoticed> {
+    pub async fn webhook(&self, event: &Value) -> Result<WebhookOutcome, WebhookError> {
         let body = event.to_string();
         let now = self.clock.now();
         let signature = StripeSandbox::signature(StripeSandbox::WEBHOOK_SECRET, &body, now);
@@ -193,7 +195,11 @@ impl World {
     }
 
     /// Hands a message over with this signature.
-    pub async fn signed(&self, body: &str, signature: Option<&str>) -> Result<Noticed, NotNoticed> {
+    pub async fn signed(
+        &self,
+        body: &str,
+        signature: Option<&str>,
+    ) -> Result<WebhookOutcome, WebhookError> {
         let project = key("p").project;
         // The header outlives the call, since the test waits for it.
         let signature: Option<&'static str> =
@@ -201,7 +207,7 @@ impl World {
         let header = move |name: &str| signature.filter(|_| name == "stripe-signature");
         let body = body.as_bytes();
         let webhook = Webhook { project: &project, connector: "stripe", header: &header, body };
-        self.service.take_webhook(&webhook, self.clock.now().plus_ms(20_000)).await
+        self.service.handle_webhook(&webhook, self.clock.now().plus_ms(20_000)).await
     }
 
     /// The latest event of this type.

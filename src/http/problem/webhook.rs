@@ -1,33 +1,33 @@
 //! Answers to a webhook that is not recorded. Most PSPs repeat it then.
 
 use super::Problem;
-use crate::ports::NotRead;
-use crate::service::NotNoticed;
+use crate::ports::WebhookRefusal;
+use crate::service::WebhookError;
 use http::StatusCode;
 
-impl From<NotNoticed> for Problem {
-    fn from(error: NotNoticed) -> Self {
+impl From<WebhookError> for Problem {
+    fn from(error: WebhookError) -> Self {
         match error {
-            NotNoticed::NotRead(NotRead::NoSuchConnector) => Self::no_such_path(),
-            NotNoticed::NotRead(NotRead::NotSigned) => Self::new(
+            WebhookError::WebhookRefusal(WebhookRefusal::NoSuchConnector) => Self::no_such_path(),
+            WebhookError::WebhookRefusal(WebhookRefusal::NotSigned) => Self::new(
                 StatusCode::UNAUTHORIZED,
                 "invalid_signature",
                 "The PSP's signature is missing, wrong or too old.",
             ),
-            NotNoticed::NotRead(NotRead::Unreadable) => {
+            WebhookError::WebhookRefusal(WebhookRefusal::Unreadable) => {
                 Self::invalid_json("it is not an event of the PSP")
             }
-            NotNoticed::NoSuchPayment => Self::new(
+            WebhookError::NoSuchPayment => Self::new(
                 StatusCode::CONFLICT,
                 "ResourceNotFound",
                 "No Payment of the project has this id at the PSP. Please repeat the message.",
             ),
-            NotNoticed::Contended => Self::new(
+            WebhookError::Contended => Self::new(
                 StatusCode::CONFLICT,
                 "ConcurrentModification",
                 "The Payment is being changed. Please repeat the message.",
             ),
-            NotNoticed::Failed(cause) => Self::unavailable().because(cause),
+            WebhookError::Failed(cause) => Self::unavailable().because(cause),
         }
     }
 }

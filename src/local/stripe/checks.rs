@@ -20,7 +20,7 @@ pub(super) fn check_head(headers: &HeaderMap) -> Result<(), Refused> {
     Ok(())
 }
 
-/// The parameters of a POST, if they are those of its endpoint.
+/// The parameters of a POST. An error if its endpoint does not have them.
 pub(super) fn checked(path: &str, body: &str, key: &str) -> Result<Form, Refused> {
     let (known, required): (&[&str], &[&str]) = match path.trim_start_matches("/v1/") {
         "payment_intents" => (

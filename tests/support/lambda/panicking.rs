@@ -12,8 +12,8 @@ use payment_intents::http::{Api, lambda};
 use payment_intents::observe::log_json;
 use payment_intents::payment::{Report, Timestamp};
 use payment_intents::ports::{
-    Call, Connector, ConnectorError, ConnectorKey, NotRead, Notice, Policy, Verdict, Webhook,
-    Webhooks,
+    Call, Connector, ConnectorError, ConnectorKey, Notice, Policy, Verdict, Webhook,
+    WebhookRefusal, Webhooks,
 };
 use payment_intents::secret::Secret;
 use payment_intents::secrets_manager::Secrets;
@@ -88,17 +88,17 @@ impl Webhooks for PanickingConnector {
         &self,
         webhook: &Webhook<'_>,
         now: Timestamp,
-    ) -> Result<Option<Notice<Self::Subject>>, NotRead> {
+    ) -> Result<Option<Notice<Self::Subject>>, WebhookRefusal> {
         self.0.read(webhook, now)
     }
 
-    async fn look_at(
+    async fn read_subject(
         &self,
         connector: &str,
         key: &ConnectorKey,
         subject: &Self::Subject,
         deadline: Timestamp,
     ) -> Result<Option<Vec<Report>>, BoxError> {
-        self.0.look_at(connector, key, subject, deadline).await
+        self.0.read_subject(connector, key, subject, deadline).await
     }
 }
