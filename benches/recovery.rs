@@ -268,6 +268,7 @@ impl PlatformServer {
                 url: format!("{}/{name}", self.url).parse().expect("a URL"),
                 authorization: Authorization::None,
             }),
+            psp: None,
         };
         let names = HEALTHY.into_iter().chain([HANGING]);
         let connectors: Connectors = names.map(|name| (name.to_owned(), settings(name))).collect();

@@ -4,6 +4,7 @@
 mod auth;
 mod connectors;
 mod environment;
+mod psp;
 
 pub use environment::ConfigError;
 

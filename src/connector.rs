@@ -1,13 +1,19 @@
 //! The client of connectors over HTTP. It sends
 //! `POST {url}/operations/payment-intents/{paymentId}`, the contract of the public payment
-//! connectors.
+//! connectors. A PSP that is called directly gets its own requests in place of it.
 
 mod answer;
+mod minor_units;
 mod platform;
 mod settings;
+mod stripe;
 mod token;
+mod webhooks;
 
-pub use settings::{Authorization, ClientCredentials, ConnectorSettings, Connectors, Platform};
+pub use settings::{
+    Authorization, ClientCredentials, ConnectorSettings, Connectors, Platform, Psp,
+};
+pub use stripe::StripeAccount;
 
 use crate::error::BoxError;
 use crate::money::Money;
@@ -119,6 +125,9 @@ impl<K: Clock> Connector for HttpConnector<K> {
     async fn call(&self, call: &Call, deadline: Timestamp) -> Result<Verdict, ConnectorError> {
         let settings = self.settings(&call.connector).map_err(not_reached)?;
         let deadline = deadline.min(self.clock.now().plus_ms(settings.timeout_ms));
+        if let Some(Psp::Stripe(account)) = &settings.psp {
+            return self.call_stripe(settings, account, call, deadline).await;
+        }
         let bearer = self.bearer(&settings.authorization, call.bearer.as_ref(), deadline).await;
         let bearer = bearer.map_err(ConnectorError::NotReached)?;
         let request = request(settings, call, bearer.as_ref());
@@ -142,8 +151,11 @@ impl<K: Clock> Connector for HttpConnector<K> {
         deadline: Timestamp,
     ) -> Result<Vec<Report>, BoxError> {
         let settings = self.settings(key)?;
-        let platform = settings.platform.as_ref().ok_or(NotConfigured::NoPlatform)?;
         let deadline = deadline.min(self.clock.now().plus_ms(settings.timeout_ms));
+        if let Some(Psp::Stripe(account)) = &settings.psp {
+            return self.look_up_at_stripe(settings, account, key, deadline).await;
+        }
+        let platform = settings.platform.as_ref().ok_or(NotConfigured::NoPlatform)?;
         let bearer = self.bearer(&platform.authorization, None, deadline).await?;
         let request = platform::request(platform, key, bearer.as_ref())?;
         let time = self.time_until(deadline);

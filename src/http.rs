@@ -19,11 +19,12 @@ mod representation;
 mod route;
 mod unambiguous;
 mod update;
+mod webhook;
 
 #[cfg(feature = "local")]
 pub(crate) use answer::{CALLER_REFUSED, REQUEST_FAILED};
 pub use api::{Api, not_started};
 #[cfg(feature = "local")]
 pub use draft::{FileDraft, file_drafts};
-pub use message::{ACTION_BYTES_MAX, BODY_BYTES_MAX, Response};
+pub use message::{ACTION_BYTES_MAX, BODY_BYTES_MAX, Response, WEBHOOK_BYTES_MAX};
 pub use options::{ApiOptions, RepeatDetection, ResponseForm};

@@ -9,6 +9,7 @@ mod listen;
 pub mod log;
 pub mod sandbox;
 mod server;
+pub mod stripe;
 mod tokens;
 mod welcome;
 
@@ -30,13 +31,14 @@ use console::Source;
 use emulator::Contents;
 use http::Uri;
 use sandbox::Sandbox;
-use server::Server;
+use server::{Psps, Server};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use stripe::StripeSandbox;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -49,6 +51,9 @@ const TABLE: &str = "payments";
 
 /// The Payments that are registered if no file is given.
 const DEMO: &str = include_str!("local/demo.json");
+
+/// The Payments at the Stripe on localhost.
+const STRIPE_DEMO: &str = include_str!("local/stripe/demo.json");
 
 /// The time that calls in flight get to end.
 const END_MAX: Duration = Duration::from_secs(10);
@@ -65,6 +70,8 @@ pub struct Options {
     pub connectors: Option<OwnConnectors>,
     /// The time limit of one call to the sandbox.
     pub sandbox_timeout_ms: u64,
+    /// True for a Stripe on localhost beside the sandbox, with its own Payment (`--stripe`).
+    pub has_stripe: bool,
     /// A JSON array of PaymentDrafts, in place of the demo Payments (`--payments`).
     pub payments: Option<PathBuf>,
     /// The authorization of callers.
@@ -127,18 +134,29 @@ impl Local {
         let connector_url = sandbox.url();
         let of_sandbox = || sandbox_settings(sandbox.url(), options.sandbox_timeout_ms);
         let own = options.connectors.as_ref();
-        let settings = own.map_or_else(of_sandbox, |own| own.settings.clone());
+        let mut settings = own.map_or_else(of_sandbox, |own| own.settings.clone());
+        let stripe = if options.has_stripe { Some(StripeSandbox::start().await?) } else { None };
+        if let Some(stripe) = &stripe {
+            settings.insert("stripe".to_owned(), stripe.settings(options.sandbox_timeout_ms));
+        }
         let transport = Transport::new()?;
         let connector = HttpConnector::new(settings, transport.clone(), SystemClock);
         let service = Service::new(store, connector, SystemClock);
-        let payments = register(&service, &options).await?;
+        let mut payments = register(&service, &options).await?;
+        if let Some(stripe) = &stripe {
+            payments.splice(0..0, register_at(stripe, &service).await?);
+            let address = listener.local_addr()?;
+            let url = format!("http://{address}/{PROJECT}/webhooks/stripe").parse()?;
+            tokio::spawn(stripe.clone().send_webhooks(transport.clone(), url));
+        }
         let is_open = options.auth == AuthSettings::Off;
-        let api = Api::new(service, Auth::new(options.auth, transport), options.api);
+        let api = Api::new(service, Auth::new(options.auth, transport.clone()), options.api);
         api.open_connections(Duration::from_secs(1)).await;
         let sandbox = options.connectors.is_none().then_some(sandbox);
         let projects = Mutex::new(BTreeSet::from([PROJECT.to_owned()]));
+        let psps = Psps { sandbox, stripe };
         let server =
-            Server { api: Arc::new(api), sandbox, is_open, console: options.console, projects };
+            Server { api: Arc::new(api), psps, is_open, console: options.console, projects };
         let connectors = options.connectors.map(ShownConnectors::of);
         Ok(Self { listener, server, contents, dynamodb_url, connector_url, connectors, payments })
     }
@@ -153,8 +171,8 @@ impl Local {
     pub async fn serve(self, stopped: Stopped) {
         let Self { listener, server, contents, .. } = self;
         tokio::spawn(recover(Arc::clone(&server.api)));
-        let (api, sandbox) = (Arc::clone(&server.api), server.sandbox.clone());
-        let source = Source { api, contents, sandbox, is_open: server.is_open };
+        let (api, psps) = (Arc::clone(&server.api), server.psps.clone());
+        let source = Source { api, contents, psps, is_open: server.is_open };
         tokio::spawn(server.console.clone().watch(source));
         let (busy, mut idle) = mpsc::channel(1);
         server.serve(listener, stopped, busy).await;
@@ -215,6 +233,7 @@ fn sandbox_settings(url: Uri, timeout_ms: u64) -> Connectors {
         projects: None,
         policy: Policy::default(),
         platform: None,
+        psp: None,
     };
     Connectors::from([("*".to_owned(), settings)])
 }
@@ -268,6 +287,22 @@ async fn register(service: &LocalService, options: &Options) -> Result<Vec<Payme
                 return Err(refused(&error));
             }
         }
+    }
+    Ok(payments)
+}
+
+/// Registers the Payments at the Stripe on localhost, and authorizes them there.
+async fn register_at(
+    stripe: &StripeSandbox,
+    service: &LocalService,
+) -> Result<Vec<Payment>, BoxError> {
+    let now = SystemClock.now();
+    let mut payments = Vec::new();
+    for draft in file_drafts(STRIPE_DEMO, &ProjectKey::parse(PROJECT)?, now)? {
+        let payment = Payment::register(draft.registration, now)?;
+        stripe.authorize_for(&payment);
+        service.create(&payment).await?;
+        payments.push(payment);
     }
     Ok(payments)
 }

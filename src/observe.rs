@@ -12,8 +12,9 @@ pub(crate) use metrics::{Metric, measure, measure_by_outcome, measure_connector}
 use crate::error::{BoxError, causes};
 use crate::payment::{
     Outcome, Payment, PaymentKey, Reservation, State, Timestamp, Transaction, TransactionId,
+    TransactionKind,
 };
-use crate::ports::{Call, ConnectorError};
+use crate::ports::{Call, ConnectorError, Webhook};
 use std::error::Error;
 
 /// The message of the line of a call to a connector.
@@ -21,6 +22,9 @@ pub(crate) const CALL_ENDED: &str = "a call to the connector ended";
 
 /// The message of the line of a transition.
 pub(crate) const STATE_CHANGED: &str = "a transaction changed its state";
+
+/// The message of the line of a webhook.
+pub(crate) const WEBHOOK_HANDLED: &str = "a webhook was handled";
 
 /// Writes the line of a transition at the level `$level`.
 macro_rules! transition_line {
@@ -100,6 +104,15 @@ pub(crate) fn log_transition(from: &Payment, to: &Payment, id: &TransactionId) {
 /// that this one has the level DEBUG: an action has one line of level INFO.
 pub(crate) fn log_settled(from: &Payment, to: &Payment, id: &TransactionId) {
     transition_line!(debug, from, to, id);
+}
+
+/// Logs the release of the rest of an authorization, if this write booked one.
+pub(crate) fn log_release(from: &Payment, to: &Payment) {
+    let is_new = |one: &&Transaction| !from.transactions.contains_key(&one.id);
+    let is_release = |one: &&Transaction| one.kind == TransactionKind::CancelAuthorization;
+    for release in to.transactions.values().filter(is_new).filter(is_release) {
+        log_transition(from, to, &release.id);
+    }
 }
 
 /// Logs the new states and discrepancies of an update that was written.
@@ -219,6 +232,23 @@ pub(crate) fn log_failed_look_up(key: &PaymentKey, id: &TransactionId, error: &B
         transaction = id.as_str(),
         error = causes(error.as_ref()),
         "the state of a transaction could not be looked up on the platform"
+    );
+}
+
+/// Logs and counts a webhook.
+pub(crate) fn log_webhook(
+    webhook: &Webhook<'_>,
+    counted_as: &'static str,
+    error: Option<&(dyn Error + 'static)>,
+    at: Timestamp,
+) {
+    measure(&[Metric::count(counted_as, 1)], at);
+    tracing::info!(
+        project = webhook.project.as_str(),
+        connector = webhook.connector,
+        counted_as,
+        error = error.map(causes),
+        "{WEBHOOK_HANDLED}"
     );
 }
 

@@ -13,6 +13,7 @@
 //! | `action`, `admit` | [`Action`], [`Payment::admit`]: the rules for reserving it, and the reasons to refuse it |
 //! | `state_machine` | [`Outcome`], and the step that it leads to from each state |
 //! | `settle` | [`Payment::settle`]: applying an outcome to the ledger |
+//! | `release` | [`Payment::release_rest`]: the rest that a PSP releases with a capture |
 //! | `recover` | [`Payment::expire`], [`Payment::resume`]: an attempt that ended without an outcome |
 //! | `register` | [`Payment::register`]: the transactions that happened before |
 //! | `update` | [`Payment::update`]: reports, and fields that the ledger does not interpret |
@@ -39,6 +40,7 @@ mod merge;
 mod recover;
 mod register;
 mod rejection;
+mod release;
 mod reported_state;
 mod reports;
 mod settle;

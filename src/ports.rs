@@ -4,13 +4,15 @@
 mod connector;
 mod recovery_index;
 mod store;
+mod webhooks;
 
 pub use connector::{
     Absence, Call, Connector, ConnectorError, ConnectorKey, Lookup, NotActed, Policy, Rejections,
-    Resend, Verdict,
+    Resend, Rest, Verdict,
 };
 pub use recovery_index::{DuePage, DuePayment, IndexPart, OpenCount};
 pub use store::{ClaimError, CreateError, Name, ReplaceError, ReserveError, Store, StoreError};
+pub use webhooks::{Notice, Webhook, WebhookRefusal, Webhooks};
 
 use crate::payment::Timestamp;
 use std::future::Future;

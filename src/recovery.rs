@@ -18,7 +18,7 @@ use crate::payment::{Nonce, Payment, PaymentKey, Settlement, State, Timestamp, T
 use crate::ports::{
     Clock, Connector, ConnectorKey, IndexPart, Lookup, Policy, ReplaceError, Store, StoreError,
 };
-use crate::service::{Invocation, SETTLE_RESERVE_MS, Service};
+use crate::service::{Invocation, SETTLE_RESERVE_MS, Service, with_rest_released};
 use run::Run;
 use std::sync::{Mutex, PoisonError};
 
@@ -91,8 +91,10 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             observe::log_expired_lease(&payment, &next);
             payment = self.replace(&payment, next).await?;
         }
-        let is_trusted = self.connector.policy(&ConnectorKey::of(&payment)).is_trusted();
-        if let Some(next) = payment.apply_waiting_failures(self.clock.now(), is_trusted) {
+        let policy = self.connector.policy(&ConnectorKey::of(&payment));
+        let now = self.clock.now();
+        if let Some(next) = payment.apply_waiting_failures(now, policy.is_trusted()) {
+            let next = with_rest_released(next, policy, now);
             let replaced = self.replace(&payment, next).await?;
             observe::log_update(&payment, &replaced, self.clock.now());
             payment = replaced;
@@ -203,8 +205,10 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         };
         match payment.look_up(id, &reports, policy.proof(), self.clock.now())? {
             Settlement::Changed(next) => {
-                let replaced = self.replace(&payment, *next).await?;
+                let next = with_rest_released(*next, policy, self.clock.now());
+                let replaced = self.replace(&payment, next).await?;
                 observe::log_transition(&payment, &replaced, id);
+                observe::log_release(&payment, &replaced);
                 Ok(replaced)
             }
             Settlement::Unchanged(_) | Settlement::Gone => Ok(payment),

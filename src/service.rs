@@ -8,14 +8,16 @@ mod attempt;
 mod measure;
 mod reserve;
 mod update;
+mod webhook;
 
 pub use update::{Change, UpdateError};
+pub use webhook::{WebhookError, WebhookOutcome};
 
 use crate::payment::{
     Action, Nonce, Payment, PaymentKey, ProjectKey, Refusal, RejectionReason, Reservation, State,
     Timestamp, Transaction, TransactionId,
 };
-use crate::ports::{Clock, Connector, Name, NotActed, Store, StoreError, Verdict};
+use crate::ports::{Clock, Connector, Name, NotActed, Policy, Rest, Store, StoreError, Verdict};
 use crate::secret::Secret;
 use futures_util::future::{Either, select};
 use measure::Times;
@@ -230,6 +232,15 @@ impl Invocation {
     /// The time from which it can no longer send anything.
     pub(crate) fn lease(&self) -> Timestamp {
         self.deadline.plus_ms(LEASE_MARGIN_MS)
+    }
+}
+
+/// Adds to `next` the release of the rest of the authorization, if the PSP releases it with
+/// a capture and something is captured. One write books both.
+pub(crate) fn with_rest_released(next: Payment, policy: Policy, at: Timestamp) -> Payment {
+    match policy.rest {
+        Rest::Kept => next,
+        Rest::Released => next.release_rest(at).unwrap_or(next),
     }
 }
 

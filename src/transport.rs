@@ -10,7 +10,7 @@ use crate::error::BoxError;
 use crate::payment::Timestamp;
 use connection::{Connection, NotSent};
 use futures_util::future::join_all;
-use http::{HeaderValue, Request, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -38,6 +38,7 @@ const IDLE_PER_SERVER_MAX: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 

@@ -23,12 +23,10 @@ pub fn connector_url(text: &str) -> Result<Uri, &'static str> {
 /// address; without credentials and fragment.
 pub fn trusted_url(text: &str) -> Result<Uri, &'static str> {
     let url: Uri = text.parse().map_err(|_| "is not a URL")?;
-    let host = url.host().ok_or("has no host")?;
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    let is_loopback = address.map_or(host == "localhost", |address| address.is_loopback());
+    url.host().ok_or("has no host")?;
     match url.scheme_str() {
         Some("https") => {}
-        Some("http") if is_loopback => {}
+        Some("http") if is_loopback(&url) => {}
         Some("http") => return Err("is plain http, which is for loopback addresses only"),
         _ => return Err("is neither https nor http"),
     }
@@ -39,6 +37,13 @@ pub fn trusted_url(text: &str) -> Result<Uri, &'static str> {
         return Err("has a fragment");
     }
     Ok(url)
+}
+
+/// True if the address is on this machine.
+pub(crate) fn is_loopback(url: &Uri) -> bool {
+    let host = url.host().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    address.map_or(host == "localhost", |address| address.is_loopback())
 }
 
 #[cfg(test)]

@@ -89,6 +89,7 @@ const ALLOWED: [(&str, &[&str]); 31] = [
             "payment",
             "platform",
             "ports",
+            "secret",
             "service",
             "transport",
         ],

@@ -25,6 +25,8 @@ async fn each_event_is_answered_as_its_name_says() {
         ("two-actions", 400, "MultipleActionsNotAllowed", None),
         ("unknown-payment", 404, "ResourceNotFound", None),
         ("get-payment", 200, "", None),
+        // No account at a PSP is configured there.
+        ("webhook", 404, "ResourceNotFound", None),
         ("create-payment", 201, "", None),
         ("capture", 200, "", Some("capturePayment 4000 EUR")),
         ("capture-rest-v1", 200, "", Some("capturePayment 2000 EUR")),

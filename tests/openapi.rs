@@ -6,7 +6,7 @@
 #![allow(clippy::indexing_slicing, reason = "a missing part of the document is a failure")]
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow fails the test, too")]
 
-use payment_intents::http::{ACTION_BYTES_MAX, BODY_BYTES_MAX};
+use payment_intents::http::{ACTION_BYTES_MAX, BODY_BYTES_MAX, WEBHOOK_BYTES_MAX};
 use payment_intents::money::{Currency, Money};
 use payment_intents::payment::Payment;
 use saphyr::{LoadableYamlNode, Scalar, Yaml};
@@ -176,6 +176,9 @@ fn headers_are_those_of_the_code() {
         let names = code.split("HeaderName::from_static(").skip(1);
         used.extend(names.map(|rest| quoted(rest).next().unwrap().to_owned()));
     }
+    let code = read("src/connector/webhooks.rs");
+    let signatures = code.split("(webhook.header)(").skip(1);
+    used.extend(signatures.map(|rest| quoted(rest).next().unwrap().to_owned()));
     let known = problems() + &read("src/http/answer.rs");
     for (constant, name) in [
         ("header::ALLOW", "allow"),
@@ -225,7 +228,7 @@ fn limits_and_currencies_are_those_of_the_code() {
     let limit = format!("ACTIONS_MAX: usize = {actions};");
     assert!(read("src/http/update.rs").contains(&limit), "{limit}");
     let too_long = text(&document["components"]["responses"]["TooLong"]["description"]);
-    for limit in [ACTION_BYTES_MAX, BODY_BYTES_MAX] {
+    for limit in [ACTION_BYTES_MAX, BODY_BYTES_MAX, WEBHOOK_BYTES_MAX] {
         assert!(too_long.contains(&format!("{} KiB", limit / 1024)), "{too_long}");
     }
     let letters = || 'A'..='Z';
@@ -332,7 +335,8 @@ fn text(value: &Value) -> String {
 
 /// The sources of all errors.
 fn problems() -> String {
-    let parts = ["problem", "problem/access", "problem/payment", "problem/request"];
+    let parts =
+        ["problem", "problem/access", "problem/payment", "problem/request", "problem/webhook"];
     parts.map(|part| read(&format!("src/http/{part}.rs"))).concat()
 }
 

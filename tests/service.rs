@@ -89,6 +89,7 @@ fn settings(sandbox: &Sandbox) -> ConnectorSettings {
         projects: None,
         policy: Policy::default(),
         platform: None,
+        psp: None,
     }
 }
 

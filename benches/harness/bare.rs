@@ -4,7 +4,8 @@ use payment_intents::error::BoxError;
 use payment_intents::payment::{Payment, PaymentKey, ProjectKey, Report, Reservation, Timestamp};
 use payment_intents::ports::{
     Call, ClaimError, Connector, ConnectorError, ConnectorKey, CreateError, DuePage, IndexPart,
-    Name, OpenCount, Policy, ReplaceError, ReserveError, Store, StoreError, Verdict,
+    Name, Notice, OpenCount, Policy, ReplaceError, ReserveError, Store, StoreError, Verdict,
+    Webhook, WebhookRefusal, Webhooks,
 };
 
 /// A store with one Payment, which is unchanged for every action, or with none.
@@ -78,5 +79,23 @@ impl Connector for Approving {
 
     async fn call(&self, _: &Call, _: Timestamp) -> Result<Verdict, ConnectorError> {
         Ok(Verdict::Approved)
+    }
+}
+
+impl Webhooks for Approving {
+    type Subject = ();
+
+    fn read(&self, _: &Webhook<'_>, _: Timestamp) -> Result<Option<Notice<()>>, WebhookRefusal> {
+        Err(WebhookRefusal::NoSuchConnector)
+    }
+
+    async fn read_subject(
+        &self,
+        _: &str,
+        _: &ConnectorKey,
+        (): &(),
+        _: Timestamp,
+    ) -> Result<Option<Vec<Report>>, BoxError> {
+        Ok(None)
     }
 }

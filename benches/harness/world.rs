@@ -10,7 +10,7 @@ use payment_intents::dynamodb::{Connection, DynamoStore};
 use payment_intents::http::{Api, ApiOptions, RepeatDetection, ResponseForm, file_drafts, lambda};
 use payment_intents::local::{emulator, sandbox::Sandbox};
 use payment_intents::payment::{Payment, PaymentKey, ProjectKey};
-use payment_intents::ports::{Clock, Connector, Policy, Store};
+use payment_intents::ports::{Clock, Connector, Policy, Store, Webhooks};
 use payment_intents::service::Service;
 use payment_intents::transport::Transport;
 use serde_json::value::RawValue;
@@ -69,6 +69,7 @@ impl World {
             projects: None,
             policy: Policy::default(),
             platform: None,
+            psp: None,
         };
         let transport = Transport::new().expect("the system's roots");
         let connectors = Connectors::from([("*".to_owned(), settings)]);
@@ -79,7 +80,7 @@ impl World {
 }
 
 /// The API over this store and connector, behind a gateway that verifies tokens.
-pub fn api<S: Store, C: Connector>(
+pub fn api<S: Store, C: Connector + Webhooks>(
     store: S,
     connector: C,
     transport: Transport,
@@ -152,7 +153,10 @@ pub fn event(key: &PaymentKey) -> String {
 }
 
 /// Handles an event as the Lambda does, and returns the answer as text.
-pub async fn handle<S: Store, C: Connector>(api: &Api<S, C, SystemClock>, event: &str) -> String {
+pub async fn handle<S: Store, C: Connector + Webhooks>(
+    api: &Api<S, C, SystemClock>,
+    event: &str,
+) -> String {
     let mut context = Context::default();
     context.deadline = SystemClock.now().plus_ms(INVOCATION_MS).ms();
     let event = RawValue::from_string(event.to_owned()).expect("JSON");

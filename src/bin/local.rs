@@ -37,6 +37,10 @@ struct Arguments {
     #[arg(long, value_name = "URL", conflicts_with = "connectors")]
     connector: Option<String>,
 
+    /// A Stripe on localhost beside the sandbox, with a Payment that is captured there
+    #[arg(long, conflicts_with_all = ["connector", "connectors", "data"])]
+    stripe: bool,
+
     /// The public connector that yours is made of, which decides what its answers prove
     #[arg(long, value_name = "NAME", requires = "connector", value_parser = PROFILES)]
     profile: Option<String>,
@@ -63,6 +67,7 @@ const AFTER_HELP: &str = "\
 Examples:
   cargo local
   cargo local --data payments.db
+  cargo local --stripe
   cargo local --connector http://127.0.0.1:8080 --profile template
   cargo local --connectors connectors.json --log json
 
@@ -147,6 +152,9 @@ impl Arguments {
             }
             _ => error.to_string(),
         })?;
+        if self.stripe && config.connectors.is_some() {
+            return Err("--stripe and the variable CONNECTORS are both set: leave one out".into());
+        }
         let export =
             given.map_or_else(|| "CONNECTORS=\"$CONNECTORS\"".to_owned(), |given| given.export);
         let options = Options {
@@ -154,6 +162,7 @@ impl Arguments {
             data: self.data,
             connectors: config.connectors.map(|settings| OwnConnectors { settings, export }),
             sandbox_timeout_ms: self.connector_timeout_ms.unwrap_or(5_000),
+            has_stripe: self.stripe,
             payments: self.payments,
             auth: config.auth,
             api: config.api,

@@ -1,9 +1,10 @@
 //! `CONNECTORS`: the settings of each connector, and the profiles of the public ones.
 
 use super::environment::Environment;
+use super::psp::{is_psp, psp_account};
 use crate::connector::{Authorization, ClientCredentials, ConnectorSettings, Connectors, Platform};
 use crate::payment::ProjectKey;
-use crate::ports::{Absence, Lookup, Policy, Rejections, Resend};
+use crate::ports::{Absence, Lookup, Policy, Rejections, Resend, Rest};
 use crate::secret::Secret;
 use crate::secrets_manager::SecretVariable;
 use crate::url::{connector_url, trusted_url};
@@ -24,9 +25,18 @@ impl Environment<'_> {
         if entries.is_empty() {
             self.problem("CONNECTORS", "names no connector");
         }
+        let plain = SecretVariable::Connectors.plain();
         let mut connectors = Connectors::new();
         for (name, settings) in entries {
-            match connector(&settings) {
+            match any_connector(&settings) {
+                Ok(settings) if !settings.may_be_plain() && self.is_set(plain) => {
+                    let problem = format!(
+                        "has the keys of a PSP account, which may only be kept in a secret: \
+                         put it there, and give its ARN in {} in place of {plain}",
+                        SecretVariable::Connectors.arn()
+                    );
+                    self.problem(&format!("{plain}.{name}"), problem);
+                }
                 Ok(settings) => {
                     connectors.insert(name, settings);
                 }
@@ -121,7 +131,7 @@ enum AbsenceEntry {
 }
 
 /// The default time limit of one call.
-fn default_timeout_ms() -> u64 {
+pub(super) fn default_timeout_ms() -> u64 {
     20_000
 }
 
@@ -129,13 +139,16 @@ fn default_timeout_ms() -> u64 {
 /// for 24 h.
 const RESEND_WINDOW_MS: u64 = 72_000_000;
 
+/// Reads an entry: with `psp` it is the account at that PSP, without it a connector.
+fn any_connector(settings: &RawValue) -> Result<ConnectorSettings, String> {
+    if is_psp(settings) { psp_account(settings) } else { connector(settings) }
+}
+
 fn connector(settings: &RawValue) -> Result<ConnectorSettings, String> {
     let entry: ConnectorEntry = serde_json::from_str(settings.get())
         .map_err(|error| format!("cannot be read: {}", without_values(&error)))?;
     let url = connector_url(&entry.url).map_err(|error| format!("has a url that {error}"))?;
-    if !(100..=300_000).contains(&entry.timeout_ms) {
-        return Err("has a timeoutMs that is not from 100 to 300000".to_owned());
-    }
+    check_timeout(entry.timeout_ms)?;
     let policy = entry.policy()?;
     let is_forwarded = matches!(entry.authorization, AuthorizationEntry::Forward);
     if policy.resend != Resend::Never && is_forwarded {
@@ -149,26 +162,35 @@ fn connector(settings: &RawValue) -> Result<ConnectorSettings, String> {
         (Lookup::None, Some(_)) => return Err("has a platform, but no lookup: payment".to_owned()),
         (Lookup::Payment, Some(_)) | (Lookup::None, None) => {}
     }
-    let projects = entry.projects.map(|projects| {
-        let parsed = projects.iter().map(|project| {
-            ProjectKey::parse(project)
-                .map_err(|_| format!("has a project {project:?} that cannot be a project key"))
-        });
-        parsed.collect::<Result<Vec<_>, _>>()
-    });
     Ok(ConnectorSettings {
         url,
         timeout_ms: entry.timeout_ms,
         authorization: entry.authorization.read()?,
-        projects: projects.transpose()?,
+        projects: projects(entry.projects)?,
         policy,
         platform,
+        psp: None,
     })
+}
+
+pub(super) fn check_timeout(timeout_ms: u64) -> Result<(), String> {
+    if (100..=300_000).contains(&timeout_ms) {
+        return Ok(());
+    }
+    Err("has a timeoutMs that is not from 100 to 300000".to_owned())
+}
+
+pub(super) fn projects(names: Option<Vec<String>>) -> Result<Option<Vec<ProjectKey>>, String> {
+    let project = |name: &String| {
+        ProjectKey::parse(name)
+            .map_err(|_| format!("has a project {name:?} that cannot be a project key"))
+    };
+    names.map(|names| names.iter().map(project).collect()).transpose()
 }
 
 /// The message of the JSON parser without the invalid value, which may be a secret in the
 /// wrong place. Names of fields are kept.
-fn without_values(error: &serde_json::Error) -> String {
+pub(super) fn without_values(error: &serde_json::Error) -> String {
     let message = error.to_string();
     let about_fields = ["missing field", "unknown field", "duplicate field"];
     if about_fields.iter().any(|start| message.starts_with(start)) {
@@ -208,6 +230,7 @@ impl ConnectorEntry {
                 Some(AbsenceEntry::Unproven) => Absence::Unproven,
                 Some(AbsenceEntry::Proof) => Absence::Proof,
             },
+            rest: Rest::Kept,
         };
         if self.resend_window_ms.is_some() && policy.resend == Resend::Never {
             return Err("has a resendWindowMs, but resend: never".to_owned());

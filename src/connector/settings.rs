@@ -1,6 +1,8 @@
+use super::stripe::StripeAccount;
 use crate::payment::ProjectKey;
 use crate::ports::Policy;
 use crate::secret::Secret;
+use crate::url::is_loopback;
 use http::Uri;
 use std::collections::HashMap;
 
@@ -22,6 +24,23 @@ pub struct ConnectorSettings {
     pub policy: Policy,
     /// The platform where its transactions can be looked up.
     pub platform: Option<Platform>,
+    /// The PSP that is called directly, in place of a connector.
+    pub psp: Option<Psp>,
+}
+
+/// An account at a PSP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Psp {
+    /// An account at Stripe.
+    Stripe(StripeAccount),
+}
+
+impl ConnectorSettings {
+    /// True if they may be kept in a variable of the environment, which many people can read:
+    /// they have no keys of a PSP account, or only keys of a PSP on this machine.
+    pub fn may_be_plain(&self) -> bool {
+        self.psp.is_none() || is_loopback(&self.url)
+    }
 }
 
 /// The platform to whose Payments a connector writes.

@@ -177,7 +177,7 @@ pub(super) fn to_update(error: UpdateError, key: &PaymentKey, expected: u64) -> 
 }
 
 impl Answer {
-    fn ok(body: &str) -> Self {
+    pub(super) fn ok(body: &str) -> Self {
         Self {
             status: StatusCode::OK,
             headers: Vec::new(),

@@ -7,12 +7,12 @@ use super::message::{ACTION_BYTES_MAX, BODY_BYTES_MAX, Response};
 use super::options::{ApiOptions, RepeatDetection};
 use super::problem::Problem;
 use super::route::Route;
-use super::{context, draft, query, update};
+use super::{context, draft, query, update, webhook};
 use crate::auth::{Auth, Caller, PresentedCredentials};
 use crate::error::BoxError;
 use crate::invocation;
 use crate::payment::{Nonce, Payment, PaymentKey, ProjectKey, Timestamp, TransactionId};
-use crate::ports::{Clock, Connector, CreateError, Name, Store};
+use crate::ports::{Clock, Connector, CreateError, Name, Store, Webhooks};
 use crate::secret::Secret;
 use crate::service::{Change, Invocation, Request as ServiceRequest, Service};
 use futures_util::FutureExt;
@@ -34,7 +34,7 @@ pub struct Api<S, C, K> {
     options: ApiOptions,
 }
 
-impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
+impl<S: Store, C: Connector + Webhooks, K: Clock> Api<S, C, K> {
     /// An API over `service`.
     pub fn new(service: Service<S, C, K>, auth: Auth, options: ApiOptions) -> Self {
         Self { service, auth, options }
@@ -77,8 +77,11 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
     ) -> Result<Answer, Problem> {
         let stage = request.request_context_ref().and_then(context::stage);
         let route = Route::of(request.method(), request.raw_http_path(), stage)?;
-        let bearer = headers::bearer(request.headers())?;
         let deadline = self.deadline(request);
+        if let Route::Webhook(project, connector) = &route {
+            return webhook::take(&self.service, project, connector, request, deadline).await;
+        }
+        let bearer = headers::bearer(request.headers())?;
         let caller = self.authorize(&route, request, bearer.as_ref(), deadline).await?;
         match route {
             Route::Act(key) => self.act(key, request, bearer, deadline, correlation_id).await,
@@ -87,6 +90,7 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
             Route::Query(project) => self.query(project, request).await,
             Route::Create(project) => self.create(project, request).await,
             Route::Update(key) => self.update(key, request, caller).await,
+            Route::Webhook(..) => Err(Problem::no_such_path()),
         }
     }
 
@@ -212,7 +216,12 @@ impl<S: Store, C: Connector, K: Clock> Api<S, C, K> {
     }
 }
 
-impl<'a, S: Store, C: Connector, K: Clock> TowerService<Request> for &'a Api<S, C, K> {
+impl<'a, S, C, K> TowerService<Request> for &'a Api<S, C, K>
+where
+    S: Store,
+    C: Connector + Webhooks,
+    K: Clock,
+{
     type Response = Response;
     type Error = Infallible;
     type Future = BoxFuture<'a, Result<Response, Infallible>>;

@@ -1,11 +1,13 @@
 //! Errors in the words of the contract. Causes go to the log and nowhere else.
 //!
 //! `request` has the errors of a request that cannot be read, `payment` those of a
-//! Payment that does not permit what was asked, `access` those of a token.
+//! Payment that does not permit what was asked, `access` those of a token,
+//! `webhook` those of a PSP's message.
 
 mod access;
 mod payment;
 mod request;
+mod webhook;
 
 use super::error_body::ErrorBody;
 use crate::error::BoxError;

@@ -25,6 +25,8 @@ pub(super) enum Route {
     Create(ProjectKey),
     /// `POST /{projectKey}/payments/{paymentId}`
     Update(PaymentKey),
+    /// `POST /{projectKey}/webhooks/{connector}`
+    Webhook(ProjectKey, String),
 }
 
 /// A path that exists, with any method.
@@ -33,6 +35,7 @@ enum Resource {
     Payment(PaymentKey),
     PaymentByKey(ProjectKey, String),
     Payments(ProjectKey),
+    Webhook(ProjectKey, String),
 }
 
 impl Route {
@@ -45,7 +48,12 @@ impl Route {
             (Resource::PaymentByKey(project, key), &Method::GET) => Ok(Self::Find(project, key)),
             (Resource::Payments(project), &Method::GET) => Ok(Self::Query(project)),
             (Resource::Payments(project), &Method::POST) => Ok(Self::Create(project)),
-            (Resource::PaymentIntent(_), _) => Err(Problem::method_not_allowed("POST")),
+            (Resource::Webhook(project, connector), &Method::POST) => {
+                Ok(Self::Webhook(project, connector))
+            }
+            (Resource::PaymentIntent(_) | Resource::Webhook(..), _) => {
+                Err(Problem::method_not_allowed("POST"))
+            }
             (Resource::Payment(_) | Resource::Payments(_), _) => {
                 Err(Problem::method_not_allowed("GET, POST"))
             }
@@ -57,7 +65,10 @@ impl Route {
     pub(super) fn project(&self) -> &ProjectKey {
         match self {
             Self::Act(key) | Self::Get(key) | Self::Update(key) => &key.project,
-            Self::Find(project, _) | Self::Query(project) | Self::Create(project) => project,
+            Self::Find(project, _)
+            | Self::Query(project)
+            | Self::Create(project)
+            | Self::Webhook(project, _) => project,
         }
     }
 
@@ -69,6 +80,8 @@ impl Route {
                 &["view_payments", "manage_payments", "manage_project"]
             }
             Self::Create(_) | Self::Update(_) => &["manage_payments", "manage_project"],
+            // The PSP's signature authorizes it.
+            Self::Webhook(..) => &[],
         }
     }
 }
@@ -93,6 +106,10 @@ impl Resource {
             return None;
         }
         let id = id.map(decoded);
+        if let ("webhooks", Some(Some(connector))) = (collection, &id) {
+            let is_name = !connector.is_empty() && !connector.contains(char::is_control);
+            return is_name.then(|| Self::Webhook(project, connector.clone()));
+        }
         if let ("payments", Some(Some(id))) = (collection, &id)
             && let Some(key) = id.strip_prefix(PaymentId::KEY_PREFIX)
         {

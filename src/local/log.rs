@@ -4,7 +4,7 @@
 use crate::clock::SystemClock;
 use crate::http::{CALLER_REFUSED, REQUEST_FAILED};
 use crate::money::Currency;
-use crate::observe::{CALL_ENDED, STATE_CHANGED};
+use crate::observe::{CALL_ENDED, STATE_CHANGED, WEBHOOK_HANDLED};
 use crate::platform::format_time;
 use crate::ports::Clock;
 use http::{Method, Response, request};
@@ -19,7 +19,7 @@ use tracing_subscriber::layer::{Context, Layer};
 const ANSWERED: &str = "a request was answered";
 
 /// The messages whose fields the line of the request repeats.
-const STEPS: [&str; 2] = [CALL_ENDED, STATE_CHANGED];
+const STEPS: [&str; 3] = [CALL_ENDED, STATE_CHANGED, WEBHOOK_HANDLED];
 
 /// The messages that repeat the line of the request, unless they have a cause.
 const REFUSALS: [&str; 2] = [REQUEST_FAILED, CALLER_REFUSED];

@@ -2,10 +2,12 @@
 
 use super::console::{Body, Burst, Console, Exchange, is_from_here};
 use super::listen::{Busy, Stopped, accept, read};
-use super::{LocalApi, Sandbox, log, tokens};
+use super::sandbox::{Effect, Sandbox};
+use super::stripe::StripeSandbox;
+use super::{LocalApi, log, tokens};
 use crate::clock::SystemClock;
 use crate::error::BoxError;
-use crate::http::BODY_BYTES_MAX;
+use crate::http::WEBHOOK_BYTES_MAX;
 use crate::payment::ProjectKey;
 use crate::ports::Clock;
 use futures_util::future::join_all;
@@ -26,12 +28,30 @@ const OPENAPI: &str = include_str!("../../openapi.yaml");
 /// The time limit of an invocation, that of the deployed function.
 const INVOCATION_MS: u64 = 28_000;
 
+/// The PSPs on localhost.
+#[derive(Clone, Debug)]
+pub(super) struct Psps {
+    /// The sandbox, where it is the connector.
+    pub(super) sandbox: Option<Sandbox>,
+    /// The Stripe, beside the sandbox.
+    pub(super) stripe: Option<StripeSandbox>,
+}
+
+impl Psps {
+    /// The effects at the PSPs, in order for each PSP; `None` if the sandbox is not the
+    /// connector.
+    pub(super) fn ledger(&self) -> Option<Vec<Effect>> {
+        let mut effects = self.sandbox.as_ref()?.ledger();
+        effects.extend(self.stripe.iter().flat_map(StripeSandbox::ledger));
+        Some(effects)
+    }
+}
+
 /// The API, and what is beside it.
 #[derive(Debug)]
 pub(super) struct Server {
     pub(super) api: Arc<LocalApi>,
-    /// The sandbox, where it is the connector.
-    pub(super) sandbox: Option<Sandbox>,
+    pub(super) psps: Psps,
     /// Authorization is off.
     pub(super) is_open: bool,
     pub(super) console: Console,
@@ -64,7 +84,7 @@ impl Server {
             return Ok(response);
         }
         let is_terminal = is_curl(&parts.headers);
-        let body = read(body, BODY_BYTES_MAX).await?;
+        let body = read(body, WEBHOOK_BYTES_MAX).await?;
         let mut response = match self.local_answer(&parts, &body) {
             Some(response) => response,
             None if is_burst(&parts) => self.burst(&body, work).await?,
@@ -105,9 +125,7 @@ impl Server {
                     if is_browser { "text/plain; charset=utf-8" } else { "application/yaml" };
                 Some(page(kind, OPENAPI.to_owned()))
             }
-            (&Method::GET, "/sandbox/ledger") => {
-                Some(json_page(&json!(self.sandbox.as_ref()?.ledger())))
-            }
+            (&Method::GET, "/sandbox/ledger") => Some(json_page(&json!(self.psps.ledger()?))),
             (&Method::POST, "/oauth/token") if self.is_open => {
                 Some(json_page(&tokens::granted(&form(), &self.projects())))
             }

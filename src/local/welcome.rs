@@ -1,9 +1,11 @@
 //! The text that is printed when the server is ready: its address, its Payments, and
 //! commands to try.
 
+use super::stripe::StripeSandbox;
 use super::{Local, PROJECT, TABLE, tokens};
 use crate::error::BoxError;
 use crate::payment::{Payment, State};
+use serde_json::json;
 use std::fmt::Write as _;
 
 impl Local {
@@ -37,6 +39,10 @@ impl Local {
                     writeln!(text, "{payments} to {url}")?;
                 }
             }
+        }
+        if let Some(stripe) = &self.server.psps.stripe {
+            let (url, key) = (stripe.url(), StripeSandbox::API_KEY);
+            writeln!(text, "A Stripe on localhost: {url} with the key {key}")?;
         }
         writeln!(text, "\n{}", paint("1", "Payments"))?;
         writeln!(text, "  of project {PROJECT}, in minor units")?;
@@ -78,7 +84,7 @@ impl Local {
                 })
                 .collect();
         lines.push(format!("curl {bearer}{url}/{PROJECT}/payments/{id}"));
-        if self.server.sandbox.is_some() {
+        if self.server.psps.sandbox.is_some() {
             lines.push(format!("curl {url}/sandbox/ledger"));
         }
         lines
@@ -91,7 +97,12 @@ impl Local {
             Some(own) => own.export.clone(),
             None => {
                 let url = self.connector_url.to_string();
-                format!("CONNECTORS='{{\"*\":{{\"url\":\"{}\"}}}}'", url.trim_end_matches('/'))
+                let mut connectors = json!({"*": {"url": url.trim_end_matches('/')}});
+                let entries = connectors.as_object_mut();
+                if let (Some(stripe), Some(entries)) = (&self.server.psps.stripe, entries) {
+                    entries.insert("stripe".to_owned(), stripe.entry());
+                }
+                format!("CONNECTORS='{connectors}'")
             }
         };
         format!(

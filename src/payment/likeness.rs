@@ -267,11 +267,17 @@ impl Payment {
     /// The id of a new effect, derived from the transaction `from` and the version. A
     /// repeated write gets the same id.
     fn effect_id(&self, from: &TransactionId) -> TransactionId {
-        let version = self.version.to_string();
-        let ids = (0_u32..).map(|count| {
-            TransactionId::from(id_of(&["effect", from.as_str(), &version, &count.to_string()]))
-        });
-        let mut free = ids.skip_while(|id| self.transactions.contains_key(id));
-        free.next().unwrap_or_else(|| from.clone())
+        self.new_effect_id(&[from.as_str(), &self.version.to_string()])
+    }
+
+    /// An id that follows from these, and that no transaction has.
+    pub(super) fn new_effect_id(&self, parts: &[&str]) -> TransactionId {
+        let id = |count: u32| {
+            let count = count.to_string();
+            let parts: Vec<_> = ["effect"].iter().chain(parts).chain([&&*count]).copied().collect();
+            TransactionId::from(id_of(&parts))
+        };
+        let mut free = (0..).map(id).skip_while(|id| self.transactions.contains_key(id));
+        free.next().unwrap_or_else(|| id(u32::MAX))
     }
 }

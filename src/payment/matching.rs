@@ -30,6 +30,28 @@ pub(super) enum Match {
 impl Payment {
     /// The transaction that `report` is about, other than `except`.
     pub(super) fn match_report(&self, report: &Report, except: Option<&TransactionId>) -> Match {
+        self.match_with(report, except, |_| true)
+    }
+
+    /// The transaction that an effect is about, as a PSP reports it that knows our captures
+    /// and refunds by our id: likeness matches none of those. A cancel has no id, but there
+    /// is only one of it.
+    pub(super) fn match_effect(&self, report: &Report) -> Match {
+        self.match_with(report, None, |transaction| match transaction.kind {
+            TransactionKind::Charge | TransactionKind::Refund => transaction.is_external,
+            TransactionKind::CancelAuthorization
+            | TransactionKind::Authorization
+            | TransactionKind::Chargeback => true,
+        })
+    }
+
+    /// As [`Self::match_report`], where likeness can match only what `can_be_alike` allows.
+    fn match_with(
+        &self,
+        report: &Report,
+        except: Option<&TransactionId>,
+        can_be_alike: impl Fn(&Transaction) -> bool,
+    ) -> Match {
         let others =
             || self.transactions.values().filter(|transaction| Some(&transaction.id) != except);
         // Our own id goes before the ids of the PSP and the connector.
@@ -49,6 +71,7 @@ impl Payment {
         }
         let ids = self.identifying_ids(report);
         let alike = others().filter(|transaction| self.is_alike(transaction, report));
+        let alike = alike.filter(|transaction| can_be_alike(transaction));
         let alike = alike.filter(|transaction| !self.is_other_cancel(transaction, report));
         let alike =
             alike.filter(|transaction| self.could_have_begun(transaction, report.timestamp));

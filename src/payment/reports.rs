@@ -58,23 +58,64 @@ impl Payment {
         report: &Report,
         reporter: &Reporter,
     ) -> Result<(), UpdateRefusal> {
-        let (expected, found) = (self.currency(), report.amount.currency());
-        if found != expected {
-            return Err(UpdateRefusal::OtherCurrency { expected, found });
-        }
-        self.record_matched(new, report, reporter)?;
+        self.check_currency(report)?;
+        let found = self.match_report(report, None);
+        self.record_as(found, new, report, reporter)?;
         // The new balances may allow a report that did not fit before.
         self.book_waiting(reporter.at);
         Ok(())
     }
 
-    fn record_matched(
+    /// Records what a PSP reports that it did, as [`super::Update::RecordEffect`].
+    pub(super) fn record_effect(
         &mut self,
+        report: &Report,
+        reporter: &Reporter,
+    ) -> Result<(), UpdateRefusal> {
+        self.check_currency(report)?;
+        if !self.can_have_effect(report) {
+            return Ok(());
+        }
+        let found = self.match_effect(report);
+        let name = report.interaction_id.as_deref().unwrap_or_default();
+        let new = self.new_effect_id(&[&self.key.to_string(), name]);
+        self.record_as(found, &new, report, reporter)?;
+        self.book_waiting(reporter.at);
+        Ok(())
+    }
+
+    /// True if the effect that a PSP reports can be one of this Payment. A PSP has one
+    /// authorization for it: its report confirms one that is expected here, and adds none.
+    /// Nothing is released if nothing was authorized.
+    fn can_have_effect(&self, report: &Report) -> bool {
+        let is_expected = |transaction: &Transaction| {
+            transaction.kind == TransactionKind::Authorization
+                && transaction.amount == report.amount
+                && transaction.state != State::Success
+        };
+        match report.kind {
+            TransactionKind::Authorization => self.transactions.values().any(is_expected),
+            TransactionKind::CancelAuthorization => !self.balances.authorized.is_zero(),
+            TransactionKind::Charge | TransactionKind::Refund | TransactionKind::Chargeback => true,
+        }
+    }
+
+    fn check_currency(&self, report: &Report) -> Result<(), UpdateRefusal> {
+        let (expected, found) = (self.currency(), report.amount.currency());
+        if found == expected {
+            return Ok(());
+        }
+        Err(UpdateRefusal::OtherCurrency { expected, found })
+    }
+
+    fn record_as(
+        &mut self,
+        found: Match,
         new: &TransactionId,
         report: &Report,
         reporter: &Reporter,
     ) -> Result<(), UpdateRefusal> {
-        match self.match_report(report, None) {
+        match found {
             Match::ById(id) => match self.refuted_failure(&id, report) {
                 Some(transaction) => self.record_in_place_of(&id, &transaction, report, reporter),
                 None => self.record_by_id(&id, report, reporter),

@@ -17,6 +17,9 @@ pub enum Update {
         /// The report.
         report: Report,
     },
+    /// Reports what a PSP did. It reports what we sent with our own id, so an effect without
+    /// one is none of our captures and refunds. No caller can ask for this.
+    RecordEffect(Report),
     /// Reports the state of a transaction.
     ChangeTransactionState {
         /// The transaction.
@@ -102,6 +105,7 @@ impl Payment {
         let details = &mut self.details;
         match update {
             Update::AddTransaction { id, report } => self.record_report(id, report, reporter)?,
+            Update::RecordEffect(report) => self.record_effect(report, reporter)?,
             Update::ChangeTransactionState { id, state } => {
                 self.transaction_mut(id)?;
                 self.record_state(id, *state, reporter);

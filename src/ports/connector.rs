@@ -36,20 +36,29 @@ pub trait Connector: Send + Sync {
     ) -> impl Future<Output = Result<Verdict, ConnectorError>> + Send;
 }
 
-/// The part of a Payment that selects the connector.
+/// The part of a Payment that selects the connector, and that the PSP knows it by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectorKey {
     /// The Payment.
     pub payment: PaymentKey,
     /// Its payment interface, which names the connector.
     pub payment_interface: Option<String>,
+    /// The PSP's id of it.
+    pub interface_id: Option<String>,
+    /// Digits after the decimal point of its amounts.
+    pub fraction_digits: u8,
 }
 
 impl ConnectorKey {
     /// The key of the connector of `payment`.
     pub fn of(payment: &Payment) -> Self {
-        let payment_interface = payment.details.payment_interface.clone();
-        Self { payment: payment.key.clone(), payment_interface }
+        let details = &payment.details;
+        Self {
+            payment: payment.key.clone(),
+            payment_interface: details.payment_interface.clone(),
+            interface_id: details.interface_id.clone(),
+            fraction_digits: payment.fraction_digits,
+        }
     }
 }
 
@@ -65,6 +74,8 @@ pub struct Policy {
     pub lookup: Lookup,
     /// The meaning of a transaction that the look-up does not show.
     pub absence: Absence,
+    /// The effect of a capture on the rest of the authorization.
+    pub rest: Rest,
 }
 
 impl Policy {
@@ -125,6 +136,16 @@ pub enum Absence {
     Proof,
 }
 
+/// The effect of a capture on the rest of the authorization.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rest {
+    /// It stays authorized, and may be captured later.
+    #[default]
+    Kept,
+    /// The PSP releases it with the capture.
+    Released,
+}
+
 /// One request to a connector.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -138,6 +159,8 @@ pub struct Call {
     pub action: Action,
     /// The reserved amount.
     pub amount: Money,
+    /// True if more of the authorization may be captured after this.
+    pub has_rest: bool,
     /// The number of digits after the decimal point of that amount.
     pub fraction_digits: u8,
     /// The caller's reference.

@@ -2,7 +2,7 @@
 
 use super::{
     ANSWER_RESERVE_MS, ActError, CALL_MIN_MS, Invocation, OutOfTime, Recorded, SETTLE_PAUSE_MS,
-    SETTLE_RESERVE_MS, Service,
+    SETTLE_RESERVE_MS, Service, with_rest_released,
 };
 use crate::observe;
 use crate::payment::{
@@ -53,6 +53,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             attempt: payment.in_flight.as_ref().map_or(1, |slot| slot.attempt),
             action,
             amount: of.amount,
+            has_rest: payment.has_rest_beside(&of.id),
             fraction_digits: payment.fraction_digits,
             merchant_reference: of.merchant_reference.clone(),
             correlation_id: invocation.correlation_id.clone(),
@@ -103,14 +104,15 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         let Called { outcome, reason, not_acted } = called;
         let began = |payment: &Payment| payment.transactions.get(id).map(|found| found.timestamp);
         let reserved_at = began(&payment);
-        let is_trusted = self.connector.policy(&ConnectorKey::of(&payment)).is_trusted();
+        let policy = self.connector.policy(&ConnectorKey::of(&payment));
         loop {
             let now = self.clock.now();
             let settled = payment.settle(id, &invocation.nonce, outcome, now);
             let next = match settled.map(|settled| settled.with_reason(id, reason.as_ref())) {
                 // A Failure that was reported during the call may count from now on.
                 Ok(Settlement::Changed(next)) => {
-                    next.apply_waiting_failures(now, is_trusted).map_or(next, Box::new)
+                    let failed = next.apply_waiting_failures(now, policy.is_trusted());
+                    Box::new(with_rest_released(failed.unwrap_or(*next), policy, now))
                 }
                 Ok(Settlement::Gone) if outcome != Outcome::NeverExecuted => {
                     return Err(outcome_unknown(&payment, id, outcome, &WithdrawnTransaction));
@@ -136,6 +138,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             match replaced.unwrap_or_else(|| Err(StoreError::from(OutOfTime).into())) {
                 Ok(()) => {
                     observe::log_settled(&payment, &next, id);
+                    observe::log_release(&payment, &next);
                     observe::log_discrepancies(&payment, &next, now);
                     let recorded = next.transactions.get(id).map(Recorded::of);
                     return recorded.ok_or(ActError::ConnectorFailed(not_acted));

@@ -1,7 +1,7 @@
 //! Updates of a Payment by connectors and operators, written over the version that they
 //! have read.
 
-use super::Service;
+use super::{Service, with_rest_released};
 use crate::observe;
 use crate::payment::{Payment, PaymentKey, Reporter, Timestamp, Update, UpdateRefusal};
 use crate::ports::{
@@ -63,10 +63,12 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         if found.version != change.version {
             return Err(UpdateError::Stale { current: found.version });
         }
-        let is_trusted = self.connector.policy(&ConnectorKey::of(&found)).is_trusted();
+        let policy = self.connector.policy(&ConnectorKey::of(&found));
+        let is_trusted = policy.is_trusted();
         let reporter = Reporter { by: change.by, at: self.clock.now(), is_trusted };
         let next = found.update(&change.updates, &reporter).map_err(UpdateError::Refused)?;
         let next = next.apply_waiting_failures(reporter.at, is_trusted).unwrap_or(next);
+        let next = with_rest_released(next, policy, reporter.at);
         if next == found {
             return Ok(found);
         }

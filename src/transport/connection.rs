@@ -116,7 +116,7 @@ async fn send(
             });
         }
     };
-    let status = response.status();
-    let body = Limited::new(response.into_body(), bytes_max).collect().await;
-    Ok(Response { status, body: body.map_err(NotSent::Lost)?.to_bytes() })
+    let (head, body) = response.into_parts();
+    let body = Limited::new(body, bytes_max).collect().await.map_err(NotSent::Lost)?;
+    Ok(Response { status: head.status, headers: head.headers, body: body.to_bytes() })
 }

@@ -161,6 +161,7 @@ fn connector<K: Clock>(identity: &Identity, clock: K) -> HttpConnector<K> {
         projects: None,
         policy: Policy::default(),
         platform: None,
+        psp: None,
     };
     let connectors = Connectors::from([("*".to_owned(), settings)]);
     HttpConnector::new(connectors, Transport::new().unwrap(), clock)
@@ -173,11 +174,17 @@ fn call() -> Call {
         id: PaymentId::parse("p").unwrap(),
     };
     Call {
-        connector: ConnectorKey { payment: key, payment_interface: None },
+        connector: ConnectorKey {
+            payment: key,
+            payment_interface: None,
+            interface_id: None,
+            fraction_digits: 2,
+        },
         transaction: TransactionId::parse("t").unwrap(),
         attempt: 1,
         action: Action::Capture { amount },
         amount,
+        has_rest: false,
         fraction_digits: 2,
         merchant_reference: None,
         correlation_id: "c".to_owned(),

@@ -48,13 +48,19 @@ fn connector(urls: Vec<String>, authorization: Authorization) -> HttpConnector<S
         projects: None,
         policy: Policy::default(),
         platform: None,
+        psp: None,
     });
     let named = (0..).map(|number: usize| number.to_string()).zip(settings).collect();
     HttpConnector::new(named, Transport::new().unwrap(), SystemClock)
 }
 
 fn connector_key(payment: &str, number: usize) -> ConnectorKey {
-    ConnectorKey { payment: key(payment), payment_interface: Some(number.to_string()) }
+    ConnectorKey {
+        payment: key(payment),
+        payment_interface: Some(number.to_string()),
+        interface_id: None,
+        fraction_digits: 2,
+    }
 }
 
 fn call() -> Call {
@@ -64,6 +70,7 @@ fn call() -> Call {
         attempt: 1,
         action: capture(100),
         amount: eur(100),
+        has_rest: false,
         fraction_digits: 2,
         merchant_reference: None,
         correlation_id: "correlation-1".to_owned(),

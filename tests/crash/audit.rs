@@ -79,6 +79,13 @@ impl Audit {
                 effects.entry(of).or_default().push(effect);
             }
         }
+        for effect in world.stripe.ledger() {
+            self.effects += 1;
+            let payment = effect.payment_id.replacen("pi_", "payment-", 1);
+            let key = effect.idempotency_key.clone().unwrap_or_default();
+            let of = (Interface::Stripe.name(), payment, key);
+            effects.entry(of).or_default().push(effect);
+        }
         effects
     }
 
@@ -100,6 +107,10 @@ impl Audit {
     /// transaction.
     fn transaction(&mut self, by: Interface, transaction: &Transaction, did: &[Effect]) {
         let Some(action) = transaction.action() else { return };
+        // The rest that Stripe released with a capture.
+        if transaction.is_external && by == Interface::Stripe {
+            return;
+        }
         let finding = format!("{transaction:?}, {by:?}, {did:?}");
         let amount = transaction.amount.minor_units();
         let currency = transaction.amount.currency().to_string();

@@ -17,18 +17,25 @@ use tokio::time::sleep;
 pub enum Interface {
     HonoursKeys,
     KnowsNoKeys,
+    /// No connector: Stripe itself.
+    Stripe,
 }
 
 impl Interface {
     /// The interface of the Payment with this number.
     pub fn of(payment: u64) -> Self {
-        if payment.is_multiple_of(2) { Self::HonoursKeys } else { Self::KnowsNoKeys }
+        match payment % 3 {
+            0 => Self::HonoursKeys,
+            1 => Self::KnowsNoKeys,
+            _ => Self::Stripe,
+        }
     }
 
     pub fn name(self) -> &'static str {
         match self {
             Self::HonoursKeys => "honours-keys",
             Self::KnowsNoKeys => "knows-no-keys",
+            Self::Stripe => "stripe",
         }
     }
 }
@@ -47,8 +54,9 @@ impl Request {
         // Consecutive requests often go to the same Payment.
         let near = random.percent(50);
         let payment = if near { number / 4 % PAYMENTS } else { random.below(PAYMENTS) };
-        let has_key = random.percent(50);
-        let is_resent = Interface::of(payment) == Interface::HonoursKeys;
+        // Stripe fails as it likes, and without a key nobody asks again in time.
+        let has_key = Interface::of(payment) == Interface::Stripe || random.percent(50);
+        let is_resent = Interface::of(payment) != Interface::KnowsNoKeys;
         let order = format!("order-{number}");
         let reference = match random.below(100) {
             0..8 => "sandbox:rejected",

@@ -1,6 +1,7 @@
 //! Real processes under `kill -9`: two of the Lambda and one of recovery on one table,
-//! clients that repeat requests, and two sandbox PSPs, one of which honours keys. Nothing
-//! is lost, and nothing happens twice.
+//! clients that repeat requests, two sandbox PSPs, one of which honours keys, and a Stripe
+//! that is called directly and fails now and then. Nothing is lost, and nothing happens
+//! twice.
 //!
 //! `CRASH_SECONDS=N` is the time in which processes are killed (30). `CRASH_SEED=N` repeats
 //! the choices of an earlier run, as far as timing allows.
@@ -22,6 +23,7 @@ use payment_intents::dynamodb::DynamoStore;
 use payment_intents::http::file_drafts;
 use payment_intents::local::emulator;
 use payment_intents::local::sandbox::Sandbox;
+use payment_intents::local::stripe::{StripeFault, StripeSandbox};
 use payment_intents::payment::{Payment, PaymentId, PaymentKey, ProjectKey, State};
 use payment_intents::ports::{Clock, Store};
 use serde_json::{Value, json};
@@ -63,6 +65,7 @@ async fn killed_processes_lose_nothing_and_do_nothing_twice() {
         .collect();
     let recovery = tokio::spawn(recover(Arc::clone(&world), until));
     tokio::spawn(lose_answers_of_the_table(Arc::clone(&world), Random::new(seed, 100)));
+    tokio::spawn(fail_at_stripe(Arc::clone(&world), Random::new(seed, 103), until));
     let kills = kill(&world, Random::new(seed, 101), until).await;
 
     for client in clients {
@@ -90,6 +93,7 @@ struct World {
     clients: Clients,
     honours_keys: Sandbox,
     knows_no_keys: Sandbox,
+    stripe: StripeSandbox,
     store: DynamoStore,
     table: Shim,
 }
@@ -102,12 +106,14 @@ impl World {
         let store = DynamoStore::new(client, "payments".to_owned());
         let honours_keys = Sandbox::start_honouring_keys().await.unwrap();
         let knows_no_keys = Sandbox::start().await.unwrap();
+        let stripe = StripeSandbox::start().await.unwrap();
         let table = Shim::start(&emulator.endpoint_url.unwrap()).await;
         let connectors = json!({
             Interface::HonoursKeys.name():
                 {"url": honours_keys.url().to_string(), "resend": "sameKey"},
             Interface::KnowsNoKeys.name():
                 {"url": knows_no_keys.url().to_string(), "resend": "never"},
+            Interface::Stripe.name(): stripe.entry(),
         });
         let environment = [
             ("PAYMENTS_TABLE", "payments".to_owned()),
@@ -124,6 +130,7 @@ impl World {
             clients: Clients::default(),
             honours_keys,
             knows_no_keys,
+            stripe,
             store,
             table,
         };
@@ -139,6 +146,7 @@ impl World {
             let interface = Interface::of(number).name();
             json!({
                 "id": payment_id(number),
+                "interfaceId": intent_id(number),
                 "amountPlanned": amount,
                 "paymentMethodInfo": {"paymentInterface": interface},
                 "transactions": [{"type": "Authorization", "state": "Success", "amount": amount}],
@@ -147,6 +155,9 @@ impl World {
         let drafts = Value::from((0..PAYMENTS).map(draft).collect::<Vec<_>>()).to_string();
         for draft in file_drafts(&drafts, &key(0).project, now).unwrap() {
             let payment = Payment::register(draft.registration, now).unwrap();
+            let amount = payment.balances.authorized.minor_units();
+            let intent = payment.details.interface_id.clone().unwrap();
+            self.stripe.authorize(&intent, amount, "eur", false);
             self.store.create(&payment).await.unwrap();
         }
     }
@@ -159,7 +170,7 @@ impl World {
     /// True if recovery can still resolve something in the Payment now.
     async fn is_recoverable(&self, number: u64) -> bool {
         let payment = self.payment(number).await;
-        let resolvable = Interface::of(number) == Interface::HonoursKeys;
+        let resolvable = Interface::of(number) != Interface::KnowsNoKeys;
         payment.in_flight.is_some()
             || payment.open_transactions().any(|open| match open.state {
                 State::Initial => true,
@@ -180,6 +191,11 @@ impl World {
 
 fn payment_id(number: u64) -> String {
     format!("payment-{number}")
+}
+
+/// The PaymentIntent of the Payment of that number.
+fn intent_id(number: u64) -> String {
+    format!("pi_{number}")
 }
 
 fn key(number: u64) -> PaymentKey {
@@ -227,6 +243,24 @@ async fn lose_answers_of_the_table(world: Arc<World>, mut random: Random) {
     loop {
         sleep(Duration::from_millis(random.below(200))).await;
         world.table.plan(&[random.one_of(&[Fault::LostAnswer, Fault::Lost])]);
+    }
+}
+
+/// Lets calls to Stripe fail now and then: it acts without an answer or with an error, does
+/// not get the request, is slow, or is busy.
+async fn fail_at_stripe(world: Arc<World>, mut random: Random, until: Instant) {
+    while Instant::now() < until {
+        sleep(Duration::from_millis(random.below(300))).await;
+        let fault = random.one_of(&[
+            StripeFault::LostAnswer,
+            StripeFault::LostRequest,
+            StripeFault::ErrorAfterActing,
+            StripeFault::RateLimited,
+            StripeFault::Slow(300),
+        ]);
+        if !world.stripe.has_plan() {
+            world.stripe.plan(&[fault]);
+        }
     }
 }
 

@@ -329,7 +329,12 @@ impl Reader {
     }
 
     async fn look_up(&self) -> Result<Vec<Report>, BoxError> {
-        let connector = ConnectorKey { payment: key("p"), payment_interface: None };
+        let connector = ConnectorKey {
+            payment: key("p"),
+            payment_interface: None,
+            interface_id: None,
+            fraction_digits: 2,
+        };
         self.connector.look_up(&connector, self.clock.now().plus_ms(5_000)).await
     }
 

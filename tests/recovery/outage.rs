@@ -129,8 +129,11 @@ async fn a_connector_that_answers_again_is_not_left_out() {
         runs += 1;
         assert!(runs < 10, "each run calls it again");
     }
-    outage.clock.advance(3 * MINUTE);
-    outage.recover().await;
+    // A call on a connection that a drop before it has closed may fail, too.
+    for _ in 0..3 {
+        outage.clock.advance(30 * MINUTE);
+        outage.recover().await;
+    }
     assert_eq!(outage.states("dead", 30).await, ["Success".to_owned()].into());
 }
 

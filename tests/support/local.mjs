@@ -15,19 +15,21 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => p
 /**
  * Starts the server on a free port, with the additional variables `environment`, and waits until it listens. It ends
  * with this process. `connector` is a URL in place of the sandbox; `authorization` is the header with which Payments
- * are registered, if the server requires one.
+ * are registered, if the server requires one. With `stripe`, a Stripe runs beside the sandbox.
  */
-export async function startLocal({ connectorTimeoutMs, connector, environment, authorization }) {
+export async function startLocal({ connectorTimeoutMs, connector, environment, authorization, stripe }) {
   const binary = process.env.PAYMENT_INTENTS_LOCAL;
   assert.ok(binary, 'PAYMENT_INTENTS_LOCAL must name the built `local` binary');
   const options = ['--port', '0', '--connector-timeout-ms', String(connectorTimeoutMs)];
   if (connector) options.push('--connector', connector);
+  if (stripe) options.push('--stripe');
   const server = spawn(binary, options, {
     env: { ...process.env, ...environment },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   running.add(server);
 
+  const welcome = [];
   const url = await new Promise((resolve, reject) => {
     const deadline = setTimeout(() => {
       server.kill('SIGKILL');
@@ -36,6 +38,7 @@ export async function startLocal({ connectorTimeoutMs, connector, environment, a
     server.on('error', reject);
     server.on('exit', (code, signal) => reject(new Error(`the server ended before it listened: ${code ?? signal}`)));
     createInterface({ input: server.stdout }).on('line', (line) => {
+      welcome.push(line);
       const listening = /listening on (http:\/\/127\.0\.0\.1:\d+)/.exec(line);
       if (!listening) return;
       clearTimeout(deadline);
@@ -45,6 +48,8 @@ export async function startLocal({ connectorTimeoutMs, connector, environment, a
 
   return {
     url,
+    /** The lines that it has printed so far. */
+    welcome,
 
     /** Registers a Payment with 100.00 EUR authorized and returns its id. */
     async authorizedPayment(id) {

@@ -2,7 +2,8 @@
 
 use crate::error::BoxError;
 use crate::local::emulator::Contents;
-use crate::local::sandbox::{Effect, Sandbox};
+use crate::local::sandbox::Effect;
+use crate::local::server::Psps;
 use crate::local::{LocalApi, TABLE};
 use crate::payment::{Payment, Reported, State, Transaction};
 use crate::platform::{self, format_time, type_name};
@@ -16,7 +17,7 @@ const PAYMENTS_MAX: usize = 100;
 pub(in crate::local) struct Source {
     pub(in crate::local) api: Arc<LocalApi>,
     pub(in crate::local) contents: Contents,
-    pub(in crate::local) sandbox: Option<Sandbox>,
+    pub(in crate::local) psps: Psps,
     pub(in crate::local) is_open: bool,
 }
 
@@ -28,7 +29,7 @@ impl Source {
             payments.extend(self.api.service().get(&key).await?);
         }
         payments.sort_by(|a, b| (a.created_at, &a.key).cmp(&(b.created_at, &b.key)));
-        let effects = self.sandbox.as_ref().map(Sandbox::ledger);
+        let effects = self.psps.ledger();
         let payments = payments.iter().map(|payment| shown(payment, effects.as_deref()));
         Ok(json!({
             "isOpen": self.is_open,

@@ -106,6 +106,7 @@ impl ScriptedServer {
             projects: None,
             policy,
             platform: (policy.lookup == Lookup::Payment).then_some(platform),
+            psp: None,
         }
     }
 

@@ -7,7 +7,7 @@ use payment_intents::connector::{ConnectorSettings, Connectors, HttpConnector};
 use payment_intents::dynamodb::DynamoStore;
 use payment_intents::payment::{Action, Nonce, Payment, PaymentKey, Reservation, State, Timestamp};
 use payment_intents::ports::{
-    Absence, Clock, IndexPart, Lookup, Policy, Rejections, Resend, Store, Verdict,
+    Absence, Clock, IndexPart, Lookup, Policy, Rejections, Resend, Rest, Store, Verdict,
 };
 use payment_intents::recovery::RecoveryRun;
 use payment_intents::service::{ActError, Done, Invocation, Request, Service};
@@ -22,6 +22,7 @@ pub const OPAQUE: Policy = Policy {
     rejected: Rejections::Final,
     lookup: Lookup::None,
     absence: Absence::Unproven,
+    rest: Rest::Kept,
 };
 pub const UNTRUSTED: Policy = Policy { rejected: Rejections::Unproven, ..OPAQUE };
 pub const KEYED: Policy =

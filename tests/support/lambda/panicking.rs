@@ -11,7 +11,10 @@ use payment_intents::error::BoxError;
 use payment_intents::http::{Api, lambda};
 use payment_intents::observe::log_json;
 use payment_intents::payment::{Report, Timestamp};
-use payment_intents::ports::{Call, Connector, ConnectorError, ConnectorKey, Policy, Verdict};
+use payment_intents::ports::{
+    Call, Connector, ConnectorError, ConnectorKey, Notice, Policy, Verdict, Webhook,
+    WebhookRefusal, Webhooks,
+};
 use payment_intents::secret::Secret;
 use payment_intents::secrets_manager::Secrets;
 use payment_intents::service::Service;
@@ -79,5 +82,27 @@ impl Connector for PanickingConnector {
             panic!("{call:?} {:?}", call.bearer.as_ref().map(Secret::reveal));
         }
         self.0.call(call, deadline).await
+    }
+}
+
+impl Webhooks for PanickingConnector {
+    type Subject = <HttpConnector<SystemClock> as Webhooks>::Subject;
+
+    fn read(
+        &self,
+        webhook: &Webhook<'_>,
+        now: Timestamp,
+    ) -> Result<Option<Notice<Self::Subject>>, WebhookRefusal> {
+        self.0.read(webhook, now)
+    }
+
+    async fn read_subject(
+        &self,
+        connector: &str,
+        key: &ConnectorKey,
+        subject: &Self::Subject,
+        deadline: Timestamp,
+    ) -> Result<Option<Vec<Report>>, BoxError> {
+        self.0.read_subject(connector, key, subject, deadline).await
     }
 }

@@ -1,0 +1,66 @@
+//! The port of webhooks: signed messages that a PSP sends on its own initiative.
+
+use super::ConnectorKey;
+use crate::error::BoxError;
+use crate::payment::{ProjectKey, Report, Timestamp};
+use std::future::Future;
+
+/// A reader of the webhooks of the PSPs.
+pub trait Webhooks: Send + Sync {
+    /// The object of a notice, at the PSP.
+    type Subject: Send + Sync;
+
+    /// Verifies that the PSP of `webhook.connector` signed the message, and reads it.
+    /// `None` if it is not about a capture, a refund, a cancel or a dispute.
+    fn read(
+        &self,
+        webhook: &Webhook<'_>,
+        now: Timestamp,
+    ) -> Result<Option<Notice<Self::Subject>>, WebhookRefusal>;
+
+    /// Reads the current state of the object of a notice, at the PSP of `connector`. `None` if
+    /// the Payment belongs to another connector.
+    fn read_subject(
+        &self,
+        connector: &str,
+        key: &ConnectorKey,
+        subject: &Self::Subject,
+        deadline: Timestamp,
+    ) -> impl Future<Output = Result<Option<Vec<Report>>, BoxError>> + Send;
+}
+
+/// A message as it was received.
+#[derive(Clone, Copy)]
+pub struct Webhook<'a> {
+    /// The project in its path.
+    pub project: &'a ProjectKey,
+    /// The name of the connector in its path.
+    pub connector: &'a str,
+    /// The value of a header that occurs once.
+    pub header: &'a (dyn Fn(&str) -> Option<&'a str> + Send + Sync),
+    /// The body, byte for byte.
+    pub body: &'a [u8],
+}
+
+/// A verified message: an object at the PSP has changed.
+#[derive(Clone, Debug)]
+pub struct Notice<S> {
+    /// The PSP's id of the Payment.
+    pub interface_id: String,
+    /// The object that has changed.
+    pub subject: S,
+}
+
+/// The reasons to refuse a message.
+#[derive(Debug, thiserror::Error)]
+pub enum WebhookRefusal {
+    /// No PSP account with a signing secret has this name and is open to this project.
+    #[error("no PSP that sends webhooks is configured by this name for the project")]
+    NoSuchConnector,
+    /// The signature is missing, wrong or too old.
+    #[error("the message is not signed by the PSP")]
+    NotSigned,
+    /// It is signed, but cannot be parsed.
+    #[error("the message cannot be read")]
+    Unreadable,
+}
