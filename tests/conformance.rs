@@ -75,7 +75,7 @@ fn the_model_and_the_real_store_give_the_same_answers_and_items() {
     let config =
         Config { max_shrink_iters: 200, cases, failure_persistence: None, ..Config::default() };
     TestRunner::new(config)
-        .run(&(any::<bool>(), prop::bool::weighted(0.1), steps), |(captured, is_crowded, steps)| {
+        .run(&(any::<bool>(), prop::bool::weighted(0.04), steps), |(captured, is_crowded, steps)| {
             runtime.block_on(compare(&table, (captured, is_crowded), &steps, &compared))
         })
         .unwrap();
