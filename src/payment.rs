@@ -11,6 +11,7 @@
 //! | `rejection` | [`RejectionReason`]: why a connector rejected a transaction |
 //! | `balances` | [`Balances`]: every rule that moves an amount, and [`Payment::check`] |
 //! | `action`, `admit` | [`Action`], [`Payment::admit`]: the rules for reserving it, and the reasons to refuse it |
+//! | `room` | the number and the size of the transactions that a ledger takes |
 //! | `state_machine` | [`Outcome`], and the step that it leads to from each state |
 //! | `settle` | [`Payment::settle`]: applying an outcome to the ledger |
 //! | `release` | [`Payment::release_rest`]: the rest that a PSP releases with a capture |
@@ -43,6 +44,7 @@ mod rejection;
 mod release;
 mod reported_state;
 mod reports;
+mod room;
 mod settle;
 mod state_machine;
 mod transaction;
@@ -84,8 +86,7 @@ pub struct Payment {
     pub fraction_digits: u8,
     /// The authorized, captured, refunded and cancelled amounts.
     pub balances: Balances,
-    /// The ledger, by transaction id. At most [`Self::TRANSACTIONS_MAX`] when
-    /// an action is reserved.
+    /// The ledger, by transaction id.
     pub transactions: BTreeMap<TransactionId, Transaction>,
     /// The one action that may be at its connector now.
     pub in_flight: Option<InFlight>,
@@ -165,10 +166,6 @@ impl Details {
 }
 
 impl Payment {
-    /// The number of transactions from which on actions are refused. An item of this
-    /// size is far below the limit of DynamoDB.
-    pub const TRANSACTIONS_MAX: usize = 50;
-
     /// The currency of all its amounts.
     pub fn currency(&self) -> Currency {
         self.balances.authorized.currency()

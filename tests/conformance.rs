@@ -75,8 +75,8 @@ fn the_model_and_the_real_store_give_the_same_answers_and_items() {
     let config =
         Config { max_shrink_iters: 200, cases, failure_persistence: None, ..Config::default() };
     TestRunner::new(config)
-        .run(&(any::<bool>(), steps), |(captured, steps)| {
-            runtime.block_on(compare(&table, captured, &steps, &compared))
+        .run(&(any::<bool>(), prop::bool::weighted(0.04), steps), |(captured, is_crowded, steps)| {
+            runtime.block_on(compare(&table, (captured, is_crowded), &steps, &compared))
         })
         .unwrap();
     let compared = compared.into_inner();
@@ -86,7 +86,7 @@ fn the_model_and_the_real_store_give_the_same_answers_and_items() {
 
 async fn compare(
     table: &Table,
-    captured: bool,
+    (captured, is_crowded): (bool, bool),
     steps: &[(Operation, bool)],
     compared: &AtomicU32,
 ) -> Result<(), TestCaseError> {
@@ -97,6 +97,9 @@ async fn compare(
     );
     model.payment.key.id =
         payment_intents::payment::PaymentId::parse(&Uuid::new_v4().to_string()).unwrap();
+    if is_crowded {
+        model.fill_with_rejected();
+    }
     table.store.create(&model.payment).await.unwrap();
     let (mut older, mut last) = (model.payment.clone(), None);
     for (index, (operation, is_stale)) in steps.iter().enumerate() {

@@ -370,6 +370,28 @@ async fn a_payment_has_room_for_fifty_transactions() {
 }
 
 #[tokio::test]
+async fn captures_that_are_rejected_again_and_again_prevent_no_cancel_and_no_refund() {
+    let server = Server::start().await;
+    assert_eq!(server.act(AUTHORIZED, capture(4_000), &[]).await.status, 200);
+    let rejected = with_reference(capture(1_000), "sandbox:rejected");
+    let mut count = 0;
+    loop {
+        let reply = server.act(AUTHORIZED, rejected.clone(), &[]).await;
+        match reply.outcome() {
+            (400, "PaymentFailure") => count += 1,
+            (400, "MaxResourceLimitExceeded") => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(count > 80, "{count} rejections");
+    assert_eq!(server.act(AUTHORIZED, refund(3_000), &[]).await.status, 200);
+    assert_eq!(server.act(AUTHORIZED, reverse(), &[]).await.status, 200);
+    let effects = server.effects(AUTHORIZED).await;
+    let sums: Vec<_> = effects.iter().map(|(_, amount)| *amount).collect();
+    assert_eq!(sums, [4_000, 3_000, 1_000]);
+}
+
+#[tokio::test]
 async fn a_registered_payment_is_answered_as_the_platform_represents_it() {
     let server = Server::start().await;
     let draft = json!({

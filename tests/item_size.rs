@@ -13,9 +13,9 @@ mod support;
 use payment_intents::dynamodb::to_item;
 use payment_intents::money::{Currency, Money};
 use payment_intents::payment::{
-    Action, Details, Nonce, Outcome, Payment, PaymentId, PaymentKey, ProjectKey, Registration,
-    RejectionReason, Report, Reporter, Reservation, Settlement, State, Timestamp, TransactionId,
-    TransactionKind, Update,
+    Action, Details, Nonce, Outcome, Payment, PaymentId, PaymentKey, ProjectKey, Refusal,
+    Registration, RejectionReason, Report, Reporter, Reservation, Settlement, State, Timestamp,
+    TransactionId, TransactionKind, Update,
 };
 use support::item_size;
 use uuid::Uuid;
@@ -37,25 +37,87 @@ fn a_payment_with_all_its_transactions_stays_within_16_kib() {
     assert!(bytes >= 4 * KIB, "{bytes} bytes are less than this could be");
 }
 
+/// Rejected captures and refunds make room for others until the item is full. Captures leave
+/// some for refunds.
 #[test]
-fn a_payment_of_which_every_action_was_rejected_at_length_stays_within_16_kib() {
-    let payment = (1..Payment::TRANSACTIONS_MAX).fold(authorized(), rejected);
-    let bytes = item_size::of(&to_item(&payment));
-    assert!(bytes <= 16 * KIB, "{bytes} bytes");
-    assert!(bytes >= 12 * KIB, "{bytes} bytes: the reasons are not stored");
+fn a_payment_with_as_many_rejected_actions_as_it_takes_stays_within_16_kib() {
+    let code = "c".repeat(RejectionReason::CODE_BYTES_MAX);
+    let text = "No money. ".repeat(99);
+    let usual = ("insufficient_funds", "The card has insufficient funds.");
+    let order = |nth| format!("order-2026-{nth:06}");
+    let (capture, refund) = (Action::Capture { amount: eur(1) }, refund(1));
+    for (moved, reason, least) in [
+        (2, None, 120),
+        (2, Some(usual), 70),
+        (2, Some((&*code, &*text)), 70),
+        (Payment::TRANSACTIONS_MAX - 2, None, 80),
+        (Payment::TRANSACTIONS_MAX - 2, Some(usual), 60),
+    ] {
+        let moved = payment_with(moved);
+        let captures = filled(&moved, &capture, reason, order);
+        let (count, bytes) = (captures.transactions.len(), item_size::of(&to_item(&captures)));
+        assert!(count >= least && bytes <= 16 * KIB, "{count} transactions, {bytes} bytes");
+        let refunds = filled(&captures, &refund, reason, order);
+        let (more, bytes) = (refunds.transactions.len(), item_size::of(&to_item(&refunds)));
+        assert!(more >= count + 10 && bytes <= 16 * KIB, "{more} transactions, {bytes} bytes");
+    }
 }
 
-/// The Payment after one more capture, which was rejected with the longest reason.
-fn rejected(payment: Payment, nth: usize) -> Payment {
-    let action = Action::Capture { amount: eur(12_345) };
-    let asked = Reservation { action, ..next_reservation(&payment, nth) };
-    let reserved = payment.reserve(&asked).unwrap();
+/// With such references, an item may exceed 16 KiB, as it may with fewer transactions.
+#[test]
+fn the_longest_references_leave_room_for_refunds_too() {
+    let longest = |_| "€".repeat(256);
+    let captures = filled(&payment_with(2), &Action::Capture { amount: eur(1) }, None, longest);
+    assert_eq!(captures.transactions.len(), Payment::TRANSACTIONS_MAX);
+    let refunds = filled(&captures, &refund(1), None, longest);
+    assert_eq!(refunds.transactions.len(), Payment::TRANSACTIONS_MAX + 10);
+}
+
+#[test]
+fn a_payment_keeps_reasons_up_to_a_limit_and_the_later_rejections_without() {
     let (code, text) = ("c".repeat(RejectionReason::CODE_BYTES_MAX), "No money. ".repeat(99));
-    let reason = RejectionReason::new(Some(&code), Some(&text));
-    let settled = reserved.settle(&asked.transaction, &asked.nonce, Outcome::Rejected, at(nth));
+    let capture = Action::Capture { amount: eur(1) };
+    let full = filled(&payment_with(2), &capture, Some((&code, &text)), |_| String::from("order"));
+    let with_reason = full.transactions.values().filter(|one| one.rejection.is_some()).count();
+    assert_eq!(with_reason, 4 * KIB / (64 + 255));
+}
+
+/// The Payment after as many rejections of this action as it takes, each with this reason.
+fn filled(
+    payment: &Payment,
+    action: &Action,
+    reason: Option<(&str, &str)>,
+    reference: impl Fn(usize) -> String,
+) -> Payment {
+    let mut payment = payment.clone();
+    for nth in payment.transactions.len().. {
+        let asked = Reservation {
+            action: action.clone(),
+            merchant_reference: Some(reference(nth)),
+            ..next_reservation(&payment, nth)
+        };
+        match payment.reserve(&asked) {
+            Ok(reserved) => payment = rejected(&reserved, &asked, reason),
+            Err(refusal) => {
+                assert_eq!(refusal, Refusal::TooManyTransactions);
+                break;
+            }
+        }
+    }
+    payment
+}
+
+fn rejected(reserved: &Payment, asked: &Reservation, reason: Option<(&str, &str)>) -> Payment {
+    let reason = reason.and_then(|(code, text)| RejectionReason::new(Some(code), Some(text)));
+    let at = asked.at;
+    let settled = reserved.settle(&asked.transaction, &asked.nonce, Outcome::Rejected, at);
     let settled = settled.unwrap().with_reason(&asked.transaction, reason.as_ref());
     let Settlement::Changed(settled) = settled else { panic!("{settled:?}") };
     *settled
+}
+
+fn refund(amount: u64) -> Action {
+    Action::Refund { amount: eur(amount), charge: None }
 }
 
 /// A reserved item also has the attempt in flight and its lease.

@@ -10,6 +10,8 @@
 
 #[path = "ledger/consistency.rs"]
 mod consistency;
+#[path = "ledger/room.rs"]
+mod room;
 mod support;
 
 use Outcome::{Approved, NeverExecuted, Received, Rejected};

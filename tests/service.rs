@@ -286,6 +286,29 @@ async fn a_rejection_without_proof_keeps_its_reason_until_a_report_agrees() {
     assert_eq!(repeated, Done { verdict: rejected(), replayed: true });
 }
 
+/// The condition of the table knows only the number of transactions.
+#[tokio::test]
+async fn beside_fifty_rejected_transactions_an_action_is_three_writes_and_no_read() {
+    let world = World::new(AUTHORIZED).await;
+    let asked = |n| with_reference(request(&format!("t{n}"), capture(40)), "sandbox:rejected");
+    for n in 1..=60 {
+        let acted = world.service.act(asked(n)).await.unwrap();
+        assert_eq!(acted, Done { verdict: rejected(), replayed: false }, "{n}");
+    }
+    for n in [1, 49, 50, 60] {
+        let repeated = world.service.act(asked(n)).await.unwrap();
+        assert_eq!(repeated, Done { verdict: rejected(), replayed: true }, "{n}");
+        let reused = world.act(&format!("t{n}"), capture(41)).await;
+        assert!(matches!(reused, Err(ActError::Refused(Refusal::KeyReused))), "{reused:?}");
+    }
+    world.shim.calls();
+    assert_eq!(world.act("next", capture(40)).await.unwrap(), APPROVED);
+    assert_eq!(world.shim.calls(), ["UpdateItem"; 3]);
+    assert_eq!(world.act("back", Action::Reverse).await.unwrap(), APPROVED);
+    assert_eq!(world.sandbox.ledger().len(), 2);
+    assert_eq!(world.payment().await.balances.refunded, eur(40));
+}
+
 #[tokio::test]
 async fn an_expired_lease_is_taken_over_and_its_hold_is_kept() {
     let world = World::new(AUTHORIZED).await;

@@ -25,7 +25,7 @@ impl Payment {
     /// transaction. A repeated request is recognised before any other check.
     pub fn admit(&self, reservation: &Reservation) -> Result<Admission, Refusal> {
         self.admit_identity(reservation)?;
-        if self.transactions.len() >= Self::TRANSACTIONS_MAX {
+        if !self.has_room_for(&reservation.action) {
             return Err(Refusal::TooManyTransactions);
         }
         self.admit_discrepancies(&reservation.action)?;
@@ -251,7 +251,7 @@ pub enum Refusal {
         /// Their ids, in order.
         transactions: Vec<TransactionId>,
     },
-    /// The Payment has the highest number of transactions.
+    /// The ledger has no room for another transaction.
     TooManyTransactions,
     /// The Payment is in another currency.
     OtherCurrency {

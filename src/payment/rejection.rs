@@ -13,9 +13,8 @@ impl RejectionReason {
     /// The highest number of bytes of a code.
     pub const CODE_BYTES_MAX: usize = 64;
 
-    /// The highest number of bytes of a text. With it, a Payment of which every action was
-    /// rejected stays within 16 KiB in the store.
-    pub const TEXT_BYTES_MAX: usize = 160;
+    /// The highest number of bytes of a text.
+    pub const TEXT_BYTES_MAX: usize = 256;
 
     /// The smallest number of digits of a card number.
     const CARD_DIGITS_MIN: usize = 12;
@@ -42,6 +41,12 @@ impl RejectionReason {
     /// The PSP's reason in words.
     pub fn text(&self) -> Option<&str> {
         self.text.as_deref()
+    }
+
+    /// The number of bytes of both.
+    pub(super) fn bytes(&self) -> usize {
+        let length = |part: &Option<String>| part.as_ref().map_or(0, String::len);
+        length(&self.code).saturating_add(length(&self.text))
     }
 
     /// True for a code that is safe. One with another character, or with a long number, is
@@ -182,7 +187,7 @@ mod tests {
     #[test]
     fn a_text_is_cut_between_two_characters() {
         let cut = text(&"déjà ".repeat(60)).unwrap();
-        assert!((150..=RejectionReason::TEXT_BYTES_MAX).contains(&cut.len()), "{}", cut.len());
+        assert!((250..=RejectionReason::TEXT_BYTES_MAX).contains(&cut.len()), "{}", cut.len());
         assert!("déjà ".repeat(60).starts_with(&cut), "{cut}");
     }
 
@@ -191,7 +196,7 @@ mod tests {
         #[test]
         fn a_reason_is_its_own_safe_part(
             code in "\\PC{0,70}|[0-9._:-]{0,20}",
-            text in "(\\PC|[0-9 .-]|\\s|[a-z]){0,220}",
+            text in "(\\PC|[0-9 .-]|\\s|[a-z]){0,300}",
         ) {
             let Some(reason) = RejectionReason::new(Some(&code), Some(&text)) else { return Ok(()) };
             let (code, text) = (reason.code(), reason.text());

@@ -23,9 +23,11 @@ pub enum Settlement {
 
 impl Settlement {
     /// Keeps the reason that the connector gave with this outcome for rejecting the
-    /// transaction. If nothing is written, an earlier answer counts, and so does its reason.
+    /// transaction, if the Payment has room for it. If nothing is written, an earlier answer
+    /// counts, and so does its reason.
     pub fn with_reason(mut self, id: &TransactionId, reason: Option<&RejectionReason>) -> Self {
         if let (Self::Changed(next), Some(reason)) = (&mut self, reason)
+            && next.has_room_for_reason(id, reason)
             && let Some(transaction) = next.transactions.get_mut(id)
         {
             transaction.rejection = Some(reason.clone());

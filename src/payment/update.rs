@@ -74,10 +74,6 @@ pub enum Update {
 }
 
 impl Payment {
-    /// The highest number of transactions of a Payment. It is above
-    /// [`Self::TRANSACTIONS_MAX`], so that reports are recorded when actions are refused.
-    pub const TRANSACTIONS_MAX_REPORTED: usize = 100;
-
     /// The highest number of bytes of text in a Payment: half of the limit of an item.
     pub const TEXT_BYTES_MAX: usize = 200 * 1024;
 
@@ -191,21 +187,9 @@ impl Payment {
         let details = &self.details;
         let texts = details.texts().into_iter().filter_map(|(_, text)| text.as_deref());
         let notes = details.interface_interactions.iter().map(String::as_str);
-        let of_transactions = self.transactions.values().flat_map(|transaction| {
-            let reporter =
-                transaction.reported.as_ref().and_then(|reported| reported.by.as_deref());
-            let names = [
-                &transaction.interaction_id,
-                &transaction.interface_id,
-                &transaction.merchant_reference,
-            ];
-            let names = names.into_iter().filter_map(|name| name.as_deref());
-            let reason = transaction.rejection.as_ref();
-            let reason = reason.map(|reason| [reason.code(), reason.text()]);
-            let reason = reason.into_iter().flatten().flatten();
-            names.chain(reporter).chain(reason).chain([transaction.id.as_str()])
-        });
-        texts.chain(notes).chain(of_transactions).map(str::len).fold(0, usize::saturating_add)
+        let of_details = texts.chain(notes).map(str::len);
+        let of_transactions = self.transactions.values().map(super::Transaction::text_bytes);
+        of_details.chain(of_transactions).fold(0, usize::saturating_add)
     }
 
     /// Refuses more text than [`Self::TEXT_BYTES_MAX`], so that an action always fits

@@ -44,8 +44,9 @@ pub trait Store: Send + Sync {
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Reserves in one write and without a read. Succeeds exactly where
-    /// [`Payment::admit`] accepts the action, except that a reversal is only tried as a
-    /// cancel. Returns the Payment after the write.
+    /// [`Payment::admit`] accepts the action, with two exceptions: a reversal is only tried
+    /// as a cancel, and nothing is reserved on a Payment with [`Payment::TRANSACTIONS_MAX`]
+    /// transactions, even if many of them are Failures. Returns the Payment after the write.
     ///
     /// If the Payment is already reserved with this nonce, it is our own write whose
     /// answer was lost: a success.

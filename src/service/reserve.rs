@@ -10,10 +10,10 @@ use crate::ports::{
 use std::pin::pin;
 
 impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
-    /// Reserves an action (write 1). Usually the condition of the write decides. Three
+    /// Reserves an action (write 1). Usually the condition of the write decides. Four
     /// cases need the Payment that failed the condition, and a further write: a reversal
-    /// that becomes a refund, a lease that has expired, and a repeated request whose
-    /// transaction may be sent again.
+    /// that becomes a refund, a lease that has expired, a repeated request whose
+    /// transaction may be sent again, and a Payment with many transactions that failed.
     pub(super) async fn reserve(&self, reservation: &Reservation) -> Result<Reserved, ActError> {
         let (found, late_copy_possible) = match self.store.reserve(reservation).await {
             Ok(payment) => return Ok(Reserved::New(payment.into())),

@@ -647,15 +647,15 @@ fn a_report_by_its_own_id_ends_the_doubt_whose_an_effect_is() {
 }
 
 #[test]
-fn a_payment_takes_reports_of_a_hundred_transactions() {
+fn a_payment_takes_reports_of_many_transactions() {
     let authorized = payment(&[(Authorization, Success, 1_000)]);
     let full = (1..Payment::TRANSACTIONS_MAX_REPORTED).fold(authorized, |payment, count| {
         told(&payment, report(Charge, Success, 1, &format!("X{count}")))
     });
-    assert_eq!(full.transactions.len(), 100);
+    assert_eq!(full.transactions.len(), 250);
     let update = Update::AddTransaction { id: id("more"), report: report(Charge, Success, 1, "Y") };
     let refused = full.update(&[update], &reporter(later(), true));
     assert_eq!(refused, Err(UpdateRefusal::TooManyTransactions));
     // A report about a known transaction is recorded all the same.
-    assert_eq!(captured(&told(&full, report(Charge, Failure, 1, "X1"))), 98);
+    assert_eq!(captured(&told(&full, report(Charge, Failure, 1, "X1"))), 248);
 }

@@ -1,5 +1,6 @@
 //! All schedules of a small world, or many random ones of a large world.
 
+use crate::model::crowd::{REJECTED, REJECTED_AMOUNT};
 use crate::psp::{Style, Tier};
 use crate::schedule::{Chooser, Client, Plan, Schedule};
 use crate::world::{Past, eur};
@@ -8,6 +9,9 @@ use std::collections::HashSet;
 
 /// The largest number of steps of a schedule.
 const STEPS_MAX: usize = 400;
+
+/// Of so many random schedules, one begins with many rejected transactions.
+const CROWDED_IN: u64 = 16;
 
 /// A schedule that violates an invariant.
 #[derive(Clone, Debug)]
@@ -140,7 +144,10 @@ impl Chooser for Dice<'_> {
 /// Runs one random schedule of a random plan.
 pub fn random(seed: u64) -> Result<(), Box<Failure>> {
     let mut random = Random::new(seed);
-    let plan = any_plan(&mut random);
+    let mut plan = any_plan(&mut random);
+    if seed % CROWDED_IN == CROWDED_IN - 1 {
+        crowd(&mut plan, seed);
+    }
     let mut schedule = Schedule::new(&plan, false);
     let ends_early = random.below(4) == 0;
     let steps = if ends_early { random.below(30) } else { STEPS_MAX };
@@ -157,6 +164,23 @@ pub fn random(seed: u64) -> Result<(), Box<Failure>> {
     match schedule.violation() {
         Some(what) => Err(Failure { what, plan, choices, steps }.into()),
         None => Ok(()),
+    }
+}
+
+/// Fills the Payment with rejected transactions. In half of these plans, the first client
+/// repeats the request of one of them.
+fn crowd(plan: &mut Plan, seed: u64) {
+    plan.is_crowded = true;
+    if (seed / CROWDED_IN).is_multiple_of(2) {
+        let amount = eur(REJECTED_AMOUNT);
+        let is_captured = matches!(plan.past, Past::Captured | Past::Sale);
+        let action = if is_captured {
+            Action::Refund { amount, charge: None }
+        } else {
+            Action::Capture { amount }
+        };
+        let first = &mut plan.clients[0];
+        *first = Client { action, key: Some(REJECTED), reference: None, repeats: first.repeats };
     }
 }
 
@@ -218,6 +242,7 @@ fn any_plan(random: &mut Random) -> Plan {
         jumps,
         decisions: random.below(2) == 0,
         is_skewed: random.below(4) == 0,
+        is_crowded: false,
     }
 }
 

@@ -93,6 +93,7 @@ fn small_worlds() -> Vec<Plan> {
             jumps: 0,
             decisions: true,
             is_skewed: false,
+            is_crowded: false,
         };
         // One repeated request, with many faults.
         for (past, action) in alone.clone() {

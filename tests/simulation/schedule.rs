@@ -38,6 +38,8 @@ pub struct Plan {
     pub decisions: bool,
     /// True if the clocks of processes differ.
     pub is_skewed: bool,
+    /// True if the Payment has as many rejected transactions as the table's condition allows.
+    pub is_crowded: bool,
 }
 
 /// A client that wants one action done, once.
@@ -112,6 +114,9 @@ pub struct Schedule {
 impl Schedule {
     pub fn new(plan: &Plan, trace: bool) -> Self {
         let mut world = World::new(plan.tier, plan.past, plan.style);
+        if plan.is_crowded {
+            world.fill_with_rejected();
+        }
         world.trace = trace.then(Vec::new);
         (world.is_played, world.is_skewed, world.is_timed) = (true, plan.is_skewed, plan.is_timed);
         Self {

@@ -69,7 +69,8 @@ impl Problem {
     }
 
     pub(in crate::http) fn too_many_transactions() -> Self {
-        Self::limit_exceeded("transaction", "transactions", Payment::TRANSACTIONS_MAX)
+        let counted = "transactions besides those that failed";
+        Self::limit_exceeded("transaction", counted, Payment::TRANSACTIONS_MAX)
     }
 
     pub(in crate::http) fn limit_exceeded(kind: &'static str, counted: &str, limit: usize) -> Self {

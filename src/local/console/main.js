@@ -33,7 +33,7 @@ function draw() {
       h('b', {}, text(one.planned ?? one.authorized, one.fractionDigits)), h('small', {}, one.currency), badges(one)),
     h('span', { className: 'mono id' }, one.id),
     bar(one)))));
-  show(payment, (fact) => run(() => report(payment, fact)));
+  show(payment, (update) => run(() => report(payment, update)));
   drawForm(payment);
 }
 
@@ -132,11 +132,11 @@ async function burst() {
   say(effects === 1 ? 'good' : 'bad', h('b', {}, answers), ` ${effects} ${effects === 1 ? 'effect' : 'effects'} at the PSP`);
 }
 
-async function report(payment, fact) {
+async function report(payment, update) {
   const answer = await send({
     path: `/${payment.project}/payments/${encodeURIComponent(payment.id)}`,
     headers: { 'Content-Type': 'application/json' },
-    body: { version: payment.version, actions: [fact] },
+    body: { version: payment.version, actions: [update] },
   });
   if (answer.status === 200) say('good', h('b', {}, '200'), ' The report was recorded.');
   else sayAnswer(answer);

@@ -106,6 +106,34 @@ pub struct Effect {
 }
 
 impl Effect {
+    /// A transaction of ours that the PSP rejected.
+    pub fn rejected(
+        id: TransactionId,
+        kind: TransactionKind,
+        amount: Money,
+        reference: Option<String>,
+        at: Timestamp,
+    ) -> Self {
+        Self {
+            transaction: Some(id),
+            kind,
+            amount,
+            charge: None,
+            reference,
+            at,
+            is_done: false,
+            moves: 0,
+            applied_state: None,
+            has_acted: false,
+            told: None,
+            is_reported_by_psp_id: false,
+            reported_at: 0,
+            is_seen: false,
+            is_seen_to_fail: false,
+            is_backdated: false,
+        }
+    }
+
     /// The true state.
     pub fn state(&self) -> State {
         if self.is_done { State::Success } else { State::Failure }
@@ -229,23 +257,12 @@ impl World {
                 TransactionKind::CancelAuthorization
             }
         };
+        let reference = self.style.reference(id);
         let mut effect = Effect {
-            transaction: Some(id.clone()),
-            kind,
-            amount: call.amount,
             charge: call.action.charge().cloned(),
-            reference: self.style.reference(id),
-            at: self.now,
-            is_done: false,
-            moves: 0,
             applied_state: self.reported_states.get(id).copied(),
-            has_acted: false,
             told: self.reported_states.get(id).copied(),
-            is_reported_by_psp_id: false,
-            reported_at: 0,
-            is_seen: false,
-            is_seen_to_fail: false,
-            is_backdated: false,
+            ..Effect::rejected(id.clone(), kind, call.amount, reference, self.now)
         };
         let (acts, verdict) = match decision {
             Decision::Approve => (true, Verdict::Approved),
@@ -468,7 +485,7 @@ impl World {
         }
     }
 
-    fn show(&mut self, index: usize, decision: Decision) {
+    pub fn show(&mut self, index: usize, decision: Decision) {
         let effect = &self.effects[index];
         let (state, visible_at) = match (self.tier, effect.is_done, decision) {
             (Tier::Queryable, false, _) => (State::Failure, self.now),

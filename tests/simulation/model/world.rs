@@ -285,7 +285,8 @@ impl World {
         }
     }
 
-    /// Evaluates the table's condition, without a read: a reversal is tried as a cancel.
+    /// Evaluates the table's condition, without a read: a reversal is tried as a cancel, and
+    /// Failures count as transactions.
     fn reserve(&mut self, reservation: &Reservation) -> Result<Box<Payment>, Box<Payment>> {
         let cancel = Reservation { action: Action::Cancel, ..reservation.clone() };
         let found = &self.payment;
@@ -293,6 +294,7 @@ impl World {
             Action::Reverse => found.admit(&cancel).is_ok() && found.admit(reservation).is_ok(),
             _ => true,
         };
+        let admitted = admitted && found.transactions.len() < Payment::TRANSACTIONS_MAX;
         match found.reserve(reservation).ok().filter(|_| admitted) {
             Some(next) => {
                 self.written(next);
