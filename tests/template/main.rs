@@ -30,11 +30,12 @@ const GIVEN_BY_LAMBDA: [&str; 6] = [
 ];
 
 /// Variables for other places than AWS, or for a secret in plain text.
-const NOT_OFFERED: [&str; 5] = [
+const NOT_OFFERED: [&str; 6] = [
     "AUTH_CLIENT_SECRET",
     "AWS_ENDPOINT_URL_DYNAMODB",
     "AWS_ENDPOINT_URL_EVENTBRIDGE",
     "AWS_ENDPOINT_URL_LAMBDA",
+    "AWS_ENDPOINT_URL_SQS",
     "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT",
 ];
 
@@ -166,6 +167,9 @@ fn the_events_function_may_only_publish() {
         }
         if code.contains("AWSEvents.PutEvents") {
             used.insert("events:PutEvents".to_owned());
+        }
+        if code.contains("aws_sdk_sqs") {
+            used.extend(operations(&code).iter().map(|name| action("sqs", name)));
         }
     }
     assert_eq!(actions("EventsRole"), used);
