@@ -27,4 +27,9 @@ impl RealService {
         let connectors = self.connector.open_connections(time);
         tokio::join!(store, connectors);
     }
+
+    /// True if a token service refused a client secret of the connectors in its last answer.
+    pub fn is_secret_refused(&self) -> bool {
+        self.connector.is_secret_refused()
+    }
 }

@@ -90,6 +90,14 @@ impl Auth {
         })
     }
 
+    /// True if the token service refused our client secret in its last answer.
+    pub(crate) fn is_secret_refused(&self) -> bool {
+        match &self.0 {
+            Method::Off | Method::Gateway | Method::Jwt(_) => false,
+            Method::Introspection(introspection) => introspection.is_secret_refused(),
+        }
+    }
+
     /// Fetches the issuer's keys, or connects to the token service, within `time`. If that
     /// fails, the first request tries again.
     pub async fn open_connections(&self, now: Timestamp, time: Duration) {

@@ -89,6 +89,11 @@ pub struct EventsConfig {
     /// The connection to EventBridge (`AWS_REGION`, `AWS_ENDPOINT_URL_EVENTBRIDGE`,
     /// and the credentials that Lambda sets).
     pub eventbridge: Connection,
+    /// The URL of the queue for records that can never be read
+    /// (`EVENT_DEAD_LETTER_QUEUE_URL`).
+    pub dead_letter_queue_url: String,
+    /// The connection to SQS (`AWS_ENDPOINT_URL_SQS`, and as for EventBridge).
+    pub sqs: Connection,
     /// The log (`AWS_LAMBDA_LOG_LEVEL`, `STACK_NAME`).
     pub logging: Logging,
 }
@@ -98,11 +103,13 @@ impl EventsConfig {
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let secrets = Secrets::default();
         let mut environment = Environment::new(&variable, &secrets);
-        let config = Self {
-            bus: environment.required("EVENT_BUS_NAME"),
-            eventbridge: environment.connection("AWS_ENDPOINT_URL_EVENTBRIDGE"),
-            logging: environment.logging(),
-        };
+        let bus = environment.required("EVENT_BUS_NAME");
+        let dead_letter_queue_url = environment.required("EVENT_DEAD_LETTER_QUEUE_URL");
+        let eventbridge = environment.connection("AWS_ENDPOINT_URL_EVENTBRIDGE");
+        let endpoint_url = environment.optional("AWS_ENDPOINT_URL_SQS");
+        let sqs = Connection { endpoint_url, ..eventbridge.clone() };
+        let logging = environment.logging();
+        let config = Self { bus, eventbridge, dead_letter_queue_url, sqs, logging };
         environment.checked(config)
     }
 }

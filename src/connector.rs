@@ -61,6 +61,11 @@ impl<K: Clock> HttpConnector<K> {
         self.transport.open(addresses, time, self.clock.now()).await;
     }
 
+    /// True if a token service refused a client secret in its last answer.
+    pub fn is_secret_refused(&self) -> bool {
+        self.tokens.is_secret_refused()
+    }
+
     fn settings(&self, key: &ConnectorKey) -> Result<&ConnectorSettings, NotConfigured> {
         let named = key.payment_interface.as_deref().and_then(|name| self.connectors.get(name));
         let settings = named.or_else(|| self.connectors.get("*")).ok_or(NotConfigured::Unknown)?;

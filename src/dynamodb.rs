@@ -61,6 +61,12 @@ pub fn to_item(payment: &Payment) -> Item {
     item::from_payment(payment)
 }
 
+/// True if a later version of the service wrote the item.
+pub(crate) fn is_of_later_version(item: &Item) -> bool {
+    let format = item.get("item_format").and_then(|format| format.as_n().ok());
+    format.and_then(|format| format.parse::<u64>().ok()).is_some_and(|format| format > item::FORMAT)
+}
+
 /// Reads the Payment from an item of the table.
 pub fn stored_payment(item: &Item) -> Result<Payment, StoreError> {
     item::to_payment(item, &item::payment_key(item)?)

@@ -20,7 +20,7 @@
 //! * [`events`]: the events of the platform, published from the table's stream. [`fan_out`]:
 //!   the division of recovery's work among copies of its function.
 //! * [`config`]: the environment, read once. [`secrets_manager`]: the settings in Secrets
-//!   Manager. [`assemble`]: the service, built from both.
+//!   Manager, read again after a rotation. [`assemble`]: the service, built from both.
 //! * [`observe`]: log lines and metrics. [`error`], [`secret`], [`url`]: small types that
 //!   many modules need. [`invocation`]: the time of an invocation.
 //! * `local`: the service on localhost (feature `local`).

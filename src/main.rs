@@ -8,12 +8,11 @@ use payment_intents::error::BoxError;
 use payment_intents::http::{Api, lambda, not_started};
 use payment_intents::observe::{count_server_error, log_json, log_started};
 use payment_intents::ports::Clock;
-use payment_intents::secrets_manager::Secrets;
+use payment_intents::secrets_manager::{Renewed, Secrets};
 use payment_intents::transport::Transport;
 use serde_json::value::RawValue;
 use std::convert::Infallible;
 use std::time::Duration;
-use tokio::sync::OnceCell;
 
 /// The time limit for opening connections before the first event. The first event opens
 /// those that are missing.
@@ -34,23 +33,23 @@ async fn main() -> Result<(), BoxError> {
         Api::new(config.backend.service(transport.clone()), auth, config.api)
     };
     log_started(SystemClock.now());
-    let ready = OnceCell::new();
+    let build = |secrets: &Secrets| Ok(api(Config::read(variable, secrets)?));
+    let renewed = &Renewed::new(variable, transport.clone(), build);
     if !secrets.are_pending() {
-        let api = ready.get_or_init(async || api(config)).await;
+        let api = renewed.set(api(config), secrets, SystemClock.now()).await;
         tokio::join!(
             api.open_connections(CONNECT_TIME),
             api.service().open_connections(CONNECT_TIME)
         );
     }
     let version = variable("AWS_LAMBDA_FUNCTION_VERSION").unwrap_or_default();
-    let (ready, api, version) = (&ready, &api, version.as_str());
+    let version = version.as_str();
     let service = service_fn(|request: Request| async move {
-        let api = ready.get_or_try_init(async || {
-            let secrets = Secrets::with_event(variable, transport).await;
-            Ok::<_, BoxError>(api(Config::read(variable, &secrets)?))
+        let api = renewed.get(SystemClock.now(), |api| {
+            api.is_secret_refused() || api.service().is_secret_refused()
         });
         let Ok(response) = match api.await {
-            Ok(mut api) => api.call(request).await,
+            Ok(api) => (&*api).call(request).await,
             Err(error) => Ok(not_started(error)),
         };
         count_server_error(response.status().as_u16(), version, SystemClock.now());

@@ -263,13 +263,35 @@ pub(crate) fn log_event(key: &PaymentKey, r#type: &str, id: &str) {
     );
 }
 
-/// Logs that an event was not sent. Lambda will repeat its record.
-pub(crate) fn log_failed_event(error: &BoxError) {
-    tracing::error!(error = causes(error.as_ref()), "an event could not be sent");
+/// Logs that an event of this Payment, or a whole call, was not sent. Lambda will repeat
+/// the records.
+pub(crate) fn log_failed_event(key: Option<&PaymentKey>, error: &BoxError) {
+    tracing::error!(
+        project = key.map(|key| key.project.as_str()),
+        payment = key.map(|key| key.id.as_str()),
+        error = causes(error.as_ref()),
+        "an event could not be sent"
+    );
 }
 
 /// Logs a record of the table's stream that cannot be read.
-pub(crate) fn log_unreadable_record(sequence: &str, error: &BoxError) {
+pub(crate) fn log_unreadable_record(
+    key: Option<&PaymentKey>,
+    sequence: &str,
+    error: &(dyn Error + 'static),
+) {
+    tracing::error!(
+        project = key.map(|key| key.project.as_str()),
+        payment = key.map(|key| key.id.as_str()),
+        sequence,
+        error = causes(error),
+        "a record of the stream cannot be read"
+    );
+}
+
+/// Logs that an unreadable record could not be put on the dead-letter queue. Lambda will
+/// repeat it.
+pub(crate) fn log_failed_dead_letter(sequence: &str, error: &BoxError) {
     let error = causes(error.as_ref());
-    tracing::error!(sequence, error, "a record of the stream cannot be read");
+    tracing::error!(sequence, error, "a record could not be put on the dead-letter queue");
 }

@@ -1,6 +1,10 @@
 //! The settings in Secrets Manager. They are read through the AWS Parameters and Secrets
 //! Lambda Extension, a server on localhost in the function's execution environment.
 
+mod renewal;
+
+pub use renewal::Renewed;
+
 use crate::clock::SystemClock;
 use crate::error::BoxError;
 use crate::error::causes;
@@ -64,8 +68,8 @@ const TRY_TIME: Duration = Duration::from_secs(2);
 const PAUSE_MS: u64 = 50;
 
 impl Secrets {
-    /// Reads the secrets that the environment names, before the first event. The extension
-    /// may not be ready by then: see [`Self::are_pending`].
+    /// Reads the secrets that the environment names, without waiting for the extension. It
+    /// may not be ready before the first event: see [`Self::are_pending`].
     pub async fn at_start(
         variable: impl Fn(&str) -> Option<String>,
         transport: &Transport,
@@ -111,6 +115,26 @@ impl Secrets {
     /// event.
     pub fn are_pending(&self) -> bool {
         self.read.values().any(|found| matches!(found, Err(Unread::NotYet(_))))
+    }
+
+    /// True if the environment names no secret.
+    fn is_empty(&self) -> bool {
+        self.read.is_empty()
+    }
+
+    /// The first error of reading a secret.
+    fn error(&self) -> Option<String> {
+        self.read.values().find_map(|found| match found {
+            Ok(_) => None,
+            Err(Unread::NotYet(error)) => Some(error.clone()),
+            Err(Unread::Failed(error)) => Some(causes(error.as_ref())),
+        })
+    }
+
+    /// True if both have the same secrets.
+    fn are_equal(&self, other: &Self) -> bool {
+        let known = |name| other.read.get(name).and_then(|found| found.as_ref().ok());
+        self.read.iter().all(|(name, found)| found.as_ref().ok() == known(name))
     }
 
     pub(crate) fn get(&self, name: SecretVariable) -> Option<&Result<Secret, Unread>> {

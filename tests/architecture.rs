@@ -56,7 +56,7 @@ const ALLOWED: [(&str, &[&str]); 31] = [
         ],
     ),
     // The settings, and the service that is built from them.
-    ("secrets_manager", &["clock", "error", "ports", "secret", "transport", "url"]),
+    ("secrets_manager", &["clock", "error", "payment", "ports", "secret", "transport", "url"]),
     (
         "config",
         &[

@@ -7,11 +7,12 @@ use crate::oauth::form;
 use crate::payment::Timestamp;
 use crate::secret::Secret;
 use crate::transport::{NotAnswered, Transport};
-use http::Uri;
+use http::{StatusCode, Uri};
 use serde::Deserialize;
 use serde_json::Number;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub(super) struct Introspection {
     url: Uri,
     client_id: String,
     client_secret: Secret,
+    /// True if the token service refused the secret in its last answer.
+    is_secret_refused: AtomicBool,
     transport: Transport,
     /// The cached answers, by the hash of the token, so that no token is kept in memory.
     cache: Mutex<HashMap<TokenHash, Cached>>,
@@ -51,12 +54,19 @@ impl Introspection {
         client_secret: Secret,
         transport: Transport,
     ) -> Self {
-        Self { url, client_id, client_secret, transport, cache: Mutex::default() }
+        let is_secret_refused = AtomicBool::new(false);
+        let cache = Mutex::default();
+        Self { url, client_id, client_secret, is_secret_refused, transport, cache }
     }
 
     /// Connects to the token service. Sends no request, as there is no token yet.
     pub(super) async fn open_connections(&self, now: Timestamp, time: Duration) {
         self.transport.open(std::iter::once(&self.url), time, now).await;
+    }
+
+    /// True if the token service refused our secret in its last answer.
+    pub(super) fn is_secret_refused(&self) -> bool {
+        self.is_secret_refused.load(Ordering::Relaxed)
     }
 
     /// The caller of an active token, from the cache or the token service.
@@ -115,6 +125,7 @@ impl Introspection {
         let request = form(&self.url, &self.client_id, &self.client_secret, &fields)?;
         let exchanged = self.transport.exchange(request, time, ANSWER_BYTES_MAX, now).await;
         let answer = exchanged.map_err(NotAnswered::into_cause)?;
+        self.is_secret_refused.store(answer.status == StatusCode::UNAUTHORIZED, Ordering::Relaxed);
         if !answer.status.is_success() {
             return Err(format!("the token service answered {}", answer.status).into());
         }

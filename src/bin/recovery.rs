@@ -10,10 +10,9 @@ use payment_intents::invocation::deadline;
 use payment_intents::observe::{log_failed_count, log_json};
 use payment_intents::payment::Nonce;
 use payment_intents::ports::{Clock, IndexPart};
-use payment_intents::secrets_manager::Secrets;
+use payment_intents::secrets_manager::{Renewed, Secrets};
 use payment_intents::transport::Transport;
 use serde_json::value::RawValue;
-use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 #[tokio::main(flavor = "current_thread")]
@@ -26,18 +25,20 @@ async fn main() -> Result<(), BoxError> {
     log_json(config.as_ref().map(|config| config.backend.logging.clone()).unwrap_or_default())?;
     let config = config.inspect_err(|error| tracing::error!("{error}"))?;
     let copies = &Copies::new(config.lambda);
-    let ready = (!secrets.are_pending()).then(|| config.backend.service(transport.clone()));
-    let ready = &OnceCell::new_with(ready);
+    let build = |secrets: &Secrets| {
+        let config = RecoveryConfig::read(variable, secrets)?;
+        Ok(config.backend.service(transport.clone()))
+    };
+    let renewed = &Renewed::new(variable, transport.clone(), build);
+    if !secrets.are_pending() {
+        let service = config.backend.service(transport.clone());
+        renewed.set(service, secrets, SystemClock.now()).await;
+    }
     // A run that fails is an error of the function; the next run is a minute later.
     let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| {
         Box::pin(async move {
             let deadline = deadline(&event.context, SystemClock.now());
-            let started = ready.get_or_try_init(async || {
-                let secrets = Secrets::with_event(variable, transport).await;
-                let config = RecoveryConfig::read(variable, &secrets)?;
-                Ok::<_, BoxError>(config.backend.service(transport.clone()))
-            });
-            let service = started.await?;
+            let service = &*renewed.get(SystemClock.now(), RealService::is_secret_refused).await?;
             let part = match requested_part(event.payload.get()) {
                 Some(part) => part,
                 None => {

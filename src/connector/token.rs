@@ -6,9 +6,10 @@ use crate::error::BoxError;
 use crate::oauth::form;
 use crate::payment::Timestamp;
 use crate::secret::Secret;
-use crate::transport::{NotAnswered, Transport};
+use crate::transport::{NotAnswered, Response, Transport};
+use http::StatusCode;
 use serde::Deserialize;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
@@ -26,6 +27,8 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Tokens {
     cached: SyncMutex<HashMap<String, Arc<Mutex<Option<Token>>>>>,
+    /// The token endpoints, clients and scopes whose secret was refused in the last answer.
+    refused: SyncMutex<HashSet<String>>,
 }
 
 #[derive(Clone, Debug)]
@@ -50,8 +53,24 @@ impl Tokens {
             return Ok(token.bearer.clone());
         }
         let left = time.saturating_sub(began.elapsed());
-        let token = fetch(transport, credentials, now, left).await?;
+        let answer = request(transport, credentials, now, left).await?;
+        self.note(credentials, answer.status == StatusCode::UNAUTHORIZED);
+        let token = granted(&answer, now)?;
         Ok(cached.insert(token).bearer.clone())
+    }
+
+    /// True if a client secret was refused in the last answer of its token service.
+    pub(super) fn is_secret_refused(&self) -> bool {
+        !self.refused.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    fn note(&self, credentials: &ClientCredentials, is_refused: bool) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_refused {
+            refused.insert(name(credentials));
+        } else {
+            refused.remove(&name(credentials));
+        }
     }
 
     /// Drops a token that was refused, unless another one has replaced it.
@@ -64,25 +83,33 @@ impl Tokens {
     }
 
     fn entry(&self, credentials: &ClientCredentials) -> Arc<Mutex<Option<Token>>> {
-        let ClientCredentials { token_url, client_id, scope, .. } = credentials;
-        let name = format!("{token_url}\n{client_id}\n{}", scope.as_deref().unwrap_or_default());
         let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(cached.entry(name).or_default())
+        Arc::clone(cached.entry(name(credentials)).or_default())
     }
 }
 
-async fn fetch(
+/// The token endpoint, client and scope.
+fn name(credentials: &ClientCredentials) -> String {
+    let ClientCredentials { token_url, client_id, scope, .. } = credentials;
+    format!("{token_url}\n{client_id}\n{}", scope.as_deref().unwrap_or_default())
+}
+
+async fn request(
     transport: &Transport,
     credentials: &ClientCredentials,
     now: Timestamp,
     time: Duration,
-) -> Result<Token, BoxError> {
+) -> Result<Response, BoxError> {
     let ClientCredentials { token_url, client_id, client_secret, scope } = credentials;
     let scope = scope.as_deref().map(|scope| ("scope", scope));
     let fields = [("grant_type", "client_credentials")].into_iter().chain(scope);
     let request = form(token_url, client_id, client_secret, &fields.collect::<Vec<_>>())?;
     let exchanged = transport.exchange(request, time, ANSWER_BYTES_MAX, now).await;
-    let answer = exchanged.map_err(NotAnswered::into_cause)?;
+    exchanged.map_err(NotAnswered::into_cause)
+}
+
+/// The token in an answer.
+fn granted(answer: &Response, now: Timestamp) -> Result<Token, BoxError> {
     if !answer.status.is_success() {
         return Err(format!("the token service answered {}", answer.status).into());
     }

@@ -25,14 +25,6 @@ pub struct EventBus {
     name: String,
 }
 
-/// The error of a call in which not all events arrived.
-pub(super) struct NotSent {
-    /// For each event, true if it arrived.
-    pub(super) arrived: Vec<bool>,
-    /// The error of the first event that did not arrive.
-    pub(super) error: BoxError,
-}
-
 impl EventBus {
     /// The bus of that name. It connects when it is first used.
     pub fn new(connection: Connection, name: String) -> Self {
@@ -40,9 +32,12 @@ impl EventBus {
         Self { client: aws_sdk_eventbridge::Client::new(&config), name }
     }
 
-    /// Sends up to [`CALL_MAX`] events, given as type and JSON. `None` if all of them
-    /// arrived.
-    pub(super) async fn put(&self, events: Vec<(&str, &str)>) -> Option<NotSent> {
+    /// Sends up to [`CALL_MAX`] events, given as type and JSON. Returns for each event the
+    /// error with which it was refused, or an error if the whole call failed.
+    pub(super) async fn put(
+        &self,
+        events: Vec<(&str, &str)>,
+    ) -> Result<Vec<Option<BoxError>>, BoxError> {
         let count = events.len();
         let entries = events.into_iter().map(|(r#type, detail)| {
             PutEventsRequestEntry::builder()
@@ -53,18 +48,16 @@ impl EventBus {
                 .build()
         });
         let entries = Some(entries.collect());
-        let answer = match self.client.put_events().set_entries(entries).send().await {
-            Ok(answer) => answer,
-            Err(error) => {
-                return Some(NotSent { arrived: vec![false; count], error: error.into() });
-            }
-        };
+        let answer = self.client.put_events().set_entries(entries).send().await?;
         let results = answer.entries();
-        let arrived =
-            |index: usize| results.get(index).is_some_and(|result| result.event_id().is_some());
-        let arrived: Vec<_> = (0..count).map(arrived).collect();
-        let first = arrived.iter().position(|arrived| !arrived)?;
-        let code = results.get(first).and_then(|result| result.error_code()).unwrap_or("no result");
-        Some(NotSent { arrived, error: format!("EventBridge refused an event: {code}").into() })
+        let error = |index: usize| {
+            let result = results.get(index);
+            if result.is_some_and(|result| result.event_id().is_some()) {
+                return None;
+            }
+            let code = result.and_then(|result| result.error_code()).unwrap_or("no result");
+            Some(format!("EventBridge refused an event: {code}").into())
+        };
+        Ok((0..count).map(error).collect())
     }
 }

@@ -45,6 +45,11 @@ impl<S: Store, C: Connector + Webhooks, K: Clock> Api<S, C, K> {
         self.auth.open_connections(self.service.now(), time).await;
     }
 
+    /// True if the token service refused our client secret in its last answer.
+    pub fn is_secret_refused(&self) -> bool {
+        self.auth.is_secret_refused()
+    }
+
     /// The service of this API.
     pub fn service(&self) -> &Service<S, C, K> {
         &self.service

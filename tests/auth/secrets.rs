@@ -8,6 +8,10 @@ use crate::service::{TokenService, basic};
 use crate::stage::{API, RECOVERY, Stage, Variables, connectors, output_at_exit, with_token};
 use crate::support::lambda::events::act;
 use crate::support::{AUTHORIZED, capture};
+use payment_intents::config::Config;
+use payment_intents::payment::Timestamp;
+use payment_intents::secrets_manager::{Renewed, Secrets};
+use payment_intents::transport::Transport;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -256,4 +260,120 @@ async fn recovery_reads_its_secret_as_the_api_does() {
     let stage = Stage::of(RECOVERY, vault.variables()).await;
     stage.function.invoke(20_000, "{}".to_owned()).await.unwrap().unwrap();
     assert_eq!(vault.received().len(), 1);
+}
+
+/// The number of readings of a secret that stays wrong, within this time.
+fn readings_at_most(elapsed: Duration) -> usize {
+    1 + usize::try_from(elapsed.as_secs() / 10).unwrap()
+}
+
+#[tokio::test]
+async fn a_rotated_client_secret_is_used_after_the_token_service_refused_the_old_one() {
+    let (vault, service) = (Vault::start().await, TokenService::start().await);
+    let [old, new] = ["old", "new"].map(secret);
+    vault.identity.usually(Role::Secrets, holds(&old));
+    let own = vec![
+        ("CONNECTORS", connectors(&vault.identity.url(""), json!({"type": "none"}))),
+        (NAME, String::new()),
+        ("AUTH_CLIENT_SECRET", String::new()),
+        ("AUTH_CLIENT_SECRET_ARN", "arn:of-the-client".to_owned()),
+    ];
+    let stage = Stage::start([vault.variables(), service.variables(), own].concat()).await;
+    let act = async || {
+        let event = with_token(&service.grant(ALL), act(AUTHORIZED, capture(1)));
+        let status = stage.invoke(&event).await.status;
+        let requests = service.identity.received(Role::Introspection);
+        (status, basic(requests.last().unwrap().header("authorization")).1)
+    };
+    assert_eq!(act().await, (200, old.clone()));
+    vault.identity.usually(Role::Secrets, holds(&new));
+    // The old secret is still accepted, so that nothing is read again.
+    assert_eq!(act().await, (200, old.clone()));
+    assert_eq!(vault.received().len(), 1);
+    service.identity.next(Role::Introspection, Reply::Says(401, "{}".to_owned()));
+    assert_eq!(act().await, (503, old));
+    assert_eq!(act().await, (200, new.clone()));
+    assert_eq!(vault.received().len(), 2);
+    // A secret that stays wrong is not read with each event.
+    let (began, readings) = (Instant::now(), vault.received().len());
+    for _ in 0..6 {
+        service.identity.next(Role::Introspection, Reply::Says(401, "{}".to_owned()));
+        assert_eq!(act().await, (503, new.clone()));
+    }
+    let repeated = vault.received().len() - readings;
+    assert!(repeated <= readings_at_most(began.elapsed()), "{repeated} readings");
+}
+
+#[tokio::test]
+async fn rotated_connectors_are_used_after_their_token_service_refused_the_old_secret() {
+    let vault = Vault::start().await;
+    let connectors_with = |client_secret: &str| {
+        let mut authorization = vault.authorization();
+        authorization["clientSecret"] = json!(client_secret);
+        holds(&connectors(&vault.identity.url(""), authorization))
+    };
+    let [old, new] = ["old", "new"].map(secret);
+    vault.identity.usually(Role::Secrets, connectors_with(&old));
+    let stage = Stage::start(vault.variables()).await;
+    vault.identity.usually(Role::Secrets, connectors_with(&new));
+    vault.identity.usually(Role::Tokens, Reply::Says(401, "{}".to_owned()));
+    let event = act(AUTHORIZED, capture(1));
+    // The first event still has the old secret, and all others the new one.
+    let began = Instant::now();
+    for _ in 0..4 {
+        assert_eq!(stage.invoke(&event).await.status, 502);
+    }
+    let sent = vault.identity.received(Role::Tokens);
+    let used: Vec<_> = sent.iter().map(|one| basic(one.header("authorization")).1).collect();
+    assert_eq!(used.iter().collect::<Vec<_>>(), [&old, &new, &new, &new]);
+    let granted = json!({"access_token": secret("ours"), "expires_in": 3_600}).to_string();
+    vault.identity.usually(Role::Tokens, Reply::Says(200, granted));
+    assert_eq!(stage.invoke(&event).await.status, 200);
+    assert!(vault.received().len() <= 1 + readings_at_most(began.elapsed()));
+}
+
+/// As in the functions, at times that the test gives.
+#[tokio::test]
+async fn a_rotated_secret_is_used_within_5_minutes_and_an_invalid_one_is_not() {
+    const MINUTE_MS: u64 = 60_000;
+    let vault = Vault::start().await;
+    let at = |host: &str| holds(&connectors(&format!("https://{host}"), json!({"type": "none"})));
+    let common = [
+        ("PAYMENTS_TABLE", "payments"),
+        ("AWS_REGION", "eu-central-1"),
+        ("AWS_ACCESS_KEY_ID", "id"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+    ];
+    let common = common.map(|(name, value)| (name, value.to_owned()));
+    let variables = [vault.variables(), common.to_vec()].concat();
+    let variable = |name: &str| {
+        let found = variables.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| value.clone())
+    };
+    let build = |secrets: &Secrets| {
+        let config = Config::read(variable, secrets)?;
+        Ok(config.backend.connectors["*"].url.host().unwrap().to_owned())
+    };
+    let renewed = Renewed::new(variable, Transport::new().unwrap(), build);
+    let get = async |ms: u64| {
+        let value = renewed.get(Timestamp::from_ms(ms), |_| false).await.unwrap();
+        (value.to_string(), vault.received().len())
+    };
+    vault.identity.usually(Role::Secrets, at("first"));
+    assert_eq!(get(0).await, ("first".to_owned(), 1));
+    vault.identity.usually(Role::Secrets, at("second"));
+    assert_eq!(get(4 * MINUTE_MS - 1).await, ("first".to_owned(), 1));
+    assert_eq!(get(4 * MINUTE_MS).await, ("second".to_owned(), 2));
+    assert_eq!(get(4 * MINUTE_MS).await, ("second".to_owned(), 2));
+    vault.identity.usually(Role::Secrets, holds("garbage"));
+    assert_eq!(get(8 * MINUTE_MS).await, ("second".to_owned(), 3));
+    // A reading that fails is repeated after 10 s.
+    for (reading, reply) in failures().into_iter().chain([not_ready(), Reply::Drop]).enumerate() {
+        vault.identity.usually(Role::Secrets, reply);
+        let ms = 12 * MINUTE_MS + 10_000 * u64::try_from(reading).unwrap();
+        assert_eq!(get(ms).await, ("second".to_owned(), 4 + reading));
+        assert_eq!(get(ms + 9_999).await, ("second".to_owned(), 4 + reading));
+    }
+    vault.identity.usually(Role::Secrets, at("third"));
+    assert_eq!(get(14 * MINUTE_MS).await, ("third".to_owned(), 11));
 }

@@ -65,6 +65,7 @@ class Aws:
             "AWS_ENDPOINT_URL_DYNAMODB": self.url,
             "AWS_ENDPOINT_URL_EVENTBRIDGE": self.url,
             "AWS_ENDPOINT_URL_LAMBDA": self.url,
+            "AWS_ENDPOINT_URL_SQS": self.url,
             "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT": str(extension),
             "SSL_CERT_FILE": str(certificate),
         }
@@ -193,6 +194,7 @@ class Walk:
             self.moves_money_once,
             self.refuses_callers,
             self.publishes_events,
+            self.skips_an_unreadable_record,
             self.fails_without_a_permission,
             self.settles_the_killed_capture,
             self.keeps_the_version_before_a_change_of_parameters,
@@ -294,13 +296,36 @@ class Walk:
         expect(self.stack.register(self.token, "captured", 10_000), 201)
         expect(self.stack.act(self.token, "captured", "capturePayment", 2_500, "t"), 200)
 
-        def published():
-            received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
-            events = [json.loads(message["Body"]) for message in received.get("Messages", [])]
-            is_about_it = lambda event: '"captured"' in json.dumps(event["detail"])
-            return [event["detail-type"] for event in events if is_about_it(event)]
+        self.events = queue
+        assert until("the event of a capture", self.published) == ["CheckoutPaymentCharged"]
 
-        assert until("the event of a capture on the bus", published) == ["CheckoutPaymentCharged"]
+    def published(self):
+        """The types of new events of the Payment `captured`."""
+        sqs, types = self.aws.client("sqs"), []
+        received = sqs.receive_message(QueueUrl=self.events, MaxNumberOfMessages=10)
+        for message in received.get("Messages", []):
+            event = json.loads(message["Body"])
+            if '"captured"' in json.dumps(event["detail"]):
+                types.append(event["detail-type"])
+            sqs.delete_message(QueueUrl=self.events, ReceiptHandle=message["ReceiptHandle"])
+        return types
+
+    def skips_an_unreadable_record(self):
+        """An item that is no Payment is named on the dead-letter queue. Later events are sent."""
+        cloudformation, sqs = self.aws.client("cloudformation"), self.aws.client("sqs")
+        letters = cloudformation.describe_stack_resource(
+            StackName=STACK, LogicalResourceId="DeadLetters"
+        )["StackResourceDetail"]["PhysicalResourceId"]
+        self.aws.client("dynamodb").put_item(
+            TableName=self.stack.output("TableName"),
+            Item={"pk": {"S": "acme#damaged"}, "sk": {"S": "payment"}, "version": {"S": "one"}},
+        )
+        receive = lambda: sqs.receive_message(QueueUrl=letters).get("Messages")
+        [message] = until("a dead letter", receive)
+        letter = json.loads(message["Body"])
+        assert (letter["reason"], letter["paymentId"]) == ("unreadableRecord", "damaged"), letter
+        expect(self.stack.act(self.token, "captured", "capturePayment", 1_000, "u"), 200)
+        assert until("the next event", self.published) == ["CheckoutPaymentCharged"]
 
     def fails_without_a_permission(self):
         """Shows that the emulator enforces IAM: an action fails without a permission."""

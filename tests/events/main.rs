@@ -12,6 +12,7 @@ mod lossless;
 mod order;
 mod outages;
 mod published;
+mod queue;
 mod stream;
 #[path = "../support/mod.rs"]
 mod support;

@@ -113,7 +113,8 @@ async fn each_payments_events_arrive_in_order_despite_failed_entries() {
         let failures = |answer: &&Answer| matches!(answer, Refuses(_) | Fails(..));
         if script.len() < 10 {
             let failed = script.iter().filter(failures).count();
-            assert_eq!(invocations.len(), failed + 1, "{script:?}");
+            // Several calls of an invocation may have failed entries.
+            assert!(invocations.len() <= failed + 1, "{script:?}");
         }
         assert_eq!(arrived(&invocations.concat()), expected, "{script:?}");
     }

@@ -2,6 +2,7 @@
 //! the function behind the stream, which publishes to a bus.
 
 use crate::bus::{Bus, PublishedEvent};
+use crate::queue::Queue;
 use crate::stream::{Stream, batch};
 use crate::support::Reply;
 use crate::support::lambda::events::{act, event, header, with};
@@ -17,6 +18,7 @@ pub const LEFT_MS: u64 = 30_000;
 
 pub struct World {
     pub bus: Bus,
+    pub queue: Queue,
     pub stream: Stream,
     pub client: aws_sdk_dynamodb::Client,
     api: Function,
@@ -46,14 +48,19 @@ impl World {
             ("AUTH", "gateway".to_owned()),
             ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.endpoint_url.unwrap()),
         ];
-        let events =
-            [("EVENT_BUS_NAME", BUS.to_owned()), ("AWS_ENDPOINT_URL_EVENTBRIDGE", eventbridge)];
+        let queue = Queue::start().await;
+        let events = [
+            ("EVENT_BUS_NAME", BUS.to_owned()),
+            ("AWS_ENDPOINT_URL_EVENTBRIDGE", eventbridge),
+            ("EVENT_DEAD_LETTER_QUEUE_URL", queue.url()),
+            ("AWS_ENDPOINT_URL_SQS", queue.endpoint.clone()),
+        ];
         let log = |name: &str| directory.path().join(name);
         let binary = env!("CARGO_BIN_EXE_payment-intents");
         let api = Function::start(binary, &api, log("api.log")).await;
         let binary = env!("CARGO_BIN_EXE_events");
         let events = Function::start(binary, &events, log("events.log")).await;
-        Self { bus, stream, client, api, events, directory }
+        Self { bus, queue, stream, client, api, events, directory }
     }
 
     /// Registers a Payment with 100.00 EUR authorized and these additional fields.

@@ -30,13 +30,17 @@ const GIVEN_BY_LAMBDA: [&str; 6] = [
 ];
 
 /// Variables for other places than AWS, or for a secret in plain text.
-const NOT_OFFERED: [&str; 5] = [
+const NOT_OFFERED: [&str; 6] = [
     "AUTH_CLIENT_SECRET",
     "AWS_ENDPOINT_URL_DYNAMODB",
     "AWS_ENDPOINT_URL_EVENTBRIDGE",
     "AWS_ENDPOINT_URL_LAMBDA",
+    "AWS_ENDPOINT_URL_SQS",
     "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT",
 ];
+
+/// The variable of the extension that reads secrets.
+const READ_BY_THE_EXTENSION: &str = "PARAMETERS_SECRETS_EXTENSION_CACHE_ENABLED";
 
 /// Texts that look like variables: the levels of the log.
 const LEVELS: [&str; 6] = ["DEBUG", "ERROR", "FATAL", "INFO", "TRACE", "WARN"];
@@ -107,7 +111,10 @@ fn the_variables_are_those_of_the_code() {
         ("Events", |name| name.starts_with("EVENT_") || name == "STACK_NAME"),
     ];
     for (function, is_for) in is_for {
-        let expected = used.iter().filter(|name| is_for(name)).cloned().collect::<Names>();
+        let mut expected = used.iter().filter(|name| is_for(name)).cloned().collect::<Names>();
+        if expected.contains("CONNECTORS_SECRET_ARN") {
+            expected.insert(READ_BY_THE_EXTENSION.to_owned());
+        }
         assert_eq!(variables(function), expected, "{function}");
     }
 }
@@ -166,6 +173,9 @@ fn the_events_function_may_only_publish() {
         }
         if code.contains("AWSEvents.PutEvents") {
             used.insert("events:PutEvents".to_owned());
+        }
+        if code.contains("aws_sdk_sqs") {
+            used.extend(operations(&code).iter().map(|name| action("sqs", name)));
         }
     }
     assert_eq!(actions("EventsRole"), used);
