@@ -185,8 +185,9 @@ impl<K: Clock> HttpConnector<K> {
         match subject {
             Subject::PaymentIntent => {
                 let intent = self.payment_intent(settings, account, key, deadline).await?;
-                let mut reports = intent.captures_and_release(digits, account.multicapture)?;
-                reports.extend(intent.authorized(digits)?);
+                // First the authorization, which the captures need.
+                let mut reports: Vec<_> = intent.authorized(digits)?.into_iter().collect();
+                reports.extend(intent.captures_and_release(digits, account.multicapture)?);
                 Ok(reports)
             }
             Subject::Refunds => {
