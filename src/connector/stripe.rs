@@ -135,8 +135,8 @@ impl<K: Clock> HttpConnector<K> {
         (Meaning::Is(Err(result)), false)
     }
 
-    /// Reads the effects of the PaymentIntent and all its refunds. The effects of others have
-    /// no time, so that they are matched to none of ours.
+    /// Reads the effects of the PaymentIntent and all its refunds. They have no time, so that
+    /// nothing but our own id matches them to captures and refunds of ours.
     pub(super) async fn look_up_at_stripe(
         &self,
         settings: &ConnectorSettings,
@@ -146,8 +146,7 @@ impl<K: Clock> HttpConnector<K> {
     ) -> Result<Vec<Report>, BoxError> {
         let (_, mut shown) = self.objects(settings, account, key, deadline).await?;
         for report in &mut shown {
-            let is_cancel = report.kind == TransactionKind::CancelAuthorization;
-            if report.interface_id.is_none() && !is_cancel {
+            if report.kind != TransactionKind::CancelAuthorization {
                 report.timestamp = None;
             }
         }
