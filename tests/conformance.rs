@@ -17,7 +17,7 @@
 mod model;
 mod support;
 
-use model::{landing, psp, world};
+use model::{direct, landing, psp, world};
 use payment_intents::payment::{Nonce, Payment, Reporter, Settlement, Timestamp};
 use payment_intents::ports::{ReplaceError, ReserveError, Store};
 use proptest::prelude::*;
