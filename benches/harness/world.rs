@@ -8,7 +8,7 @@ use payment_intents::clock::SystemClock;
 use payment_intents::connector::{Authorization, ConnectorSettings, Connectors, HttpConnector};
 use payment_intents::dynamodb::{Connection, DynamoStore};
 use payment_intents::http::{Api, ApiOptions, RepeatDetection, ResponseForm, file_drafts, lambda};
-use payment_intents::local::{emulator, sandbox::Sandbox};
+use payment_intents::local::{emulator, sandbox::Sandbox, stripe::StripeSandbox};
 use payment_intents::payment::{Payment, PaymentKey, ProjectKey};
 use payment_intents::ports::{Clock, Connector, Policy, Store, Webhooks};
 use payment_intents::service::Service;
@@ -37,27 +37,29 @@ pub struct World {
     _runtime: Option<Runtime>,
     pub dynamodb: Connection,
     pub sandbox: Sandbox,
+    pub stripe: StripeSandbox,
 }
 
 impl World {
     pub fn start() -> Self {
         let mut builder = Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).enable_all().build().expect("a runtime");
-        let (dynamodb, sandbox) = runtime.block_on(async {
+        let (dynamodb, sandbox, stripe) = runtime.block_on(async {
             let dynamodb = emulator::start(None).await.expect("an emulator");
             let client = dynamodb.clone().client();
             emulator::ensure_table(&client, TABLE).await.expect("a table");
-            (dynamodb, Sandbox::start().await.expect("a sandbox"))
+            let (sandbox, stripe) = sandboxes().await;
+            (dynamodb, sandbox, stripe)
         });
-        Self { _runtime: Some(runtime), dynamodb, sandbox }
+        Self { _runtime: Some(runtime), dynamodb, sandbox, stripe }
     }
 
-    /// Uses an emulator that runs already and has the table. Starts a sandbox on the
-    /// current runtime.
+    /// Uses an emulator that runs already and has the table. Starts the PSPs on the current
+    /// runtime.
     pub async fn start_on(dynamodb_url: String) -> Self {
         let dynamodb = Connection::to_emulator(dynamodb_url);
-        let sandbox = Sandbox::start().await.expect("a sandbox");
-        Self { _runtime: None, dynamodb, sandbox }
+        let (sandbox, stripe) = sandboxes().await;
+        Self { _runtime: None, dynamodb, sandbox, stripe }
     }
 
     /// The API, assembled as in the Lambda.
@@ -72,11 +74,19 @@ impl World {
             psp: None,
         };
         let transport = Transport::new().expect("the system's roots");
-        let connectors = Connectors::from([("*".to_owned(), settings)]);
+        let connectors = Connectors::from([
+            ("*".to_owned(), settings),
+            ("stripe".to_owned(), self.stripe.settings(20_000)),
+        ]);
         let connector = HttpConnector::new(connectors, transport.clone(), SystemClock);
         let store = DynamoStore::new(client.clone(), TABLE.to_owned());
         api(store, connector, transport)
     }
+}
+
+async fn sandboxes() -> (Sandbox, StripeSandbox) {
+    let stripe = StripeSandbox::start().await.expect("a Stripe");
+    (Sandbox::start().await.expect("a sandbox"), stripe)
 }
 
 /// The API over this store and connector, behind a gateway that verifies tokens.
@@ -108,9 +118,34 @@ pub async fn payments(client: &Client, count: usize) -> Vec<PaymentKey> {
     keys
 }
 
+/// Registers new Payments without captures, which the Stripe on localhost has authorized.
+pub async fn payments_at_stripe(
+    client: &Client,
+    stripe: &StripeSandbox,
+    count: usize,
+) -> Vec<PaymentKey> {
+    let store = DynamoStore::new(client.clone(), TABLE.to_owned());
+    let mut keys = Vec::with_capacity(count);
+    for _ in 0..count {
+        let mut draft = draft(&Uuid::new_v4().to_string());
+        let intent = format!("pi_{}", Uuid::new_v4().simple());
+        stripe.authorize(&intent, 100_000, "eur", false);
+        draft["interfaceId"] = intent.into();
+        draft["paymentMethodInfo"]["paymentInterface"] = "stripe".into();
+        let payment = registered(draft);
+        store.create(&payment).await.expect("it is new");
+        keys.push(payment.key);
+    }
+    keys
+}
+
 /// A typical card Payment with 1000.00 EUR authorized.
 pub fn payment() -> Payment {
-    let (drafts, now) = (json!([draft(&Uuid::new_v4().to_string())]), SystemClock.now());
+    registered(draft(&Uuid::new_v4().to_string()))
+}
+
+fn registered(draft: Value) -> Payment {
+    let (drafts, now) = (json!([draft]), SystemClock.now());
     let project = ProjectKey::parse("demo").expect("a project");
     let registration =
         file_drafts(&drafts.to_string(), &project, now).expect("a draft").remove(0).registration;

@@ -135,8 +135,8 @@ impl<K: Clock> HttpConnector<K> {
         (Meaning::Is(Err(result)), false)
     }
 
-    /// Reads the effects of the PaymentIntent and all its refunds. The effects of others have
-    /// no time, so that they are matched to none of ours.
+    /// Reads the effects of the PaymentIntent and all its refunds. They have no time, so that
+    /// nothing but our own id matches them to captures and refunds of ours.
     pub(super) async fn look_up_at_stripe(
         &self,
         settings: &ConnectorSettings,
@@ -146,8 +146,7 @@ impl<K: Clock> HttpConnector<K> {
     ) -> Result<Vec<Report>, BoxError> {
         let (_, mut shown) = self.objects(settings, account, key, deadline).await?;
         for report in &mut shown {
-            let is_cancel = report.kind == TransactionKind::CancelAuthorization;
-            if report.interface_id.is_none() && !is_cancel {
+            if report.kind != TransactionKind::CancelAuthorization {
                 report.timestamp = None;
             }
         }
@@ -185,8 +184,9 @@ impl<K: Clock> HttpConnector<K> {
         match subject {
             Subject::PaymentIntent => {
                 let intent = self.payment_intent(settings, account, key, deadline).await?;
-                let mut reports = intent.captures_and_release(digits, account.multicapture)?;
-                reports.extend(intent.authorized(digits)?);
+                // First the authorization, which the captures need.
+                let mut reports: Vec<_> = intent.authorized(digits)?.into_iter().collect();
+                reports.extend(intent.captures_and_release(digits, account.multicapture)?);
                 Ok(reports)
             }
             Subject::Refunds => {

@@ -29,7 +29,7 @@ pub enum WebhookOutcome {
 pub enum WebhookError {
     /// It is refused.
     #[error(transparent)]
-    WebhookRefusal(#[from] WebhookRefusal),
+    Refused(#[from] WebhookRefusal),
     /// No Payment of the project has this id at this PSP, perhaps not yet.
     #[error("no Payment of the project has this id at the PSP")]
     NoSuchPayment,
@@ -103,12 +103,10 @@ fn metric_of(result: &Result<WebhookOutcome, WebhookError>) -> &'static str {
     match result {
         Ok(WebhookOutcome::Recorded(_)) => "WebhooksRecorded",
         Ok(WebhookOutcome::NotForUs) => "WebhooksNotForUs",
-        Err(WebhookError::WebhookRefusal(WebhookRefusal::NotSigned)) => "WebhooksNotSigned",
+        Err(WebhookError::Refused(WebhookRefusal::NotSigned)) => "WebhooksNotSigned",
         Err(WebhookError::NoSuchPayment) => "WebhooksWithoutPayment",
         Err(
-            WebhookError::WebhookRefusal(
-                WebhookRefusal::NoSuchConnector | WebhookRefusal::Unreadable,
-            )
+            WebhookError::Refused(WebhookRefusal::NoSuchConnector | WebhookRefusal::Unreadable)
             | WebhookError::Contended
             | WebhookError::Failed(_),
         ) => "WebhooksFailed",

@@ -147,6 +147,8 @@ pub fn random(seed: u64) -> Result<(), Box<Failure>> {
     let mut plan = any_plan(&mut random);
     if seed % CROWDED_IN == CROWDED_IN - 1 {
         crowd(&mut plan, seed);
+    } else if seed % 6 == 5 {
+        plan = plan.at_psp();
     }
     let mut schedule = Schedule::new(&plan, false);
     let ends_early = random.below(4) == 0;
@@ -228,7 +230,7 @@ fn any_plan(random: &mut Random) -> Plan {
         _ => Style::Named,
     };
     Plan {
-        tier: Tier::ALL[random.below(Tier::ALL.len())],
+        tier: Tier::CONNECTORS[random.below(Tier::CONNECTORS.len())],
         past,
         style,
         is_timed: random.below(2) == 0,
@@ -243,6 +245,19 @@ fn any_plan(random: &mut Random) -> Plan {
         decisions: random.below(2) == 0,
         is_skewed: random.below(4) == 0,
         is_crowded: false,
+    }
+}
+
+impl Plan {
+    /// The same at a PSP that is called directly. It names each effect, and reports no
+    /// untruths.
+    fn at_psp(self) -> Self {
+        let past = match self.past {
+            Past::BegunElsewhere => Past::Authorized,
+            Past::Sale => Past::Captured,
+            Past::Authorized | Past::Captured | Past::Authorizing => self.past,
+        };
+        Self { tier: Tier::Direct, past, style: Style::Named, untrue_reports: 0, ..self }
     }
 }
 

@@ -27,7 +27,7 @@ mod runs;
 mod schedule;
 
 use explore::{Failure, exhaust, random};
-use model::{landing, psp, world};
+use model::{direct, landing, psp, world};
 use payment_intents::payment::Action;
 use psp::{Style, Tier};
 use schedule::{Client, Plan};
@@ -77,7 +77,7 @@ fn small_worlds() -> Vec<Plan> {
         ),
     ];
     let mut worlds = Vec::new();
-    for tier in Tier::ALL {
+    for tier in Tier::CONNECTORS.into_iter().chain([Tier::Direct]) {
         let quiet = Plan {
             tier,
             past: Past::Authorized,
@@ -96,13 +96,17 @@ fn small_worlds() -> Vec<Plan> {
             is_crowded: false,
         };
         // One repeated request, with many faults.
-        for (past, action) in alone.clone() {
+        let alone = || {
+            let all = alone.iter().cloned();
+            all.filter(|(past, _)| tier != Tier::Direct || *past != Past::BegunElsewhere)
+        };
+        for (past, action) in alone() {
             let clients = vec![client(action, Some("k1"), 1)];
             let troubled = Plan { past, clients, crashes: 2, ..quiet.clone() };
             worlds.push(Plan { faults: 1, recoveries: 1, jumps: 1, ..troubled });
         }
         // One request, one effect at the PSP without us, and a report about either.
-        for (past, action) in alone.clone() {
+        for (past, action) in alone() {
             let clients = vec![client(action, None, 0)];
             let surprised = Plan { past, clients, crashes: 1, ..quiet.clone() };
             worlds.push(Plan { reports: 1, events: 1, ..surprised.clone() });

@@ -1,12 +1,13 @@
 //! The ports of the real code, over the model.
 
-use crate::world::{Answer, Op, Process, SKEW_MS, World};
+use crate::direct::Object;
+use crate::world::{Answer, Op, Process, SKEW_MS, World, key};
 use payment_intents::error::BoxError;
 use payment_intents::payment::{Payment, PaymentKey, ProjectKey, Report, Reservation, Timestamp};
 use payment_intents::ports::{
     Call, ClaimError, Clock, Connector, ConnectorError, ConnectorKey, CreateError, DuePage,
-    DuePayment, IndexPart, Name, OpenCount, Policy, ReplaceError, Resend, ReserveError, Store,
-    StoreError, Verdict,
+    DuePayment, IndexPart, Name, Notice, OpenCount, Policy, ReplaceError, Resend, ReserveError,
+    Store, StoreError, Verdict, Webhook, WebhookRefusal, Webhooks,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -133,7 +134,7 @@ impl Store for Port {
     }
 
     async fn find(&self, _: &ProjectKey, _: &Name) -> Result<Option<Payment>, StoreError> {
-        Err(unavailable())
+        self.get(&key()).await
     }
 
     async fn claim(&self, _: &PaymentKey, _: &Name, _: Timestamp) -> Result<(), ClaimError> {
@@ -207,6 +208,34 @@ impl Connector for Port {
             Answer::Verdict(verdict) => Ok(verdict),
             Answer::NeverExecuted => Err(ConnectorError::NotReached("the model says so".into())),
             _ => Err(ConnectorError::OutcomeUnknown("the model says so".into())),
+        }
+    }
+}
+
+impl Webhooks for Port {
+    type Subject = Object;
+
+    /// The first byte of the body is the number of the object.
+    fn read(
+        &self,
+        webhook: &Webhook<'_>,
+        _: Timestamp,
+    ) -> Result<Option<Notice<Object>>, WebhookRefusal> {
+        let number = webhook.body.first().copied().unwrap_or_default();
+        let notice = |subject| Notice { interface_id: "psp".to_owned(), subject };
+        Ok(Object::ALL.get(usize::from(number)).copied().map(notice))
+    }
+
+    async fn read_subject(
+        &self,
+        _: &str,
+        _: &ConnectorKey,
+        subject: &Object,
+        _: Timestamp,
+    ) -> Result<Option<Vec<Report>>, BoxError> {
+        match self.ask(Op::ReadObject(*subject)).await {
+            Answer::Shown(shown) => Ok(Some(shown)),
+            _ => Err("the model says so".into()),
         }
     }
 }

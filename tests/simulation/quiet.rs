@@ -1,6 +1,7 @@
 //! The end of a schedule: without further faults, every transaction must become final and
 //! correct.
 
+use crate::direct::Object;
 use crate::landing::{SentReport, group};
 use crate::ports::locked;
 use crate::psp::{RESEND_WINDOW_MS, Style, Tier};
@@ -27,6 +28,9 @@ impl Schedule {
         while !locked(&self.world).late.is_empty() {
             self.take(Choice::DeliverLate(0));
         }
+        if self.plan.tier == Tier::Direct {
+            return self.quiet_at_psp();
+        }
         let start = locked(&self.world).now;
         let skew_ms = if self.plan.is_skewed { SKEW_MS * 2 } else { 0 };
         let within_ms = match self.plan.tier {
@@ -45,7 +49,7 @@ impl Schedule {
             // Of two equal transactions, the older stays open until the other is resolved.
             Tier::Queryable if self.has_equal_ones() => self.next_look_ms().max(1_500_000),
             Tier::Queryable => self.next_look_ms().max(480_000),
-            Tier::LateRecorder | Tier::Opaque | Tier::Untrusted => 0,
+            Tier::Direct | Tier::LateRecorder | Tier::Opaque | Tier::Untrusted => 0,
         };
         let mut minutes = 0;
         while self.is_open() && minutes < 75 && !self.needs_a_report() {
@@ -62,6 +66,45 @@ impl Schedule {
         }
         self.report_true_states();
         self.check_end();
+    }
+
+    /// The same at a PSP that is called directly. What is Unknown becomes final within two
+    /// minutes, unless an error without an effect is saved for a key. All webhooks come
+    /// twice. A day later everything is final, and the ledger equals the PSP's.
+    fn quiet_at_psp(&mut self) {
+        let start = locked(&self.world).now;
+        let skew_ms = if self.plan.is_skewed { SKEW_MS * 2 } else { 0 };
+        let within_ms = self.next_look_ms().max(120_000) + skew_ms;
+        while self.has_unknown() && locked(&self.world).now.ms_since(start) < within_ms {
+            let then = locked(&self.world).now.plus_ms(MINUTE_MS);
+            self.pass_until(then);
+            self.recover_alone();
+        }
+        if self.has_unknown() && !locked(&self.world).has_error_without_effect() {
+            locked(&self.world).violated("Unknown two minutes after everything was quiet");
+        }
+        for object in Object::ALL.into_iter().chain(Object::ALL.into_iter().rev()) {
+            self.report_alone(|schedule| schedule.send_webhook(object));
+        }
+        for hours in 21..26 {
+            self.pass_until(start.plus_ms(hours * 60 * MINUTE_MS));
+            self.recover_alone();
+        }
+        if self.is_open() {
+            locked(&self.world).violated("not final a day after everything was quiet");
+        }
+        locked(&self.world).check_direct_end();
+        self.check_callers();
+    }
+
+    /// True if something that was sent is Unknown within the life of its key.
+    fn has_unknown(&self) -> bool {
+        let world = locked(&self.world);
+        let is_unknown = |open: &Transaction| {
+            let age_ms = world.now.ms_since(open.timestamp);
+            open.state == State::Unknown && !open.is_discrepant() && age_ms < RESEND_WINDOW_MS
+        };
+        world.payment.in_flight.is_some() || world.payment.open_transactions().any(is_unknown)
     }
 
     /// The time until the next look: recovery waits longer after each look without a
@@ -335,6 +378,11 @@ impl Schedule {
             world.violated("not final after a fact");
         }
         self.check_sums();
+        self.check_callers();
+    }
+
+    /// Checks that the index is empty, and the promises to callers.
+    fn check_callers(&self) {
         let mut world = locked(&self.world);
         if world.recover_at.is_some() && world.violation.is_none() {
             world.violated("something final is still in the index");

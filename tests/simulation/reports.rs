@@ -1,13 +1,15 @@
 //! Reports by connectors, webhooks and operators: their content, and their delivery.
 
 use crate::answers::Answered;
+use crate::direct::Object;
 use crate::landing::{SentReport, reported_amount};
 use crate::ports::locked;
-use crate::psp::Effect;
+use crate::psp::{Effect, Tier};
 use crate::runs::INVOCATION_MS;
 use crate::schedule::Schedule;
 use crate::world::{Doing, Op, World, key};
 use payment_intents::payment::{Report, State, Transaction, TransactionId, Update, UpdateRefusal};
+use payment_intents::ports::{Clock, Webhook};
 use payment_intents::service::{Change, Service, UpdateError};
 
 /// The age of a timestamp that has nothing to do with the reported effect.
@@ -33,11 +35,16 @@ pub enum PossibleReport {
     NeverHappened(usize),
     /// A failure, as seen by a connector that is still at work.
     PrematureFailure(usize),
+    /// A webhook of a PSP that is called directly.
+    Webhook(Object),
 }
 
 impl Schedule {
     /// All reports that can be made now.
     pub fn possible_reports(&self, world: &World) -> Vec<PossibleReport> {
+        if world.tier == Tier::Direct {
+            return Object::ALL.into_iter().map(PossibleReport::Webhook).collect();
+        }
         let mut reports = Vec::new();
         for (index, effect) in world.effects.iter().enumerate() {
             if is_news(effect) && !world.is_indistinct(effect) {
@@ -69,6 +76,9 @@ impl Schedule {
 
     /// Sends a report, and repeats it until it is applied.
     pub fn report_until_applied(&mut self, report: PossibleReport) {
+        if let PossibleReport::Webhook(object) = report {
+            return self.send_webhook(object);
+        }
         let Some(sent_report) = self.sent_report(report) else { return };
         match report {
             PossibleReport::UntrueState(index) => {
@@ -82,9 +92,29 @@ impl Schedule {
             | PossibleReport::TrueStateById(_)
             | PossibleReport::TrueStateByBothIds(_)
             | PossibleReport::Begun(_)
-            | PossibleReport::NeverHappened(_) => {}
+            | PossibleReport::NeverHappened(_)
+            | PossibleReport::Webhook(_) => {}
         }
         self.send_report(sent_report, matches!(report, PossibleReport::PrematureFailure(_)));
+    }
+
+    /// Sends one webhook.
+    pub fn send_webhook(&mut self, object: Object) {
+        let deadline = locked(&self.world).now.plus_ms(INVOCATION_MS);
+        let number = Object::ALL.iter().position(|one| *one == object).unwrap();
+        let body = [u8::try_from(number).unwrap()];
+        self.words += 1;
+        let connector = format!("psp-{}", self.words);
+        self.begin(Doing::Webhook, None, deadline, |port| async move {
+            let deadline = port.now().plus_ms(INVOCATION_MS);
+            let service = Service::new(port.clone(), port.clone(), port);
+            let project = key().project;
+            let header = |_: &str| None;
+            let webhook =
+                Webhook { project: &project, connector: &connector, header: &header, body: &body };
+            let _ = service.handle_webhook(&webhook, deadline).await;
+            None
+        });
     }
 
     /// Sends one report. A connector stops repeating it when its own work ends.
@@ -153,6 +183,7 @@ impl Schedule {
             SentReport { effect, transaction: Some(id), update }
         };
         Some(match report {
+            PossibleReport::Webhook(_) => return None,
             PossibleReport::TrueState(index) => added(of(index), world.effects[index].state()),
             PossibleReport::Begun(index) => added(of(index), State::Pending),
             PossibleReport::UntrueState(index) => {

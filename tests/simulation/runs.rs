@@ -81,7 +81,13 @@ impl Schedule {
                 self.kill(run);
             }
         }
-        locked(&self.world).late.retain(|late| late.until >= then);
+        let mut world = locked(&self.world);
+        let (kept, lost) = std::mem::take(&mut world.late)
+            .into_iter()
+            .partition::<Vec<_>, _>(|late| late.until >= then);
+        lost.iter().for_each(|late| world.end_work(late));
+        world.late = kept;
+        drop(world);
         for run in 0..self.runs.len() {
             let wakes = locked(&self.world).processes[run].wake_at.is_some_and(|at| at <= then);
             if wakes {
@@ -180,7 +186,11 @@ impl Schedule {
             (Doing::SentReport(sent_report), _, answered) => {
                 self.record_applied(&sent_report, answered == Some(Answered::Told));
             }
-            (Doing::NeverHappened | Doing::Recovering | Doing::Acting(_), _, _) => {}
+            (
+                Doing::NeverHappened | Doing::Recovering | Doing::Webhook | Doing::Acting(_),
+                _,
+                _,
+            ) => {}
         }
     }
 }

@@ -81,6 +81,8 @@ pub enum Choice {
     ActFirst(usize, Decision),
     FailBefore(usize),
     LoseBefore(usize),
+    /// The PSP carries it out later, and does not answer.
+    Work(usize),
     LoseAnswer(usize),
     Delay(usize),
     Duplicate(usize),
@@ -228,6 +230,9 @@ impl Schedule {
             }
             if is_call {
                 choices.push(Choice::LoseBefore(run));
+                if self.plan.tier == Tier::Direct && !is_decided {
+                    choices.push(Choice::Work(run));
+                }
             }
         }
         if self.plan.crashes > 0 {
@@ -247,6 +252,8 @@ impl Schedule {
                 self.plan.decisions && is_liar || self.plan.untrue_reports > 0,
             ),
             (Decision::ApproveWithoutActing, self.plan.untrue_reports > 0),
+            (Decision::ActAndFail, self.plan.decisions && self.plan.tier == Tier::Direct),
+            (Decision::Fail, self.plan.decisions && self.plan.tier == Tier::Direct),
         ]
         .into_iter()
         .filter_map(|(decision, is_possible)| is_possible.then_some(decision))
@@ -280,16 +287,22 @@ impl Schedule {
             Choice::Decide(run, decision) => {
                 self.decided(run, decision);
                 self.answer(run, |world, op| match op {
-                    Op::Call(call) => Answer::Verdict(world.act(call, decision)),
+                    Op::Call(call) => world.answer_call(call, decision),
                     other => world.carry_out(run, other),
                 });
             }
             Choice::ActFirst(run, decision) => {
                 self.decided(run, decision);
-                let mut world = locked(&self.world);
-                if let Some(Op::Call(call)) = world.processes[run].pending.clone() {
-                    let verdict = world.act(&call, decision);
-                    world.processes[run].decided = Some(verdict);
+                let answer = {
+                    let mut world = locked(&self.world);
+                    let Some(Op::Call(call)) = world.processes[run].pending.clone() else { return };
+                    world.answer_call(&call, decision)
+                };
+                match answer {
+                    Answer::Verdict(verdict) => {
+                        locked(&self.world).processes[run].decided = Some(verdict);
+                    }
+                    other => self.answer(run, |_, op| failed(op, other)),
                 }
             }
             Choice::FailBefore(run) => {
@@ -299,6 +312,13 @@ impl Schedule {
             Choice::LoseBefore(run) => {
                 self.plan.faults -= 1;
                 self.answer(run, |_, op| failed(op, Answer::Unclear));
+            }
+            Choice::Work(run) => {
+                self.plan.faults -= 1;
+                self.answer(run, |world, op| {
+                    world.begin_work(run, op.clone(), CONNECTOR_WORKS_MS);
+                    failed(op, Answer::Unclear)
+                });
             }
             Choice::LoseAnswer(run) => {
                 self.plan.faults -= 1;
@@ -330,6 +350,7 @@ impl Schedule {
                 let (answer, sent_report) = {
                     let mut world = locked(&self.world);
                     let late = world.late.remove(index);
+                    world.end_work(&late);
                     world.note(|| format!("late: {}", late.op.name()));
                     (world.execute_as(late.sent_report.clone(), &late.op), late.sent_report)
                 };
@@ -395,7 +416,11 @@ impl Schedule {
         let is_lie = match decision {
             Decision::ActAndReject => world.tier.is_trusted(),
             Decision::ApproveWithoutActing => true,
-            Decision::Approve | Decision::Receive | Decision::Reject => false,
+            Decision::Approve
+            | Decision::Receive
+            | Decision::Reject
+            | Decision::ActAndFail
+            | Decision::Fail => false,
         };
         if is_lie {
             self.plan.untrue_reports -= 1;

@@ -12,7 +12,7 @@ mod reports;
 mod runs;
 mod schedule;
 
-use model::{landing, psp, world};
+use model::{direct, landing, psp, world};
 use explore::random;
 use payment_intents::woven::switch;
 use std::process::ExitCode;

@@ -240,6 +240,24 @@ async fn an_unmarked_effect_of_the_same_amount_settles_nothing() {
     }
 }
 
+/// The same PaymentIntent may have been used by another installation.
+#[tokio::test]
+async fn an_effect_with_the_mark_of_another_transaction_settles_nothing() {
+    let world = World::new().await;
+    world.act("c", capture(100)).await.unwrap();
+    world.stripe.plan(&[ErrorWithoutActing]);
+    world.lose("r", refund(30)).await;
+    let form = "payment_intent=pi_p&amount=30&metadata[elsewhere]=refund%2030";
+    dashboard(&world.stripe, "refunds", form).await;
+    world.recover_after(21 * 60 * MINUTE).await;
+    assert_eq!(world.state("r").await, Some(State::Unknown));
+    // A webhook says that it is another effect.
+    world.webhook(&world.event("refund.created")).await.unwrap();
+    world.recover_after(60 * MINUTE).await;
+    assert_eq!(world.state("r").await, Some(State::Failure));
+    assert_eq!(world.balances().await, [0, 100, 0, 70, 30]);
+}
+
 /// Some payment methods capture for days: that nothing is there yet is no absence.
 #[tokio::test]
 async fn while_a_payment_is_processing_its_look_up_settles_nothing() {

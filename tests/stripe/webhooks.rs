@@ -16,7 +16,7 @@ fn is_recorded(taken: &Result<WebhookOutcome, WebhookError>) -> bool {
 }
 
 fn is_not_signed(taken: &Result<WebhookOutcome, WebhookError>) -> bool {
-    matches!(taken, Err(WebhookError::WebhookRefusal(WebhookRefusal::NotSigned)))
+    matches!(taken, Err(WebhookError::Refused(WebhookRefusal::NotSigned)))
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn what_is_not_for_us_is_taken_and_what_is_not_here_yet_is_repeated() {
     }
     let unknown = world.webhook(&json!([])).await;
     assert!(
-        matches!(unknown, Err(WebhookError::WebhookRefusal(WebhookRefusal::Unreadable))),
+        matches!(unknown, Err(WebhookError::Refused(WebhookRefusal::Unreadable))),
         "{unknown:?}"
     );
 
@@ -277,6 +277,20 @@ async fn an_authorization_is_confirmed_and_never_added() {
     world.stripe.authorize("pi_q", 120, "eur", false);
     assert!(is_recorded(&world.webhook(&event).await));
     assert_eq!(authorized().await, 100);
+}
+
+/// The webhook of the authorization is lost, or comes after that of a capture.
+#[tokio::test]
+async fn a_capture_confirms_the_authorization_that_it_needs() {
+    let world = World::new().await;
+    world.stripe.authorize("pi_q", 100, "eur", false);
+    world.register("q", "pi_q", State::Pending).await;
+    dashboard(&world.stripe, "payment_intents/pi_q/capture", "amount_to_capture=40").await;
+    assert!(is_recorded(&world.webhook(&world.event("payment_intent.succeeded")).await));
+    let key = crate::support::payments::key("q");
+    let balances = world.service.get(&key).await.unwrap().unwrap().balances;
+    let amounts = [balances.authorized, balances.captured, balances.cancelled, balances.capturable];
+    assert_eq!(amounts.map(|amount| amount.minor_units()), [100, 40, 60, 0]);
 }
 
 #[tokio::test]

@@ -190,14 +190,15 @@ impl PaymentIntent {
         }))
     }
 
-    /// The authorization, while it can be captured. Its report has no id, because it may have
-    /// been registered with the id of the charge or of the PaymentIntent.
+    /// The authorization, if it can be captured or was captured. Its report has no id, because
+    /// it may have been registered with the id of the charge or of the PaymentIntent.
     pub(super) fn authorized(&self, digits: u8) -> Result<Option<Report>, BoxError> {
-        if self.status != "requires_capture" {
-            return Ok(None);
-        }
-        let sum = self.amount_capturable.checked_add(self.amount_received);
-        let amount = self.money(sum.ok_or("an amount that is too large")?, digits)?;
+        let amount = match self.status.as_str() {
+            "requires_capture" => self.amount_capturable.checked_add(self.amount_received),
+            "succeeded" => Some(self.amount),
+            _ => return Ok(None),
+        };
+        let amount = self.money(amount.ok_or("an amount that is too large")?, digits)?;
         Ok(Some(report(TransactionKind::Authorization, State::Success, amount, None)))
     }
 

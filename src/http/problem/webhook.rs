@@ -8,13 +8,13 @@ use http::StatusCode;
 impl From<WebhookError> for Problem {
     fn from(error: WebhookError) -> Self {
         match error {
-            WebhookError::WebhookRefusal(WebhookRefusal::NoSuchConnector) => Self::no_such_path(),
-            WebhookError::WebhookRefusal(WebhookRefusal::NotSigned) => Self::new(
+            WebhookError::Refused(WebhookRefusal::NoSuchConnector) => Self::no_such_path(),
+            WebhookError::Refused(WebhookRefusal::NotSigned) => Self::new(
                 StatusCode::UNAUTHORIZED,
                 "invalid_signature",
                 "The PSP's signature is missing, wrong or too old.",
             ),
-            WebhookError::WebhookRefusal(WebhookRefusal::Unreadable) => {
+            WebhookError::Refused(WebhookRefusal::Unreadable) => {
                 Self::invalid_json("it is not an event of the PSP")
             }
             WebhookError::NoSuchPayment => Self::new(

@@ -59,7 +59,7 @@ impl World {
         let rejected = &self.payment.transactions[id];
         let (kind, amount) = (rejected.kind, rejected.amount);
         let reference = self.style.reference(id);
-        self.effects.push(Effect::rejected(id.clone(), kind, amount, reference, at));
+        self.effects.push(Effect { reference, ..Effect::new(kind, amount, at, Some(id.clone())) });
         self.show(self.effects.len() - 1, Decision::Reject);
         self.answers.insert(id.clone(), (Verdict::Rejected(None), at));
     }

@@ -2,6 +2,7 @@
 //! step must keep. The suite `conformance` compares it with the real store.
 
 pub mod crowd;
+pub mod direct;
 pub mod landing;
 pub mod oracle;
 pub mod psp;

@@ -3,7 +3,7 @@
 //! and nothing of the service's decisions.
 
 use crate::landing::group;
-use crate::psp::{Effect, Style};
+use crate::psp::{Effect, Style, Tier};
 use crate::world::{Op, SKEW_MS, World};
 use payment_intents::payment::{Payment, State, Transaction, TransactionId, TransactionKind};
 use std::collections::BTreeMap;
@@ -100,7 +100,9 @@ impl World {
     pub fn check_send(&mut self, before: &Payment) {
         let Some(slot) = self.payment.in_flight.clone() else { return };
         let was_held = before.in_flight.as_ref().is_some_and(|held| held.nonce == slot.nonce);
-        if was_held || slot.attempt > 1 || !self.is_played || self.is_misled {
+        // A PSP that is called directly checks every amount itself.
+        let is_checked = self.is_played && !self.is_misled && self.tier != Tier::Direct;
+        if was_held || slot.attempt > 1 || !is_checked {
             return;
         }
         let Some(sent) = self.payment.transactions.get(&slot.transaction).cloned() else { return };

@@ -5,7 +5,7 @@ use crate::landing::group;
 use crate::world::{World, eur};
 use payment_intents::money::Money;
 use payment_intents::payment::{Action, Report, State, Timestamp, TransactionId, TransactionKind};
-use payment_intents::ports::{Absence, Call, Lookup, Policy, Rejections, Resend, Verdict};
+use payment_intents::ports::{Absence, Call, Lookup, Policy, Rejections, Resend, Rest, Verdict};
 
 /// The time that a connector may continue after our deadline.
 pub const CONNECTOR_WORKS_MS: u64 = 300_000;
@@ -14,13 +14,16 @@ pub const CONNECTOR_WORKS_MS: u64 = 300_000;
 pub const RESEND_WINDOW_MS: u64 = 72_000_000;
 
 /// The time for which it really honours a key.
-const KEYS_KEPT_MS: u64 = 86_400_000;
+pub const KEYS_KEPT_MS: u64 = 86_400_000;
 
 /// The abilities of a connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Tier {
     /// Honours keys.
     SameKey,
+    /// A PSP that is called directly: honours keys, shows effects by our id, and releases the
+    /// rest of an authorization with a capture.
+    Direct,
     /// Does not honour keys, but records every transaction before it answers.
     Queryable,
     /// As `Queryable`, but records late, and reports transactions as failed that may have
@@ -33,7 +36,7 @@ pub enum Tier {
 }
 
 impl Tier {
-    pub const ALL: [Self; 5] =
+    pub const CONNECTORS: [Self; 5] =
         [Self::SameKey, Self::Queryable, Self::LateRecorder, Self::Opaque, Self::Untrusted];
 
     pub fn policy(self) -> Policy {
@@ -41,6 +44,13 @@ impl Tier {
         match self {
             Self::SameKey => Policy {
                 resend: Resend::SameKey { window_ms: RESEND_WINDOW_MS },
+                ..Policy::default()
+            },
+            Self::Direct => Policy {
+                resend: Resend::SameKey { window_ms: RESEND_WINDOW_MS },
+                lookup: Lookup::Payment,
+                absence: Absence::Proof,
+                rest: Rest::Released,
                 ..Policy::default()
             },
             Self::Queryable => {
@@ -68,6 +78,10 @@ pub enum Decision {
     ActAndReject,
     /// Does nothing, and answers that it acted.
     ApproveWithoutActing,
+    /// Acts, and saves an error as its answer.
+    ActAndFail,
+    /// Does nothing, and saves an error as its answer.
+    Fail,
 }
 
 /// An effect of the PSP, or a refusal.
@@ -78,7 +92,7 @@ pub struct Effect {
     pub kind: TransactionKind,
     pub amount: Money,
     /// The Charge that a refund belongs to.
-    charge: Option<TransactionId>,
+    pub charge: Option<TransactionId>,
     /// The PSP's id, where it gives one.
     pub reference: Option<String>,
     pub at: Timestamp,
@@ -105,21 +119,29 @@ pub struct Effect {
     pub is_backdated: bool,
 }
 
+/// The kind of the effect of a call.
+pub fn kind_of(call: &Call) -> TransactionKind {
+    match &call.action {
+        Action::Capture { .. } => TransactionKind::Charge,
+        Action::Refund { .. } => TransactionKind::Refund,
+        Action::Cancel | Action::Reverse => TransactionKind::CancelAuthorization,
+    }
+}
+
 impl Effect {
-    /// A transaction of ours that the PSP rejected.
-    pub fn rejected(
-        id: TransactionId,
+    /// An effect that has not happened.
+    pub fn new(
         kind: TransactionKind,
         amount: Money,
-        reference: Option<String>,
         at: Timestamp,
+        transaction: Option<TransactionId>,
     ) -> Self {
         Self {
-            transaction: Some(id),
+            transaction,
             kind,
             amount,
             charge: None,
-            reference,
+            reference: None,
             at,
             is_done: false,
             moves: 0,
@@ -248,21 +270,15 @@ impl World {
         {
             return verdict.clone();
         }
-        let kind = match &call.action {
-            Action::Capture { .. } => TransactionKind::Charge,
-            Action::Refund { .. } => TransactionKind::Refund,
-            Action::Cancel => TransactionKind::CancelAuthorization,
-            Action::Reverse => {
-                self.violated(format!("{id} was sent as a reversal, for the connector to decide"));
-                TransactionKind::CancelAuthorization
-            }
-        };
-        let reference = self.style.reference(id);
+        if call.action == Action::Reverse {
+            self.violated(format!("{id} was sent as a reversal, for the connector to decide"));
+        }
         let mut effect = Effect {
             charge: call.action.charge().cloned(),
+            reference: self.style.reference(id),
             applied_state: self.reported_states.get(id).copied(),
             told: self.reported_states.get(id).copied(),
-            ..Effect::rejected(id.clone(), kind, call.amount, reference, self.now)
+            ..Effect::new(kind_of(call), call.amount, self.now, Some(id.clone()))
         };
         let (acts, verdict) = match decision {
             Decision::Approve => (true, Verdict::Approved),
@@ -270,6 +286,7 @@ impl World {
             Decision::Reject => (false, Verdict::Rejected(None)),
             Decision::ActAndReject => (true, Verdict::Rejected(None)),
             Decision::ApproveWithoutActing => (false, Verdict::Approved),
+            Decision::ActAndFail | Decision::Fail => unreachable!("only a PSP saves errors"),
         };
         match decision {
             Decision::ActAndReject if self.tier.is_trusted() => {
@@ -278,7 +295,12 @@ impl World {
             Decision::ApproveWithoutActing => {
                 (effect.applied_state, effect.told) = (Some(State::Success), Some(State::Success));
             }
-            Decision::Approve | Decision::Receive | Decision::Reject | Decision::ActAndReject => {}
+            Decision::Approve
+            | Decision::Receive
+            | Decision::Reject
+            | Decision::ActAndReject
+            | Decision::ActAndFail
+            | Decision::Fail => {}
         }
         // The PSP does all that it is asked. Without effects that we did not send, the
         // ledger never asks for more than is available.
@@ -298,7 +320,7 @@ impl World {
 
     /// Moves money. This must happen at most once for a transaction, and only for one that
     /// is durably reserved and not settled as Failure.
-    fn check_move(&mut self, id: &TransactionId) {
+    pub fn check_move(&mut self, id: &TransactionId) {
         if id.as_str().starts_with("past-") {
             self.violated(format!("{id} was begun elsewhere, and sent by us"));
         }
@@ -330,7 +352,7 @@ impl World {
     }
 
     /// The sum of the successful effects of this kind.
-    fn done(&self, kind: TransactionKind) -> u64 {
+    pub fn done(&self, kind: TransactionKind) -> u64 {
         let done = self.effects.iter().filter(|effect| effect.kind == kind && effect.is_done);
         done.map(|effect| effect.amount.minor_units()).sum()
     }
@@ -386,6 +408,9 @@ impl World {
 
     /// The events that can happen at the PSP now without us.
     pub fn possible_events(&self) -> Vec<Event> {
+        if self.tier == Tier::Direct {
+            return self.possible_events_direct();
+        }
         let mut events = Vec::new();
         let free = self.free();
         events.extend([40, 60].into_iter().filter(|most| *most <= free).map(Event::Capture));
@@ -412,6 +437,33 @@ impl World {
                 events.push(Event::Undo(index));
             }
             if !effect.is_done && effect.moves == 0 && self.has_room(effect, true) {
+                events.push(Event::Succeed(index));
+            }
+        }
+        events
+    }
+
+    /// The same at a PSP that is called directly.
+    fn possible_events_direct(&self) -> Vec<Event> {
+        let mut events = Vec::new();
+        if self.is_capturable() {
+            events.extend([Event::Capture(40), Event::Capture(60), Event::Release]);
+        }
+        let left = self.left_to_refund();
+        let amounts = || [40, 60].into_iter().filter(|amount| *amount <= left);
+        events.extend(amounts().map(Event::Refund));
+        events.extend(amounts().map(Event::FailedRefund));
+        events.extend(amounts().map(Event::Chargeback));
+        for (index, effect) in self.effects.iter().enumerate() {
+            let is_settling =
+                effect.transaction.as_ref().is_some_and(|id| self.is_being_settled(id));
+            let is_refund =
+                matches!(effect.kind, TransactionKind::Refund | TransactionKind::Chargeback);
+            if effect.is_done && is_refund && !is_settling {
+                events.push(Event::Undo(index));
+            }
+            let is_authorization = effect.kind == TransactionKind::Authorization;
+            if is_authorization && !effect.is_done && effect.moves == 0 {
                 events.push(Event::Succeed(index));
             }
         }
@@ -450,25 +502,18 @@ impl World {
         let is_done = !matches!(event, Event::FailedCapture(_) | Event::FailedRefund(_));
         let name = format!("psp-event-{}", self.effects.len());
         let effect = Effect {
-            transaction: None,
-            kind,
-            amount: eur(amount),
-            charge: None,
             reference: Some(name).filter(|_| self.style != Style::Nameless),
-            at: self.now,
             is_done,
             moves: u8::from(is_done),
-            applied_state: None,
             has_acted: is_done,
-            told: None,
-            is_reported_by_psp_id: false,
-            reported_at: 0,
-            is_seen: false,
-            is_seen_to_fail: false,
             is_backdated: matches!(event, Event::OldCapture(_)),
+            ..Effect::new(kind, eur(amount), self.now, None)
         };
         self.may_be_mistaken(kind, effect.amount);
         self.effects.push(effect);
+        if self.tier == Tier::Direct {
+            self.release_rest(kind);
+        }
         self.show(self.effects.len() - 1, Decision::Approve);
     }
 
@@ -495,7 +540,7 @@ impl World {
             (Tier::LateRecorder, true, Decision::ActAndReject) => (State::Failure, self.now),
             (Tier::LateRecorder, true, _) => (State::Success, self.now.plus_ms(1_200_000)),
             (Tier::LateRecorder, false, _) => (State::Failure, self.now),
-            (Tier::SameKey | Tier::Opaque | Tier::Untrusted, _, _) => return,
+            (Tier::SameKey | Tier::Direct | Tier::Opaque | Tier::Untrusted, _, _) => return,
         };
         let Effect { kind, amount, at, .. } = *effect;
         let reference = effect.reference.clone();
@@ -503,6 +548,9 @@ impl World {
     }
 
     pub fn platform_transactions(&mut self) -> Vec<Report> {
+        if self.tier == Tier::Direct {
+            return self.shown_to_look_up();
+        }
         let version = self.payment.version;
         for shown in self.shown.iter().filter(|shown| shown.visible_at <= self.now) {
             let effect = &mut self.effects[shown.effect];

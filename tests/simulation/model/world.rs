@@ -1,6 +1,7 @@
 //! The model of one Payment, its store, its PSP and its callers. Each call to a port waits
 //! here for the scheduler's decision.
 
+use crate::direct::{Object, Saved};
 use crate::landing::{SentReport, group};
 use crate::psp::{Decision, Effect, Shown, Style, Tier};
 use payment_intents::money::{Currency, Money};
@@ -22,6 +23,7 @@ pub enum Op {
     Replace(Box<Payment>, Box<Payment>),
     Call(Box<Call>),
     LookUp,
+    ReadObject(Object),
 }
 
 /// The result of a call.
@@ -65,6 +67,8 @@ pub struct Late {
     pub until: Timestamp,
     /// The report in the message, if it has one.
     pub sent_report: Option<SentReport>,
+    /// True if the PSP has received it, and is carrying it out.
+    pub is_at_work: bool,
     id: u64,
 }
 
@@ -78,6 +82,10 @@ pub struct World {
     pub effects: Vec<Effect>,
     pub answers: BTreeMap<TransactionId, (Verdict, Timestamp)>,
     pub shown: Vec<Shown>,
+    /// The saved answers of a PSP that is called directly.
+    pub saved: BTreeMap<TransactionId, (Saved, Timestamp)>,
+    /// The keys of the requests that it is carrying out.
+    pub working: BTreeSet<TransactionId>,
     /// True after an effect that we did not send, or an untrue report: then the PSP may
     /// decline an action that the ledger allows.
     pub is_surprised: bool,
@@ -136,6 +144,8 @@ pub enum Doing {
     /// An action.
     Acting(TransactionId),
     Recovering,
+    /// A webhook of the PSP.
+    Webhook,
     SentReport(SentReport),
 }
 
@@ -145,14 +155,14 @@ impl Process {
         match &self.doing {
             Doing::Acting(transaction) => transaction == id,
             Doing::Recovering => true,
-            Doing::NeverHappened | Doing::SentReport(_) => false,
+            Doing::NeverHappened | Doing::Webhook | Doing::SentReport(_) => false,
         }
     }
 
     pub fn sent_report(&self) -> Option<SentReport> {
         match &self.doing {
             Doing::SentReport(sent_report) => Some(sent_report.clone()),
-            Doing::NeverHappened | Doing::Acting(_) | Doing::Recovering => None,
+            Doing::NeverHappened | Doing::Acting(_) | Doing::Recovering | Doing::Webhook => None,
         }
     }
 }
@@ -214,6 +224,8 @@ impl World {
             effects: Vec::new(),
             answers: BTreeMap::new(),
             shown: Vec::new(),
+            saved: BTreeMap::new(),
+            working: BTreeSet::new(),
             is_surprised: false,
             is_contradicted: false,
             is_doubted: false,
@@ -281,7 +293,8 @@ impl World {
             Op::Reserve(reservation) => Answer::Reserved(self.reserve(reservation), false),
             Op::Replace(from, to) => Answer::Replaced(self.replace(from, to)),
             Op::LookUp => Answer::Shown(self.platform_transactions()),
-            Op::Call(call) => Answer::Verdict(self.act(call, Decision::Approve)),
+            Op::ReadObject(object) => Answer::Shown(self.shown_object(*object)),
+            Op::Call(call) => self.answer_call(call, Decision::Approve),
         }
     }
 
@@ -388,7 +401,31 @@ impl World {
         {
             self.late_count += 1;
             let (until, sent_report) = (self.now.plus_ms(within_ms), process.sent_report());
-            self.late.push(Late { op, until, sent_report, id: self.late_count });
+            let id = self.late_count;
+            self.late.push(Late { op, until, sent_report, is_at_work: false, id });
+        }
+    }
+
+    /// Lets the PSP begin to carry out the call of the process `run`, which gets no answer.
+    pub fn begin_work(&mut self, run: usize, op: Op, within_ms: u64) {
+        let Op::Call(call) = &op else { return };
+        let id = call.transaction.clone();
+        if self.working.contains(&id) || self.saved.contains_key(&id) {
+            return;
+        }
+        self.keep_late(run, op, within_ms);
+        if let Some(late) = self.late.last_mut() {
+            late.is_at_work = true;
+            self.working.insert(id);
+        }
+    }
+
+    /// Ends the work on a message that arrives or is lost.
+    pub fn end_work(&mut self, late: &Late) {
+        if let Op::Call(call) = &late.op
+            && late.is_at_work
+        {
+            self.working.remove(&call.transaction);
         }
     }
 
@@ -398,9 +435,9 @@ impl World {
         (&self.effects, &self.shown, &self.mistaken).hash(state);
         (&self.reported_states, &self.failed_alone).hash(state);
         (self.is_surprised, self.is_contradicted, self.is_doubted).hash(state);
-        self.answers.hash(state);
+        (&self.answers, &self.saved, &self.working).hash(state);
         for late in &self.late {
-            (late.id, late.until).hash(state);
+            (late.id, late.until, late.is_at_work).hash(state);
         }
         for process in &self.processes {
             let waits = process.pending.is_some();
@@ -419,6 +456,7 @@ impl Op {
             Self::Replace(from, to) => format!("replace {} by {}", from.version, to.version),
             Self::Call(call) => format!("call {} attempt {}", call.transaction, call.attempt),
             Self::LookUp => "look up".to_owned(),
+            Self::ReadObject(object) => format!("read {object:?}"),
         }
     }
 }
