@@ -15,9 +15,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
-CLIENT_SECRET = "the-client-secret"
-
-
 def serve(answer, certificate=None):
     """Serves `answer(method, path, headers, body) -> (status, document)`. Returns the port."""
 
@@ -89,6 +86,7 @@ class Issuer:
     def __init__(self, certificate):
         self.key = rsa.generate_private_key(65537, 2048)
         self.opaque = {}
+        self.client_secret = "the-client-secret"
         self.url = f"https://localhost:{serve(self.answer, certificate)}"
 
     def answer(self, method, path, headers, body):
@@ -100,7 +98,7 @@ class Issuer:
             key = {"n": as_text(numbers.n), "e": as_text(numbers.e), "kty": "RSA", "alg": "RS256"}
             return 200, {"keys": [{**key, "use": "sig", "kid": "1"}]}
         if method == "POST" and path == "/introspect":
-            basic = base64.b64encode(f"payment-intents:{CLIENT_SECRET}".encode()).decode()
+            basic = base64.b64encode(f"payment-intents:{self.client_secret}".encode()).decode()
             if headers.get("authorization") != f"Basic {basic}":
                 return 401, {"error": "invalid_client"}
             token = urllib.parse.parse_qs(body.decode()).get("token", [""])[0]

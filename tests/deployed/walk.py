@@ -20,7 +20,7 @@ import time
 import urllib.parse
 
 import boto3
-from outside import CLIENT_SECRET, Connector, Issuer, make_certificate, secrets_extension
+from outside import Connector, Issuer, make_certificate, secrets_extension
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 REGION, STACK = "eu-central-1", "payment-intents-dev"
@@ -200,6 +200,7 @@ class Walk:
             self.keeps_the_version_before_a_change_of_parameters,
             self.verifies_jwts_itself,
             self.introspects_tokens_with_secrets,
+            self.uses_a_rotated_secret,
             self.keeps_its_table_and_adopts_it,
         ]
         for step in steps:
@@ -382,12 +383,23 @@ class Walk:
         self.stack.deploy(
             Auth="introspection", TokenIssuer="", TokenAudience="", TokenKeysUrl="", Connectors="",
             IntrospectionUrl=f"{self.issuer.url}/introspect", IntrospectionClientId="payment-intents",
-            IntrospectionClientSecretArn=make("client", CLIENT_SECRET),
+            IntrospectionClientSecretArn=make("client", self.issuer.client_secret),
             ConnectorsSecretArn=make("connectors", self.connectors),
             SecretsExtensionArn=f"arn:aws:lambda:{REGION}:111122223333:layer:"
             "AWS-Parameters-and-Secrets-Lambda-Extension:1",
         )  # fmt: skip
         self.uses_it(self.issuer.opaque_token, {"error": "invalid_token"})
+
+    def uses_a_rotated_secret(self):
+        """The token service refuses the old secret, and the new one is used without a deployment."""
+        self.issuer.client_secret = "the-next-client-secret"
+        secrets = self.aws.client("secretsmanager")
+        secrets.put_secret_value(SecretId="client", SecretString=self.issuer.client_secret)
+        # The answers about earlier tokens are cached.
+        self.token = self.issuer.opaque_token("manage_project:acme")
+        read = lambda: self.stack.call("GET", "/acme/payments/introspection", self.token)[0]
+        assert read() == 503, "the token service refuses the old secret"
+        assert read() == 200, "the new secret is not used"
 
     def uses_it(self, token, refused):
         payment = self.stack.parameters["Auth"]
