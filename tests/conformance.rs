@@ -75,9 +75,12 @@ fn the_model_and_the_real_store_give_the_same_answers_and_items() {
     let config =
         Config { max_shrink_iters: 200, cases, failure_persistence: None, ..Config::default() };
     TestRunner::new(config)
-        .run(&(any::<bool>(), prop::bool::weighted(0.04), steps), |(captured, is_crowded, steps)| {
-            runtime.block_on(compare(&table, (captured, is_crowded), &steps, &compared))
-        })
+        .run(
+            &(any::<bool>(), prop::bool::weighted(0.04), steps),
+            |(captured, is_crowded, steps)| {
+                runtime.block_on(compare(&table, (captured, is_crowded), &steps, &compared))
+            },
+        )
         .unwrap();
     let compared = compared.into_inner();
     println!("conformance: {compared} operations, 0 differences");

@@ -1,13 +1,13 @@
 //! A Payment with many rejected transactions.
 
-use crate::psp::{Decision, Effect};
+use crate::psp::{Decision, Effect, Style};
 use crate::world::{World, eur, nonce};
 use payment_intents::payment::{
     Action, Outcome, Payment, Reservation, Settlement, Timestamp, TransactionId,
 };
 use payment_intents::ports::Verdict;
 
-/// The transaction of the crowd that has an effect at the PSP, which may succeed later.
+/// The transaction of the crowd that may succeed later at a PSP that gives it no id.
 pub const REJECTED: &str = "old-0";
 
 /// The amount of that transaction. The others are of 1.
@@ -49,7 +49,8 @@ impl World {
             let Settlement::Changed(settled) = settled else { panic!("{settled:?}") };
             self.reserved_at.insert(asked.transaction.clone(), reserved.version);
             self.payment = *settled;
-            if count == 0 {
+            // With an id of the PSP it is another transaction than ours until our id names it.
+            if count == 0 && self.style != Style::Named {
                 self.add_rejected_effect(&asked.transaction, at);
             }
         }
