@@ -184,7 +184,7 @@ impl World {
             // its kind and amount.
             (Some(id), Some(true)) if self.is_rejected(id) => {
                 if count.others.is_empty() {
-                    count.others.push(self.began_before(effect));
+                    count.others.push(effect.reported_at);
                 }
             }
             (Some(_), Some(true))
