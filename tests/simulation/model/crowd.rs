@@ -1,13 +1,10 @@
 //! A Payment with many rejected transactions.
 
-use crate::psp::{Decision, Effect};
 use crate::world::{World, eur, nonce};
-use payment_intents::payment::{
-    Action, Outcome, Payment, Reservation, Settlement, Timestamp, TransactionId,
-};
+use payment_intents::payment::{Action, Outcome, Payment, Reservation, Settlement, TransactionId};
 use payment_intents::ports::Verdict;
 
-/// The transaction of the crowd that has an effect at the PSP, which may succeed later.
+/// The transaction of the crowd whose request may be repeated.
 pub const REJECTED: &str = "old-0";
 
 /// The amount of that transaction. The others are of 1.
@@ -49,18 +46,7 @@ impl World {
             let Settlement::Changed(settled) = settled else { panic!("{settled:?}") };
             self.reserved_at.insert(asked.transaction.clone(), reserved.version);
             self.payment = *settled;
-            if count == 0 {
-                self.add_rejected_effect(&asked.transaction, at);
-            }
+            self.answers.insert(asked.transaction, (Verdict::Rejected(None), at));
         }
-    }
-
-    fn add_rejected_effect(&mut self, id: &TransactionId, at: Timestamp) {
-        let rejected = &self.payment.transactions[id];
-        let (kind, amount) = (rejected.kind, rejected.amount);
-        let reference = self.style.reference(id);
-        self.effects.push(Effect { reference, ..Effect::new(kind, amount, at, Some(id.clone())) });
-        self.show(self.effects.len() - 1, Decision::Reject);
-        self.answers.insert(id.clone(), (Verdict::Rejected(None), at));
     }
 }

@@ -530,7 +530,7 @@ impl World {
         }
     }
 
-    pub fn show(&mut self, index: usize, decision: Decision) {
+    fn show(&mut self, index: usize, decision: Decision) {
         let effect = &self.effects[index];
         let (state, visible_at) = match (self.tier, effect.is_done, decision) {
             (Tier::Queryable, false, _) => (State::Failure, self.now),
