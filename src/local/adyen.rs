@@ -1,0 +1,418 @@
+//! An Adyen on localhost: payments that are captured, cancelled and refunded, with the
+//! outcome by webhook, and idempotency keys that are honoured as Adyen documents it. Where
+//! Adyen is lenient, it is not: every request needs a key, and fields that are not known
+//! are refused.
+//!
+//! <https://docs.adyen.com/development-resources/api-idempotency>
+
+mod account;
+mod events;
+mod webhooks;
+
+use super::bind;
+use super::sandbox::Effect;
+use super::server;
+use crate::clock::SystemClock;
+use crate::connector::{AdyenAccount, Authorization, ConnectorSettings, Psp};
+use crate::error::BoxError;
+use crate::payment::{Payment, Timestamp};
+use crate::platform::format_time;
+use crate::ports::Clock;
+use crate::secret::Secret;
+use account::{Account, Asked, Kind};
+use http::{HeaderMap, Request, Response, StatusCode, Uri};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// An Adyen on localhost.
+#[derive(Clone, Debug)]
+pub struct AdyenSandbox {
+    url: Uri,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    account: Account,
+    /// The answer on record for each key; `None` while the first request is at work.
+    keys: HashMap<String, Option<Answer>>,
+    effects: Vec<Effect>,
+    planned: VecDeque<AdyenFault>,
+    requests: Vec<(String, String)>,
+}
+
+/// A failure of one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdyenFault {
+    /// It is carried out, and the connection is closed.
+    LostAnswer,
+    /// The connection is closed, and nothing is carried out.
+    LostRequest,
+    /// It is carried out, and answered with an error that is not on record.
+    ErrorAfterActing,
+    /// It is carried out, and the answer on record is an error.
+    RecordedError,
+    /// The store of keys is unavailable: nothing is carried out.
+    Transient,
+    /// The API key is refused, as if it had been rotated: nothing is carried out.
+    Unauthorized,
+    /// The account does not allow it: nothing is carried out.
+    NotConfigured,
+    /// It is at work for so many milliseconds, whether or not its caller waits.
+    Slow(u64),
+}
+
+/// A status, the body, and whether the caller may send it again.
+#[derive(Clone, Debug)]
+struct Answer {
+    status: u16,
+    body: String,
+    is_transient: bool,
+    is_by_key: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Body {
+    merchant_account: String,
+    amount: Option<AmountBody>,
+    reference: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AmountBody {
+    currency: String,
+    value: u64,
+}
+
+impl AdyenSandbox {
+    /// The API key that it takes.
+    pub const API_KEY: &str = "AQE_sandbox_key";
+
+    /// Its merchant account.
+    pub const MERCHANT_ACCOUNT: &str = "SandboxShop";
+
+    /// The key that it signs its webhooks with.
+    pub const HMAC_KEY: &str = "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056";
+
+    /// Starts one that lives as long as the process.
+    pub async fn start() -> Result<Self, BoxError> {
+        let listener = bind().await?;
+        let url = format!("http://{}/checkout/v71", listener.local_addr()?).parse()?;
+        let adyen = Self { url, state: Arc::default() };
+        let api = adyen.clone();
+        tokio::spawn(server::accept(listener, move |request| {
+            let api = api.clone();
+            async move { api.answer(request).await }
+        }));
+        Ok(adyen)
+    }
+
+    /// The settings by which this service calls it.
+    pub fn settings(&self, timeout_ms: u64) -> ConnectorSettings {
+        let account = AdyenAccount {
+            merchant_account: Self::MERCHANT_ACCOUNT.to_owned(),
+            api_key: Secret::new(Self::API_KEY.to_owned()),
+            hmac_keys: vec![Secret::new(Self::HMAC_KEY.to_owned())],
+            multicapture: false,
+        };
+        ConnectorSettings {
+            url: self.url(),
+            timeout_ms,
+            authorization: Authorization::None,
+            projects: None,
+            policy: account.policy(),
+            platform: None,
+            psp: Some(Psp::Adyen(account)),
+        }
+    }
+
+    /// The same as an entry of `CONNECTORS`.
+    pub fn entry(&self) -> Value {
+        json!({
+            "psp": "adyen", "url": self.url.to_string(), "apiKey": Self::API_KEY,
+            "merchantAccount": Self::MERCHANT_ACCOUNT, "hmacKeys": [Self::HMAC_KEY],
+        })
+    }
+
+    /// The address of its API.
+    pub fn url(&self) -> Uri {
+        self.url.clone()
+    }
+
+    /// Adds a payment with this `pspReference`, of which so much is authorized.
+    pub fn authorize(&self, id: &str, amount: u64, currency: &str, multicapture: bool) {
+        self.state().account.authorize(id, amount, currency, multicapture);
+    }
+
+    /// Adds the payment of a Payment, as far as nothing happened to it yet.
+    pub(super) fn authorize_for(&self, payment: &Payment) {
+        if let Some(id) = &payment.details.interface_id {
+            let amount = payment.balances.authorized.minor_units();
+            self.authorize(id, amount, payment.currency().code(), false);
+        }
+    }
+
+    /// The effects that it really had, in order. The Payment is named by the `pspReference`.
+    pub fn ledger(&self) -> Vec<Effect> {
+        self.state().effects.clone()
+    }
+
+    /// What can still be captured of a payment, what is captured, and what is refunded.
+    pub fn balances(&self, payment: &str) -> [u64; 3] {
+        self.state().account.balances(payment)
+    }
+
+    /// Lets these go wrong, one request each, in order.
+    pub fn plan(&self, faults: &[AdyenFault]) {
+        self.state().planned.extend(faults);
+    }
+
+    /// True if something is still to go wrong.
+    pub fn has_plan(&self) -> bool {
+        !self.state().planned.is_empty()
+    }
+
+    /// Lets nothing go wrong any more.
+    pub fn forget_plan(&self) {
+        self.state().planned.clear();
+    }
+
+    /// Sets the date of the next event. Each later one is a second later.
+    pub fn set_time(&self, at: Timestamp) {
+        self.state().account.events.time = Some(at);
+    }
+
+    /// Captures, cancels (`amount` is not read) or refunds in the Customer Area. `path` is
+    /// that of the API. Returns the `pspReference`.
+    pub fn customer_area(&self, payment: &str, path: &str, amount: u64) -> String {
+        let mut state = self.state();
+        let Some(kind) = Kind::of_path(path) else { return String::new() };
+        // Adyen repeats the reference of the payment.
+        let asked = Asked { payment, kind, amount, reference: "order-7" };
+        state.carry_out(&asked, None)
+    }
+
+    /// Lets a capture or a refund fail at the card scheme.
+    pub fn fail(&self, psp_reference: &str) {
+        self.state().account.fail(psp_reference, None);
+    }
+
+    /// Lets a refund come back.
+    pub fn reverse_refund(&self, psp_reference: &str) {
+        self.state().account.fail(psp_reference, Some("REFUNDED_REVERSED"));
+    }
+
+    /// Lets Adyen capture again what failed.
+    pub fn recapture(&self, psp_reference: &str) {
+        self.state().account.recapture(psp_reference);
+    }
+
+    /// An event about a payment, or about a dispute of it with this id.
+    pub fn tell(
+        &self,
+        event_code: &str,
+        payment: &str,
+        dispute: Option<&str>,
+        amount: u64,
+        is_success: bool,
+    ) {
+        self.state().account.tell_of_payment(event_code, payment, dispute, amount, is_success);
+    }
+
+    /// Forgets all keys, as Adyen may after 7 days.
+    pub fn forget_keys(&self) {
+        self.state().keys.clear();
+    }
+
+    /// The notification items so far, in order, each signed.
+    pub fn events(&self) -> Vec<Value> {
+        self.state().account.told()
+    }
+
+    /// The requests so far: method and path, and the body.
+    pub fn requests(&self) -> Vec<(String, String)> {
+        self.state().requests.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An error closes the connection.
+    async fn answer(&self, request: Request<Incoming>) -> Result<Response<String>, BoxError> {
+        let (head, body) = request.into_parts();
+        let body = String::from_utf8(body.collect().await?.to_bytes().to_vec())?;
+        let path = head.uri.path().to_owned();
+        self.state().requests.push((format!("{} {path}", head.method), body.clone()));
+        let key = header(&head.headers, "idempotency-key").to_owned();
+        // As at Adyen, a caller that hangs up does not stop the work.
+        let adyen = self.clone();
+        let headers = head.headers;
+        let sent_key = key.clone();
+        let posted =
+            tokio::spawn(async move { adyen.post(&headers, &path, &body, &sent_key).await });
+        let Some(answer) = posted.await? else {
+            return Err("the sandbox was told to close the connection".into());
+        };
+        let mut response = Response::builder()
+            .status(StatusCode::from_u16(answer.status)?)
+            .header("content-type", "application/json");
+        if answer.is_transient {
+            response = response.header("transient-error", "true");
+        }
+        if answer.is_by_key {
+            response = response.header("idempotency-key", key);
+        }
+        Ok(response.body(answer.body)?)
+    }
+
+    /// `None` closes the connection.
+    async fn post(&self, headers: &HeaderMap, path: &str, body: &str, key: &str) -> Option<Answer> {
+        let fault = self.state().planned.pop_front();
+        match fault {
+            Some(AdyenFault::LostRequest) => return None,
+            Some(AdyenFault::Unauthorized) => return Some(refused(401, "security", "000")),
+            Some(AdyenFault::Transient) => {
+                return Some(Answer { is_transient: true, ..refused(503, "internal", "703") });
+            }
+            _ => {}
+        }
+        let known = match self.state().begin(headers, key) {
+            Ok(known) => known,
+            Err(answer) => return Some(answer),
+        };
+        let answer = match known {
+            Some(answer) => answer,
+            None => self.carry_out_once(path, body, key, fault).await,
+        };
+        match fault {
+            Some(AdyenFault::LostAnswer) => None,
+            Some(AdyenFault::ErrorAfterActing) => Some(refused(500, "internal", "000")),
+            _ => Some(answer),
+        }
+    }
+
+    /// Carries out a request with a new key, and records its answer.
+    async fn carry_out_once(
+        &self,
+        path: &str,
+        body: &str,
+        key: &str,
+        fault: Option<AdyenFault>,
+    ) -> Answer {
+        if let Some(AdyenFault::Slow(ms)) = fault {
+            SystemClock.sleep_ms(ms).await;
+        }
+        let mut state = self.state();
+        let called = match fault {
+            Some(AdyenFault::NotConfigured) => refused(422, "configuration", "905"),
+            _ => state.call(path, body, key),
+        };
+        let recorded = match fault {
+            Some(AdyenFault::RecordedError) => refused(500, "internal", "000"),
+            _ => called,
+        };
+        let answer = Answer { is_by_key: true, ..recorded };
+        state.keys.insert(key.to_owned(), Some(answer.clone()));
+        answer
+    }
+}
+
+impl State {
+    /// Checks a request and takes its key, before anything is carried out. Returns the
+    /// answer on record, or an error that is not recorded.
+    fn begin(&mut self, headers: &HeaderMap, key: &str) -> Result<Option<Answer>, Answer> {
+        const KEY_MAX: usize = 64;
+        if header(headers, "x-api-key") != AdyenSandbox::API_KEY {
+            return Err(refused(401, "security", "000"));
+        }
+        let is_json = header(headers, "content-type").starts_with("application/json");
+        if !is_json || key.is_empty() || key.len() > KEY_MAX {
+            return Err(refused(400, "validation", "702"));
+        }
+        match self.keys.get(key) {
+            Some(Some(answer)) => Ok(Some(answer.clone())),
+            Some(None) => {
+                Err(Answer { is_transient: true, ..refused(422, "validation", "704") })
+            }
+            None => {
+                self.keys.insert(key.to_owned(), None);
+                Ok(None)
+            }
+        }
+    }
+
+    fn call(&mut self, path: &str, body: &str, key: &str) -> Answer {
+        let segments: Vec<_> = path.split('/').collect();
+        let ["", "checkout", "v71", "payments", payment, kind] = segments.as_slice() else {
+            return refused(404, "validation", "000");
+        };
+        let Some(kind) = Kind::of_path(kind) else { return refused(404, "validation", "000") };
+        let Ok(read) = serde_json::from_str::<Body>(body) else {
+            return refused(400, "validation", "702");
+        };
+        if read.merchant_account != AdyenSandbox::MERCHANT_ACCOUNT {
+            return refused(403, "security", "901");
+        }
+        let Some(currency) = self.account.currency(payment).map(str::to_owned) else {
+            return refused(422, "validation", "167");
+        };
+        let amount = match (kind, &read.amount) {
+            (Kind::Cancel, None) => 0,
+            (Kind::Capture | Kind::Refund, Some(amount)) if amount.currency != currency => {
+                return refused(422, "validation", "138");
+            }
+            (Kind::Capture | Kind::Refund, Some(amount)) if amount.value > 0 => amount.value,
+            _ => return refused(422, "validation", "137"),
+        };
+        let asked = Asked { payment, kind, amount, reference: &read.reference };
+        let psp_reference = self.carry_out(&asked, Some(key));
+        let mut answer = json!({
+            "merchantAccount": AdyenSandbox::MERCHANT_ACCOUNT, "paymentPspReference": payment,
+            "pspReference": psp_reference, "reference": read.reference, "status": "received",
+        });
+        if let (Some(amount), Some(fields)) = (read.amount, answer.as_object_mut()) {
+            let amount = json!({"currency": amount.currency, "value": amount.value});
+            fields.insert("amount".to_owned(), amount);
+        }
+        Answer {
+            status: 201,
+            body: answer.to_string(),
+            is_transient: false,
+            is_by_key: true,
+        }
+    }
+
+    fn carry_out(&mut self, asked: &Asked<'_>, key: Option<&str>) -> String {
+        let (psp_reference, moved) = self.account.modify(asked);
+        if let Some(cent_amount) = moved {
+            self.effects.push(Effect {
+                payment_id: asked.payment.to_owned(),
+                action: asked.kind.action().to_owned(),
+                cent_amount,
+                currency_code: self.account.currency(asked.payment).unwrap_or_default().to_owned(),
+                idempotency_key: key.map(str::to_owned),
+                at: format_time(SystemClock.now()),
+            });
+        }
+        psp_reference
+    }
+}
+
+fn refused(status: u16, kind: &str, code: &str) -> Answer {
+    let body = json!({
+        "status": status, "errorCode": code, "errorType": kind,
+        "message": "The sandbox refuses it.",
+    });
+    Answer { status, body: body.to_string(), is_transient: false, is_by_key: false }
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
