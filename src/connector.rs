@@ -2,6 +2,7 @@
 //! the contract of the public payment connectors. And PSPs that are called in their own
 //! language, in place of a connector.
 
+mod adyen;
 mod answer;
 mod minor_units;
 mod platform;
@@ -10,6 +11,7 @@ mod stripe;
 mod token;
 mod webhooks;
 
+pub use adyen::AdyenAccount;
 pub use settings::{
     Authorization, ClientCredentials, ConnectorSettings, Connectors, Platform, Psp,
 };
@@ -121,8 +123,14 @@ impl<K: Clock> Connector for HttpConnector<K> {
         let settings = self.settings(&call.connector).map_err(never)?;
         let own = self.clock.now().plus_ms(settings.timeout_ms);
         let deadline = deadline.min(own);
-        if let Some(Psp::Stripe(account)) = &settings.psp {
-            return self.call_stripe(settings, account, call, deadline).await;
+        match &settings.psp {
+            Some(Psp::Stripe(account)) => {
+                return self.call_stripe(settings, account, call, deadline).await;
+            }
+            Some(Psp::Adyen(account)) => {
+                return self.call_adyen(settings, account, call, deadline).await;
+            }
+            None => {}
         }
         let bearer = self.bearer(&settings.authorization, call.bearer.as_ref(), deadline).await;
         let bearer = bearer.map_err(ConnectorError::NotReached)?;

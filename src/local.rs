@@ -2,6 +2,7 @@
 //! sandbox connector that speaks the real contract over HTTP, and a few demo
 //! Payments.
 
+pub mod adyen;
 pub mod emulator;
 pub mod sandbox;
 mod server;

@@ -16,6 +16,7 @@
 //! | `register` | [`Payment::register`]: the transactions that happened before |
 //! | `update` | [`Payment::update`]: reports, and fields that the ledger does not interpret |
 //! | `reports` | recording a report: by id, or as an effect of its own |
+//! | `dated` | recording the reports of a PSP whose events come in any order |
 //! | `matching` | the transaction that a report is about |
 //! | `reported_state` | the state that a report gives, and Failures that wait |
 //! | `likeness` | recording a report by likeness, and undoing that |
@@ -26,6 +27,7 @@
 mod action;
 mod admit;
 mod balances;
+mod dated;
 mod discrepancy;
 mod ids;
 mod likeness;
@@ -43,6 +45,7 @@ mod update;
 pub use action::{Action, Reservation};
 pub use admit::{Admission, Refusal};
 pub use balances::{Balances, Inconsistent};
+pub use dated::DatedReport;
 pub use ids::{InvalidId, Nonce, PaymentId, PaymentKey, ProjectKey, Timestamp, TransactionId};
 pub use lookup::PlatformProof;
 pub use recover::SETTLE_WINDOW_MS;

@@ -10,7 +10,7 @@ pub use connector::{
     Resend, Rest, Verdict,
 };
 pub use store::{ClaimError, CreateError, Name, ReplaceError, ReserveError, Store, StoreError};
-pub use webhooks::{NotRead, Notice, Webhook, Webhooks};
+pub use webhooks::{Acknowledgement, NotRead, Notice, Webhook, Webhooks};
 
 use crate::payment::Timestamp;
 use std::future::Future;

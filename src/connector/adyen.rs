@@ -20,10 +20,10 @@ pub(super) use notification::{Event, read_notification};
 
 use super::HttpConnector;
 use super::settings::ConnectorSettings;
+use crate::payment::Timestamp;
 use crate::ports::{
     Absence, Call, Clock, ConnectorError, Lookup, Policy, Rejections, Resend, Rest, Verdict,
 };
-use crate::payment::Timestamp;
 use crate::secret::Secret;
 use crate::transport::NotAnswered;
 
@@ -69,8 +69,7 @@ impl<K: Clock> HttpConnector<K> {
         call: &Call,
         deadline: Timestamp,
     ) -> Result<Verdict, ConnectorError> {
-        let request =
-            request::act(settings, account, call).map_err(ConnectorError::NotReached)?;
+        let request = request::act(settings, account, call).map_err(ConnectorError::NotReached)?;
         let time = self.time_until(deadline);
         match self.transport.exchange(request, time, ANSWER_BYTES_MAX, self.clock.now()).await {
             Ok(answer) => answer::read(account, call, &answer),

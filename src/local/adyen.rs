@@ -338,9 +338,7 @@ impl State {
         }
         match self.keys.get(key) {
             Some(Some(answer)) => Ok(Some(answer.clone())),
-            Some(None) => {
-                Err(Answer { is_transient: true, ..refused(422, "validation", "704") })
-            }
+            Some(None) => Err(Answer { is_transient: true, ..refused(422, "validation", "704") }),
             None => {
                 self.keys.insert(key.to_owned(), None);
                 Ok(None)
@@ -381,12 +379,7 @@ impl State {
             let amount = json!({"currency": amount.currency, "value": amount.value});
             fields.insert("amount".to_owned(), amount);
         }
-        Answer {
-            status: 201,
-            body: answer.to_string(),
-            is_transient: false,
-            is_by_key: true,
-        }
+        Answer { status: 201, body: answer.to_string(), is_transient: false, is_by_key: true }
     }
 
     fn carry_out(&mut self, asked: &Asked<'_>, key: Option<&str>) -> String {

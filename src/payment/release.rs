@@ -20,13 +20,19 @@ impl Payment {
     /// What an open capture holds stays held: whether that is released follows from its
     /// outcome. It is released by the write that says that the capture failed.
     pub fn release_rest(&self, at: Timestamp) -> Option<Self> {
+        let mut next = self.changed(at);
+        next.book_release(at).then_some(next)
+    }
+
+    /// Books the release of what is left to capture, if something is captured. Returns
+    /// whether that changed anything.
+    pub(super) fn book_release(&mut self, at: Timestamp) -> bool {
         let rest = self.balances.capturable;
         let is_captured = |one: &Transaction| one.kind == Charge && one.state == State::Success;
         if rest.is_zero() || !self.transactions.values().any(is_captured) {
-            return None;
+            return false;
         }
-        let mut next = self.changed(at);
-        let version = next.version.to_string();
+        let version = self.version.to_string();
         let id = TransactionId::from(id_of(&["release", &self.key.to_string(), &version]));
         let release = Report {
             kind: CancelAuthorization,
@@ -36,7 +42,7 @@ impl Payment {
             interaction_id: None,
             interface_id: None,
         };
-        next.add_effect(&id, &release, &Reported { by: None, at }, None);
-        Some(next)
+        self.add_effect(&id, &release, &Reported { by: None, at }, None);
+        true
     }
 }

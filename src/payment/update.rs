@@ -4,7 +4,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 use super::reports::{Report, Reporter};
-use super::{Inconsistent, Payment, State, Timestamp, TransactionId};
+use super::{DatedReport, Inconsistent, Payment, State, Timestamp, TransactionId};
 use crate::money::Currency;
 
 /// One change to a Payment. The names are the platform's.
@@ -20,6 +20,9 @@ pub enum Update {
     /// A PSP says what it did. It names what we sent by our own id, so an effect
     /// without one is none of ours. No caller can ask for this.
     RecordEffect(Report),
+    /// A PSP says what it did, and when. The latest report of an effect holds. No caller
+    /// can ask for this.
+    RecordDatedReport(DatedReport),
     /// A transaction is now that far.
     ChangeTransactionState {
         /// The transaction.
@@ -107,6 +110,9 @@ impl Payment {
                 return self.record_report(id, report, reporter);
             }
             Update::RecordEffect(report) => return self.record_effect(report, reporter),
+            Update::RecordDatedReport(dated) => {
+                return self.record_dated_report(dated, reporter);
+            }
             Update::ChangeTransactionState { id, state } => {
                 let before = self.transactions.clone();
                 self.confirm_name(id)?;

@@ -2,7 +2,7 @@
 
 use super::ConnectorKey;
 use crate::error::BoxError;
-use crate::payment::{ProjectKey, Report, Timestamp};
+use crate::payment::{ProjectKey, Timestamp, Update};
 use std::future::Future;
 
 /// A reader of the messages that PSPs send by themselves.
@@ -11,22 +11,35 @@ pub trait Webhooks: Send + Sync {
     type Subject: Send + Sync;
 
     /// Verifies that the PSP of `webhook.connector` sent the message, and reads it.
-    /// `None` for one that says nothing of captures, refunds, cancels and disputes.
+    /// Empty for one that says nothing of captures, refunds, cancels and disputes.
     fn read(
         &self,
         webhook: &Webhook<'_>,
         now: Timestamp,
-    ) -> Result<Option<Notice<Self::Subject>>, NotRead>;
+    ) -> Result<Vec<Notice<Self::Subject>>, NotRead>;
 
-    /// Reads at the PSP of `connector` what a notice is about, as it is now. `None` for a
-    /// Payment that another connector serves.
+    /// Reads at the PSP of `connector` what a notice is about, as it is now; or takes it
+    /// from the notice, if the PSP cannot be asked. `None` for a Payment that another
+    /// connector serves.
     fn look_at(
         &self,
         connector: &str,
         key: &ConnectorKey,
         subject: &Self::Subject,
         deadline: Timestamp,
-    ) -> impl Future<Output = Result<Option<Vec<Report>>, BoxError>> + Send;
+    ) -> impl Future<Output = Result<Option<Vec<Update>>, BoxError>> + Send;
+
+    /// The answer that tells the PSP of `connector` that its message was taken.
+    fn acknowledgement(&self, connector: &str) -> Acknowledgement;
+}
+
+/// The body of the answer to a message that was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acknowledgement {
+    /// `{}`: the status says it all.
+    EmptyObject,
+    /// This text.
+    Text(&'static str),
 }
 
 /// A message as it came.

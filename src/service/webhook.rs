@@ -5,9 +5,10 @@
 use super::{Change, SETTLE_RESERVE_MS, Service, UpdateError};
 use crate::error::BoxError;
 use crate::observe;
-use crate::payment::{PaymentKey, Timestamp, Update};
+use crate::payment::{PaymentKey, Timestamp};
 use crate::ports::{
-    Clock, Connector, ConnectorKey, Name, NotRead, Notice, Store, Webhook, Webhooks,
+    Acknowledgement, Clock, Connector, ConnectorKey, Name, NotRead, Notice, Store, Webhook,
+    Webhooks,
 };
 use std::error::Error;
 
@@ -50,8 +51,7 @@ impl<S: Store, C: Connector + Webhooks, K: Clock> Service<S, C, K> {
         deadline: Timestamp,
     ) -> Result<Noticed, NotNoticed> {
         let taken = match self.connector.read(webhook, self.clock.now()) {
-            Ok(None) => Ok(Noticed::NotForUs),
-            Ok(Some(notice)) => self.record_notice(webhook, &notice, deadline).await,
+            Ok(notices) => self.record_notices(webhook, &notices, deadline).await,
             Err(error) => Err(error.into()),
         };
         let error: Option<&(dyn Error + 'static)> = match &taken {
@@ -60,6 +60,26 @@ impl<S: Store, C: Connector + Webhooks, K: Clock> Service<S, C, K> {
         };
         observe::webhook_ended(webhook, taken_as(&taken), error, self.clock.now());
         taken
+    }
+
+    /// The answer that tells the PSP of `connector` that its message was taken.
+    pub fn acknowledgement(&self, connector: &str) -> Acknowledgement {
+        self.connector.acknowledgement(connector)
+    }
+
+    /// Records all notices of a message, in order, or fails with the first that cannot be
+    /// recorded. The PSP repeats the message then, with those that are recorded already.
+    async fn record_notices(
+        &self,
+        webhook: &Webhook<'_>,
+        notices: &[Notice<C::Subject>],
+        deadline: Timestamp,
+    ) -> Result<Noticed, NotNoticed> {
+        let mut taken = Noticed::NotForUs;
+        for notice in notices {
+            taken = self.record_notice(webhook, notice, deadline).await?;
+        }
+        Ok(taken)
     }
 
     async fn record_notice(
@@ -76,11 +96,10 @@ impl<S: Store, C: Connector + Webhooks, K: Clock> Service<S, C, K> {
             let key = ConnectorKey::of(&payment);
             let looked = self.connector.look_at(webhook.connector, &key, &notice.subject, deadline);
             let looked = looked.await.map_err(NotNoticed::Failed)?;
-            let reports = looked.ok_or(NotNoticed::NoSuchPayment)?;
             let change = Change {
                 key: payment.key,
                 version: payment.version,
-                updates: reports.into_iter().map(Update::RecordEffect).collect(),
+                updates: looked.ok_or(NotNoticed::NoSuchPayment)?,
                 by: Some(webhook.connector.to_owned()),
             };
             match self.update(change).await {

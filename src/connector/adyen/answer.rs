@@ -157,9 +157,8 @@ impl AdyenError {
     fn name(&self) -> &str {
         const CODE_MAX: usize = 8;
         let is_digit = |byte: u8| byte.is_ascii_digit() || byte == b'_';
-        let is_code = !self.code.is_empty()
-            && self.code.len() <= CODE_MAX
-            && self.code.bytes().all(is_digit);
+        let is_code =
+            !self.code.is_empty() && self.code.len() <= CODE_MAX && self.code.bytes().all(is_digit);
         if is_code { &self.code } else { "without a code" }
     }
 

@@ -213,10 +213,6 @@ impl Event {
             interaction_id: self.psp_reference.clone(),
             interface_id: self.reference.clone(),
         };
-        Ok(DatedReport {
-            report,
-            is_undone: self.is_undone,
-            releases_rest: !account.multicapture,
-        })
+        Ok(DatedReport { report, is_undone: self.is_undone, releases_rest: !account.multicapture })
     }
 }

@@ -164,7 +164,9 @@ impl Account {
 
     /// A capture or a refund fails at the card scheme, days after it was carried out.
     pub(super) fn fail(&mut self, psp_reference: &str, event_code: Option<&str>) {
-        self.change(psp_reference, true, |kind| event_code.unwrap_or(kind.failed_code()).to_owned());
+        self.change(psp_reference, true, |kind| {
+            event_code.unwrap_or(kind.failed_code()).to_owned()
+        });
     }
 
     /// Adyen captures again what failed at the card scheme.
@@ -231,8 +233,7 @@ impl Account {
     pub(super) fn balances(&self, id: &str) -> [u64; 3] {
         let Some(payment) = self.payments.get(id) else { return [0; 3] };
         let captured = self.sum(id, Kind::Capture);
-        let is_closed =
-            payment.is_cancelled || !payment.multicapture && self.was_captured(id);
+        let is_closed = payment.is_cancelled || !payment.multicapture && self.was_captured(id);
         let open = if is_closed {
             // What failed at the scheme may be captured again.
             self.failed(id)
@@ -258,8 +259,7 @@ impl Account {
     }
 
     fn was_captured(&self, payment: &str) -> bool {
-        let is_capture =
-            |one: &Modification| one.payment == payment && one.kind == Kind::Capture;
+        let is_capture = |one: &Modification| one.payment == payment && one.kind == Kind::Capture;
         self.modifications.iter().any(is_capture)
     }
 

@@ -44,8 +44,7 @@ async fn send(transport: &Transport, url: &Uri, event: &Value) -> Result<bool, B
     let request = Request::post(url)
         .header("content-type", "application/json; charset=utf-8")
         .body(Full::from(body))?;
-    let exchanged =
-        transport.exchange(request, TIME, ANSWER_BYTES_MAX, SystemClock.now()).await;
+    let exchanged = transport.exchange(request, TIME, ANSWER_BYTES_MAX, SystemClock.now()).await;
     Ok(exchanged.is_ok_and(|answer| {
         answer.status == StatusCode::OK && answer.body.as_ref() == b"[accepted]"
     }))
