@@ -68,8 +68,8 @@ impl<K: Clock> Webhooks for HttpConnector<K> {
                 let read = self.read_subject(settings, account, key, subject, deadline);
                 Ok(Some(read.await?.into_iter().map(Update::RecordEffect).collect()))
             }
-            (Some(Psp::Adyen(account)), PspNotice::Adyen(event)) => {
-                let dated = event.report(account, key.fraction_digits)?;
+            (Some(Psp::Adyen(_)), PspNotice::Adyen(event)) => {
+                let dated = event.report(key.fraction_digits)?;
                 Ok(Some(vec![Update::RecordDatedReport(dated)]))
             }
             (Some(Psp::Stripe(_) | Psp::Adyen(_)) | None, _) => Ok(None),

@@ -4,7 +4,7 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
-use super::TransactionKind::{Authorization, Charge};
+use super::TransactionKind::Authorization;
 use super::matching::Match;
 use super::{Payment, Report, Reporter, State, Transaction, TransactionId, UpdateRefusal};
 
@@ -15,8 +15,6 @@ pub struct DatedReport {
     pub report: Report,
     /// True if the effect had happened before it failed.
     pub is_undone: bool,
-    /// True if the PSP releases the rest of the authorization with a capture.
-    pub releases_rest: bool,
 }
 
 impl Payment {
@@ -41,10 +39,7 @@ impl Payment {
             Some(_) | None => {}
         }
         let before = self.transactions.clone();
-        if dated.is_undone {
-            self.record_as_happened(dated, reporter)?;
-        }
-        self.record_effect(report, reporter)?;
+        self.record_effect_as(self.match_named_effect(report), report, reporter)?;
         if let Some(id) = self.matched_effect(report).filter(|_| !is_failure)
             && let Some(known) = self.transactions.get_mut(&id)
         {
@@ -53,24 +48,9 @@ impl Payment {
         Ok(self.transactions != before)
     }
 
-    /// Records that an effect which failed afterwards had happened, with what it released.
-    /// So the order of the two events makes no difference.
-    fn record_as_happened(
-        &mut self,
-        dated: &DatedReport,
-        reporter: &Reporter,
-    ) -> Result<(), UpdateRefusal> {
-        let happened = Report { state: State::Success, ..dated.report.clone() };
-        self.record_effect(&happened, reporter)?;
-        if dated.releases_rest && happened.kind == Charge {
-            self.book_release(reporter.at);
-        }
-        Ok(())
-    }
-
     /// The transaction that an effect which a PSP tells of is.
     fn matched_effect(&self, report: &Report) -> Option<TransactionId> {
-        match self.match_effect(report) {
+        match self.match_named_effect(report) {
             Match::ById(id) | Match::ByLikeness(id) | Match::Other(id) => Some(id),
             Match::New => None,
         }

@@ -44,6 +44,13 @@ impl Payment {
         })
     }
 
+    /// The same for a PSP that names cancels of ours, too.
+    pub(super) fn match_named_effect(&self, report: &Report) -> Match {
+        self.match_with(report, None, |ours| {
+            ours.is_external || ours.kind == TransactionKind::Chargeback
+        })
+    }
+
     /// As [`Self::match_report`], where likeness counts only for what `may_be_alike`.
     fn match_with(
         &self,

@@ -5,6 +5,7 @@
 use super::TransactionKind::{CancelAuthorization, Charge};
 use super::{Payment, Report, Reported, State, Timestamp, Transaction, TransactionId};
 use crate::digest::id_of;
+use crate::money::Money;
 
 impl Payment {
     /// True if more may be captured of the authorization than this capture takes: what
@@ -18,21 +19,18 @@ impl Payment {
     /// captured. Returns the Payment, where that changes it.
     ///
     /// What an open capture holds stays held: whether that is released follows from its
-    /// outcome. It is released by the write that says that the capture failed.
+    /// outcome. It is released by the write that says that the capture failed. What was
+    /// captured and failed afterwards is not released: the PSP may capture it again.
     pub fn release_rest(&self, at: Timestamp) -> Option<Self> {
-        let mut next = self.changed(at);
-        next.book_release(at).then_some(next)
-    }
-
-    /// Books the release of what is left to capture, if something is captured. Returns
-    /// whether that changed anything.
-    pub(super) fn book_release(&mut self, at: Timestamp) -> bool {
-        let rest = self.balances.capturable;
+        let undone = self.undone_captures()?;
+        let rest = self.balances.capturable.take_at_most(undone).ok()?;
         let is_captured = |one: &Transaction| one.kind == Charge && one.state == State::Success;
-        if rest.is_zero() || !self.transactions.values().any(is_captured) {
-            return false;
+        let was_captured = self.transactions.values().any(is_captured) || !undone.is_zero();
+        if rest.is_zero() || !was_captured {
+            return None;
         }
-        let version = self.version.to_string();
+        let mut next = self.changed(at);
+        let version = next.version.to_string();
         let id = TransactionId::from(id_of(&["release", &self.key.to_string(), &version]));
         let release = Report {
             kind: CancelAuthorization,
@@ -42,7 +40,18 @@ impl Payment {
             interaction_id: None,
             interface_id: None,
         };
-        self.add_effect(&id, &release, &Reported { by: None, at }, None);
-        true
+        next.add_effect(&id, &release, &Reported { by: None, at }, None);
+        Some(next)
+    }
+
+    /// The sum of the captures that failed after they had happened.
+    fn undone_captures(&self) -> Option<Money> {
+        let is_undone = |one: &&Transaction| {
+            one.kind == Charge && one.state == State::Failure && one.happened_at.is_some()
+        };
+        let undone = self.transactions.values().filter(is_undone);
+        undone.map(|one| one.amount).try_fold(Money::zero(self.currency()), |sum, amount| {
+            sum.give(amount).ok()
+        })
     }
 }

@@ -86,14 +86,23 @@ impl Payment {
         report: &Report,
         reporter: &Reporter,
     ) -> Result<bool, UpdateRefusal> {
-        let (expected, found) = (self.currency(), report.amount.currency());
-        if found != expected {
-            return Err(UpdateRefusal::OtherCurrency { expected, found });
+        self.record_effect_as(self.match_effect(report), report, reporter)
+    }
+
+    /// Records what a PSP says it did, as what it was found to be.
+    pub(super) fn record_effect_as(
+        &mut self,
+        found: Match,
+        report: &Report,
+        reporter: &Reporter,
+    ) -> Result<bool, UpdateRefusal> {
+        let (expected, other) = (self.currency(), report.amount.currency());
+        if other != expected {
+            return Err(UpdateRefusal::OtherCurrency { expected, found: other });
         }
         if !self.is_of_interest(report) {
             return Ok(false);
         }
-        let found = self.match_effect(report);
         let name = report.interaction_id.as_deref().unwrap_or_default();
         let new = self.new_effect_id(&[&self.key.to_string(), name]);
         let is_news = self.record_as(found, &new, report, reporter)?;

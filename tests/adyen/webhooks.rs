@@ -59,6 +59,7 @@ async fn what_is_not_for_us_is_taken_and_what_is_not_here_yet_is_repeated() {
     let taken = world.deliver(&elsewhere).await;
     assert!(matches!(taken, Err(NotNoticed::NoSuchPayment)), "{taken:?}");
 
+    world.adyen.authorize("PAYMENT000000002", 100, "EUR", false);
     world.adyen.tell("AUTHORISATION", "PAYMENT000000002", None, 100, true);
     let event = world.event("AUTHORISATION");
     let early = world.deliver(&event).await;
@@ -235,6 +236,7 @@ async fn a_cancel_or_refund_is_what_adyen_says_it_was() {
 #[tokio::test]
 async fn an_authorization_is_confirmed_and_never_added() {
     let world = World::new().await;
+    world.adyen.authorize("PAYMENT000000002", 100, "EUR", false);
     world.register("q", "PAYMENT000000002", State::Pending).await;
     let tell = async |amount, is_success| {
         world.adyen.tell("AUTHORISATION", "PAYMENT000000002", None, amount, is_success);
@@ -250,6 +252,7 @@ async fn an_authorization_is_confirmed_and_never_added() {
     assert_eq!(tell(100, false).await, 100);
     assert_eq!(world.service.get(&key("q")).await.unwrap().unwrap().transactions.len(), 1);
 
+    world.adyen.authorize("PAYMENT000000003", 100, "EUR", false);
     world.register("s", "PAYMENT000000003", State::Pending).await;
     world.adyen.tell("AUTHORISATION", "PAYMENT000000003", None, 100, false);
     world.deliver_last().await;

@@ -202,7 +202,6 @@ impl Event {
     /// The report of the event, for a Payment whose amounts have so many digits.
     pub(in crate::connector) fn report(
         &self,
-        account: &AdyenAccount,
         fraction_digits: u8,
     ) -> Result<DatedReport, BoxError> {
         let report = Report {
@@ -213,6 +212,6 @@ impl Event {
             interaction_id: self.psp_reference.clone(),
             interface_id: self.reference.clone(),
         };
-        Ok(DatedReport { report, is_undone: self.is_undone, releases_rest: !account.multicapture })
+        Ok(DatedReport { report, is_undone: self.is_undone })
     }
 }
