@@ -20,7 +20,7 @@ use crate::platform::format_time;
 use crate::ports::Clock;
 use crate::secret::Secret;
 use account::{Account, Asked, Kind};
-use http::{HeaderMap, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde::Deserialize;
@@ -249,6 +249,11 @@ impl AdyenSandbox {
         let (head, body) = request.into_parts();
         let body = String::from_utf8(body.collect().await?.to_bytes().to_vec())?;
         let path = head.uri.path().to_owned();
+        if let Some(shown) = self.shown(&head.method, &path) {
+            return Ok(Response::builder()
+                .header("content-type", "application/json")
+                .body(shown.to_string())?);
+        }
         self.state().requests.push((format!("{} {path}", head.method), body.clone()));
         let key = header(&head.headers, "idempotency-key").to_owned();
         // As at Adyen, a caller that hangs up does not stop the work.
@@ -270,6 +275,15 @@ impl AdyenSandbox {
             response = response.header("idempotency-key", key);
         }
         Ok(response.body(answer.body)?)
+    }
+
+    /// What is to be seen of it that Adyen does not show: the events, and the requests.
+    fn shown(&self, method: &Method, path: &str) -> Option<Value> {
+        match (method, path) {
+            (&Method::GET, "/sandbox/events") => Some(json!(self.events())),
+            (&Method::GET, "/sandbox/requests") => Some(json!(self.requests())),
+            _ => None,
+        }
     }
 
     /// `None` closes the connection.

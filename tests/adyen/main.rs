@@ -6,6 +6,7 @@
 #![allow(clippy::arithmetic_side_effects, reason = "times and amounts are small here")]
 #![allow(unreachable_pub, reason = "the modules of a suite are its own")]
 
+mod binary;
 mod calls;
 mod forged;
 mod order;

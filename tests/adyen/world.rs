@@ -1,12 +1,13 @@
 //! A service whose PSP is an Adyen on localhost, with a clock that a test moves.
 
+use crate::support::clock::TestClock;
 use crate::support::dynamo::{Shim, Table, connection, table_at};
 use crate::support::payments::{at, eur, id, key, reservation};
 use payment_intents::connector::{Connectors, HttpConnector, Psp};
 use payment_intents::dynamodb::{Connection, DynamoStore};
 use payment_intents::local::adyen::AdyenSandbox;
 use payment_intents::payment::{
-    Action, Details, Nonce, Payment, Registration, RegistrationTransaction, State, TransactionKind, Timestamp,
+    Action, Details, Nonce, Payment, Registration, Report, State, TransactionKind,
 };
 use payment_intents::ports::{Clock, Store, Webhook};
 use payment_intents::recovery::RecoveryRun;
@@ -15,17 +16,6 @@ use payment_intents::service::{ActError, Done, Invocation, NotNoticed, Noticed, 
 use payment_intents::transport::Transport;
 use serde_json::Value;
 
-
-#[derive(Clone, Debug)]
-pub struct TestClock(std::sync::Arc<std::sync::atomic::AtomicU64>);
-impl TestClock {
-    pub fn at(now: Timestamp) -> Self { Self(std::sync::Arc::new(now.ms().into())) }
-    pub fn advance(&self, ms: u64) { self.0.fetch_add(ms, std::sync::atomic::Ordering::SeqCst); }
-}
-impl Clock for TestClock {
-    fn now(&self) -> Timestamp { Timestamp::from_ms(self.0.load(std::sync::atomic::Ordering::SeqCst)) }
-    async fn sleep_ms(&self, ms: u64) { tokio::time::sleep(std::time::Duration::from_millis(ms)).await; }
-}
 pub const MINUTE: u64 = 60_000;
 pub const DAY: u64 = 24 * 60 * MINUTE;
 
@@ -88,12 +78,11 @@ impl World {
 
     /// The same, for a Payment of this payment interface.
     pub async fn register_at(&self, interface: &str, payment: &str, psp: &str, state: State) {
-        let authorization = RegistrationTransaction {
-            id: id("authorization"),
+        let authorization = Report {
             kind: TransactionKind::Authorization,
             state,
             amount: eur(100),
-            timestamp: at(0),
+            timestamp: Some(at(0)),
             interaction_id: Some(psp.to_owned()),
             interface_id: None,
         };
@@ -106,7 +95,7 @@ impl World {
             key: key(payment),
             amount_planned: eur(100),
             fraction_digits: 2,
-            transactions: vec![authorization],
+            transactions: vec![(id("authorization"), authorization)],
             details,
         };
         let payment = Payment::register(registration, at(0)).unwrap();
