@@ -1,5 +1,5 @@
-"""Checks that each environment of samconfig.toml can be deployed once it is filled in: as SAM reads it,
-and by the template's own declarations and rules.
+"""Checks each environment of samconfig.toml, with its missing parameters filled in, by SAM's reading of
+the file and by the template's declarations and rules.
 
     check_samconfig.py samconfig.toml template.yaml
 """
@@ -12,7 +12,7 @@ from expand_template import Resolver, broken_rules, parameters
 from samcli.lib.config.samconfig import SamConfig
 from samtranslator.yaml_helper import yaml_parse
 
-# What the environments leave to whoever deploys.
+# The parameters that the environments leave open.
 FILLED_IN = {
     "TokenIssuer": "https://tokens.example",
     "TokenAudience": "payment-intents",
@@ -40,7 +40,7 @@ def problems_of(settings, template):
 
 
 def problems_of_comments(config, template):
-    """What is commented out for somebody to fill in has to be a parameter too."""
+    """Checks that the settings in comments are parameters of the template."""
     for name in re.findall(r"^# (\w+) = ", config.read_text(encoding="utf-8"), re.MULTILINE):
         if name not in template["Parameters"]:
             yield f"a comment names {name}, which is no parameter"

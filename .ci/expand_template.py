@@ -1,12 +1,12 @@
-"""Prints, as JSON, the CloudFormation template that a SAM template becomes when it is deployed.
+"""Prints, as JSON, the CloudFormation template to which a SAM template expands.
 
     expand_template.py template.yaml
-        whatever the parameters are: the conditions are left in it
+        without parameters: the conditions stay in the template
     expand_template.py template.yaml NAME=VALUE...
-        with these parameters: their declarations and the template's rules are checked, and only what
-        the conditions leave is printed
+        with these parameters: their declarations and the template's rules are checked, and the
+        conditions are evaluated
     expand_template.py template.yaml --only RESOURCE
-        that resource alone, as an import into a new stack wants it
+        only this resource, for an import into a new stack
 """
 
 import json
@@ -23,7 +23,7 @@ DASHBOARD_COLUMNS = 24
 
 
 class NoManagedPolicies:
-    """AWS's managed policies would be read from an account; the template names none."""
+    """An empty list of managed policies. SAM would read it from an account; the template uses none."""
 
     def load(self):
         return {}
@@ -32,7 +32,7 @@ class NoManagedPolicies:
 def expand(template, values):
     for resource in template["Resources"].values():
         if resource["Type"] == "AWS::Serverless::Function":
-            # What `sam package` would put here; the translator accepts no local path.
+            # `sam package` would set such an address; the translator accepts no local path.
             resource["Properties"]["CodeUri"] = "s3://bucket/key"
     template["Globals"]["Function"].pop("CodeUri")
     try:
@@ -42,7 +42,7 @@ def expand(template, values):
 
 
 def parameters(template, given):
-    """The value of every parameter, and what is wrong with those that are given."""
+    """The values of all parameters, and the problems of those that are given."""
     declared = template["Parameters"]
     problems = [f"there is no parameter {name}" for name in given if name not in declared]
     values = {}
@@ -70,14 +70,14 @@ def is_allowed(value, declaration):
 
 
 class Resolver:
-    """What CloudFormation makes of conditions and parameters. What only AWS knows stays as it is."""
+    """Evaluates conditions and parameters as CloudFormation does. Other functions stay as they are."""
 
     def __init__(self, template, values):
         self.values = values
         self.conditions = template.get("Conditions", {})
 
     def holds(self, condition):
-        """Whether a condition holds, given by its name or written out."""
+        """The value of a condition, given by its name or as an expression."""
         if isinstance(condition, str):
             return self.holds(self.conditions[condition])
         ((function, operands),) = condition.items()
@@ -115,7 +115,7 @@ class Resolver:
         return {key: item for key, item in resolved.items() if item is not NOTHING}
 
     def template(self, template):
-        """The template with what is there, and without parameters and conditions."""
+        """The template with the resources and outputs whose conditions hold."""
         kept = {key: template[key] for key in ("AWSTemplateFormatVersion", "Description")}
         for section in ("Resources", "Outputs"):
             entries = template[section].items()
@@ -136,7 +136,7 @@ def broken_rules(template, resolver):
 
 
 def references(value, names):
-    """The resources that a resource waits for, its update policy's among them."""
+    """The resources on which a resource depends, also by its update policy."""
     if isinstance(value, list):
         for item in value:
             yield from references(item, names)
@@ -151,7 +151,7 @@ def references(value, names):
 
 
 def circle(resources):
-    """Resources of which each waits for the next, if there are such."""
+    """Resources that depend on each other in a circle, if there are any."""
     waits = {name: set(references(resource, resources)) for name, resource in resources.items()}
     done = set()
 
@@ -187,15 +187,15 @@ def dashboard_problems(resources):
 
 
 def metric_problems(widget):
-    """A line of a graph is [namespace, name, dimension, value, ..., {options}]. `.` repeats what
-    stands there in the line before, `...` all but what follows it."""
+    """The problems of the metrics of a widget. Each is [namespace, name, dimension, value, ...,
+    {options}]. `.` repeats the item of the line before, `...` all items but the ones that follow."""
     before = []
     for line in widget["properties"].get("metrics", []):
         line = [item for item in line if not isinstance(item, dict)]
         if line and line[0] == "...":
             line = before[: len(before) - len(line) + 1] + line[1:]
         if any(item == "." and at >= len(before) for at, item in enumerate(line)):
-            yield f"{line} repeats what is not there"
+            yield f"{line} repeats an item that the line before does not have"
             continue
         line = [before[at] if item == "." else item for at, item in enumerate(line)]
         if line and len(line) % 2:
@@ -220,7 +220,7 @@ def main():
         expanded = resolver.template(expanded)
         problems.extend(dashboard_problems(expanded["Resources"]))
         if around := circle(expanded["Resources"]):
-            problems.append("each waits for the next: " + ", ".join(around))
+            problems.append("circular dependency: " + ", ".join(around))
         if problems:
             sys.exit("\n".join(problems))
     json.dump(expanded, sys.stdout, indent=2)

@@ -1,8 +1,8 @@
-//! From the start of the Lambda's process to its first answer, with TLS on both
-//! hops, under an emulated Runtime API.
+//! The cold start: from the start of the Lambda's process to its first answer, with TLS to
+//! both servers, under an emulated Runtime API.
 //!
-//! The binary is the one that was built along with the bench, or what
-//! `LAMBDA_BINARY` names: the one that is shipped.
+//! Measures the binary that was built with the bench, or the one that `LAMBDA_BINARY`
+//! names, such as the deployed one.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -15,9 +15,9 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a bench reckons with times, prints, and may fail"
+    reason = "a bench computes with times, prints, and may panic"
 )]
-#![allow(missing_docs, unreachable_pub, reason = "a bench is its own")]
+#![allow(missing_docs, unreachable_pub, reason = "a bench is not a library")]
 
 mod harness;
 #[path = "harness/quota.rs"]
@@ -39,16 +39,16 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 use support::lambda::process::set_variables;
 use support::lambda::runtime_api::{Invocation, RuntimeApi};
-use support::tls::{Authority, Certificate, Front};
+use support::tls::{Authority, Certificate, TlsProxy};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-/// The memory of a function, which decides on its CPU: a whole one at 1769 MB.
+/// The memory of a function in MB, which determines its CPU: one whole CPU at 1769 MB.
 const MEMORY_MB: [u32; 3] = [128, 512, 1769];
 
-/// No start takes longer, however little CPU there is.
+/// The longest wait for a start.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() {
@@ -63,13 +63,13 @@ async fn measure(world: &World) {
     let function = Function {
         binary: binary(),
         roots: roots(&authority),
-        dynamodb: in_front_of(&dynamodb, &authority).await,
-        connector: in_front_of(&world.sandbox.url().to_string(), &authority).await,
+        dynamodb: start_tls_proxy(&dynamodb, &authority).await,
+        connector: start_tls_proxy(&world.sandbox.url().to_string(), &authority).await,
     };
     let client = world.dynamodb.clone().client();
     let count = rounds(30, 1);
     let payments = world::payments(&client, count).await;
-    // Reads the binary from the disk.
+    // The first start reads the binary from the disk.
     function.start(&world::payments(&client, 1).await[0], None).await;
     let mut starts = Vec::new();
     for payment in &payments {
@@ -77,14 +77,14 @@ async fn measure(world: &World) {
     }
     let mut quotas = Vec::new();
     for memory in MEMORY_MB {
-        quotas.push((memory, under(&function, &client, memory).await));
+        quotas.push((memory, start_with_memory(&function, &client, memory).await));
     }
     report(&function, &starts, &quotas);
 }
 
-/// The starts with as much CPU as a function of this memory has; `None` where this
-/// machine cannot hold a process to that.
-async fn under(
+/// Starts with the CPU of a function of this memory; `None` if this machine cannot limit
+/// it.
+async fn start_with_memory(
     function: &Function,
     client: &aws_sdk_dynamodb::Client,
     memory: u32,
@@ -97,11 +97,11 @@ async fn under(
     Some(Sorted::of(totals).spread())
 }
 
-/// Where systems keep the certificates that they trust.
+/// The usual places of the system's certificates.
 const SYSTEM: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
-/// A file with all that the system trusts, and one more: a process reads as many as
+/// A file with the system's certificates and one more, so that a process reads as many as
 /// in production.
 fn roots(authority: &Authority) -> PathBuf {
     let file = authority.write(&directory());
@@ -111,11 +111,11 @@ fn roots(authority: &Authority) -> PathBuf {
     file
 }
 
-/// Where TLS is spoken for the server at the plain URL `url`.
-async fn in_front_of(url: &str, authority: &Authority) -> String {
+/// The TLS address in front of the server at the plain URL `url`.
+async fn start_tls_proxy(url: &str, authority: &Authority) -> String {
     let address = url.trim_start_matches("http://").trim_end_matches('/');
     let address = address.parse().expect("an address");
-    Front::start(authority, Certificate::Valid, address).await.url("")
+    TlsProxy::start(authority, Certificate::Valid, address).await.url("")
 }
 
 fn binary() -> PathBuf {
@@ -123,7 +123,7 @@ fn binary() -> PathBuf {
     named.unwrap_or_else(|| env!("CARGO_BIN_EXE_payment-intents").into())
 }
 
-/// The function, and what it is told.
+/// The binary and its variables.
 struct Function {
     binary: PathBuf,
     roots: PathBuf,
@@ -131,12 +131,12 @@ struct Function {
     connector: String,
 }
 
-/// How long one start took, and how large the process then was.
+/// The durations of one start, and the memory of the process.
 #[derive(Clone, Copy)]
 struct Start {
-    /// To the first line of its log: the settings are read, and the roots.
+    /// From the start to the first log line: settings and root certificates are read.
     start_ms: f64,
-    /// From there to the question for the first event.
+    /// From there to the request for the first event.
     init_ms: f64,
     /// From the event to its answer.
     first_ms: f64,
@@ -158,7 +158,7 @@ impl Function {
         let mut process = self.spawn(&address, quota);
         let mut log = BufReader::new(process.stdout.take().expect("a pipe")).lines();
         if quota.is_some() {
-            // The shell that puts itself under the quota says when it has done so.
+            // The shell that enters the quota prints a line when it has done so.
             log.next_line().await.expect("a log");
             begun = Instant::now();
         }
@@ -199,7 +199,7 @@ impl Function {
     }
 }
 
-/// What of it is in memory.
+/// The resident memory.
 fn resident_kib(process: &Child) -> f64 {
     let file = format!("/proc/{}/status", process.id().expect("it runs"));
     let status = fs::read_to_string(file).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What the parts cost that wait for nobody, in nanoseconds.
+//! The CPU time of the parts without IO, in nanoseconds.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -10,9 +10,9 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stdout,
-    reason = "a bench reckons with times, prints, and may fail"
+    reason = "a bench computes with times, prints, and may panic"
 )]
-#![allow(missing_docs, unreachable_pub, reason = "a bench is its own")]
+#![allow(missing_docs, unreachable_pub, reason = "a bench is not a library")]
 
 #[path = "harness/bare.rs"]
 mod bare;
@@ -36,8 +36,8 @@ use tokio::runtime::Runtime;
 use uuid::Uuid;
 
 fn main() {
-    harness::beside_a_log(|| {
-        let (fresh, full) = (world::payment(), lived(world::ACTIONS_MAX - 1));
+    harness::in_logging_process(|| {
+        let (fresh, full) = (world::payment(), payment_with(world::ACTIONS_MAX - 1));
         let asked = reservation(&full);
         let reserved = full.reserve(&asked).expect("it is admitted");
         let nonce = asked.nonce;
@@ -71,8 +71,8 @@ fn main() {
     });
 }
 
-/// A Payment with as many captures.
-fn lived(captures: usize) -> Payment {
+/// A Payment with this many captures.
+fn payment_with(captures: usize) -> Payment {
     let mut payment = world::payment();
     for _ in 0..captures {
         let asked = reservation(&payment);
@@ -101,7 +101,7 @@ fn reservation(payment: &Payment) -> Reservation {
     }
 }
 
-/// The API over a store that is in memory, and a connector that is nowhere.
+/// The API over a store in memory and a connector that answers at once.
 type CoreApi = Api<Memory, Approving, SystemClock>;
 
 fn api(store: Memory) -> CoreApi {
@@ -112,7 +112,7 @@ fn answer(runtime: &Runtime, api: &CoreApi, event: &str) -> String {
     runtime.block_on(world::handle(api, event))
 }
 
-/// How long `work` takes, in nanoseconds: in rounds of a few milliseconds each.
+/// The duration of `work` in nanoseconds, measured in rounds of a few milliseconds.
 fn time<T>(mut work: impl FnMut() -> T) -> Spread {
     let round_ns = if harness::is_smoke() { 10_000.0 } else { 5_000_000.0 };
     let mut times = 1_u32;

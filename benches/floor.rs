@@ -1,5 +1,5 @@
-//! How much longer an action takes than what nobody can leave out: two bare
-//! `UpdateItem`s of the same content and one bare POST, by the same clients.
+//! The duration of an action compared with the floor: two bare `UpdateItem`s of the same
+//! content and one bare POST, by the same clients.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -11,9 +11,9 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stdout,
-    reason = "a bench reckons with times, prints, and may fail"
+    reason = "a bench computes with times, prints, and may panic"
 )]
-#![allow(missing_docs, unreachable_pub, reason = "a bench is its own")]
+#![allow(missing_docs, unreachable_pub, reason = "a bench is not a library")]
 
 mod harness;
 
@@ -27,7 +27,7 @@ use std::time::Instant;
 use tokio::runtime::Runtime;
 
 fn main() {
-    harness::beside_a_log(|| {
+    harness::in_logging_process(|| {
         harness::log();
         let world = World::start();
         let runtime = world::runtime();
@@ -35,7 +35,7 @@ fn main() {
         let api = world.api(&client);
         let mut floor = runtime.block_on(Floor::record(&world));
         let (count, per_round) = (rounds(20, 1), rounds(250, 10));
-        // What is done for the first time is not what is measured.
+        // The first actions open connections, and are not measured.
         let warm = runtime.block_on(world::payments(&client, per_round));
         latencies(&runtime, &api, &mut floor, &warm);
         let mut times = Vec::new();
@@ -50,7 +50,7 @@ fn main() {
     });
 }
 
-/// Turn by turn, and who comes first changes, too. In microseconds.
+/// Measures both in alternating order. In microseconds.
 fn latencies(runtime: &Runtime, api: &RealApi, bare: &mut Floor, payments: &[PaymentKey]) -> Pair {
     let mut pair = Pair::default();
     for (turn, two) in payments.chunks_exact(2).enumerate() {
@@ -70,7 +70,7 @@ fn latencies(runtime: &Runtime, api: &RealApi, bare: &mut Floor, payments: &[Pay
     pair
 }
 
-/// What one action costs on average.
+/// The average CPU time of one action.
 #[derive(Clone, Copy, Default)]
 struct Cost {
     cpu_us: f64,
@@ -78,8 +78,8 @@ struct Cost {
     bytes: f64,
 }
 
-/// All of ours, then all of the floor: the scheduler counts time in larger pieces
-/// than one action.
+/// All actions, then all of the floor: the scheduler counts CPU time in larger units than
+/// one action.
 fn cost(
     runtime: &Runtime,
     api: &RealApi,
@@ -116,8 +116,7 @@ fn costs(actions: usize, work: impl FnOnce()) -> Cost {
     }
 }
 
-/// How long this thread, and no other, was at work. 0 where the system does not
-/// say.
+/// The CPU time of this thread. 0 if the system does not provide it.
 fn cpu_us() -> f64 {
     let told = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let ns = told.split(' ').next().and_then(|ns| ns.parse::<f64>().ok());

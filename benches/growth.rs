@@ -1,4 +1,4 @@
-//! What the later actions of a Payment cost, whose item grows with each of them.
+//! The cost of later actions of a Payment, whose item grows with each action.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -10,9 +10,9 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stdout,
-    reason = "a bench reckons with times, prints, and may fail"
+    reason = "a bench computes with times, prints, and may panic"
 )]
-#![allow(missing_docs, unreachable_pub, reason = "a bench is its own")]
+#![allow(missing_docs, unreachable_pub, reason = "a bench is not a library")]
 
 mod harness;
 #[path = "../tests/support/item_size.rs"]
@@ -27,11 +27,11 @@ use payment_intents::payment::PaymentKey;
 use std::time::Instant;
 use tokio::runtime::Runtime;
 
-/// Those of the table.
+/// The capacity units of a write to the table.
 const SHOWN: [usize; 4] = [2, 10, 25, 49];
 
 fn main() {
-    harness::beside_a_log(|| {
+    harness::in_logging_process(|| {
         harness::log();
         let world = World::start();
         let runtime = world::runtime();
@@ -45,7 +45,7 @@ fn main() {
     });
 }
 
-/// The item after an action, and what its writes consumed.
+/// The size of the item after an action, and the capacity units of its writes.
 struct Item {
     bytes: usize,
     capacity: f64,
@@ -71,7 +71,7 @@ async fn stored(client: &Client, key: &PaymentKey) -> payment_intents::dynamodb:
     get.consistent_read(true).send().await.expect("an answer").item.expect("a Payment")
 }
 
-/// Two lives side by side, over and over. In microseconds, by the action's number.
+/// Two Payments measured in turns. In microseconds, by the action's number.
 fn measure(
     runtime: &Runtime,
     world: &World,
@@ -124,7 +124,7 @@ fn report(ours: &[Vec<f64>], floor: &[Vec<f64>], items: &[Item]) {
     plot::keep_growth(&medians(ours), &medians(floor));
     let bytes = items[ACTIONS_MAX - 1].bytes as f64;
     harness::result(&format!(
-        "growth: 49th/2nd {:.2} x, item {:.1} KiB",
+        "growth: 49th/2nd {:.2} x, floor {floors:.2} x, item {:.1} KiB",
         last.median,
         bytes / 1024.0
     ));

@@ -1,8 +1,7 @@
-//! What the benches share: how often to measure, what to make of the figures, and
-//! where they go.
+//! Helpers of all benches: the number of rounds, statistics, and the output.
 //!
-//! Whatever is compared is measured turn by turn in one run, so that what else the
-//! machine does meanwhile happens to both.
+//! Compared things are measured in turns in one run, so that other load on the machine
+//! affects both.
 
 #![allow(dead_code, reason = "each bench uses its part of this")]
 
@@ -17,25 +16,24 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// Set where the benches shall only show that they run.
+/// The variable for a short run, which only shows that the benches work.
 const SMOKE: &str = "BENCH_SMOKE";
 
-/// Set for the process that measures.
+/// The variable that marks the measuring process.
 const MEASURES: &str = "BENCH_MEASURES";
 
 pub fn is_smoke() -> bool {
     std::env::var_os(SMOKE).is_some()
 }
 
-/// `full`, or as little as shows that the bench runs.
+/// `full`, or a small number in a short run.
 pub fn rounds(full: usize, smoke: usize) -> usize {
     if is_smoke() { smoke } else { full }
 }
 
-/// Runs `measure` in a process of its own, whose log goes into a pipe, as a
-/// Lambda's does: writing it costs what it costs there. What is no line of the log
-/// is printed.
-pub fn beside_a_log(measure: impl FnOnce()) {
+/// Runs `measure` in another process, whose log goes into a pipe as a Lambda's does, so
+/// that logging has its real cost. Other lines of output are printed.
+pub fn in_logging_process(measure: impl FnOnce()) {
     if std::env::var_os(MEASURES).is_some() {
         return measure();
     }
@@ -53,7 +51,7 @@ pub fn beside_a_log(measure: impl FnOnce()) {
     assert!(ended.success(), "the bench failed");
 }
 
-/// Begins to write the log, as the Lambda does.
+/// Starts logging, as the Lambda does.
 pub fn log() {
     log_json(Logging { stack: Some("bench".to_owned()), ..Logging::default() }).expect("a log");
 }
@@ -67,13 +65,13 @@ pub fn row(cells: &[(&str, String)]) {
     println!("{}", line(cells.iter().map(|(_, cell)| cell.as_str()).collect()));
 }
 
-/// Prints the line for scripts, the last one.
+/// Prints the last line, for scripts.
 pub fn result(line: &str) {
     println!("{line}");
-    std::io::stdout().flush().expect("somebody reads");
+    std::io::stdout().flush().expect("standard output is open");
 }
 
-/// Where the benches keep what they measured, for the plot, and what they need.
+/// The directory of the results, which the plot reads.
 pub fn directory() -> PathBuf {
     let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("benches");
     fs::create_dir_all(&directory).expect("a place for what was measured");

@@ -1,5 +1,5 @@
-//! How many actions the local server carries out: over many Payments, and over
-//! one; against what its emulator can write at all, in the same run.
+//! The number of actions per second of the local server, over many Payments and over one,
+//! compared with the writes that its emulator can do.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -11,9 +11,9 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stdout,
-    reason = "a bench reckons with times, prints, and may fail"
+    reason = "a bench computes with times, prints, and may panic"
 )]
-#![allow(missing_docs, unreachable_pub, reason = "a bench is its own")]
+#![allow(missing_docs, unreachable_pub, reason = "a bench is not a library")]
 
 mod harness;
 #[path = "harness/server.rs"]
@@ -33,14 +33,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 use uuid::Uuid;
 
-/// How many clients there are at once.
+/// The number of simultaneous clients.
 const CONNECTIONS: [usize; 4] = [1, 8, 32, 128];
 
-/// How many actions each Payment sees.
+/// The number of actions on each Payment.
 const ACTIONS: u64 = 8;
 
-/// How many clients want the one Payment.
-const RIVALS: usize = 32;
+/// The number of clients that act on the same Payment.
+const CLIENTS_OF_ONE_PAYMENT: usize = 32;
 
 fn main() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -48,13 +48,13 @@ fn main() {
 }
 
 async fn measure() {
-    // Every client has its own.
+    // Each client has its own connection.
     let payments = rounds(512, 128);
     let count = rounds(5, 1);
     let hot = rounds(10, 1);
     let server = Server::start(payments * count * CONNECTIONS.len() + hot).await;
     let mut keys = server.payments.clone();
-    let world = World::start_beside(server.dynamodb.clone()).await;
+    let world = World::start_on(server.dynamodb.clone()).await;
     let client = world.dynamodb.clone().client();
     let bare = Arc::new(Floor::with(&world, client.clone()).await);
     let mut runs = vec![Vec::new(); CONNECTIONS.len()];
@@ -62,23 +62,22 @@ async fn measure() {
         for (connections, runs) in CONNECTIONS.iter().zip(&mut runs) {
             let ours = keys.split_off(keys.len() - payments);
             let others = world::payments(&client, payments).await;
-            let clients = at_once(*connections);
+            let clients = client_count(*connections);
             let done = actions(&server, clients, &ours).await;
             let ceiling = writes(&bare, clients, &others).await;
             runs.push((done, ceiling));
         }
     }
-    let hot = rival(&server, &keys).await;
+    let hot = act_on_one_payment(&server, &keys).await;
     report(&runs, hot);
 }
 
-/// As few as show that it runs where that is all: a busy machine cannot answer many
-/// before their time is up.
-fn at_once(clients: usize) -> usize {
+/// A smaller number in a short run: a busy machine cannot answer many in time.
+fn client_count(clients: usize) -> usize {
     clients.min(rounds(usize::MAX, 4))
 }
 
-/// What one run came to.
+/// The result of one run.
 #[derive(Clone, Copy)]
 struct Run {
     per_second: f64,
@@ -86,11 +85,11 @@ struct Run {
     p99_ms: f64,
 }
 
-/// Each client acts on Payments of its own, one after the other.
+/// Each client acts on its own Payments, one after the other.
 async fn actions(server: &Server, connections: usize, payments: &[PaymentKey]) -> Run {
     let started = Instant::now();
     let clients = (0..connections).map(|client| {
-        let mine = share(payments, client, connections);
+        let mine = payments_of(payments, client, connections);
         let url = server.authority.clone();
         tokio::spawn(async move {
             let mut connection = Connection::open(&url).await;
@@ -108,11 +107,11 @@ async fn actions(server: &Server, connections: usize, payments: &[PaymentKey]) -
     finished(join_all(clients).await, started)
 }
 
-/// The two writes of as many actions, and nothing else.
+/// The two writes of as many actions, without our code.
 async fn writes(bare: &Arc<Floor>, connections: usize, payments: &[PaymentKey]) -> Run {
     let started = Instant::now();
     let clients = (0..connections).map(|client| {
-        let mine = share(payments, client, connections);
+        let mine = payments_of(payments, client, connections);
         let bare = Arc::clone(bare);
         tokio::spawn(async move {
             let mut times = Vec::new();
@@ -131,7 +130,7 @@ async fn writes(bare: &Arc<Floor>, connections: usize, payments: &[PaymentKey]) 
     finished(join_all(clients).await, started)
 }
 
-fn share(payments: &[PaymentKey], client: usize, clients: usize) -> Vec<PaymentKey> {
+fn payments_of(payments: &[PaymentKey], client: usize, clients: usize) -> Vec<PaymentKey> {
     payments.iter().skip(client).step_by(clients).cloned().collect()
 }
 
@@ -144,13 +143,13 @@ fn finished(clients: Vec<Result<Vec<f64>, tokio::task::JoinError>>, started: Ins
     Run { per_second, p50_ms: times.median(), p99_ms: times.quantile(0.99) }
 }
 
-/// Everybody wants the same Payment, until it takes no more; then the next one.
-/// Answers the actions per second, and how many were turned away for each.
-async fn rival(server: &Server, payments: &[PaymentKey]) -> (f64, f64) {
+/// All clients act on the same Payment until it is full, then on the next one. Returns the
+/// actions per second, and the refusals for each action.
+async fn act_on_one_payment(server: &Server, payments: &[PaymentKey]) -> (f64, f64) {
     let done = Arc::new(AtomicUsize::new(0));
     let turned_away = Arc::new(AtomicUsize::new(0));
     let started = Instant::now();
-    let clients = (0..at_once(RIVALS)).map(|_| {
+    let clients = (0..client_count(CLIENTS_OF_ONE_PAYMENT)).map(|_| {
         let (done, turned_away) = (Arc::clone(&done), Arc::clone(&turned_away));
         let (payments, url) = (payments.to_vec(), server.authority.clone());
         tokio::spawn(async move {
@@ -158,7 +157,7 @@ async fn rival(server: &Server, payments: &[PaymentKey]) -> (f64, f64) {
             while let Some(payment) = payments.get(done.load(Ordering::SeqCst) / ACTIONS_MAX) {
                 match connection.capture(payment).await {
                     200 => done.fetch_add(1, Ordering::SeqCst),
-                    // Somebody else was first; or the last, and has not said so yet.
+                    // Another client was first, or the last action is still in flight.
                     409 | 400 => turned_away.fetch_add(1, Ordering::SeqCst),
                     other => panic!("{other}"),
                 };
@@ -187,7 +186,7 @@ fn report(runs: &[Vec<(Run, Run)>], (hot, turned_away): (f64, f64)) {
     let heads = CONNECTIONS.map(|n| format!("{n} connection{}", if n == 1 { "" } else { "s" }));
     let mut cells = vec![("throughput", "actions/s, p50 / p99, of the ceiling".to_owned())];
     cells.extend(heads.iter().map(String::as_str).zip(runs.iter().map(cell)));
-    let head = format!("{RIVALS} on one Payment");
+    let head = format!("{CLIENTS_OF_ONE_PAYMENT} on one Payment");
     cells.push((&head, format!("{hot:.0}/s, {turned_away:.1} turned away for each")));
     harness::row(&cells);
     harness::result(&format!(

@@ -1,5 +1,4 @@
-//! The service that the Lambdas run: built from the configuration, over the real
-//! store and the real connectors.
+//! The assembly of the service from the configuration, for the Lambdas.
 
 use crate::clock::SystemClock;
 use crate::config::Backend;
@@ -9,12 +8,11 @@ use crate::service::Service;
 use crate::transport::Transport;
 use std::time::Duration;
 
-/// The service over the real store and the real connectors.
+/// The service over DynamoDB and connectors over HTTP.
 pub type RealService = Service<DynamoStore, HttpConnector<SystemClock>, SystemClock>;
 
 impl Backend {
-    /// The service over the real store and the real connectors. Nothing is connected
-    /// yet.
+    /// The service of this configuration, without open connections.
     pub fn service(self, transport: Transport) -> RealService {
         let store = DynamoStore::new(self.dynamodb.client(), self.table);
         let connector = HttpConnector::new(self.connectors, transport, SystemClock);
@@ -23,8 +21,7 @@ impl Backend {
 }
 
 impl RealService {
-    /// Connects before the first request to what that will need, as far as it can
-    /// be done in `time`.
+    /// Opens connections to the store and the connectors within `time`.
     pub async fn open_connections(&self, time: Duration) {
         let store = self.store.open_connection(time);
         let connectors = self.connector.open_connections(time);

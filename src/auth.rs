@@ -1,5 +1,5 @@
-//! Authorization of callers. Every way of verifying a token has the same result: a
-//! caller with scopes, one of which must name the project of the path.
+//! Authorization of callers. Each mode of verifying a token results in a caller with
+//! scopes. One of the scopes has to name the project of the path.
 
 mod introspection;
 mod jwt;
@@ -18,25 +18,24 @@ use std::time::Duration;
 /// The authorization of callers (`AUTH`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuthSettings {
-    /// Not at all. Only the local server has this.
+    /// None: every caller is authorized. Only for the local server.
     Off,
-    /// An authorizer in front of the function verified the token; its claims
-    /// come with the event.
+    /// API Gateway's authorizer verifies the token. Its claims are in the event.
     Gateway,
     /// The token is a JWT (RFC 9068), signed by a key of the issuer's set.
     Jwt {
-        /// Exactly as in the `iss` claim.
+        /// The issuer, exactly as in the `iss` claim.
         issuer: String,
-        /// One of those in the `aud` claim.
+        /// The audience, which has to be in the `aud` claim.
         audience: String,
-        /// Where the issuer's keys are: `https`, or a loopback address.
+        /// The URL of the issuer's keys: `https`, or a loopback address.
         jwks_url: Uri,
     },
-    /// The token service says what an opaque token grants (RFC 7662).
+    /// The token service verifies an opaque token (RFC 7662).
     Introspection {
-        /// Where it is asked: `https`, or a loopback address.
+        /// The introspection endpoint: `https`, or a loopback address.
         url: Uri,
-        /// Our client id there.
+        /// Our client id.
         client_id: String,
         /// The secret of that client.
         client_secret: Secret,
@@ -67,17 +66,17 @@ pub struct Caller {
 /// The credentials that came with a request.
 #[derive(Clone, Copy, Debug)]
 pub struct PresentedCredentials<'a> {
-    /// The caller, as an authorizer in front of the function vouches for it.
+    /// The caller that API Gateway's authorizer has verified.
     pub verified: Option<&'a Caller>,
     /// The bearer token.
     pub bearer: Option<&'a Secret>,
 }
 
-/// No issuer needs more for a token, and no proxy lets more pass.
+/// The longest token that is accepted. Proxies do not pass longer headers.
 const TOKEN_BYTES_MAX: usize = 8 * 1024;
 
 impl Auth {
-    /// Connects to nobody yet.
+    /// The authorization of these settings, without open connections.
     pub fn new(settings: AuthSettings, transport: Transport) -> Self {
         Self(match settings {
             AuthSettings::Off => Method::Off,
@@ -91,8 +90,8 @@ impl Auth {
         })
     }
 
-    /// Fetches what the first request would have to wait for, or connects to whom
-    /// it will ask. Where that fails, the first request tries again.
+    /// Fetches the issuer's keys, or connects to the token service, within `time`. If that
+    /// fails, the first request tries again.
     pub async fn open_connections(&self, now: Timestamp, time: Duration) {
         match &self.0 {
             Method::Off | Method::Gateway => {}
@@ -101,8 +100,8 @@ impl Auth {
         }
     }
 
-    /// Says who calls, if they may do what needs one of the scopes `names` in
-    /// `project`. Takes no longer than `time`.
+    /// Authorizes a caller that has one of the scopes `names` for `project`. Takes no longer
+    /// than `time`.
     pub async fn authorize(
         &self,
         presented: PresentedCredentials<'_>,
@@ -115,7 +114,7 @@ impl Auth {
             Method::Off => return Ok(Caller::default()),
             Method::Gateway => presented.verified.cloned().ok_or(Denied::NoToken)?,
             Method::Jwt(jwt) => jwt.verify(token(presented)?, now, time).await?,
-            Method::Introspection(service) => service.ask(token(presented)?, now, time).await?,
+            Method::Introspection(service) => service.verify(token(presented)?, now, time).await?,
         };
         if caller.scopes.grant_any(names, project) {
             Ok(caller)
@@ -125,7 +124,7 @@ impl Auth {
     }
 }
 
-/// A token that can be one: `b64token` of RFC 6750, 2.1.
+/// The bearer token, if it has the syntax of a token: `b64token` of RFC 6750, 2.1.
 fn token(presented: PresentedCredentials<'_>) -> Result<&Secret, Denied> {
     let token = presented.bearer.ok_or(Denied::NoToken)?;
     let text = token.reveal().trim_end_matches('=');
@@ -133,7 +132,7 @@ fn token(presented: PresentedCredentials<'_>) -> Result<&Secret, Denied> {
     if !text.is_empty() && token.reveal().len() <= TOKEN_BYTES_MAX && text.bytes().all(is_plain) {
         Ok(token)
     } else {
-        Err(Denied::InvalidToken("it cannot be a token"))
+        Err(Denied::InvalidToken("it is too long or has invalid characters"))
     }
 }
 
@@ -154,7 +153,7 @@ impl Scopes {
         self
     }
 
-    /// True where one of `names` is granted for `project`: `{name}:{project}`.
+    /// True if one of `names` is granted for `project`: `{name}:{project}`.
     fn grant_any(&self, names: &[&str], project: &ProjectKey) -> bool {
         self.0
             .iter()
@@ -163,18 +162,19 @@ impl Scopes {
     }
 }
 
-/// Clocks differ by as much as this between us and whoever made the token.
+/// The tolerated difference between our clock and that of the issuer.
 const LEEWAY_MS: u64 = 60_000;
 
-/// The time for which a token was made.
+/// The time in which a token is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Life {
+struct Validity {
     not_before: Option<Timestamp>,
     expires: Option<Timestamp>,
 }
 
-impl Life {
-    /// Says that it is over or has not begun, beyond what clocks may differ.
+impl Validity {
+    /// Refuses a token that has expired or is not valid yet, beyond the tolerated
+    /// difference of clocks.
     fn check(self, now: Timestamp) -> Result<(), Denied> {
         if self.expires.is_some_and(|expires| expires.plus_ms(LEEWAY_MS) < now) {
             return Err(Denied::InvalidToken("it has expired"));
@@ -186,8 +186,8 @@ impl Life {
     }
 }
 
-/// Reads a date in whole units since 1970, with or without a fraction.
-fn whole(date: &Number) -> Option<u64> {
+/// Reads a number of units since 1970, without its fraction.
+fn whole_units(date: &Number) -> Option<u64> {
     date.as_u64().or_else(|| {
         let text = date.to_string();
         let (whole, fraction) = text.split_once('.')?;
@@ -195,19 +195,19 @@ fn whole(date: &Number) -> Option<u64> {
     })
 }
 
-/// The reasons why a caller is refused. Their texts are for the log.
+/// The reasons to refuse a caller. Their texts are for the log.
 #[derive(Debug, thiserror::Error)]
 pub enum Denied {
-    /// There is no token, or nobody verified it.
+    /// There is no token, or no authorizer has verified it.
     #[error("no verified token")]
     NoToken,
-    /// The token is none, or not for us, or not now.
+    /// The token is invalid, expired, or for another audience.
     #[error("the token is refused: {0}")]
     InvalidToken(&'static str),
     /// The token grants none of these for the project.
     #[error("none of the scopes {0:?}")]
     MissingScope(&'static [&'static str]),
-    /// Nobody could be asked about the token.
+    /// The token service or the issuer's keys could not be reached.
     #[error("the token cannot be verified now")]
     Unavailable(#[source] BoxError),
 }
@@ -250,8 +250,8 @@ mod tests {
             (at(1_060_001), None, false),
             (at(0), at(0), false),
         ] {
-            let life = Life { not_before, expires };
-            assert_eq!(life.check(now).is_ok(), expected, "{life:?}");
+            let validity = Validity { not_before, expires };
+            assert_eq!(validity.check(now).is_ok(), expected, "{validity:?}");
         }
     }
 

@@ -1,4 +1,5 @@
-//! Connections to AWS: one region, one set of credentials, one TLS client.
+//! The configuration of AWS clients: region, credentials, time-outs, retries, and the HTTP
+//! client.
 
 mod client;
 
@@ -17,9 +18,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 pub struct Connection {
     /// The AWS region.
     pub region: String,
-    /// Another address than the region's own: an emulator, a VPC endpoint.
+    /// An address that replaces that of the region, for an emulator or a VPC endpoint.
     pub endpoint_url: Option<String>,
-    /// Signs the requests. Never printed.
+    /// The credentials that sign the requests. Their debug output is redacted.
     pub credentials: Credentials,
 }
 

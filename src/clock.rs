@@ -1,10 +1,10 @@
-//! The one place that reads the time of day.
+//! The system clock. No other module reads the time of day.
 
 use crate::payment::Timestamp;
 use crate::ports::Clock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The machine's clock, which AWS keeps within milliseconds of UTC.
+/// The clock of the system. AWS keeps it within milliseconds of UTC.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 

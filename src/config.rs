@@ -1,5 +1,5 @@
-//! The environment, read once. Everything that is missing, unknown or
-//! contradictory is named, all of it at once.
+//! The configuration, read once from the environment. One error names all variables that
+//! are missing, invalid or contradictory.
 
 mod auth;
 mod connectors;
@@ -25,18 +25,17 @@ pub struct Config {
     pub backend: Backend,
     /// The authorization of callers (`AUTH`, `AUTH_…`).
     pub auth: AuthSettings,
-    /// The choices of the operator about the API (`RESPONSE`,
-    /// `REPEAT_DETECTION`).
+    /// The operator's options of the API (`RESPONSE`, `REPEAT_DETECTION`).
     pub api: ApiOptions,
 }
 
-/// The configuration that both Lambdas have.
+/// The configuration that the API and recovery have in common.
 #[derive(Clone, Debug)]
 pub struct Backend {
     /// The table of Payments (`PAYMENTS_TABLE`).
     pub table: String,
     /// The connection to DynamoDB (`AWS_REGION`, `AWS_ENDPOINT_URL_DYNAMODB`, and
-    /// the credentials that Lambda puts there).
+    /// the credentials that Lambda sets).
     pub dynamodb: Connection,
     /// The connectors by payment interface (`CONNECTORS`).
     pub connectors: Connectors,
@@ -46,7 +45,7 @@ pub struct Backend {
 
 impl Config {
     /// Reads the environment through `variable`. An empty variable counts as
-    /// missing. A secret that is pending counts as there.
+    /// missing. A secret that is pending does not count as missing.
     pub fn read(
         variable: impl Fn(&str) -> Option<String>,
         secrets: &Secrets,
@@ -60,7 +59,7 @@ impl Config {
 }
 
 impl Backend {
-    /// As [`Config::read`], for the scheduled Lambda, which has no callers.
+    /// As [`Config::read`], for the Lambda of recovery, which has no callers.
     pub fn read(
         variable: impl Fn(&str) -> Option<String>,
         secrets: &Secrets,
@@ -77,7 +76,7 @@ pub struct EventsConfig {
     /// The event bus (`EVENT_BUS_NAME`).
     pub bus: String,
     /// The connection to EventBridge (`AWS_REGION`, `AWS_ENDPOINT_URL_EVENTBRIDGE`,
-    /// and the credentials that Lambda puts there).
+    /// and the credentials that Lambda sets).
     pub eventbridge: Connection,
     /// The log (`AWS_LAMBDA_LOG_LEVEL`, `STACK_NAME`).
     pub logging: Logging,
@@ -88,22 +87,24 @@ impl EventsConfig {
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let secrets = Secrets::default();
         let mut environment = Environment::new(&variable, &secrets);
-        let outbox = Self {
+        let config = Self {
             bus: environment.required("EVENT_BUS_NAME"),
             eventbridge: environment.connection("AWS_ENDPOINT_URL_EVENTBRIDGE"),
             logging: environment.logging(),
         };
-        environment.checked(outbox)
+        environment.checked(config)
     }
 }
 
-/// The configuration of the local server, as far as its arguments do not give it.
+/// The part of the local server's configuration that is in the environment.
 #[derive(Clone, Debug)]
 pub struct LocalConfig {
-    /// The authorization of callers (`AUTH`, `AUTH_…`); off, where `AUTH` is not set.
+    /// The authorization of callers (`AUTH`, `AUTH_…`); off if `AUTH` is not set.
     pub auth: AuthSettings,
-    /// As the Lambda's.
+    /// The options of the API (`RESPONSE`, `REPEAT_DETECTION`).
     pub api: ApiOptions,
+    /// The connectors by payment interface (`CONNECTORS`), where they are set.
+    pub connectors: Option<Connectors>,
     /// The level of the log (`AWS_LAMBDA_LOG_LEVEL`).
     pub log_level: LevelFilter,
 }
@@ -115,8 +116,11 @@ impl LocalConfig {
         let mut environment = Environment::new(&variable, &secrets);
         let auth = environment.auth(true);
         let api = environment.api();
+        let is_set =
+            environment.is_set("CONNECTORS") || environment.is_set("CONNECTORS_SECRET_ARN");
+        let connectors = is_set.then(|| environment.connectors());
         let log_level = environment.log_level();
-        environment.checked(Self { auth, api, log_level })
+        environment.checked(Self { auth, api, connectors, log_level })
     }
 }
 

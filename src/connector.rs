@@ -1,6 +1,6 @@
-//! Connectors over HTTP: `POST {url}/operations/payment-intents/{paymentId}`,
-//! the contract of the public payment connectors. And PSPs that are called in their own
-//! language, in place of a connector.
+//! The client of connectors over HTTP. It sends
+//! `POST {url}/operations/payment-intents/{paymentId}`, the contract of the public payment
+//! connectors. A PSP that is called directly gets its own requests in place of it.
 
 mod adyen;
 mod answer;
@@ -32,10 +32,10 @@ use serde::Serialize;
 use std::time::Duration;
 use token::Tokens;
 
-/// No connector has more to say than this.
+/// The longest answer of a connector that is read.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// Calls whichever connector serves the Payment.
+/// Calls the connector that is configured for the Payment.
 #[derive(Debug)]
 pub struct HttpConnector<K> {
     connectors: Connectors,
@@ -45,13 +45,13 @@ pub struct HttpConnector<K> {
 }
 
 impl<K: Clock> HttpConnector<K> {
-    /// Connects to nobody yet.
+    /// A client of these connectors, without open connections.
     pub fn new(connectors: Connectors, transport: Transport, clock: K) -> Self {
         Self { connectors, transport, tokens: Tokens::default(), clock }
     }
 
-    /// Connects to the connectors, and to the services that have tokens for them, as
-    /// far as that can be done in `time`. Asks them for nothing.
+    /// Opens connections to the connectors and their token services within `time`. Sends
+    /// no request.
     pub async fn open_connections(&self, time: Duration) {
         let addresses = self.connectors.values().flat_map(|settings| {
             let token_url = match &settings.authorization {
@@ -63,14 +63,14 @@ impl<K: Clock> HttpConnector<K> {
         self.transport.open(addresses, time, self.clock.now()).await;
     }
 
-    fn settings(&self, key: &ConnectorKey) -> Result<&ConnectorSettings, Unserved> {
+    fn settings(&self, key: &ConnectorKey) -> Result<&ConnectorSettings, NotConfigured> {
         let named = key.payment_interface.as_deref().and_then(|name| self.connectors.get(name));
-        let settings = named.or_else(|| self.connectors.get("*")).ok_or(Unserved::Unknown)?;
+        let settings = named.or_else(|| self.connectors.get("*")).ok_or(NotConfigured::Unknown)?;
         let projects = settings.projects.as_deref();
         if projects.is_none_or(|projects| projects.contains(&key.payment.project)) {
             Ok(settings)
         } else {
-            Err(Unserved::OtherProject)
+            Err(NotConfigured::OtherProject)
         }
     }
 
@@ -78,7 +78,7 @@ impl<K: Clock> HttpConnector<K> {
         Duration::from_millis(deadline.ms_since(self.clock.now()))
     }
 
-    /// The token to show, if any. Nothing was sent to the connector yet.
+    /// The bearer token for a request to the connector, if it needs one.
     async fn bearer(
         &self,
         authorization: &Authorization,
@@ -95,17 +95,17 @@ impl<K: Clock> HttpConnector<K> {
         }
     }
 
-    /// A token that was refused is not shown again.
-    async fn forget_token(
+    /// Drops a cached token that was refused with 401.
+    async fn drop_refused_token(
         &self,
         authorization: &Authorization,
-        shown: Option<&Secret>,
+        sent: Option<&Secret>,
         status: StatusCode,
     ) {
-        if let (Authorization::ClientCredentials(credentials), Some(shown)) = (authorization, shown)
+        if let (Authorization::ClientCredentials(credentials), Some(sent)) = (authorization, sent)
             && status == StatusCode::UNAUTHORIZED
         {
-            self.tokens.forget(credentials, shown).await;
+            self.tokens.drop_refused(credentials, sent).await;
         }
     }
 }
@@ -120,9 +120,8 @@ impl<K: Clock> Connector for HttpConnector<K> {
     }
 
     async fn call(&self, call: &Call, deadline: Timestamp) -> Result<Verdict, ConnectorError> {
-        let settings = self.settings(&call.connector).map_err(never)?;
-        let own = self.clock.now().plus_ms(settings.timeout_ms);
-        let deadline = deadline.min(own);
+        let settings = self.settings(&call.connector).map_err(not_reached)?;
+        let deadline = deadline.min(self.clock.now().plus_ms(settings.timeout_ms));
         match &settings.psp {
             Some(Psp::Stripe(account)) => {
                 return self.call_stripe(settings, account, call, deadline).await;
@@ -140,7 +139,7 @@ impl<K: Clock> Connector for HttpConnector<K> {
         match self.transport.exchange(request, time, ANSWER_BYTES_MAX, self.clock.now()).await {
             Ok(answer) => {
                 let authorization = &settings.authorization;
-                self.forget_token(authorization, bearer.as_ref(), answer.status).await;
+                self.drop_refused_token(authorization, bearer.as_ref(), answer.status).await;
                 let is_first = call.attempt == 1;
                 answer::verdict(answer.status, &answer.body, settings.policy.rejected, is_first)
             }
@@ -159,7 +158,7 @@ impl<K: Clock> Connector for HttpConnector<K> {
         if let Some(Psp::Stripe(account)) = &settings.psp {
             return self.look_up_at_stripe(settings, account, key, deadline).await;
         }
-        let platform = settings.platform.as_ref().ok_or(Unserved::NoPlatform)?;
+        let platform = settings.platform.as_ref().ok_or(NotConfigured::NoPlatform)?;
         let bearer = self.bearer(&platform.authorization, None, deadline).await?;
         let request = platform::request(platform, key, bearer.as_ref())?;
         let time = self.time_until(deadline);
@@ -168,34 +167,33 @@ impl<K: Clock> Connector for HttpConnector<K> {
             .exchange(request, time, platform::ANSWER_BYTES_MAX, self.clock.now())
             .await;
         let answer = exchanged.map_err(NotAnswered::into_cause)?;
-        self.forget_token(&platform.authorization, bearer.as_ref(), answer.status).await;
+        self.drop_refused_token(&platform.authorization, bearer.as_ref(), answer.status).await;
         platform::transactions(answer.status, &answer.body)
     }
 }
 
-fn never(error: Unserved) -> ConnectorError {
+fn not_reached(error: NotConfigured) -> ConnectorError {
     ConnectorError::NotReached(error.into())
 }
 
-/// Why nobody was called.
+/// The reasons why a Payment has no usable connector or platform.
 #[derive(Debug, thiserror::Error)]
-enum Unserved {
+enum NotConfigured {
     #[error("no connector is configured for the payment interface of the Payment")]
     Unknown,
-    #[error("the connector of the Payment is not open to its project")]
+    #[error("the connector of the Payment is not configured for its project")]
     OtherProject,
     #[error("no platform is configured for the connector of the Payment")]
     NoPlatform,
 }
 
-/// The address of something under `base`, whose last segment is `id`, whatever
-/// that contains.
+/// The URL `{base}/{path}/{id}`, with `id` percent-encoded.
 fn address(base: &Uri, path: &str, id: &str) -> Result<Uri, BoxError> {
     let (base, id) = (base.to_string(), utf8_percent_encode(id, UNRESERVED));
     Ok(format!("{}/{path}/{id}", base.trim_end_matches('/')).parse()?)
 }
 
-/// `Bearer …`, marked as something not to be printed.
+/// The value of an `Authorization` header, marked as sensitive.
 fn authorization(bearer: &Secret) -> Result<HeaderValue, BoxError> {
     let mut value = HeaderValue::try_from(format!("Bearer {}", bearer.reveal()))?;
     value.set_sensitive(true);

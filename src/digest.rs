@@ -1,11 +1,10 @@
-//! Ids that follow from what they name, so that whoever makes one again makes the
-//! same.
+//! Ids that are derived from texts, so that a repeated request or write gets the same id.
 
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-/// An id that follows from these: a UUIDv8. None of them contains a line break, so
-/// no two lists read alike.
+/// The id of a list of texts: a UUIDv8. No text contains a line break, so that different
+/// lists have different ids.
 pub(crate) fn id_of(parts: &[&str]) -> Uuid {
     let mut digest = Sha256::new();
     for part in parts {

@@ -1,8 +1,8 @@
-//! Payments in DynamoDB: one item each, every write conditional.
+//! The store in DynamoDB. Each Payment is an item, and every write is conditional.
 //!
-//! `reserve` is one `UpdateItem` whose condition decides without a read; the item that
-//! fails the condition comes back with the answer. Every other write is made over an
-//! item that was read, on condition that it is still at that version.
+//! `reserve` is one `UpdateItem` whose condition decides without a read. If the condition
+//! fails, the answer has the item. Every other write changes an item that was read, on
+//! condition that its version is the same.
 
 mod changes;
 mod expression;
@@ -39,14 +39,14 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(3);
 pub type Item = HashMap<String, AttributeValue>;
 
 impl Connection {
-    /// A client with the time-outs and retries that the service counts on. It
-    /// connects when it is first used.
+    /// A client with the time-outs and retries of the service. It connects when it is first
+    /// used.
     pub fn client(self) -> Client {
         Client::new(&self.sdk_config(ATTEMPT_TIMEOUT, OPERATION_TIMEOUT))
     }
 }
 
-/// True for the keys of a Payment's item: other items share the table.
+/// True for the keys of a Payment's item. The table also has items of names.
 pub(crate) fn is_payment(keys: &Item) -> bool {
     keys.get("sk") == Some(&item::text(item::SORT_KEY))
 }
@@ -61,29 +61,28 @@ pub fn stored_payment(item: &Item) -> Result<Payment, StoreError> {
     item::to_payment(item, &item::payment_key(item)?)
 }
 
-/// A table of Payments.
+/// The store of Payments in a table.
 #[derive(Clone, Debug)]
 pub struct DynamoStore {
     client: Client,
-    /// The same without repeats, for writes whose attempts are counted here. To
-    /// say so of each write would have the SDK put its settings together anew.
-    once: Client,
+    /// A client without retries, for writes whose attempts are counted here. Setting that
+    /// for each write would make the SDK build its configuration again.
+    client_without_retries: Client,
     table: String,
 }
 
 impl DynamoStore {
-    /// The Payments in `table`, which exists.
+    /// The store in `table`, which has to exist.
     pub fn new(client: Client, table: String) -> Self {
-        let once = client.config().to_builder().retry_config(RetryConfig::disabled());
-        Self { once: Client::from_conf(once.build()), client, table }
+        let config = client.config().to_builder().retry_config(RetryConfig::disabled());
+        Self { client_without_retries: Client::from_conf(config.build()), client, table }
     }
 
-    /// Connects, as far as that can be done in `time`: by a read of what no Payment
-    /// is, because the names of projects are not empty. Where it fails, the first
-    /// write tries again.
+    /// Opens a connection within `time`, by reading an item that does not exist: no project
+    /// key is empty. If that fails, the first write connects.
     pub async fn open_connection(&self, time: Duration) {
         let get = self
-            .once
+            .client_without_retries
             .get_item()
             .table_name(&self.table)
             .key("pk", item::text("#"))
@@ -150,11 +149,11 @@ impl Store for DynamoStore {
         self.release_name(payment, name).await
     }
 
-    /// Of any number of requests for the same money, the condition lets one go on to
-    /// the connector. The others have called no connector.
+    /// The condition admits one of several requests for the same amount. The others are
+    /// refused before a connector is called.
     async fn reserve(&self, reservation: &Reservation) -> Result<Payment, ReserveError> {
         let (sent, late_copy_possible) = send_counted(|| {
-            let update = self.update(&self.once, &reservation.key);
+            let update = self.update(&self.client_without_retries, &reservation.key);
             reserve::expression(reservation).apply(update).return_values(ReturnValue::AllNew)
         })
         .await;
@@ -196,7 +195,9 @@ impl Store for DynamoStore {
                 match item::index_entry(entry) {
                     Ok(entry) => found.push(entry),
                     // One damaged entry must not hide the others.
-                    Err(error) => tracing::error!(%error, "an entry of the recovery index"),
+                    Err(error) => {
+                        tracing::error!(%error, "an entry of the recovery index cannot be read");
+                    }
                 }
             }
         }
@@ -213,7 +214,7 @@ impl Store for DynamoStore {
             Some(None) => Err(ReplaceError::Gone),
             Some(Some(found)) => {
                 let found = item::to_payment(found, &from.key)?;
-                // Our own write again, as above.
+                // A write whose answer was lost was repeated. This is that write.
                 if found == *to { Ok(()) } else { Err(ReplaceError::Changed(Box::new(found))) }
             }
             None => Err(unavailable(error).into()),
@@ -221,8 +222,8 @@ impl Store for DynamoStore {
     }
 }
 
-/// The item that failed a condition (`Some(None)` where there is none), or `None` where
-/// the error is another one.
+/// The item that failed a condition, or `Some(None)` if there is no item. `None` if the
+/// error is another one.
 fn failed_condition<R>(error: &SdkError<UpdateItemError, R>) -> Option<Option<&Item>> {
     match error.as_service_error() {
         Some(UpdateItemError::ConditionalCheckFailedException(failed)) => Some(failed.item()),

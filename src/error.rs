@@ -2,21 +2,21 @@
 
 use std::error::Error;
 
-/// A cause, for the log. It never decides what a caller is answered.
+/// The cause of an error, for the log. The answer to a caller does not depend on it.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
-/// An error with its causes, the nearest first: the log's own writer would leave
-/// the causes out. Bounded, since their texts come from other crates.
+/// The text of an error and its causes, the nearest first. `Display` of an error leaves out
+/// its causes. The length is limited, because the texts come from other crates.
 pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
     const LENGTH_MAX: usize = 512;
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next.filter(|_| text.len() < LENGTH_MAX) {
-        let said = cause.to_string();
-        // Some repeat what their cause says.
-        if !text.ends_with(&said) {
+        let cause_text = cause.to_string();
+        // The text of some errors ends with that of their cause.
+        if !text.ends_with(&cause_text) {
             text.push_str(": ");
-            text.push_str(&said);
+            text.push_str(&cause_text);
         }
         next = cause.source();
     }

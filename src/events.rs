@@ -1,7 +1,6 @@
-//! Events for other systems: each change of a transaction's state as an event of the
-//! platform, on EventBridge. The table's stream is the outbox: a
-//! change and its event are one write, and the stream keeps the order of each
-//! Payment's changes.
+//! Events for other systems: each change of a transaction's state is sent to EventBridge
+//! as an event of the platform. The table's stream is the outbox: a change and its event
+//! are one write, and the stream keeps the order of the changes of each Payment.
 //!
 //! Every event is sent at least once, and always with the same id.
 
@@ -9,7 +8,7 @@ mod bus;
 mod record;
 
 pub use bus::EventBus;
-pub use record::{Change, change};
+pub use record::{Change, read_change};
 
 use crate::digest::id_of;
 use crate::error::BoxError;
@@ -20,14 +19,14 @@ use crate::ports::Clock;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// The part of an invocation's time that is kept for one more call and the answer.
+/// The part of an invocation's time that is kept for one more call and the response.
 const RESERVE_MS: u64 = 8_000;
 
-/// An event as the platform shapes it.
+/// An event in the platform's format.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Event {
-    /// The same each time that this change is told.
+    /// The id of the event, the same each time that it is sent.
     pub id: String,
     notification_type: &'static str,
     resource_type: &'static str,
@@ -57,9 +56,9 @@ struct Reference {
     id: String,
 }
 
-/// The events of one write, in order. The first write of a Payment tells of what
-/// happened elsewhere, and is none.
-fn of_write(before: Option<&Payment>, after: &Payment) -> Vec<Event> {
+/// The events of one write, in order. A registration has none: its transactions happened
+/// elsewhere.
+fn events_of_write(before: Option<&Payment>, after: &Payment) -> Vec<Event> {
     let Some(before) = before else { return Vec::new() };
     let mut changed: Vec<_> = after
         .transactions
@@ -78,7 +77,7 @@ fn of_write(before: Option<&Payment>, after: &Payment) -> Vec<Event> {
         .collect()
 }
 
-/// The platform's name for it; `None` where it has none.
+/// The platform's type of the event for this state; `None` if it has none.
 fn event_type(kind: TransactionKind, state: State) -> Option<&'static str> {
     match (kind, state) {
         (TransactionKind::Charge, State::Success) => Some("CheckoutPaymentCharged"),
@@ -124,59 +123,61 @@ impl Event {
     }
 }
 
-/// A batch of stream records, as Lambda hands it over.
+/// A batch of stream records: the event of the function.
 #[derive(Deserialize)]
 struct Batch<'a> {
     #[serde(rename = "Records", borrow)]
     records: Vec<&'a RawValue>,
 }
 
-/// From where on the batch is to be handed over again.
+/// The response of the function: the record from which on Lambda repeats the batch.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Delivered {
-    batch_item_failures: Vec<Failure>,
+pub struct BatchResponse {
+    batch_item_failures: Vec<ItemFailure>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Failure {
+struct ItemFailure {
     item_identifier: String,
 }
 
-/// An event on its way.
+/// An event that is to be sent.
 struct Outgoing {
     sequence: String,
     payment: PaymentKey,
     event: Event,
-    /// The event as it is sent.
+    /// The event as JSON.
     detail: String,
 }
 
-/// Sends the events of a batch of stream records, in order. Answers the first
-/// record that could not be read or sent: it and all behind it come again.
+/// Sends the events of a batch of stream records, in order. Returns the first record that
+/// could not be read or sent: Lambda repeats the batch from there.
 pub async fn deliver(
     batch: &str,
     bus: &EventBus,
     clock: &impl Clock,
     deadline: Timestamp,
-) -> Result<Delivered, BoxError> {
+) -> Result<BatchResponse, BoxError> {
     let batch: Batch<'_> = serde_json::from_str(batch)?;
     let mut waiting: Vec<Outgoing> = Vec::new();
     for record in batch.records {
         let sequence = record::sequence(record)?;
-        let change = match change(record) {
+        let change = match read_change(record) {
             Ok(Some(change)) => change,
             Ok(None) => continue,
             Err(error) => {
-                observe::unreadable_record(&sequence, &error);
-                return Ok(send(bus, waiting).await.unwrap_or_else(|| Delivered::until(sequence)));
+                observe::log_unreadable_record(&sequence, &error);
+                return Ok(send(bus, waiting)
+                    .await
+                    .unwrap_or_else(|| BatchResponse::failed_from(sequence)));
             }
         };
-        for event in of_write(change.before.as_ref(), &change.after) {
+        for event in events_of_write(change.before.as_ref(), &change.after) {
             let payment = change.after.key.clone();
-            // Of the events of one call, some may fail and others not. To keep the
-            // order of a Payment's, no call has two of them.
+            // Some events of one call may fail while others are sent. To keep the order of
+            // each Payment's events, no call has two of one Payment.
             let is_alone = waiting.iter().all(|other| other.payment != payment);
             let detail = serde_json::to_string(&event)?;
             let bytes = waiting.iter().map(|other| other.detail.len()).sum::<usize>();
@@ -186,9 +187,10 @@ pub async fn deliver(
                 if let Some(failed) = send(bus, std::mem::take(&mut waiting)).await {
                     return Ok(failed);
                 }
-                // Asked after a call, and not before: each invocation gets somewhere.
+                // Checked after a call and not before, so that every invocation sends
+                // something.
                 if clock.now().plus_ms(RESERVE_MS) > deadline {
-                    return Ok(Delivered::until(sequence));
+                    return Ok(BatchResponse::failed_from(sequence));
                 }
             }
             waiting.push(Outgoing { sequence: sequence.clone(), payment, event, detail });
@@ -197,8 +199,8 @@ pub async fn deliver(
     Ok(send(bus, waiting).await.unwrap_or_default())
 }
 
-/// Sends them in one call. `None` says that all of them arrived.
-async fn send(bus: &EventBus, outgoing: Vec<Outgoing>) -> Option<Delivered> {
+/// Sends events in one call. `None` if all of them arrived.
+async fn send(bus: &EventBus, outgoing: Vec<Outgoing>) -> Option<BatchResponse> {
     if outgoing.is_empty() {
         return None;
     }
@@ -206,17 +208,17 @@ async fn send(bus: &EventBus, outgoing: Vec<Outgoing>) -> Option<Delivered> {
     let failed = bus.put(events.collect()).await;
     for (index, Outgoing { payment, event, .. }) in outgoing.iter().enumerate() {
         if failed.as_ref().is_none_or(|failed| failed.arrived.get(index) == Some(&true)) {
-            observe::published(payment, event.r#type, &event.id);
+            observe::log_event(payment, event.r#type, &event.id);
         }
     }
     let failed = failed?;
-    observe::not_published(&failed.error);
+    observe::log_failed_event(&failed.error);
     let first = outgoing.iter().zip(failed.arrived).find(|(_, arrived)| !arrived);
-    first.map(|(first, _)| Delivered::until(first.sequence.clone()))
+    first.map(|(first, _)| BatchResponse::failed_from(first.sequence.clone()))
 }
 
-impl Delivered {
-    fn until(sequence: String) -> Self {
-        Self { batch_item_failures: vec![Failure { item_identifier: sequence }] }
+impl BatchResponse {
+    fn failed_from(sequence: String) -> Self {
+        Self { batch_item_failures: vec![ItemFailure { item_identifier: sequence }] }
     }
 }

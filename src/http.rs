@@ -1,5 +1,5 @@
-//! The HTTP edge: a request becomes a call to the service, its result becomes a
-//! response. Every outcome is a response, a bug inside included.
+//! The HTTP API: maps a request to a call of the service, and the result to a response.
+//! Every request gets a response, also after a panic.
 
 mod action;
 mod answer;
@@ -21,8 +21,10 @@ mod unambiguous;
 mod update;
 mod webhook;
 
+#[cfg(feature = "local")]
+pub(crate) use answer::{CALLER_REFUSED, REQUEST_FAILED};
 pub use api::{Api, not_started};
 #[cfg(feature = "local")]
-pub use draft::registrations;
+pub use draft::{FileDraft, file_drafts};
 pub use message::{ACTION_BYTES_MAX, BODY_BYTES_MAX, Response, WEBHOOK_BYTES_MAX};
 pub use options::{ApiOptions, RepeatDetection, ResponseForm};

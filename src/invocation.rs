@@ -1,11 +1,11 @@
-//! The time that Lambda gives to one invocation.
+//! The deadline of an invocation.
 
 use crate::payment::Timestamp;
 use lambda_runtime::Context;
 
-/// The moment at which the invocation ends, finished or not. The runtime gives the
-/// moment itself. `cargo lambda watch` gives the time that the function may run,
-/// which is never more than Lambda's 15 minutes.
+/// The time at which Lambda ends the invocation. The context of the real runtime has that
+/// time. The context of `cargo lambda watch` has the duration of the invocation, at most
+/// 15 minutes.
 pub fn deadline(context: &Context, now: Timestamp) -> Timestamp {
     const LONGEST_MS: u64 = 900_000;
     let ms = context.deadline;

@@ -11,15 +11,15 @@
 //! * [`money`]: exact amounts. [`payment`]: the ledger and its rules; pure and
 //!   total, without IO, clock or wire formats.
 //! * [`ports`]: the interfaces to a store, a connector and a clock. [`service`]: reserve,
-//!   call, settle; no other module knows that order. [`recovery`]: the end of what was
-//!   left open.
+//!   call, settle; no other module knows that order. [`recovery`]: finding the outcome of
+//!   open transactions.
 //! * [`http`]: request → service → response; every error's status in one match.
 //!   [`auth`]: the caller, and the scopes for the project.
 //! * [`dynamodb`], [`connector`], [`clock`]: the adapters of the ports. [`transport`]:
 //!   HTTP connections. `oauth`: requests to token services. [`aws`]: clients of AWS.
-//! * [`events`]: the changes that are published, from the table's stream.
-//! * [`config`]: the environment, read once. [`secrets_manager`]: the settings that are
-//!   kept there. [`assemble`]: the service, built from both.
+//! * [`events`]: the events of the platform, published from the table's stream.
+//! * [`config`]: the environment, read once. [`secrets_manager`]: the settings in Secrets
+//!   Manager. [`assemble`]: the service, built from both.
 //! * [`observe`]: log lines and metrics. [`error`], [`secret`], [`url`]: small types that
 //!   many modules need. [`invocation`]: the time of an invocation.
 //! * `local`: the service on localhost (feature `local`).
@@ -31,10 +31,10 @@
 //!
 //! * Nothing is sent to a connector that is not durably reserved.
 //! * One action of a Payment is at its connector at a time.
-//! * A hold is given back only by a definitive negative fact. Never by time,
-//!   never by a guess.
-//! * No amount exists apart from its currency, and none is ever a fraction.
-//! * There is no read on the way of an action, no scan, and no delete.
+//! * A hold is released only by proof that nothing moved. Never by time, never by a
+//!   guess.
+//! * Every amount has its currency, and is an integer.
+//! * A successful action needs no read. There is no scan and no delete.
 
 pub mod assemble;
 pub mod auth;

@@ -1,5 +1,4 @@
-//! The Lambda behind API Gateway: reads its environment, and hands each event
-//! to the API.
+//! The Lambda behind API Gateway: reads its environment, and passes each event to the API.
 
 use lambda_http::{LambdaEvent, Request, Service, service_fn};
 use payment_intents::auth::Auth;
@@ -15,11 +14,11 @@ use serde_json::value::RawValue;
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
-/// What is not done by then is left to the first event, which waits for none of it.
-const WARM_UP_TIME: Duration = Duration::from_secs(1);
+/// The time limit for opening connections before the first event. The first event opens
+/// those that are missing.
+const CONNECT_TIME: Duration = Duration::from_secs(1);
 
-/// Everything slow happens here, before the first event, but for what only then
-/// can be read.
+/// Does everything slow before the first event, except reading secrets that are pending.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
     #[expect(clippy::disallowed_methods, reason = "only a binary reads the environment")]
@@ -38,8 +37,8 @@ async fn main() -> Result<(), BoxError> {
     if !secrets.are_pending() {
         let api = ready.get_or_init(async || api(config)).await;
         tokio::join!(
-            api.open_connections(WARM_UP_TIME),
-            api.service().open_connections(WARM_UP_TIME)
+            api.open_connections(CONNECT_TIME),
+            api.service().open_connections(CONNECT_TIME)
         );
     }
     let (ready, api) = (&ready, &api);
@@ -53,7 +52,7 @@ async fn main() -> Result<(), BoxError> {
             Err(error) => Ok(not_started(error)),
         }
     });
-    // Boxed, because the compiler gives up on laying out what is nested deeper.
+    // Boxed, because the compiler cannot compute the layout of a future nested so deeply.
     let handler =
         service_fn(|event: LambdaEvent<Box<RawValue>>| Box::pin(lambda::answer(service, event)));
     lambda_runtime::run(handler).await

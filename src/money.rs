@@ -1,16 +1,16 @@
-//! Exact amounts of money. Nothing here rounds, wraps or converts.
+//! Exact amounts of money, without rounding, wrapping or conversion.
 
 use std::fmt;
 
 /// A currency code as ISO 4217 spells it: three upper-case letters.
 ///
-/// A code that ISO does not list can be spoken of (a caller may ask for it),
-/// but no Payment is ever registered in it: see [`Currency::fraction_digits`].
+/// A code that ISO does not list can be parsed, but no Payment is registered in it: see
+/// [`Currency::fraction_digits`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Currency([u8; 3]);
 
 impl Currency {
-    /// Reads a code, or answers `None` where it does not match `^[A-Z]{3}$`.
+    /// Reads a code. `None` if it does not match `^[A-Z]{3}$`.
     pub fn parse(code: &str) -> Option<Self> {
         let letters: [u8; 3] = code.as_bytes().try_into().ok()?;
         letters.iter().all(u8::is_ascii_uppercase).then_some(Self(letters))
@@ -23,7 +23,7 @@ impl Currency {
 
     /// The number of digits after the decimal point (0, 2, 3 or 4), from the list
     /// of ISO 4217. `None` for a code that is not listed, was withdrawn, or has
-    /// no minor unit (gold, test codes): nothing can be paid in it.
+    /// no minor unit (gold, test codes).
     pub fn fraction_digits(self) -> Option<u8> {
         let listed = iso_currency::Currency::from_code(self.code())?;
         if listed.is_superseded().is_some() || listed.is_special() {
@@ -55,7 +55,7 @@ pub struct Money {
 }
 
 impl Money {
-    /// Readers that keep JSON numbers as doubles lose integers above this.
+    /// The largest amount, 2^53 - 1. JSON readers that use doubles lose precision above it.
     pub const MINOR_UNITS_MAX: u64 = (1 << 53) - 1;
 
     /// An amount from 0 to [`Self::MINOR_UNITS_MAX`] minor units.
@@ -66,7 +66,7 @@ impl Money {
         Ok(Self { minor_units, currency })
     }
 
-    /// Nothing, in that currency.
+    /// Zero in that currency.
     pub fn zero(currency: Currency) -> Self {
         Self { minor_units: 0, currency }
     }
@@ -86,8 +86,8 @@ impl Money {
         self.minor_units == 0
     }
 
-    /// The rest after taking `amount`. Taking is the check: too much, or
-    /// another currency, is refused, and nothing wraps.
+    /// The difference after subtracting `amount`. More than there is, or another currency,
+    /// is refused.
     pub fn take(self, amount: Self) -> Result<Self, MoneyError> {
         self.matches(amount)?;
         match self.minor_units.checked_sub(amount.minor_units) {
@@ -118,7 +118,7 @@ impl Money {
     }
 }
 
-/// Minor units and the code (`4000 EUR`): readable without a table of digits.
+/// The count of minor units and the currency code: `4000 EUR`.
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.minor_units, self.currency)
@@ -131,21 +131,21 @@ impl fmt::Debug for Money {
     }
 }
 
-/// Why an amount could not be made, taken or given.
+/// The reasons to refuse an amount, a sum or a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MoneyError {
     /// The amount would be above [`Money::MINOR_UNITS_MAX`].
     #[error("the amount is larger than {max} minor units", max = Money::MINOR_UNITS_MAX)]
     TooLarge,
-    /// More was asked than there is.
+    /// More was asked for than is available.
     #[error("{asked} asked, {available} available")]
     Exceeds {
-        /// The amount that there is.
+        /// The available amount.
         available: Money,
-        /// The amount that was asked.
+        /// The amount asked for.
         asked: Money,
     },
-    /// Two currencies never meet.
+    /// The two amounts have different currencies.
     #[error("an amount in {found} where {expected} is expected")]
     OtherCurrency {
         /// The currency of the amount acted on.
@@ -229,7 +229,27 @@ mod tests {
     }
 
     #[test]
+    fn an_amount_reads_as_its_count_and_its_currency() {
+        for text in [money(4000, "EUR").to_string(), format!("{:?}", money(4000, "EUR"))] {
+            assert_eq!(text, "4000 EUR");
+        }
+        let currency = money(5, "JPY").currency();
+        assert_eq!((currency.to_string(), format!("{currency:?}")), ("JPY".into(), "JPY".into()));
+    }
+
+    #[test]
+    fn taking_at_most_goes_down_to_zero_and_no_further() {
+        for (available, asked, left) in [(100, 99, 1), (100, 100, 0), (100, 101, 0)] {
+            let left = money(left, "EUR");
+            assert_eq!(money(available, "EUR").take_at_most(money(asked, "EUR")), Ok(left));
+        }
+        let other = money(100, "EUR").take_at_most(money(1, "USD"));
+        assert!(matches!(other, Err(MoneyError::OtherCurrency { .. })));
+    }
+
+    #[test]
     fn nothing_grows_past_what_a_double_can_hold() {
+        assert_eq!(Money::MINOR_UNITS_MAX, 9_007_199_254_740_991);
         let most = money(Money::MINOR_UNITS_MAX, "EUR");
         assert_eq!(
             Money::new(Money::MINOR_UNITS_MAX + 1, most.currency()),

@@ -10,7 +10,7 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use percent_encoding::utf8_percent_encode;
 
-/// A form for a token service (RFC 6749, RFC 7662). The client authenticates in the
+/// A form request to a token service (RFC 6749, RFC 7662). The client authenticates by a
 /// header, form-encoded as RFC 6749, 2.3.1 requires.
 pub(crate) fn form(
     url: &Uri,

@@ -1,8 +1,7 @@
-//! The log lines and metrics that an operator reads.
+//! The log lines and metrics for the operator.
 //!
-//! One line for each event in the life of a transaction, with fields from a short
-//! list: ids, action, amount, states, durations, attempt. Never a body, a token, a key
-//! or a reference.
+//! Each step of a transaction has a line. Its fields are from a short list: ids, action,
+//! amount, states, durations, attempt. No line has a body, a token, a key or a reference.
 
 mod logging;
 mod metrics;
@@ -18,8 +17,17 @@ use crate::payment::{
 use crate::ports::{Call, ConnectorError, Webhook};
 use std::error::Error;
 
-/// A call to a connector ended.
-pub(crate) fn connector_called(
+/// The message of the line of a call to a connector.
+pub(crate) const CALL_ENDED: &str = "a call to the connector ended";
+
+/// The message of the line of a transition.
+pub(crate) const STATE_CHANGED: &str = "a transaction changed its state";
+
+/// The message of the line of a webhook.
+pub(crate) const WEBHOOK_HANDLED: &str = "a webhook was handled";
+
+/// Logs and measures a call to a connector.
+pub(crate) fn log_connector_call(
     call: &Call,
     outcome: Outcome,
     error: Option<&ConnectorError>,
@@ -38,7 +46,7 @@ pub(crate) fn connector_called(
         duration_ms,
         correlation_id = call.correlation_id,
         error = error.and_then(Error::source).map(causes),
-        "a call to the connector ended"
+        "{CALL_ENDED}"
     );
     let name = match outcome {
         Outcome::Approved => "approved",
@@ -52,13 +60,13 @@ pub(crate) fn connector_called(
     measure_by_outcome(&[time], name, &[calls, time], at);
 }
 
-/// A process is ready for its first event.
+/// Counts a cold start: the process is ready for its first event.
 pub fn log_started(at: Timestamp) {
     measure(&[Metric::count("ColdStarts", 1)], at);
 }
 
-/// A transaction is now in another state, durably.
-pub(crate) fn transition(from: &Payment, to: &Payment, id: &TransactionId) {
+/// Logs that a new state of a transaction was written.
+pub(crate) fn log_transition(from: &Payment, to: &Payment, id: &TransactionId) {
     let state = |payment: &Payment| payment.transactions.get(id).map(|found| found.state);
     let Some(transaction) = to.transactions.get(id).or_else(|| from.transactions.get(id)) else {
         return;
@@ -73,32 +81,31 @@ pub(crate) fn transition(from: &Payment, to: &Payment, id: &TransactionId) {
         currency = amount.currency().code(),
         from = ?state(from),
         to = ?state(to),
-        "a transaction changed its state"
+        "{STATE_CHANGED}"
     );
 }
 
-/// The PSP released the rest of an authorization with a capture, if `to` is the write
-/// that says so.
-pub(crate) fn released(from: &Payment, to: &Payment) {
+/// Logs the release of the rest of an authorization, if this write booked one.
+pub(crate) fn log_release(from: &Payment, to: &Payment) {
     let is_new = |one: &&Transaction| !from.transactions.contains_key(&one.id);
     let is_release = |one: &&Transaction| one.kind == TransactionKind::CancelAuthorization;
     for release in to.transactions.values().filter(is_new).filter(is_release) {
-        transition(from, to, &release.id);
+        log_transition(from, to, &release.id);
     }
 }
 
-/// Reports and other changes were written.
-pub(crate) fn updated(from: &Payment, to: &Payment, at: Timestamp) {
+/// Logs the new states and discrepancies of an update that was written.
+pub(crate) fn log_update(from: &Payment, to: &Payment, at: Timestamp) {
     for (id, after) in &to.transactions {
         if from.transactions.get(id).map(|before| before.state) != Some(after.state) {
-            transition(from, to, id);
+            log_transition(from, to, id);
         }
     }
-    discrepant(from, to, at);
+    log_discrepancies(from, to, at);
 }
 
-/// Reports and balances, or reports and answers, do not agree: an operator has to look.
-pub(crate) fn discrepant(from: &Payment, to: &Payment, at: Timestamp) {
+/// Logs and counts new discrepancies, which an operator has to look at.
+pub(crate) fn log_discrepancies(from: &Payment, to: &Payment, at: Timestamp) {
     let is_new = |found: &&Transaction| {
         !from.transactions.get(&found.id).is_some_and(Transaction::is_discrepant)
     };
@@ -114,13 +121,13 @@ pub(crate) fn discrepant(from: &Payment, to: &Payment, at: Timestamp) {
             state = ?found.state,
             state_awaiting_balances = ?found.state_awaiting_balances,
             is_disputed = found.is_disputed,
-            "a transaction is not what the ledger can say of it"
+            "a report contradicts the balances or the connector's answer"
         );
     }
 }
 
-/// A lease was taken over after it expired, if `next` is that write.
-pub(crate) fn lease_ran_out(found: &Payment, next: &Payment) {
+/// Logs that a slot was freed because its lease expired, if `next` is that write.
+pub(crate) fn log_expired_lease(found: &Payment, next: &Payment) {
     let held = found.in_flight.as_ref().filter(|_| next.in_flight.is_none());
     if let Some(slot) = held {
         tracing::warn!(
@@ -134,8 +141,8 @@ pub(crate) fn lease_ran_out(found: &Payment, next: &Payment) {
     }
 }
 
-/// A reservation that may have been written could not be withdrawn.
-pub(crate) fn not_withdrawn(reservation: &Reservation, error: &BoxError) {
+/// Logs that a reservation that may have been written could not be withdrawn.
+pub(crate) fn log_failed_withdrawal(reservation: &Reservation, error: &BoxError) {
     tracing::warn!(
         project = reservation.key.project.as_str(),
         payment = reservation.key.id.as_str(),
@@ -145,8 +152,8 @@ pub(crate) fn not_withdrawn(reservation: &Reservation, error: &BoxError) {
     );
 }
 
-/// An outcome could not be written. No other line names that outcome.
-pub(crate) fn unsettled(
+/// Logs an outcome that could not be written and is recorded nowhere else.
+pub(crate) fn log_unwritten_outcome(
     payment: &Payment,
     id: &TransactionId,
     outcome: Outcome,
@@ -163,33 +170,33 @@ pub(crate) fn unsettled(
         attempt = payment.in_flight.as_ref().map(|slot| slot.attempt),
         ?outcome,
         error = causes(error),
-        "an outcome could not be written; recovery has to find it"
+        "an outcome could not be written; recovery will look for it"
     );
 }
 
-/// A Payment with something open could not be read or written.
-pub(crate) fn not_recovered(key: &PaymentKey, error: &BoxError) {
+/// Logs that recovery could not read or write a Payment.
+pub(crate) fn log_failed_recovery(key: &PaymentKey, error: &BoxError) {
     tracing::error!(
         project = key.project.as_str(),
         payment = key.id.as_str(),
         error = causes(error.as_ref()),
-        "a Payment with an open transaction could not be looked at"
+        "recovery could not read or write a Payment with an open transaction"
     );
 }
 
-/// The platform could not be asked for the state of a transaction.
-pub(crate) fn not_looked_up(key: &PaymentKey, id: &TransactionId, error: &BoxError) {
+/// Logs that the platform's Payment could not be read.
+pub(crate) fn log_failed_look_up(key: &PaymentKey, id: &TransactionId, error: &BoxError) {
     tracing::warn!(
         project = key.project.as_str(),
         payment = key.id.as_str(),
         transaction = id.as_str(),
         error = causes(error.as_ref()),
-        "the platform could not be asked what became of a transaction"
+        "the state of a transaction could not be looked up on the platform"
     );
 }
 
-/// A message of a PSP was taken, or not.
-pub(crate) fn webhook_ended(
+/// Logs and counts a webhook.
+pub(crate) fn log_webhook(
     webhook: &Webhook<'_>,
     counted_as: &'static str,
     error: Option<&(dyn Error + 'static)>,
@@ -201,12 +208,12 @@ pub(crate) fn webhook_ended(
         connector = webhook.connector,
         counted_as,
         error = error.map(causes),
-        "a webhook came"
+        "{WEBHOOK_HANDLED}"
     );
 }
 
-/// An event was sent.
-pub(crate) fn published(key: &PaymentKey, r#type: &str, id: &str) {
+/// Logs an event that was sent.
+pub(crate) fn log_event(key: &PaymentKey, r#type: &str, id: &str) {
     tracing::info!(
         project = key.project.as_str(),
         payment = key.id.as_str(),
@@ -216,13 +223,13 @@ pub(crate) fn published(key: &PaymentKey, r#type: &str, id: &str) {
     );
 }
 
-/// An event was not sent. Its record will be delivered again.
-pub(crate) fn not_published(error: &BoxError) {
+/// Logs that an event was not sent. Lambda will repeat its record.
+pub(crate) fn log_failed_event(error: &BoxError) {
     tracing::error!(error = causes(error.as_ref()), "an event could not be sent");
 }
 
-/// A record of the table's stream cannot be read.
-pub(crate) fn unreadable_record(sequence: &str, error: &BoxError) {
+/// Logs a record of the table's stream that cannot be read.
+pub(crate) fn log_unreadable_record(sequence: &str, error: &BoxError) {
     let error = causes(error.as_ref());
     tracing::error!(sequence, error, "a record of the stream cannot be read");
 }

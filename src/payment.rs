@@ -1,7 +1,7 @@
-//! The Payment: what is authorized, what happened to it, what may still happen.
+//! The Payment: its authorized amount, its transactions, and the actions that it allows.
 //!
-//! Everything in here is pure and total: no IO, no clock, no randomness. Time
-//! and identifiers are arguments.
+//! This module is pure and total: no IO, no clock, no randomness. Time and identifiers
+//! are arguments.
 //!
 //! `impl Payment` is spread over these files, in reading order:
 //!
@@ -9,19 +9,22 @@
 //! |---|---|
 //! | `transaction` | [`Transaction`], one ledger entry: its kind and [`State`] |
 //! | `balances` | [`Balances`]: every rule that moves an amount, and [`Payment::check`] |
-//! | `action`, `admit` | [`Action`], [`Payment::admit`]: may it be reserved, and if not, exactly why |
-//! | `settle` | [`Payment::settle`]: the state machine of a connector's outcome |
+//! | `action`, `admit` | [`Action`], [`Payment::admit`]: the rules for reserving it, and the reasons to refuse it |
+//! | `state_machine` | [`Outcome`], and the step that it leads to from each state |
+//! | `settle` | [`Payment::settle`]: applying an outcome to the ledger |
 //! | `release` | [`Payment::release_rest`]: the rest that a PSP releases with a capture |
 //! | `recover` | [`Payment::expire`], [`Payment::resume`]: an attempt that ended without an outcome |
 //! | `register` | [`Payment::register`]: the transactions that happened before |
 //! | `update` | [`Payment::update`]: reports, and fields that the ledger does not interpret |
-//! | `reports` | recording a report: by id, or as an effect of its own |
-//! | `dated` | recording the reports of a PSP whose events come in any order |
+//! | `reports` | recording a report: by id, or as a separate effect |
+//! | `dated` | recording a report by its date, for a PSP whose events come in any order |
+//! | `identity` | the ids by which a report is about one transaction |
 //! | `matching` | the transaction that a report is about |
-//! | `reported_state` | the state that a report gives, and Failures that wait |
+//! | `reported_state` | applying a reported state, and reported Failures that do not count yet |
 //! | `likeness` | recording a report by likeness, and undoing that |
+//! | `merge` | two transactions that turn out to be the same effect |
 //! | `lookup` | [`Payment::look_up`]: settling by a platform's Payment |
-//! | `discrepancy` | disputes and excess: what stops a side, and what resolves it |
+//! | `discrepancy` | disputes and excess: how they stop a side, and how they are resolved |
 //! | `ids` | identifiers and [`Timestamp`] |
 
 mod action;
@@ -29,16 +32,19 @@ mod admit;
 mod balances;
 mod dated;
 mod discrepancy;
+mod identity;
 mod ids;
 mod likeness;
 mod lookup;
 mod matching;
+mod merge;
 mod recover;
 mod register;
 mod release;
 mod reported_state;
 mod reports;
 mod settle;
+mod state_machine;
 mod transaction;
 mod update;
 
@@ -49,9 +55,10 @@ pub use dated::DatedReport;
 pub use ids::{InvalidId, Nonce, PaymentId, PaymentKey, ProjectKey, Timestamp, TransactionId};
 pub use lookup::PlatformProof;
 pub use recover::SETTLE_WINDOW_MS;
-pub use register::{Registration, RegistrationRefusal, RegistrationTransaction};
+pub use register::{Registration, RegistrationRefusal};
 pub use reports::{Report, Reporter};
-pub use settle::{Outcome, Settlement};
+pub use settle::Settlement;
+pub use state_machine::Outcome;
 pub use transaction::{
     Likeness, RecoveryProgress, Reported, Side, State, Transaction, TransactionKind,
 };
@@ -64,7 +71,7 @@ use std::collections::BTreeMap;
 /// storage, changed by one conditional write at a time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Payment {
-    /// Where it lives: project and id.
+    /// Its project and id.
     pub key: PaymentKey,
     /// Raised by one with every write.
     pub version: u64,
@@ -72,39 +79,39 @@ pub struct Payment {
     pub created_at: Timestamp,
     /// When it was last written.
     pub modified_at: Timestamp,
-    /// Digits after the decimal point of its currency, as they were when it was
-    /// registered: a later edition of ISO 4217 does not change old amounts.
+    /// The number of digits after the decimal point of its currency, as of its
+    /// registration: a later edition of ISO 4217 does not change old amounts.
     pub fraction_digits: u8,
-    /// The amount authorized, and where it has gone.
+    /// The authorized, captured, refunded and cancelled amounts.
     pub balances: Balances,
     /// The ledger, by transaction id. At most [`Self::TRANSACTIONS_MAX`] when
     /// an action is reserved.
     pub transactions: BTreeMap<TransactionId, Transaction>,
     /// The one action that may be at its connector now.
     pub in_flight: Option<InFlight>,
-    /// When the latest of the reservations was made that were withdrawn because
-    /// nothing was sent. Delayed copies of those writes must not come to life
-    /// again, so no reservation is made that is not later.
+    /// The time of the latest reservation that was withdrawn because nothing was sent.
+    /// Only later reservations are accepted, so that a delayed copy of a withdrawn
+    /// write does not reserve again.
     pub withdrawn_at: Option<Timestamp>,
     /// Fields that the ledger does not interpret.
     pub details: Details,
 }
 
-/// The slot that lets one action of a Payment go to its connector, and no other.
+/// The slot of the one action of a Payment that may be at its connector.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct InFlight {
     /// The transaction that was reserved.
     pub transaction: TransactionId,
-    /// Random for each attempt, so that a holder knows its own write again.
+    /// Random for each attempt, so that the holder recognises its own write.
     pub nonce: Nonce,
     /// 1 for the first call to the connector with this transaction.
     pub attempt: u32,
-    /// From this moment on the holder can no longer send anything.
+    /// The time from which the holder can no longer send anything.
     pub lease: Timestamp,
 }
 
-/// The fields of a Payment besides its ledger. JSON documents are kept as the
-/// text they came in, unread.
+/// The fields of a Payment besides its ledger. JSON documents are stored as the text
+/// that was received.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Details {
     /// The amount that the Payment intends to receive.
@@ -113,7 +120,7 @@ pub struct Details {
     pub key: Option<String>,
     /// The PSP's id of the Payment.
     pub interface_id: Option<String>,
-    /// Names the connector: the key into the configured connectors.
+    /// The name of the connector: the key into the configured connectors.
     pub payment_interface: Option<String>,
     /// The payment method (`card`, `paypal`, …).
     pub method: Option<String>,
@@ -125,11 +132,11 @@ pub struct Details {
     pub status_text: Option<String>,
     /// The customer: a JSON reference.
     pub customer: Option<String>,
-    /// Identifies an anonymous session.
+    /// The id of an anonymous session.
     pub anonymous_id: Option<String>,
-    /// The order that it pays for: a JSON reference.
+    /// The order that is paid: a JSON reference.
     pub order: Option<String>,
-    /// The cart that it pays for: a JSON reference.
+    /// The cart that is paid: a JSON reference.
     pub cart: Option<String>,
     /// Custom fields: a JSON object.
     pub custom: Option<String>,
@@ -158,44 +165,44 @@ impl Details {
 }
 
 impl Payment {
-    /// The number of transactions from which actions are refused:
-    /// what one item can hold with room to spare.
+    /// The number of transactions from which on actions are refused. An item of this
+    /// size is far below the limit of DynamoDB.
     pub const TRANSACTIONS_MAX: usize = 50;
 
-    /// The one currency of all its amounts.
+    /// The currency of all its amounts.
     pub fn currency(&self) -> Currency {
         self.balances.authorized.currency()
     }
 
-    /// The transactions whose outcome is still to come. What they hold stays
-    /// held. An Authorization is the PSP's business and never counts.
+    /// The transactions without a final outcome. Their amounts are held. An
+    /// Authorization is never one of them: this service does not send it.
     pub fn open_transactions(&self) -> impl Iterator<Item = &Transaction> {
         self.transactions.values().filter(|transaction| transaction.is_open())
     }
 
-    /// True if this transaction holds the slot.
+    /// True if this transaction has the slot.
     pub fn is_in_flight(&self, id: &TransactionId) -> bool {
         self.in_flight.as_ref().is_some_and(|slot| slot.transaction == *id)
     }
 
-    /// True if this very reservation is the one in flight: how a holder knows
-    /// its own write again when the answer to it was lost.
+    /// True if the attempt with this nonce has the slot. By it, a holder recognises its
+    /// own write when the answer to the write was lost.
     pub fn is_held_by(&self, nonce: &Nonce) -> bool {
         self.in_flight.as_ref().is_some_and(|slot| slot.nonce == *nonce)
     }
 
-    /// When recovery should look at what is open, the earliest first; `None`
-    /// where nothing is open. A slot is looked at even where a fact has settled
-    /// its transaction meanwhile: its holder may be gone.
+    /// The earliest time at which recovery is due; `None` if nothing is open. A slot is
+    /// due when its lease ends, even if a report has settled its transaction: its holder
+    /// may have been killed.
     pub fn recover_at(&self) -> Option<Timestamp> {
         let lease = self.in_flight.as_ref().map(|slot| slot.lease);
-        let open = self.open_transactions().map(|open| self.look_at(open));
+        let open = self.open_transactions().map(|open| self.next_look_at(open));
         open.chain(lease).min()
     }
 
-    /// When recovery should look at this open transaction: not before its holder
-    /// can no longer send.
-    pub fn look_at(&self, open: &Transaction) -> Timestamp {
+    /// The time at which recovery of this open transaction is due. While it is in flight,
+    /// that is the end of its lease.
+    pub fn next_look_at(&self, open: &Transaction) -> Timestamp {
         match &self.in_flight {
             Some(slot) if slot.transaction == open.id => slot.lease,
             Some(_) | None => {
@@ -205,7 +212,7 @@ impl Payment {
         }
     }
 
-    /// The same Payment, one version on.
+    /// A copy with the next version, modified at `at`.
     fn changed(&self, at: Timestamp) -> Self {
         Self { version: self.version.saturating_add(1), modified_at: at, ..self.clone() }
     }

@@ -1,10 +1,10 @@
-//! The platform's names of types and states, and its format of times.
+//! The platform's names of transaction types and states, and its format of times.
 
 use crate::payment::{State, Timestamp, TransactionKind};
 use time::OffsetDateTime;
 use time::format_description::well_known::{Rfc3339, iso8601};
 
-/// The platform's names of what a transaction does.
+/// The transaction types by their names on the platform.
 pub(crate) const TYPES: [(&str, TransactionKind); 5] = [
     ("Authorization", TransactionKind::Authorization),
     ("CancelAuthorization", TransactionKind::CancelAuthorization),
@@ -13,7 +13,7 @@ pub(crate) const TYPES: [(&str, TransactionKind); 5] = [
     ("Chargeback", TransactionKind::Chargeback),
 ];
 
-/// The platform's names of how far a transaction is.
+/// The states by their names on the platform.
 pub(crate) const STATES: [(&str, State); 4] = [
     ("Initial", State::Initial),
     ("Pending", State::Pending),
@@ -31,14 +31,14 @@ pub(crate) fn transaction_state(name: &str) -> Option<State> {
     STATES.iter().find(|(known, _)| *known == name).map(|(_, state)| *state)
 }
 
-/// Reads a moment as RFC 3339 writes it, from 1970 on.
+/// Reads a time in the format of RFC 3339, from 1970 on.
 pub(crate) fn parse_time(text: &str) -> Option<Timestamp> {
     let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
     let ms = time.unix_timestamp_nanos().checked_div(1_000_000)?;
     u64::try_from(ms).ok().map(Timestamp::from_ms)
 }
 
-/// Milliseconds and `Z`, as the platform writes it.
+/// Writes a time as the platform does: with milliseconds and `Z`.
 pub(crate) fn format_time(timestamp: Timestamp) -> String {
     const MILLISECONDS: iso8601::EncodedConfig = iso8601::Config::DEFAULT
         .set_time_precision(iso8601::TimePrecision::Second {
@@ -53,12 +53,12 @@ pub(crate) fn format_time(timestamp: Timestamp) -> String {
         .unwrap_or_default()
 }
 
-/// The platform's word for it.
+/// The platform's name of this type of transaction.
 pub(crate) fn type_name(kind: TransactionKind) -> &'static str {
     TYPES.iter().find(|(_, known)| *known == kind).map_or("", |(name, _)| name)
 }
 
-/// The platform has no word for Unknown.
+/// The platform's name of this state. The platform has none for Unknown, which is Initial.
 pub(crate) fn state_name(state: State) -> &'static str {
     match state {
         State::Initial | State::Unknown => "Initial",

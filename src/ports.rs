@@ -10,12 +10,12 @@ pub use connector::{
     Resend, Rest, Verdict,
 };
 pub use store::{ClaimError, CreateError, Name, ReplaceError, ReserveError, Store, StoreError};
-pub use webhooks::{Acknowledgement, NotRead, Notice, Webhook, Webhooks};
+pub use webhooks::{Acknowledgement, Notice, Webhook, WebhookRefusal, Webhooks};
 
 use crate::payment::Timestamp;
 use std::future::Future;
 
-/// The time. The core gets it as an argument; this is its source.
+/// A source of the time. The core gets the time as an argument.
 pub trait Clock: Send + Sync {
     /// The time now.
     fn now(&self) -> Timestamp;

@@ -1,9 +1,9 @@
-//! Recovery of open transactions: frees the slot of a holder that can no longer send,
-//! then finds the outcome of each transaction by the means that its connector offers.
-//! Never by a guess, and never by time alone.
+//! Recovery of open transactions. It frees slots whose lease has expired, and then finds
+//! the outcome of each transaction by the means that its connector offers: never by a
+//! guess, and never by time alone.
 //!
-//! Any number of recoveries may run at once: each write is made over the Payment that
-//! was read, so the second of two writers changes nothing.
+//! Any number of recoveries may run at once. Each write is conditional on the version of
+//! the Payment that was read, so that the second of two writers changes nothing.
 
 pub use crate::payment::SETTLE_WINDOW_MS;
 
@@ -18,34 +18,34 @@ use crate::ports::{
 use crate::service::{CALL_MIN_MS, Invocation, SETTLE_RESERVE_MS, Service, with_rest_released};
 use serde::Serialize;
 
-/// The number of open Payments that one run looks at.
+/// The highest number of Payments in one run.
 pub const PAYMENTS_MAX: usize = 1_000;
 
 /// The result of one run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RecoveryRun {
-    /// Payments with something open that were looked at.
+    /// The number of Payments with an open transaction that were looked at.
     pub payments: u64,
-    /// Transactions that are still open.
+    /// The number of transactions that are still open.
     pub open: u64,
-    /// Those of them that we sent, and whose outcome is Unknown.
+    /// The number of open transactions that we sent and that are Unknown.
     pub unknown: u64,
-    /// Transactions that are no longer open.
+    /// The number of transactions that are no longer open.
     pub resolved: u64,
     /// The age of the oldest open transaction.
     pub oldest_ms: u64,
-    /// The age of the oldest Unknown one.
+    /// The age of the oldest Unknown transaction.
     pub oldest_unknown_ms: u64,
-    /// Payments that could not be read or written.
+    /// The number of Payments that could not be read or written.
     pub failed: u64,
-    /// True where the time ran out before all were looked at. The next run goes on.
+    /// True if the time ran out before all were looked at. The next run continues.
     pub is_cut_short: bool,
 }
 
 impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
-    /// One run over what is open, until `deadline`. `nonce` makes a new one for
-    /// each attempt.
+    /// Runs recovery over the Payments that are due, until `deadline`. `nonce` generates a
+    /// new nonce for each attempt.
     pub async fn recover(
         &self,
         deadline: Timestamp,
@@ -57,20 +57,20 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
                 run.is_cut_short = true;
                 break;
             }
-            match self.visit(&key, deadline, &mut nonce).await {
+            match self.recover_payment(&key, deadline, &mut nonce).await {
                 Ok(Some((before, after))) => run.count(&before, &after, self.clock.now()),
                 Ok(None) => {}
                 Err(error) => {
                     run.failed = run.failed.saturating_add(1);
-                    observe::not_recovered(&key, &error);
+                    observe::log_failed_recovery(&key, &error);
                 }
             }
         }
         Ok(run)
     }
 
-    /// Resolves what can be resolved of one Payment. Returns it as it was and as it is.
-    async fn visit(
+    /// Recovers one Payment. Returns it before and after.
+    async fn recover_payment(
         &self,
         key: &PaymentKey,
         deadline: Timestamp,
@@ -79,34 +79,36 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         let Some(before) = self.store.get(key).await? else { return Ok(None) };
         let mut payment = before.clone();
         if let Some(next) = payment.expire(self.clock.now()) {
-            observe::lease_ran_out(&payment, &next);
-            payment = self.replaced(&payment, next).await?;
+            observe::log_expired_lease(&payment, &next);
+            payment = self.replace(&payment, next).await?;
         }
-        let is_trusted = self.connector.policy(&ConnectorKey::of(&payment)).is_trusted();
-        if let Some(next) = payment.apply_waiting_failures(self.clock.now(), is_trusted) {
-            let replaced = self.replaced(&payment, next).await?;
-            observe::updated(&payment, &replaced, self.clock.now());
+        let policy = self.connector.policy(&ConnectorKey::of(&payment));
+        let now = self.clock.now();
+        if let Some(next) = payment.apply_waiting_failures(now, policy.is_trusted()) {
+            let next = with_rest_released(next, policy, now);
+            let replaced = self.replace(&payment, next).await?;
+            observe::log_update(&payment, &replaced, self.clock.now());
             payment = replaced;
         }
-        // The latest first: a shown transaction is more likely to be the latest of ours.
+        // The latest first: a transaction on the platform is most likely the latest of ours.
         let due = payment.due(self.clock.now());
         for id in due.into_iter().rev().map(|open| open.id.clone()).collect::<Vec<_>>() {
-            // Without time for an attempt, what is due stays due.
+            // Without time for an attempt, the transaction stays due.
             if self.has_time(deadline) {
-                payment = self.pursue(payment, &id, deadline, nonce).await?;
+                payment = self.resolve(payment, &id, deadline, nonce).await?;
             }
         }
         Ok(Some((before, payment)))
     }
 
-    /// True where there is time for one more call and the write of its outcome.
+    /// True if there is time for one more call and the write of its outcome.
     fn has_time(&self, deadline: Timestamp) -> bool {
         let needed_ms = SETTLE_RESERVE_MS.saturating_add(CALL_MIN_MS);
         deadline.ms_since(self.clock.now()) >= needed_ms
     }
 
-    /// Tries to find the outcome of one transaction.
-    async fn pursue(
+    /// Tries to find the outcome of one transaction: sends it again, or looks it up.
+    async fn resolve(
         &self,
         payment: Payment,
         id: &TransactionId,
@@ -133,13 +135,13 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         match payment.transactions.get(id) {
             Some(open) if open.is_open() && payment.in_flight.is_none() => {
                 let next = payment.look_again(id, self.clock.now(), earliest);
-                self.replaced(&payment, next).await
+                self.replace(&payment, next).await
             }
             Some(_) | None => Ok(payment),
         }
     }
 
-    /// Sends the transaction once more, with the same key.
+    /// Sends the transaction again, with the same key.
     async fn resend(
         &self,
         payment: Payment,
@@ -152,18 +154,18 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         let Ok(next) = payment.resume(id, nonce, self.clock.now(), invocation.lease()) else {
             return Ok(payment);
         };
-        let held = self.replaced(&payment, next).await?;
+        let held = self.replace(&payment, next).await?;
         if !held.is_held_by(&nonce) {
             return Ok(held);
         }
         let key = held.key.clone();
-        // The outcome is in the store, or will be looked for again.
+        // The outcome is in the store, or the next run looks for it.
         let _ = self.attempt(held, id, &invocation).await;
-        Ok(self.store.get(&key).await?.ok_or("the Payment is gone")?)
+        Ok(self.store.get(&key).await?.ok_or("the Payment does not exist any more")?)
     }
 
-    /// Settles the transaction by what the platform shows. That counts for the Payment
-    /// that it was compared with, and for no later version.
+    /// Settles the transaction by the platform's Payment. The result is written only over
+    /// the version that was compared with it.
     async fn look_up(
         &self,
         payment: Payment,
@@ -172,28 +174,29 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         deadline: Timestamp,
     ) -> Result<Payment, BoxError> {
         let deadline = deadline.minus_ms(SETTLE_RESERVE_MS);
-        let shown = match self.connector.look_up(&ConnectorKey::of(&payment), deadline).await {
-            Ok(shown) => shown,
+        let looked_up = self.connector.look_up(&ConnectorKey::of(&payment), deadline).await;
+        let reports = match looked_up {
+            Ok(reports) => reports,
             Err(error) => {
-                observe::not_looked_up(&payment.key, id, &error);
+                observe::log_failed_look_up(&payment.key, id, &error);
                 return Ok(payment);
             }
         };
-        match payment.look_up(id, &shown, policy.proof(), self.clock.now())? {
+        match payment.look_up(id, &reports, policy.proof(), self.clock.now())? {
             Settlement::Changed(next) => {
                 let next = with_rest_released(*next, policy, self.clock.now());
-                let replaced = self.replaced(&payment, next).await?;
-                observe::transition(&payment, &replaced, id);
-                observe::released(&payment, &replaced);
+                let replaced = self.replace(&payment, next).await?;
+                observe::log_transition(&payment, &replaced, id);
+                observe::log_release(&payment, &replaced);
                 Ok(replaced)
             }
             Settlement::Unchanged(_) | Settlement::Gone => Ok(payment),
         }
     }
 
-    /// The Payment after trying to write `next` over `from`: `next`, or the version that
-    /// another writer wrote first.
-    async fn replaced(&self, from: &Payment, next: Payment) -> Result<Payment, BoxError> {
+    /// Writes `next` over `from`. Returns `next`, or the version that another writer wrote
+    /// first.
+    async fn replace(&self, from: &Payment, next: Payment) -> Result<Payment, BoxError> {
         match self.store.replace(from, &next).await {
             Ok(()) => Ok(next),
             Err(ReplaceError::Changed(found)) => Ok(*found),
@@ -203,8 +206,8 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
 }
 
 impl RecoveryRun {
-    /// Writes the metrics and the log line of a run, also of one that found nothing:
-    /// no line means that recovery does not run.
+    /// Writes the metrics and the log line of a run, also if nothing was open: without a
+    /// line, recovery does not run.
     pub fn log(&self, at: Timestamp) {
         let metrics = [
             Metric::count("OpenTransactions", self.open),
@@ -223,7 +226,7 @@ impl RecoveryRun {
             oldest_ms = self.oldest_ms,
             failed = self.failed,
             is_cut_short = self.is_cut_short,
-            "recovery looked at what is open"
+            "recovery looked at the open transactions"
         );
     }
 
@@ -233,7 +236,7 @@ impl RecoveryRun {
             self.open = self.open.saturating_add(1);
             let age_ms = now.ms_since(open.timestamp);
             self.oldest_ms = self.oldest_ms.max(age_ms);
-            // A transaction that began elsewhere is resolved elsewhere, perhaps never.
+            // A transaction that began elsewhere is resolved by reports, perhaps never.
             if open.state == State::Unknown && open.was_sent_by_us() {
                 self.oldest_unknown_ms = self.oldest_unknown_ms.max(age_ms);
                 self.unknown = self.unknown.saturating_add(1);

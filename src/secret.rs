@@ -1,6 +1,6 @@
 //! Secrets, which no log line and no error message may contain.
 
-/// Text that is never printed.
+/// A text whose debug output is redacted.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -10,7 +10,7 @@ impl Secret {
         Self(text)
     }
 
-    /// The secret itself: for the one place that sends it.
+    /// The secret as text, for sending it.
     pub fn reveal(&self) -> &str {
         &self.0
     }

@@ -1,6 +1,5 @@
-//! Settings that are kept in Secrets Manager, and read through the AWS Parameters
-//! and Secrets extension, which answers on localhost inside the function's own
-//! environment.
+//! The settings in Secrets Manager. They are read through the AWS Parameters and Secrets
+//! Lambda Extension, a server on localhost in the function's execution environment.
 
 use crate::clock::SystemClock;
 use crate::error::BoxError;
@@ -16,7 +15,8 @@ use serde::Deserialize;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// A setting that may be a secret: in its own variable, or named by another.
+/// A setting that may be a secret. One variable holds the setting, another one the ARN of
+/// a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum SecretVariable {
     Connectors,
@@ -24,7 +24,7 @@ pub(crate) enum SecretVariable {
 }
 
 impl SecretVariable {
-    /// The variable that holds the setting itself.
+    /// The variable that holds the setting.
     pub(crate) fn plain(self) -> &'static str {
         match self {
             Self::Connectors => "CONNECTORS",
@@ -32,7 +32,7 @@ impl SecretVariable {
         }
     }
 
-    /// The variable that names the secret.
+    /// The variable that holds the ARN of the secret.
     pub(crate) fn arn(self) -> &'static str {
         match self {
             Self::Connectors => "CONNECTORS_SECRET_ARN",
@@ -41,7 +41,7 @@ impl SecretVariable {
     }
 }
 
-/// The secrets that the environment names, as far as they could be read.
+/// The secrets that the environment names, or the errors of reading them.
 #[derive(Debug, Default)]
 pub struct Secrets {
     read: HashMap<SecretVariable, Result<Secret, Unread>>,
@@ -58,12 +58,14 @@ pub(crate) enum Unread {
 }
 
 const ANSWER_BYTES_MAX: usize = 128 * 1024;
+/// The time limit of one request to the extension.
 const TRY_TIME: Duration = Duration::from_secs(2);
+/// The pause before a request is repeated.
 const PAUSE_MS: u64 = 50;
 
 impl Secrets {
-    /// Reads the secrets that the environment names, if it names any. Before the
-    /// first event that may be too early: see [`Self::are_pending`].
+    /// Reads the secrets that the environment names, before the first event. The extension
+    /// may not be ready by then: see [`Self::are_pending`].
     pub async fn at_start(
         variable: impl Fn(&str) -> Option<String>,
         transport: &Transport,
@@ -71,13 +73,13 @@ impl Secrets {
         Self::read(variable, transport, 0).await
     }
 
-    /// Reads them when an event is there, and waits for the extension.
+    /// Reads the secrets during an event, and waits until the extension is ready.
     pub async fn with_event(
         variable: impl Fn(&str) -> Option<String>,
         transport: &Transport,
     ) -> Self {
-        const PATIENCE_MS: u64 = 3_000;
-        let mut secrets = Self::read(variable, transport, PATIENCE_MS).await;
+        const WAIT_MS: u64 = 3_000;
+        let mut secrets = Self::read(variable, transport, WAIT_MS).await;
         for found in secrets.read.values_mut() {
             if let Err(Unread::NotYet(error)) = found {
                 *found = Err(Unread::Failed(std::mem::take(error).into()));
@@ -89,9 +91,9 @@ impl Secrets {
     async fn read(
         variable: impl Fn(&str) -> Option<String>,
         transport: &Transport,
-        patience_ms: u64,
+        wait_ms: u64,
     ) -> Self {
-        let until = SystemClock.now().plus_ms(patience_ms);
+        let until = SystemClock.now().plus_ms(wait_ms);
         let mut read = HashMap::new();
         for name in [SecretVariable::Connectors, SecretVariable::AuthClientSecret] {
             let Some(arn) = variable(name.arn()).filter(|arn| !arn.is_empty()) else { continue };
@@ -105,7 +107,8 @@ impl Secrets {
         Self { read }
     }
 
-    /// True where some of them can only be read when the first event is there.
+    /// True if the extension was not ready, so that a secret has to be read with the first
+    /// event.
     pub fn are_pending(&self) -> bool {
         self.read.values().any(|found| matches!(found, Err(Unread::NotYet(_))))
     }
@@ -131,7 +134,7 @@ async fn fetch(
         let error = format!("the extension answered {}", answer.status);
         return Err(Unread::Failed(error.into()));
     }
-    // What the reader says of it may repeat a part of it.
+    // The parser's message is dropped: it may quote the body.
     let read: Result<SecretValue, _> = serde_json::from_slice(&answer.body);
     let value =
         read.map_err(|_| Unread::Failed("the extension answered no SecretString".into()))?;
@@ -144,8 +147,7 @@ struct SecretValue {
     secret_string: String,
 }
 
-/// The extension wants the function's own session token as a proof that it is the
-/// function that asks.
+/// The request to the extension. It requires the function's session token.
 fn request(
     variable: &impl Fn(&str) -> Option<String>,
     arn: &str,

@@ -11,7 +11,7 @@ mod update;
 mod webhook;
 
 pub use update::{Change, UpdateError};
-pub use webhook::{NotNoticed, Noticed};
+pub use webhook::{WebhookError, WebhookOutcome};
 
 use crate::payment::{
     Action, Nonce, Payment, PaymentKey, ProjectKey, Refusal, Reservation, State, Timestamp,
@@ -25,50 +25,50 @@ use reserve::Reserved;
 use std::future::Future;
 use std::pin::{Pin, pin};
 
-/// The time that a lease runs on after the deadline of its invocation: the process is
-/// killed at the deadline, and clocks differ a little.
+/// The time from the deadline of an invocation to the end of its lease. The process is
+/// killed at the deadline; the margin covers the difference of clocks.
 pub const LEASE_MARGIN_MS: u64 = 5_000;
 
-/// The part of an invocation's time that is kept for writing the outcome down.
+/// The part of an invocation's time that is kept for writing the outcome.
 pub const SETTLE_RESERVE_MS: u64 = 4_000;
 
-/// With less time than this, a connector is not called at all.
+/// The shortest time for a call: with less, the connector is not called.
 pub const CALL_MIN_MS: u64 = 1_000;
 
-/// The part of that time that is kept for answering.
+/// The part of [`SETTLE_RESERVE_MS`] that is kept for answering the caller.
 pub const ANSWER_RESERVE_MS: u64 = 300;
 
-/// The number of tries of a write that other writers were faster than.
+/// The number of tries of a write that meets other writers.
 const CONTENTION_MAX: usize = 8;
 
-/// The pause before a settling write that failed is tried again.
+/// The pause before a failed write of an outcome is repeated.
 const SETTLE_PAUSE_MS: u64 = 100;
 
-/// One action, as it was asked.
+/// A request for one action.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// The Payment.
     pub key: PaymentKey,
-    /// The transaction it becomes.
+    /// The id of its transaction.
     pub transaction: TransactionId,
-    /// The action that the caller asks for.
+    /// The requested action.
     pub action: Action,
     /// The caller's reference.
     pub merchant_reference: Option<String>,
-    /// The caller, and the time that is left.
+    /// The invocation that carries it out.
     pub invocation: Invocation,
 }
 
-/// The context of one run of this code.
+/// The context of one invocation: its time, and the data of its caller.
 #[derive(Clone, Debug)]
 pub struct Invocation {
-    /// Random, and never used before.
+    /// A random number, new for each attempt.
     pub nonce: Nonce,
-    /// When it ends, finished or not.
+    /// When the process is killed.
     pub deadline: Timestamp,
-    /// Goes with every message about this request.
+    /// The correlation id, for log lines and the connector.
     pub correlation_id: String,
-    /// The caller's bearer token, for connectors that want it forwarded.
+    /// The caller's bearer token, for connectors to which it is forwarded.
     pub bearer: Option<Secret>,
 }
 
@@ -77,13 +77,13 @@ pub struct Invocation {
 pub struct Done {
     /// The answer of the PSP.
     pub verdict: Verdict,
-    /// It was recorded for an earlier request with the same key.
+    /// True if it was recorded for an earlier request with the same key.
     pub replayed: bool,
 }
 
 impl Done {
     /// The result by the state in the ledger. That may differ from the connector's
-    /// answer where a report came first.
+    /// answer if a report came first.
     fn of(state: State, replayed: bool) -> Result<Self, ActError> {
         let verdict = match state {
             State::Success => Verdict::Approved,
@@ -101,17 +101,17 @@ pub enum ActError {
     /// No such Payment in this project.
     #[error("no such Payment")]
     NotFound,
-    /// Our rules refuse it; nothing was sent.
+    /// The action was refused; nothing was sent.
     #[error("refused: {0:?}")]
     Refused(Refusal),
-    /// The connector never acted; nothing moved, and the hold was given back. Holds
-    /// its answer, if it was reached. The cause is in the log line of the call.
+    /// The connector did not act. Nothing moved, and the hold was released. Holds the
+    /// answer, if the connector was reached. The cause is in the log line of the call.
     #[error("the connector did not act")]
     ConnectorFailed(Option<NotActed>),
-    /// It may have happened. The hold is kept.
+    /// The action may have happened. The hold is kept.
     #[error("the outcome is not known yet")]
     OutcomeUnknown {
-        /// It was so for an earlier request with the same key.
+        /// True if an earlier request with the same key has this result.
         replayed: bool,
     },
     /// The store failed before the connector was called; nothing was sent.
@@ -122,7 +122,7 @@ pub enum ActError {
     Corrupt(#[source] StoreError),
 }
 
-/// The operations on Payments, over a store and a connector.
+/// The operations on Payments, with a store, a connector and a clock.
 #[derive(Debug)]
 pub struct Service<S, C, K> {
     pub(crate) store: S,
@@ -131,12 +131,12 @@ pub struct Service<S, C, K> {
 }
 
 impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
-    /// A service over these three.
+    /// A service with this store, connector and clock.
     pub fn new(store: S, connector: C, clock: K) -> Self {
         Self { store, connector, clock }
     }
 
-    /// The time, as this service sees it.
+    /// The time by the clock of this service.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -155,7 +155,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         self.store.find(project, name).await
     }
 
-    /// Carries out one action: exactly once, whatever repeats or races.
+    /// Carries out one action exactly once, also if requests are repeated or parallel.
     pub async fn act(&self, request: Request) -> Result<Done, ActError> {
         let started = self.clock.now();
         let mut times = Times::default();
@@ -176,9 +176,11 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         let reserved = self.in_time(last_call, pin!(self.reserve(&reservation))).await;
         times.reserve_ms = self.clock.now().ms_since(reservation.at);
         let payment = match reserved.unwrap_or_else(|| Err(OutOfTime.into())) {
-            Ok(Reserved::Now(payment)) => *payment,
-            Ok(Reserved::Before(state)) => return Done::of(state, true),
-            Err(why) => return Err(self.not_reserved(&reservation, deadline, why).await),
+            Ok(Reserved::New(payment)) => *payment,
+            Ok(Reserved::Earlier(state)) => return Done::of(state, true),
+            Err(error) => {
+                return Err(self.withdraw_after_error(&reservation, deadline, error).await);
+            }
         };
         let attempt = self.attempt(payment, &reservation.transaction, &request.invocation).await;
         times.settle_ms = Some(attempt.settle_ms);
@@ -197,8 +199,8 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         }
     }
 
-    /// The result of `work`, if it is there before the last moment in which an answer
-    /// can still be given. Work that is dropped then may be done all the same.
+    /// The result of `work`, or `None` if it is not complete [`ANSWER_RESERVE_MS`] before
+    /// `deadline`. A write that is dropped then may still happen.
     async fn in_time<T>(
         &self,
         deadline: Timestamp,
@@ -213,14 +215,14 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
 }
 
 impl Invocation {
-    /// The moment from which it can no longer send anything.
+    /// The time from which it can no longer send anything.
     pub(crate) fn lease(&self) -> Timestamp {
         self.deadline.plus_ms(LEASE_MARGIN_MS)
     }
 }
 
-/// `next`, with the rest of the authorization released where something is captured and
-/// the PSP releases it then: one write books both.
+/// Adds to `next` the release of the rest of the authorization, if the PSP releases it with
+/// a capture and something is captured. One write books both.
 pub(crate) fn with_rest_released(next: Payment, policy: Policy, at: Timestamp) -> Payment {
     match policy.rest {
         Rest::Kept => next,
@@ -228,7 +230,7 @@ pub(crate) fn with_rest_released(next: Payment, policy: Policy, at: Timestamp) -
     }
 }
 
-/// The invocation ends too soon.
+/// The error for an invocation with too little time left.
 #[derive(Debug, thiserror::Error)]
 #[error("the time of the invocation is up")]
 struct OutOfTime;

@@ -1,8 +1,8 @@
-//! One HTTP exchange. Its errors say whether the request was sent, which those of
-//! general HTTP clients do not.
+//! HTTP exchanges whose errors tell if the request was sent. The errors of general HTTP
+//! clients do not tell that.
 //!
-//! Connecting (DNS, TCP, TLS) is the library's, and over before anything is
-//! sent. The exchange runs on one connection that no other request uses meanwhile.
+//! A library connects (DNS, TCP, TLS), before anything of the request is sent. During an
+//! exchange, no other request uses its connection.
 
 mod connection;
 
@@ -21,11 +21,12 @@ use std::time::{Duration, Instant};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout_at;
 
-/// A connection dies unseen while the process is frozen between invocations, so
-/// only one that was used this recently, by either clock, is used again.
+/// The longest idle time after which a connection is used again, by both the monotonic
+/// clock and the time of day. A connection that is closed while the process is frozen
+/// between invocations is not noticed.
 const IDLE_MAX: Duration = Duration::from_secs(3);
 
-/// The number of connections that are opened ahead at most: the first request needs
+/// The highest number of connections that are opened in advance. The first request needs
 /// one or two.
 const OPENED_MAX: usize = 8;
 
@@ -40,14 +41,14 @@ pub(crate) struct Response {
 /// The reasons why there is no answer.
 #[derive(Debug)]
 pub(crate) enum NotAnswered {
-    /// Not a byte of the request was sent.
+    /// Nothing of the request was sent.
     NeverSent(BoxError),
-    /// Some of it may have been.
+    /// The request may have been sent.
     Lost(BoxError),
 }
 
 impl NotAnswered {
-    /// The cause, for callers to whom it makes no difference whether it was sent.
+    /// The cause, for callers that need not know if the request was sent.
     pub(crate) fn into_cause(self) -> BoxError {
         match self {
             Self::NeverSent(error) | Self::Lost(error) => error,
@@ -55,18 +56,18 @@ impl NotAnswered {
     }
 }
 
-/// Makes connections, over TLS where the address says so.
+/// The connector of the HTTP library, with TLS for `https` addresses.
 pub(crate) type HttpsOrHttp = HttpsConnector<TcpConnector>;
 
-/// Connects, and keeps one idle connection per server. It verifies certificates
-/// by the system's roots, and follows no redirect. Its clones share all that.
+/// An HTTP client that keeps one idle connection per server. It verifies certificates
+/// by the system's roots, and follows no redirect. Clones share the connections.
 #[derive(Clone, Debug)]
 pub struct Transport {
     connector: HttpsOrHttp,
     idle: Arc<Mutex<HashMap<String, Idle>>>,
 }
 
-/// A connection that no request uses, and the start of that time by either clock.
+/// An idle connection, and the time of its last use by both clocks.
 #[derive(Debug)]
 struct Idle {
     connection: Connection,
@@ -74,31 +75,31 @@ struct Idle {
     at: Timestamp,
 }
 
-/// The connector, which verifies servers over TLS by the system's certificate roots.
-/// The roots are read once in a process, since that takes longer than a request.
+/// The connector, which verifies servers by the system's certificate roots. The roots are
+/// read once per process, because that takes longer than a request.
 pub(crate) fn https_or_http() -> Result<HttpsOrHttp, BoxError> {
-    static MADE: OnceLock<HttpsOrHttp> = OnceLock::new();
-    if let Some(made) = MADE.get() {
-        return Ok(made.clone());
+    static CONNECTOR: OnceLock<HttpsOrHttp> = OnceLock::new();
+    if let Some(connector) = CONNECTOR.get() {
+        return Ok(connector.clone());
     }
     let mut tcp = TcpConnector::new();
     tcp.enforce_http(false);
-    // Else a request would wait until the server has acknowledged the last message
-    // of the handshake.
+    // Without this, a request waits until the server has acknowledged the last message of
+    // the handshake.
     tcp.set_nodelay(true);
     let builder = HttpsConnectorBuilder::new().with_native_roots()?.https_or_http();
-    let made = builder.enable_http1().wrap_connector(tcp);
-    Ok(MADE.get_or_init(|| made).clone())
+    let connector = builder.enable_http1().wrap_connector(tcp);
+    Ok(CONNECTOR.get_or_init(|| connector).clone())
 }
 
 impl Transport {
-    /// Reads the system's certificate roots. Nothing is connected yet.
+    /// Creates a client without connections. Reads the system's certificate roots.
     pub fn new() -> Result<Self, BoxError> {
         Ok(Self { connector: https_or_http()?, idle: Arc::default() })
     }
 
-    /// Connects to the servers of these addresses at once, for requests that are to
-    /// come soon. Nothing is sent, and nothing is lost where it fails.
+    /// Connects to the servers of these addresses in parallel, for later requests. Sends no
+    /// request. Failures are ignored.
     pub(crate) async fn open(
         &self,
         addresses: impl Iterator<Item = &Uri>,
@@ -110,14 +111,14 @@ impl Transport {
             if let Ok(Ok(connection)) =
                 tokio::time::timeout(time, Connection::open(self.connector.clone(), uri)).await
             {
-                self.keep(origin, connection, now);
+                self.keep_idle(origin, connection, now);
             }
         });
         join_all(opened).await;
     }
 
-    /// Sends `request` once, and reads the whole answer within `time`, if it has
-    /// no more than `bytes_max`.
+    /// Sends `request` once, and reads the whole answer within `time`. A body of more than
+    /// `bytes_max` bytes is an error.
     pub(crate) async fn exchange(
         &self,
         request: Request<Full<Bytes>>,
@@ -130,24 +131,24 @@ impl Transport {
         let uri = request.uri().clone();
         let origin = origin(&uri);
         let mut request = in_origin_form(request).map_err(NotAnswered::NeverSent)?;
-        if let Some(recent) = self.recent(&origin, now) {
-            in_time(deadline)?;
+        if let Some(recent) = self.take_recent(&origin, now) {
+            check_time(deadline)?;
             match recent.send(request, bytes_max, deadline).await {
                 Ok((answer, connection)) => {
-                    self.keep(origin, connection, now);
+                    self.keep_idle(origin, connection, now);
                     return Ok(answer);
                 }
                 Err(NotSent::Lost(error)) => return Err(NotAnswered::Lost(error)),
-                // Closed before a byte of it was written: a new one will do.
+                // The connection was closed before anything was written. A new one is opened.
                 Err(NotSent::Returned(unsent, _)) => request = *unsent,
             }
         }
         let connected = timeout_at(deadline, Connection::open(self.connector.clone(), &uri)).await;
-        let connection = connected.map_err(never_sent)?.map_err(NotAnswered::NeverSent)?;
-        in_time(deadline)?;
+        let connection = connected.map_err(not_connected)?.map_err(NotAnswered::NeverSent)?;
+        check_time(deadline)?;
         match connection.send(request, bytes_max, deadline).await {
             Ok((answer, connection)) => {
-                self.keep(origin, connection, now);
+                self.keep_idle(origin, connection, now);
                 Ok(answer)
             }
             Err(NotSent::Lost(error)) => Err(NotAnswered::Lost(error)),
@@ -155,8 +156,8 @@ impl Transport {
         }
     }
 
-    /// A connection that was used just now.
-    fn recent(&self, origin: &str, now: Timestamp) -> Option<Connection> {
+    /// Takes the idle connection to this server, if it was used recently.
+    fn take_recent(&self, origin: &str, now: Timestamp) -> Option<Connection> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).remove(origin)?;
         let idle_ms = u128::from(now.ms_since(idle.at));
         let is_recent = idle.since.elapsed() < IDLE_MAX && idle_ms < IDLE_MAX.as_millis();
@@ -164,7 +165,7 @@ impl Transport {
         usable.then_some(idle.connection)
     }
 
-    fn keep(&self, origin: String, connection: Connection, now: Timestamp) {
+    fn keep_idle(&self, origin: String, connection: Connection, now: Timestamp) {
         if !connection.is_closed() {
             let idle = Idle { connection, since: Instant::now(), at: now };
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).insert(origin, idle);
@@ -172,15 +173,16 @@ impl Transport {
     }
 }
 
-/// A time-out looks at the clock only after it has let its work begin.
-fn in_time(deadline: tokio::time::Instant) -> Result<(), NotAnswered> {
+/// Refuses to send after the deadline. A time-out alone would let the sending begin before
+/// it checks the time.
+fn check_time(deadline: tokio::time::Instant) -> Result<(), NotAnswered> {
     if tokio::time::Instant::now() < deadline {
         return Ok(());
     }
     Err(NotAnswered::NeverSent("the time was up before anything was sent".into()))
 }
 
-fn never_sent(_: Elapsed) -> NotAnswered {
+fn not_connected(_: Elapsed) -> NotAnswered {
     NotAnswered::NeverSent("no connection was made in time".into())
 }
 
@@ -189,7 +191,7 @@ fn origin(uri: &Uri) -> String {
     format!("{}://{authority}", uri.scheme_str().unwrap_or("https"))
 }
 
-/// The request as it is written: the path, the query, and a `Host` header.
+/// The request in origin form: its path and query, and a `Host` header.
 fn in_origin_form(mut request: Request<Full<Bytes>>) -> Result<Request<Full<Bytes>>, BoxError> {
     let uri = request.uri();
     let host = uri.authority().ok_or("the URL has no host")?.as_str();

@@ -1,17 +1,16 @@
-//! URLs that this service calls: which ones are trusted, and how their parts are
-//! encoded.
+//! The check of URLs that this service calls, and the encoding of their parts.
 
 use http::Uri;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use std::net::IpAddr;
 
-/// Everything but what RFC 3986 leaves unreserved. Many token services take
-/// credentials as they are, so nothing is encoded that need not be.
+/// The characters to encode: all but the unreserved ones of RFC 3986. No others are
+/// encoded, because many token services do not decode credentials.
 pub(crate) const UNRESERVED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Reads the address of a connector: as [`trusted_url`], and without a query,
-/// since a path is put behind it.
+/// Reads the address of a connector: a [`trusted_url`] without a query, so that a path can
+/// be added.
 pub fn connector_url(text: &str) -> Result<Uri, &'static str> {
     let url = trusted_url(text)?;
     if url.query().is_some() {
@@ -20,15 +19,15 @@ pub fn connector_url(text: &str) -> Result<Uri, &'static str> {
     Ok(url)
 }
 
-/// Reads an address that we call: `https`, or plain `http` to a loopback address;
-/// without credentials.
+/// Reads an address that this service calls: `https`, or plain `http` to a loopback
+/// address; without credentials and fragment.
 pub fn trusted_url(text: &str) -> Result<Uri, &'static str> {
     let url: Uri = text.parse().map_err(|_| "is not a URL")?;
     url.host().ok_or("has no host")?;
     match url.scheme_str() {
         Some("https") => {}
         Some("http") if is_loopback(&url) => {}
-        Some("http") => return Err("is plain http, which only a loopback address may be"),
+        Some("http") => return Err("is plain http, which is for loopback addresses only"),
         _ => return Err("is neither https nor http"),
     }
     if url.authority().is_some_and(|authority| authority.as_str().contains('@')) {

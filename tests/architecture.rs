@@ -1,11 +1,13 @@
-//! The arrows between the modules of `src`, as `src/lib.rs` draws them. An arrow that
-//! is not allowed, and a circle of allowed arrows, fail here.
+//! The house's measures: the arrows between the modules of `src`, as `src/lib.rs` draws
+//! them, the length of its files and the form of its doc comments. An arrow that is not
+//! allowed, and a circle of allowed arrows, fail here. `.ci/check-house` prints the measures.
 
+#![allow(clippy::print_stdout, reason = "`.ci/check-house` shows what was measured")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot read the sources has failed")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Each module, and the modules of this crate that it may use.
 const ALLOWED: [(&str, &[&str]); 30] = [
@@ -81,6 +83,8 @@ const ALLOWED: [(&str, &[&str]); 30] = [
             "dynamodb",
             "error",
             "http",
+            "money",
+            "observe",
             "payment",
             "platform",
             "ports",
@@ -124,11 +128,15 @@ const ALLOWED: [(&str, &[&str]); 30] = [
     ),
 ];
 
+/// The most lines of code that a file of `src` may have, without blank lines, comments
+/// and tests.
+const LINES_MAX: usize = 300;
+
 /// The modules that each module uses.
 type Arrows = BTreeMap<String, BTreeSet<String>>;
 
 #[test]
-fn every_module_uses_only_what_it_may() {
+fn every_module_uses_only_allowed_modules() {
     let allowed = allowed();
     let drawn = drawn(|file| {
         let uses = names_after(&file.code, "crate::");
@@ -140,12 +148,36 @@ fn every_module_uses_only_what_it_may() {
         let excess: Vec<_> = uses.difference(&allowed[module]).collect();
         assert!(excess.is_empty(), "{module} may not use {excess:?}");
     }
+    println!("house: {} modules, 0 arrows that are not allowed", drawn.len());
 }
 
 #[test]
 fn the_allowed_arrows_have_no_circle() {
     let circles = circles(allowed());
     assert!(circles.is_empty(), "{circles:?}");
+    println!("house: 0 circles");
+}
+
+#[test]
+fn no_file_is_longer_than_can_be_read_at_once() {
+    let lines = |file: &File| file.code.lines().filter(|line| !line.trim().is_empty()).count();
+    let mut measured: Vec<_> =
+        files().iter().map(|file| (lines(file), file.path.clone())).collect();
+    measured.sort();
+    let (most, longest) = measured.last().unwrap();
+    println!("house: longest file src/{longest}, {most} lines of code (at most {LINES_MAX})");
+    measured.retain(|(lines, _)| *lines > LINES_MAX);
+    assert!(measured.is_empty(), "{measured:?}");
+}
+
+/// Mistakes are woven into a copy of the source by `tests/simulation`.
+#[test]
+fn the_source_holds_no_mistakes_for_tests() {
+    let mistaken: Vec<_> =
+        files().into_iter().filter(|file| file.code.contains("Mutant")).collect();
+    let paths: Vec<_> = mistaken.iter().map(|file| &file.path).collect();
+    assert!(paths.is_empty(), "{paths:?}");
+    println!("house: 0 uses of Mutant in src");
 }
 
 #[test]
@@ -163,7 +195,9 @@ fn the_files_of_the_http_edge_have_no_circle() {
                 .filter(|used| used != "crate")
                 .collect()
         } else {
-            let inside = names_after(&file.code, "super::");
+            // In a directory of its own, `super` is the file that the directory belongs to.
+            let is_nested = file.path.matches('/').count() > 1;
+            let inside = names_after(&file.code, "super::").filter(|_| !is_nested);
             let whole = names_after(&file.code, "crate::http::");
             // A name with a capital is an item that `http.rs` offers.
             let is_item = |used: &String| used.starts_with(char::is_uppercase);
@@ -177,6 +211,40 @@ fn the_files_of_the_http_edge_have_no_circle() {
     assert!(drawn["fields"].contains("problem"), "{drawn:?}");
     let circles = circles(drawn);
     assert!(circles.is_empty(), "{circles:?}");
+}
+
+#[test]
+fn a_doc_comment_opens_with_what_the_thing_is_or_does() {
+    let questions = source_paths().into_iter().flat_map(|(below, path)| {
+        let text = fs::read_to_string(path).unwrap();
+        questions(&text).into_iter().map(move |line| format!("src/{below}: {line}"))
+    });
+    let questions: Vec<_> = questions.collect();
+    assert!(questions.is_empty(), "a noun or a verb has to come first:\n{}", questions.join("\n"));
+}
+
+#[test]
+fn a_doc_comment_that_opens_with_a_question_is_found() {
+    let text = "//! Why this is here.\n\n/// What it is.\n/// How it works.\nfn a() {}\n\
+                /// Returns what\n/// How it was.\nfn b() {}\n    /// Whether it is.\n// Who else?\n";
+    assert_eq!(questions(text), ["//! Why this is here.", "/// What it is.", "/// Whether it is."]);
+}
+
+/// The first lines of doc comments that open with a question word.
+fn questions(text: &str) -> Vec<String> {
+    const QUESTIONS: [&str; 6] = ["What", "Who", "Whose", "How", "Whether", "Why"];
+    let mut found = Vec::new();
+    let mut is_continued = false;
+    for line in text.lines().map(str::trim_start) {
+        let comment = line.strip_prefix("///").or_else(|| line.strip_prefix("//!"));
+        let first = comment.map_or("", str::trim_start);
+        let word = first.split(|c: char| !c.is_alphabetic()).next().unwrap();
+        if !is_continued && QUESTIONS.contains(&word) {
+            found.push(line.to_owned());
+        }
+        is_continued = comment.is_some();
+    }
+    found
 }
 
 /// The name of `http.rs` among its files.
@@ -202,8 +270,8 @@ fn allowed() -> Arrows {
     ALLOWED.iter().map(|(module, uses)| ((*module).to_owned(), names(uses))).collect()
 }
 
-/// The modules that lie on a circle: those that are left when every module is removed
-/// that uses none of the others, or that none of the others uses, again and again.
+/// The modules that lie on a circle. Modules that use no other, or that no other uses, are
+/// removed until none of them is left to remove; the rest lies on circles.
 fn circles(mut arrows: Arrows) -> Vec<String> {
     loop {
         let is_end = |module: &String, uses: &BTreeSet<String>| {
@@ -246,6 +314,11 @@ fn drawn(of: impl Fn(File) -> (String, BTreeSet<String>)) -> Arrows {
 }
 
 fn files() -> Vec<File> {
+    source_paths().into_iter().map(|(below, path)| File::read(below, &path)).collect()
+}
+
+/// The source files, each by its path below `src` and its whole path.
+fn source_paths() -> Vec<(String, PathBuf)> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut directories = vec![source.clone()];
     let mut files = Vec::new();
@@ -256,7 +329,7 @@ fn files() -> Vec<File> {
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let below =
                     path.strip_prefix(&source).unwrap().to_str().unwrap().replace('\\', "/");
-                files.push(File::read(below, &path));
+                files.push((below, path));
             }
         }
     }
@@ -266,7 +339,7 @@ fn files() -> Vec<File> {
 impl File {
     fn read(path: String, place: &Path) -> Self {
         let text = fs::read_to_string(place).unwrap();
-        // Tests may use anything.
+        // The lists apply to code that ships, not to tests.
         let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
         let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
         let code = lines.collect::<Vec<_>>().join("\n");

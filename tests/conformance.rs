@@ -1,6 +1,5 @@
-//! The simulator's model of the store and the real store, driven by the same
-//! random operations, end in the same items and give the same answers: what the
-//! simulator proves over the one holds over the other.
+//! The simulation's model of the store and the real store run the same random operations.
+//! Their answers and items are equal, so the proof over the model holds for the real store.
 
 #![allow(
     dead_code,
@@ -30,23 +29,23 @@ use support::payments::{self, any_action, any_outcome, any_report, id};
 use uuid::Uuid;
 use world::{Answer, Op, Past, World};
 
-/// How many operations a run of the suite compares, at the least.
+/// The number of operations that a run compares, at the least.
 const OPERATIONS: u32 = 10_000;
 const LENGTH: u32 = 50;
 
-/// What somebody does to the Payment, perhaps over an old view of it.
+/// An operation on the Payment, on its current or on an older state.
 #[derive(Clone, Debug)]
 enum Operation {
     Reserve(u8, payment_intents::payment::Action),
-    /// The holder of the slot settles, or (`false`) somebody who only knows.
+    /// The attempt in flight settles (`true`), or another process that knows the outcome.
     Settle(u8, payment_intents::payment::Outcome, bool),
     Expire,
     Resume(u8),
     LookAgain(u8),
     Withdraw(u8),
-    /// Somebody reports something.
+    /// Somebody reports an effect.
     Tell(payment_intents::payment::Update),
-    /// The last write once more, as the network may deliver it.
+    /// The last write is delivered a second time.
     Again,
 }
 
@@ -65,10 +64,10 @@ fn any_operation() -> impl Strategy<Value = Operation> {
 }
 
 #[test]
-fn the_model_and_the_real_store_do_the_same() {
+fn the_model_and_the_real_store_give_the_same_answers_and_items() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let table = runtime.block_on(table());
-    // Not each of them comes to a call.
+    // Some operations come to no call.
     let cases = OPERATIONS * 5 / 2 / LENGTH;
     let compared = AtomicU32::new(0);
     let length = usize::try_from(LENGTH).unwrap();
@@ -106,7 +105,7 @@ async fn compare(
         older = model.payment.clone();
         let op = match operation {
             Operation::Again => last.clone(),
-            other => asked(other, &seen, model.now, index as u128),
+            other => store_call(other, &seen, model.now, index as u128),
         };
         let Some(op) = op else { continue };
         compared.fetch_add(1, Ordering::Relaxed);
@@ -121,8 +120,8 @@ async fn compare(
     Ok(())
 }
 
-/// The call to the store that the operation comes to over what was seen.
-fn asked(operation: &Operation, seen: &Payment, now: Timestamp, nonce: u128) -> Option<Op> {
+/// The call to the store that the operation makes, given the Payment that was read.
+fn store_call(operation: &Operation, seen: &Payment, now: Timestamp, nonce: u128) -> Option<Op> {
     let transaction = |key: &u8| id(&format!("key-{key}"));
     let next = match operation {
         Operation::Reserve(key, action) => {

@@ -1,5 +1,5 @@
-//! Money moves once, from outside: repeats, races, lost answers and a killed
-//! server, against the real local server and what its sandbox PSP really did.
+//! Money moves once: repeated requests, races, lost answers and a killed server, against
+//! the real local server and the ledger of its sandbox PSP.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot start has failed")]
 
@@ -7,7 +7,9 @@ mod support;
 
 use serde_json::{Value, json};
 use std::sync::Arc;
-use support::{AUTHORIZED, CAPTURED, Reply, Server, cancel, capture, refund, reverse, told};
+use support::{
+    AUTHORIZED, CAPTURED, Reply, Server, cancel, capture, refund, reverse, with_reference,
+};
 
 #[tokio::test]
 async fn a_repeated_capture_with_the_same_key_is_answered_from_the_record() {
@@ -15,7 +17,7 @@ async fn a_repeated_capture_with_the_same_key_is_answered_from_the_record() {
     for (reference, key, status) in
         [("-", "k1", 200), ("sandbox:received", "k2", 200), ("sandbox:rejected", "k3", 400)]
     {
-        let action = told(capture(1000), reference);
+        let action = with_reference(capture(1000), reference);
         let first = server.act(AUTHORIZED, action.clone(), &[("idempotency-key", key)]).await;
         // The same key, written as a structured field.
         let quoted = format!("\"{key}\"");
@@ -34,7 +36,9 @@ async fn the_same_key_with_other_content_is_refused() {
     let server = Server::start().await;
     let key = [("idempotency-key", "k")];
     server.act(AUTHORIZED, capture(1000), &key).await;
-    for other in [capture(1001), refund(1000), told(capture(1000), "other"), cancel(), reverse()] {
+    for other in
+        [capture(1001), refund(1000), with_reference(capture(1000), "other"), cancel(), reverse()]
+    {
         let reply = server.act(AUTHORIZED, other.clone(), &key).await;
         assert_eq!(reply.outcome(), (422, "IdempotencyKeyReused"), "{other}");
     }
@@ -42,7 +46,7 @@ async fn the_same_key_with_other_content_is_refused() {
 }
 
 #[tokio::test]
-async fn after_the_connector_was_never_reached_the_same_key_may_run_again() {
+async fn the_same_key_may_be_used_again_if_the_connector_was_not_reached() {
     let server = Server::with(&["--connector", "http://127.0.0.1:1"], &[]).await;
     let key = [("idempotency-key", "k")];
     for _ in 0..2 {
@@ -54,7 +58,7 @@ async fn after_the_connector_was_never_reached_the_same_key_may_run_again() {
 }
 
 #[tokio::test]
-async fn a_key_that_cannot_be_one_is_refused_before_anything_is_done() {
+async fn an_invalid_key_is_refused_before_anything_is_sent() {
     let server = Server::start().await;
     for (headers, value) in [
         (vec![("idempotency-key", "a,b")], "a,b"),
@@ -70,8 +74,8 @@ async fn a_key_that_cannot_be_one_is_refused_before_anything_is_done() {
     assert_eq!(server.effects(AUTHORIZED).await, []);
 }
 
-/// Sends actions of one Payment all at once.
-async fn at_once(
+/// Sends actions on one Payment, all at the same time.
+async fn act_in_parallel(
     server: &Arc<Server>,
     payment: &'static str,
     actions: Vec<(Value, Option<&'static str>)>,
@@ -100,7 +104,7 @@ fn count(replies: &[Reply], status: u16) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_parallel_full_captures_move_the_money_once() {
     let server = Arc::new(Server::start().await);
-    let replies = at_once(&server, AUTHORIZED, vec![(capture(10_000), None); 50]).await;
+    let replies = act_in_parallel(&server, AUTHORIZED, vec![(capture(10_000), None); 50]).await;
     assert_eq!(count(&replies, 200), 1);
     assert_eq!(count(&replies, 409) + count(&replies, 400), 49);
     assert_eq!(server.effects(AUTHORIZED).await, [("capturePayment".to_owned(), 10_000)]);
@@ -109,11 +113,11 @@ async fn fifty_parallel_full_captures_move_the_money_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_a_capture_and_a_cancel_at_once_one_happens() {
+async fn of_a_parallel_capture_and_cancel_one_happens() {
     for _ in 0..5 {
         let server = Arc::new(Server::start().await);
         let actions = vec![(capture(10_000), None), (cancel(), None)];
-        let replies = at_once(&server, AUTHORIZED, actions).await;
+        let replies = act_in_parallel(&server, AUTHORIZED, actions).await;
         assert_eq!(count(&replies, 200), 1, "{replies:?}");
         assert_eq!(server.effects(AUTHORIZED).await.len(), 1);
     }
@@ -122,9 +126,9 @@ async fn of_a_capture_and_a_cancel_at_once_one_happens() {
 #[tokio::test(flavor = "multi_thread")]
 async fn refunds_that_together_exceed_what_was_captured_do_not_all_happen() {
     let server = Arc::new(Server::start().await);
-    let replies = at_once(&server, CAPTURED, vec![(refund(6_000), None); 2]).await;
+    let replies = act_in_parallel(&server, CAPTURED, vec![(refund(6_000), None); 2]).await;
     assert_eq!(count(&replies, 200), 1, "{replies:?}");
-    // Asked again, one after the other, the second one is still too much.
+    // Repeated one after the other, the second one still exceeds the amount.
     assert_eq!(server.act(CAPTURED, refund(6_000), &[]).await.status, 400);
     assert_eq!(server.act(CAPTURED, refund(4_000), &[]).await.status, 200);
     assert_eq!(server.effects(CAPTURED).await.len(), 2);
@@ -133,11 +137,11 @@ async fn refunds_that_together_exceed_what_was_captured_do_not_all_happen() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_key_twenty_times_at_once_has_one_effect() {
     let server = Arc::new(Server::start().await);
-    let replies = at_once(&server, AUTHORIZED, vec![(capture(1_000), Some("k")); 20]).await;
+    let replies = act_in_parallel(&server, AUTHORIZED, vec![(capture(1_000), Some("k")); 20]).await;
     assert_eq!(count(&replies, 200) + count(&replies, 409), 20, "{replies:?}");
     assert!(count(&replies, 200) >= 1);
     let transaction = replies.iter().find_map(|reply| reply.header("x-transaction-id")).unwrap();
-    for again in at_once(&server, AUTHORIZED, vec![(capture(1_000), Some("k")); 20]).await {
+    for again in act_in_parallel(&server, AUTHORIZED, vec![(capture(1_000), Some("k")); 20]).await {
         assert_eq!((again.status, &again.body), (200, &json!({})));
         assert_eq!(again.header("x-transaction-id"), Some(transaction));
     }
@@ -148,7 +152,7 @@ async fn the_same_key_twenty_times_at_once_has_one_effect() {
 async fn an_unknown_outcome_keeps_the_hold_and_names_the_transaction() {
     let server = Server::with(&["--connector-timeout-ms", "300"], &[]).await;
     let key = ("idempotency-key", "k");
-    let action = told(capture(6000), "sandbox:timeout");
+    let action = with_reference(capture(6000), "sandbox:timeout");
     let reply = server.act(AUTHORIZED, action.clone(), &[key]).await;
     assert_eq!(reply.outcome(), (500, "General"));
     let transaction = reply.header("x-transaction-id").unwrap();
@@ -157,7 +161,7 @@ async fn an_unknown_outcome_keeps_the_hold_and_names_the_transaction() {
     assert!(message.contains("verify the Payment before repeating"), "{message}");
     assert_eq!(server.transactions(AUTHORIZED).await[1], "Charge Initial 6000");
     assert_eq!(server.act(AUTHORIZED, capture(4001), &[]).await.status, 400);
-    // Asked again it is still not known, and the PSP is not asked again.
+    // A repeat is still answered as unknown, and the PSP is not called again.
     let again = server.act(AUTHORIZED, action, &[key]).await;
     assert_eq!(again.outcome(), (500, "General"));
     assert_eq!(again.header("idempotent-replayed"), Some("true"));
@@ -180,11 +184,11 @@ async fn payments_survive_a_killed_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_an_action_is_in_flight_another_one_is_told_to_wait() {
+async fn an_action_during_another_is_answered_409_with_a_time_to_retry() {
     let server = Arc::new(Server::with(&["--connector-timeout-ms", "1500"], &[]).await);
     let holder = {
         let server = Arc::clone(&server);
-        let action = told(capture(1_000), "sandbox:timeout");
+        let action = with_reference(capture(1_000), "sandbox:timeout");
         tokio::spawn(async move { server.act(AUTHORIZED, action, &[]).await })
     };
     while server.effects(AUTHORIZED).await.is_empty() {}

@@ -1,5 +1,5 @@
-//! The contract from outside: the real local server, and requests as a client
-//! would send them, well-formed and not.
+//! The contract of the API: the real local server, and well-formed and malformed requests
+//! of clients.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot start has failed")]
 
@@ -8,7 +8,7 @@ mod support;
 use serde_json::{Value, json};
 use support::{
     AUTHORIZED, AUTHORIZED_JPY, CAPTURED, PENDING, Server, amount, cancel, capture, refund,
-    reverse, told,
+    reverse, with_reference,
 };
 
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -71,7 +71,7 @@ async fn every_answer_carries_the_headers_that_the_contract_promises() {
     let replies = [
         server.act(AUTHORIZED, capture(1), &[mine]).await,
         server.act(AUTHORIZED, capture(1_000_000), &[mine]).await,
-        server.act(AUTHORIZED, told(capture(1), "sandbox:error"), &[mine]).await,
+        server.act(AUTHORIZED, with_reference(capture(1), "sandbox:error"), &[mine]).await,
         server.act("unknown", capture(1), &[mine]).await,
         server.send("GET", "/nowhere", &[mine], "").await,
         server.send("PUT", "/demo/payments", &[mine], "").await,
@@ -105,10 +105,10 @@ async fn each_refusal_of_the_ledger_is_named() {
         (CAPTURED, cancel(), 400, "InvalidOperation"),
         (PENDING, capture(1), 400, "InvalidOperation"),
         (PENDING, reverse(), 400, "InvalidOperation"),
-        (AUTHORIZED, told(capture(1), "sandbox:rejected"), 400, "PaymentFailure"),
-        (AUTHORIZED, told(capture(1), "sandbox:refuse"), 502, "ConnectorFailed"),
-        (AUTHORIZED, told(capture(1), "sandbox:timeout"), 500, "General"),
-        // That one is open now.
+        (AUTHORIZED, with_reference(capture(1), "sandbox:rejected"), 400, "PaymentFailure"),
+        (AUTHORIZED, with_reference(capture(1), "sandbox:refuse"), 502, "ConnectorFailed"),
+        (AUTHORIZED, with_reference(capture(1), "sandbox:timeout"), 500, "General"),
+        // The outcome of that one is still open.
         (AUTHORIZED, cancel(), 400, "InvalidOperation"),
         (AUTHORIZED, reverse(), 400, "InvalidOperation"),
         ("unknown", capture(1), 404, "ResourceNotFound"),
@@ -129,7 +129,7 @@ async fn each_refusal_of_the_ledger_is_named() {
 }
 
 #[tokio::test]
-async fn each_wrong_body_is_told_what_is_wrong_with_it() {
+async fn each_invalid_body_is_answered_with_its_error() {
     let server = Server::start().await;
     let path = format!("/demo/payment-intents/{AUTHORIZED}");
     let missing = |field: &str| json!({"code": "RequiredField", "field": field});
@@ -195,7 +195,7 @@ async fn each_wrong_body_is_told_what_is_wrong_with_it() {
         assert_eq!(reply.status, 400, "{body}");
         assert_eq!(reply.error(), expected, "{body}");
     }
-    // 2^64 and more are told as they were written, to the last digit.
+    // Values from 2^64 on appear in the message with every digit.
     let reply = server.send("POST", &path, &[JSON], cent("18446744073709551616")).await;
     let message = "The value 18446744073709551616 is not valid for field amount.centAmount.";
     assert_eq!(reply.body["message"], message);
@@ -203,7 +203,7 @@ async fn each_wrong_body_is_told_what_is_wrong_with_it() {
 }
 
 #[tokio::test]
-async fn all_wrong_fields_are_told_at_once() {
+async fn all_invalid_fields_are_named_in_one_answer() {
     let server = Server::start().await;
     let action = json!({"action": "capturePayment", "amount": {}, "merchantReference": 1});
     let reply = server.act(AUTHORIZED, action, &[("idempotency-key", "a,b")]).await;
@@ -297,7 +297,7 @@ async fn paths_that_are_not_exactly_a_route_are_not_found() {
 }
 
 #[tokio::test]
-async fn a_known_path_with_another_method_says_which_it_answers() {
+async fn another_method_on_a_known_path_is_answered_405_with_the_allowed_ones() {
     let server = Server::start().await;
     for (method, path, allow) in [
         ("GET", format!("/demo/payment-intents/{AUTHORIZED}"), "POST"),
@@ -328,7 +328,7 @@ async fn the_caller_chooses_the_form_of_the_answer() {
     ] {
         let server = Server::with(&[], &variables).await;
         let headers: Vec<_> = preference.into_iter().collect();
-        let reply = server.act(AUTHORIZED, told(capture(1), reference), &headers).await;
+        let reply = server.act(AUTHORIZED, with_reference(capture(1), reference), &headers).await;
         assert_eq!((reply.status, &reply.body), (status, &body), "{reference}");
         let applied = preference.map(|(_, value)| value);
         assert_eq!(reply.header("preference-applied"), applied, "{reference}");
@@ -403,7 +403,7 @@ async fn a_registered_payment_is_answered_as_the_platform_represents_it() {
 }
 
 #[tokio::test]
-async fn a_draft_that_cannot_be_a_payment_is_told_why() {
+async fn an_invalid_draft_is_refused_with_the_reason() {
     let server = Server::start().await;
     let planned = json!({"currencyCode": "EUR", "centAmount": 100});
     let past = |kind: &str, cents: i64, code: &str| json!({"type": kind, "state": "Success", "amount": {"currencyCode": code, "centAmount": cents}});
@@ -467,7 +467,7 @@ async fn a_draft_that_cannot_be_a_payment_is_told_why() {
 }
 
 #[tokio::test]
-async fn payments_of_a_file_take_the_place_of_the_demo_ones() {
+async fn payments_of_a_file_replace_the_demo_payments() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("payments.json");
     let draft = json!([{
@@ -482,9 +482,9 @@ async fn payments_of_a_file_take_the_place_of_the_demo_ones() {
     assert_eq!(server.get(&format!("/demo/payments/{AUTHORIZED}")).await.status, 404);
 }
 
-/// For a connector under development that is pointed at this server.
+/// A connector under development can use this server as its token service.
 #[tokio::test]
-async fn while_authorization_is_off_anybody_gets_a_token() {
+async fn while_authorization_is_off_every_client_gets_a_token() {
     let server = Server::start().await;
     let form = [("content-type", "application/x-www-form-urlencoded")];
     let granted = server.send("POST", "/oauth/token", &form, "grant_type=client_credentials").await;

@@ -1,11 +1,11 @@
-//! How large a Payment is in the table. What is written is paid for by the KiB,
-//! with every write, and what is read takes time.
+//! The size of a Payment's item. Each KiB of a write costs a write unit, and a larger item
+//! takes longer to read.
 
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
     clippy::arithmetic_side_effects,
-    reason = "that is how a test fails"
+    reason = "a panic fails the test"
 )]
 
 mod support;
@@ -14,8 +14,8 @@ use payment_intents::dynamodb::to_item;
 use payment_intents::money::{Currency, Money};
 use payment_intents::payment::{
     Action, Details, Nonce, Outcome, Payment, PaymentId, PaymentKey, ProjectKey, Registration,
-    RegistrationTransaction, Reporter, Reservation, Settlement, State, Timestamp, TransactionId,
-    TransactionKind, Update,
+    Report, Reporter, Reservation, Settlement, State, Timestamp, TransactionId, TransactionKind,
+    Update,
 };
 use support::item_size;
 use uuid::Uuid;
@@ -24,35 +24,34 @@ const KIB: usize = 1024;
 
 #[test]
 fn a_payment_with_five_transactions_fits_into_one_write_unit() {
-    let bytes = item_size::of(&to_item(&lived(5)));
+    let bytes = item_size::of(&to_item(&payment_with(5)));
     assert!(bytes <= KIB, "{bytes} bytes");
 }
 
 #[test]
 fn a_payment_with_all_its_transactions_stays_within_16_kib() {
-    let payment = lived(Payment::TRANSACTIONS_MAX);
+    let payment = payment_with(Payment::TRANSACTIONS_MAX);
     let bytes = item_size::of(&to_item(&payment));
     assert!(bytes <= 16 * KIB, "{bytes} bytes");
-    // The longest ids and references there can be are no reason to fail either:
-    // an item holds 400 KiB.
+    // The longest possible ids and references fit as well: an item may have 400 KiB.
     assert!(bytes >= 4 * KIB, "{bytes} bytes are less than this could be");
 }
 
-/// What is reserved is larger than what is settled: the slot, the lease.
+/// A reserved item also has the attempt in flight and its lease.
 #[test]
 fn a_payment_with_an_action_in_flight_fits_into_one_write_unit() {
-    let payment = lived(4);
-    let reserved = payment.reserve(&asked(&payment, 4)).unwrap();
+    let payment = payment_with(4);
+    let reserved = payment.reserve(&next_reservation(&payment, 4)).unwrap();
     let bytes = item_size::of(&to_item(&reserved));
     assert!(bytes <= KIB, "{bytes} bytes");
 }
 
-/// A Payment as shops have them, by card, captured and refunded in turns, with
-/// what its connector told of each.
-fn lived(transactions: usize) -> Payment {
+/// A typical card Payment, captured and refunded in turns, with the PSP's id of each
+/// transaction.
+fn payment_with(transactions: usize) -> Payment {
     let mut payment = authorized();
     for nth in 1..transactions {
-        let asked = asked(&payment, nth);
+        let asked = next_reservation(&payment, nth);
         let reserved = payment.reserve(&asked).unwrap();
         let settled = reserved.settle(&asked.transaction, &asked.nonce, Outcome::Approved, at(nth));
         let Ok(Settlement::Changed(settled)) = settled else { panic!("{settled:?}") };
@@ -68,6 +67,14 @@ fn lived(transactions: usize) -> Payment {
 
 fn authorized() -> Payment {
     let id = |text: &str| PaymentId::parse(text).unwrap();
+    let authorization = Report {
+        kind: TransactionKind::Authorization,
+        state: State::Success,
+        amount: eur(1_250_000),
+        timestamp: Some(at(0)),
+        interaction_id: Some(psp_reference(0)),
+        interface_id: None,
+    };
     let registration = Registration {
         key: PaymentKey {
             project: ProjectKey::parse("acme-shop-eu").unwrap(),
@@ -75,15 +82,7 @@ fn authorized() -> Payment {
         },
         amount_planned: eur(1_250_000),
         fraction_digits: 2,
-        transactions: vec![RegistrationTransaction {
-            id: Uuid::new_v4().into(),
-            kind: TransactionKind::Authorization,
-            state: State::Success,
-            amount: eur(1_250_000),
-            timestamp: at(0),
-            interaction_id: Some(psp_reference(0)),
-            interface_id: None,
-        }],
+        transactions: vec![(Uuid::new_v4().into(), authorization)],
         details: Details {
             interface_id: Some(psp_reference(0)),
             payment_interface: Some("adyen".to_owned()),
@@ -94,8 +93,8 @@ fn authorized() -> Payment {
     Payment::register(registration, at(0)).unwrap()
 }
 
-/// Every other one gives back what was captured just before, and names it.
-fn asked(payment: &Payment, nth: usize) -> Reservation {
+/// Captures and refunds in turn; each refund names the Charge before it.
+fn next_reservation(payment: &Payment, nth: usize) -> Reservation {
     let amount = eur(12_345);
     let latest = payment.transactions.values().max_by_key(|past| past.timestamp);
     let charge = latest.filter(|past| past.kind == TransactionKind::Charge);
@@ -114,7 +113,7 @@ fn asked(payment: &Payment, nth: usize) -> Reservation {
     }
 }
 
-/// As PSPs make them.
+/// A reference in the format of a PSP.
 fn psp_reference(nth: usize) -> String {
     format!("KHQC5N7G84BL{nth:04}")
 }
@@ -123,7 +122,7 @@ fn eur(minor_units: u64) -> Money {
     Money::new(minor_units, Currency::parse("EUR").unwrap()).unwrap()
 }
 
-/// Milliseconds that fill their place.
+/// Timestamps with all three digits of the milliseconds.
 fn at(nth: usize) -> Timestamp {
     Timestamp::from_ms(1_793_610_964_137 + 60_001 * u64::try_from(nth).unwrap())
 }

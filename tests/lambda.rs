@@ -1,8 +1,8 @@
-//! The built binary as Lambda runs it: events of API Gateway in, its documents
-//! out, and what the PSP did meanwhile.
+//! The built binary under an emulated Runtime API: events of API Gateway, its answers, and
+//! the effects at the sandbox PSP.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
-#![allow(unreachable_pub, reason = "the modules of a suite are its own")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic fails the test")]
+#![allow(unreachable_pub, reason = "the modules belong to one suite")]
 
 mod support;
 
@@ -11,11 +11,12 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use support::lambda::events::{act, authorized_as, event, header, with};
-use support::lambda::{Lambda, ended};
-use support::{AUTHORIZED, CAPTURED, capture, refund, told};
+use support::lambda::panicking::{self, PANICKING_AMOUNT};
+use support::lambda::{Lambda, run_api_to_exit};
+use support::{AUTHORIZED, AUTHORIZED_JPY, CAPTURED, amount, capture, refund, with_reference};
 
-/// In this order, on one ledger. What was refused has no effect, and what was
-/// answered has exactly one.
+/// The events run in this order on one ledger. A refused event has no effect, and a
+/// successful action has exactly one.
 #[tokio::test]
 async fn each_event_is_answered_as_its_name_says() {
     let mut lambda = Lambda::start().await;
@@ -71,7 +72,7 @@ async fn an_event_that_is_delivered_twice_moves_the_money_once() {
     assert_eq!(lambda.effects(), ["capturePayment 4000 EUR"]);
 }
 
-/// An HTTP API joins what a REST API lists.
+/// An HTTP API joins repeated headers; a REST API lists them.
 #[tokio::test]
 async fn a_repeated_idempotency_key_is_refused_behind_either_kind_of_api() {
     let mut lambda = Lambda::start().await;
@@ -85,19 +86,37 @@ async fn a_repeated_idempotency_key_is_refused_behind_either_kind_of_api() {
     assert!(lambda.effects().is_empty());
 }
 
+/// The connector panics, after the amount was reserved and before the outcome is written.
 #[tokio::test]
-async fn a_panic_ends_its_own_invocation_and_nothing_else() {
-    let mut lambda = Lambda::start().await;
+async fn a_panic_is_answered_with_500_keeps_the_hold_and_does_not_end_the_process() {
+    if panicking::is_this_process() {
+        return panicking::serve().await;
+    }
+    let this = "a_panic_is_answered_with_500_keeps_the_hold_and_does_not_end_the_process";
+    let mut lambda = Lambda::of(&panicking::program(this), &[]).await;
     let process = lambda.pid();
     assert!(process.is_some());
-    for _ in 0..3 {
-        let event = header(act(AUTHORIZED, capture(1_000)), "x-fault", "panic");
-        let reply = lambda.invoke(&header(event, "x-correlation-id", "order-1001/1")).await;
+    for (payment, action, held) in [
+        (AUTHORIZED, capture(PANICKING_AMOUNT), "Charge Initial 1313"),
+        (CAPTURED, refund(PANICKING_AMOUNT), "Refund Initial 1313"),
+        (AUTHORIZED_JPY, amount("capturePayment", PANICKING_AMOUNT, "JPY"), "Charge Initial 1313"),
+    ] {
+        let event = header(act(payment, action), "x-correlation-id", "order-1001/1");
+        let reply = lambda.invoke(&event).await;
         assert_eq!(reply.outcome(), (500, "General"), "{reply:?}");
         assert_eq!(reply.header("x-correlation-id"), Some("order-1001/1"));
+        assert_eq!(lambda.transactions(payment).await.last().unwrap(), held);
     }
     assert!(lambda.effects().is_empty());
-    assert_eq!(lambda.invoke(&act(AUTHORIZED, capture(1_000))).await.status, 200);
+    let transactions = json!([{
+        "type": "Authorization", "state": "Success",
+        "amount": {"centAmount": 1_000, "currencyCode": "EUR"},
+    }]);
+    let planned = json!({"centAmount": 1_000, "currencyCode": "EUR"});
+    let draft = json!({"id": "next", "amountPlanned": planned, "transactions": transactions});
+    lambda.register("demo", draft).await;
+    assert_eq!(lambda.invoke(&act("next", capture(1_000))).await.status, 200);
+    assert_eq!(lambda.effects(), ["capturePayment 1000 EUR"]);
     assert_eq!(lambda.pid(), process);
 }
 
@@ -118,9 +137,9 @@ async fn with_too_little_time_left_the_connector_is_not_called_and_nothing_is_he
 }
 
 #[tokio::test]
-async fn a_connector_that_is_silent_until_the_deadline_leaves_the_hold_and_time_to_say_so() {
+async fn a_connector_silent_until_the_deadline_keeps_the_hold_and_is_answered_in_time() {
     let mut lambda = Lambda::start().await;
-    let event = act(AUTHORIZED, told(capture(4_000), "sandbox:timeout"));
+    let event = act(AUTHORIZED, with_reference(capture(4_000), "sandbox:timeout"));
     let began = Instant::now();
     let reply = lambda.invoke_within(6_500, &event).await;
     assert!(began.elapsed() < Duration::from_millis(6_500), "{:?}", began.elapsed());
@@ -162,14 +181,14 @@ async fn events_of_other_sources_are_answered_with_400() {
     let surrogate = get().to_string().replace("curl/8.16.0", r"\ud800");
     let reply = lambda.deliver(20_000, surrogate).await.unwrap();
     assert_eq!(reply.outcome(), (400, "InvalidJsonInput"), "{reply:?}");
-    // Lambda itself lets nobody send this. It is reported as an error.
+    // Lambda never delivers invalid JSON. The runtime reports it as an error.
     lambda.deliver(20_000, r#"{"rawPath": "#.to_owned()).await.unwrap_err();
     assert_eq!(lambda.invoke(&get()).await.status, 200);
 }
 
-/// One cent each, so that all of it is captured if all of it is harmless.
+/// One cent each, so that the effects count the events that passed.
 #[tokio::test]
-async fn headers_that_cannot_be_headers_are_harmless() {
+async fn invalid_headers_are_harmless() {
     let mut lambda = Lambda::start().await;
     let one = || act(AUTHORIZED, capture(1));
     let rest = || with(event("capture-rest-v1"), "/body", one()["body"].clone());
@@ -200,10 +219,9 @@ async fn headers_that_cannot_be_headers_are_harmless() {
     assert_eq!(lambda.effects(), vec!["capturePayment 1 EUR"; events.len()]);
 }
 
-/// Each of these makes `lambda_http` panic, or lose a header, if it gets them as
-/// they are.
+/// Without the mapping, `lambda_http` would panic on these events or lose a header.
 #[tokio::test]
-async fn events_that_lambda_http_cannot_read_as_they_are_are_answered() {
+async fn events_that_lambda_http_cannot_read_are_answered() {
     let mut lambda = Lambda::start().await;
     let rest = |path: &str| with(event("capture-rest-v1"), "/path", path);
     let http = |path: &str| with(event("get-payment"), "/rawPath", path);
@@ -233,7 +251,7 @@ async fn events_that_lambda_http_cannot_read_as_they_are_are_answered() {
     assert!(lambda.effects().is_empty());
 }
 
-/// Which of them is meant is unknown, so neither counts.
+/// The token is ambiguous, so neither one counts.
 #[tokio::test]
 async fn a_repeated_authorization_is_refused_behind_either_kind_of_api() {
     let mut lambda = Lambda::start().await;
@@ -251,7 +269,7 @@ async fn a_repeated_authorization_is_refused_behind_either_kind_of_api() {
     assert!(lambda.effects().is_empty());
 }
 
-/// An HTTP API passes it on as it was sent, a REST API decodes it.
+/// An HTTP API passes the query on as it was sent; a REST API decodes it.
 #[tokio::test]
 async fn a_query_is_read_behind_either_kind_of_api() {
     let mut lambda = Lambda::start().await;
@@ -286,7 +304,7 @@ async fn a_query_is_read_behind_either_kind_of_api() {
 }
 
 #[tokio::test]
-async fn a_body_is_decoded_where_it_is_said_to_be_encoded() {
+async fn a_body_is_decoded_where_the_event_marks_it_as_base64() {
     let mut lambda = Lambda::start().await;
     let plain = act(CAPTURED, refund(1))["body"].as_str().unwrap().to_owned();
     let encoded = BASE64.encode(&plain);
@@ -358,10 +376,10 @@ async fn without_a_verified_token_the_answer_is_401() {
     assert!(lambda.effects().is_empty());
 }
 
-/// Wherever the authorizer puts it: a JWT authorizer, a Lambda authorizer of
-/// an HTTP API and of a REST API, a user pool.
+/// The scope is read from a JWT authorizer, from a Lambda authorizer of an HTTP API and of
+/// a REST API, and from a user pool.
 #[tokio::test]
-async fn a_scope_opens_its_own_project_only() {
+async fn a_scope_allows_its_own_project_only() {
     let mut lambda = Lambda::start().await;
     let scope = |project| format!("manage_checkout_payment_intents:{project}");
     const DENIED: (u16, &str) = (403, "insufficient_scope");
@@ -383,7 +401,7 @@ async fn a_scope_opens_its_own_project_only() {
 }
 
 #[tokio::test]
-async fn a_token_that_says_nothing_of_scopes_grants_none() {
+async fn a_token_without_valid_scopes_grants_none() {
     let mut lambda = Lambda::start().await;
     for authorizer in [
         json!({"jwt": {"claims": {"scope": 7}}}),
@@ -404,7 +422,7 @@ async fn a_token_that_says_nothing_of_scopes_grants_none() {
 }
 
 #[tokio::test]
-async fn a_payment_of_another_project_looks_like_one_that_does_not_exist() {
+async fn a_payment_of_another_project_is_answered_like_one_that_does_not_exist() {
     let mut lambda = Lambda::start().await;
     let amount = json!({"centAmount": 10_000, "currencyCode": "EUR"});
     let authorization = json!({"type": "Authorization", "state": "Success", "amount": amount});
@@ -412,10 +430,10 @@ async fn a_payment_of_another_project_looks_like_one_that_does_not_exist() {
     lambda.register("acme", draft).await;
     let get = |id: &str| with(event("get-payment"), "/rawPath", format!("/demo/payments/{id}"));
     let take = |id: &str| act(id, capture(1_000));
-    for (foreign, unknown) in [(get("theirs"), get("nobodys")), (take("theirs"), take("nobodys"))] {
+    for (foreign, unknown) in [(get("theirs"), get("absent")), (take("theirs"), take("absent"))] {
         let mut foreign = lambda.invoke(&header(foreign, "x-correlation-id", "a")).await;
         let unknown = lambda.invoke(&header(unknown, "x-correlation-id", "a")).await;
-        foreign.body = foreign.body.to_string().replace("theirs", "nobodys").parse().unwrap();
+        foreign.body = foreign.body.to_string().replace("theirs", "absent").parse().unwrap();
         assert_eq!(foreign.outcome(), (404, "ResourceNotFound"));
         assert_eq!(foreign, unknown);
     }
@@ -423,7 +441,7 @@ async fn a_payment_of_another_project_looks_like_one_that_does_not_exist() {
 }
 
 #[tokio::test]
-async fn everything_that_is_wrong_with_the_configuration_is_named_at_once() {
+async fn all_configuration_errors_are_named_at_once() {
     let good = [("PAYMENTS_TABLE", "payments"), ("CONNECTORS", r#"{"*":{"url":"https://x"}}"#)];
     let bad = [("CONNECTORS", "{}"), ("AUTH", "none"), ("RESPONSE", "full")];
     for (variables, named, unnamed) in [
@@ -439,7 +457,7 @@ async fn everything_that_is_wrong_with_the_configuration_is_named_at_once() {
             vec!["PAYMENTS_TABLE", "CONNECTORS"],
         ),
     ] {
-        let output = ended(&variables).await;
+        let output = run_api_to_exit(&variables).await;
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{variables:?}: {said}");
         assert!(named.iter().all(|name| said.contains(name)), "{variables:?}: {said}");
@@ -456,7 +474,7 @@ async fn an_operator_can_put_the_outcome_in_the_body() {
         ("sandbox:received", None, 200, json!({"outcome": "received"})),
         ("order-2", Some("return=minimal"), 200, json!({})),
     ] {
-        let event = act(AUTHORIZED, told(capture(1_000), reference));
+        let event = act(AUTHORIZED, with_reference(capture(1_000), reference));
         let event = prefer.into_iter().fold(event, |event, value| header(event, "prefer", value));
         let reply = lambda.invoke(&event).await;
         assert_eq!((reply.status, &reply.body), (status, &body), "{reference}: {reply:?}");

@@ -8,6 +8,8 @@
     reason = "a test that cannot start has failed"
 )]
 
+#[path = "ledger/consistency.rs"]
+mod consistency;
 mod support;
 
 use Outcome::{Approved, NeverExecuted, Received, Rejected};
@@ -71,7 +73,7 @@ fn assert_admits(rows: &[(Past<'_>, Action, Result<Admission, Refusal>)]) {
         let payment = payment(past);
         let asked = reservation("t", 1, action.clone(), at(1));
         assert_eq!(payment.admit(&asked), *expected, "{action:?} on {past:?}");
-        // Whatever is admitted can be reserved, and nothing else can.
+        // A reservation succeeds exactly if the action is admitted.
         let reserved = payment.reserve(&asked);
         assert_eq!(reserved.is_ok(), expected.is_ok(), "{action:?} on {past:?}");
         if let Ok(reserved) = reserved {
@@ -141,18 +143,18 @@ fn a_refund_of_one_charge_takes_no_more_than_is_left_of_it() {
         (TWO_CHARGES, refund_of("past-1", 61), exceeds_charge(61, 60)),
         (TWO_CHARGES, refund_of("past-2", 40), becomes(Refund, 40)),
         (TWO_CHARGES, refund_of("past-2", 41), exceeds_charge(41, 40)),
-        // Not a Charge, not there, not successful, itself:
+        // Not a Charge, absent, not successful, or the refund itself:
         (TWO_CHARGES, refund_of("past-0", 1), Err(Refusal::NoSuchCharge)),
         (TWO_CHARGES, refund_of("other", 1), Err(Refusal::NoSuchCharge)),
         (TWO_CHARGES, refund_of("t", 1), Err(Refusal::NoSuchCharge)),
         (CAPTURING, refund_of("past-1", 1), Err(Refusal::NothingCaptured)),
-        // The Charge has it, the Payment has not.
+        // The Charge has enough, the Payment has not.
         (REFUNDED, refund_of("past-1", 1), exceeds_refundable(1, 0)),
     ]);
 }
 
 #[test]
-fn a_cancel_needs_an_authorization_that_nobody_touched() {
+fn a_cancel_needs_an_authorization_without_captures() {
     assert_admits(&[
         (NOTHING, Action::Cancel, Err(Refusal::NothingAuthorized)),
         (AUTHORIZING, Action::Cancel, Err(Refusal::NothingAuthorized)),
@@ -194,7 +196,7 @@ fn a_reversal_cancels_or_else_refunds_all_that_is_refundable() {
 }
 
 #[test]
-fn another_currency_is_refused_before_its_amount_is_looked_at() {
+fn another_currency_is_refused_before_its_amount_is_compared() {
     let expected = Currency::parse("EUR").unwrap();
     for code in ["USD", "QQQ"] {
         let found = Currency::parse(code).unwrap();
@@ -224,7 +226,7 @@ fn the_fiftieth_transaction_is_the_last() {
 }
 
 #[test]
-fn a_repeat_is_told_from_a_new_request_and_from_a_reused_key() {
+fn a_repeat_differs_from_a_new_request_and_from_a_reused_key() {
     let first = reservation("t", 1, capture(40), at(1));
     let payment = payment(AUTHORIZED).reserve(&first).unwrap();
     let expired = first.lease.plus_ms(1);
@@ -249,7 +251,7 @@ fn a_repeat_is_told_from_a_new_request_and_from_a_reused_key() {
     on_the_dot.at = first.lease;
     assert_eq!(payment.admit(&on_the_dot), Err(Refusal::OtherInFlight));
 
-    // Whatever it came to:
+    // A repeat of the reversal, with either result:
     for (outcome, state) in [(Approved, Success), (Received, Pending), (Rejected, Failure)] {
         let payment = settled(&payment, "t", 1, outcome);
         assert_eq!(payment.admit(&again), Err(Refusal::Repeated(state)));
@@ -258,14 +260,14 @@ fn a_repeat_is_told_from_a_new_request_and_from_a_reused_key() {
         }
         assert_eq!(payment.admit(&other), becomes(Charge, 40));
     }
-    // Withdrawn, the same key may run again; a late copy of the first may not.
+    // After a withdrawal the same key may be used again; a late copy of the first is refused.
     let payment = settled(&payment, "t", 1, NeverExecuted);
     assert_eq!(payment.admit(&again), becomes(Charge, 40));
     assert_eq!(payment.admit(&first), Err(Refusal::PossiblyStaleCopy));
 }
 
 #[test]
-fn a_repeated_reversal_is_the_same_whatever_it_came_to() {
+fn a_repeated_reversal_is_a_repeat_of_the_cancel_or_refund_that_it_became() {
     for past in [AUTHORIZED, CAPTURED] {
         let first = reservation("t", 1, Action::Reverse, at(1));
         let reserved = payment(past).reserve(&first).unwrap();
@@ -277,7 +279,7 @@ fn a_repeated_reversal_is_the_same_whatever_it_came_to() {
     }
 }
 
-/// Every state with every outcome: what it becomes (`None`: it is withdrawn).
+/// Every state with every outcome, and the new state (`None`: it is withdrawn).
 const STATE_MACHINE: [(State, Outcome, Option<State>); 30] = [
     (Initial, Approved, Some(Success)),
     (Initial, Received, Some(Pending)),
@@ -331,7 +333,7 @@ fn every_state_with_every_outcome_goes_where_the_table_says() {
             assert_eq!(after.transactions.get(&id("t")).map(|t| t.state), expected, "{what}");
             assert_eq!(after.check(), Ok(()), "{what}");
             assert_eq!(after.in_flight, None, "{what}");
-            // The hold: given back, or where it was meant to go, or kept.
+            // The hold is released, moved to its balance, or kept.
             match expected {
                 None | Some(Failure) => assert_eq!(after.balances, before.balances, "{what}"),
                 Some(Success) => assert_eq!(moved(&after), moved(&before) + 1, "{what}"),
@@ -343,7 +345,7 @@ fn every_state_with_every_outcome_goes_where_the_table_says() {
     }
 }
 
-/// How many of the three sums of what is done are not zero.
+/// The number of completed sums, of three, that are not zero.
 fn moved(payment: &Payment) -> usize {
     let balances = &payment.balances;
     let sums = [balances.captured, balances.refunded, balances.cancelled];
@@ -378,7 +380,7 @@ fn a_lease_that_ran_out_keeps_the_hold_and_frees_the_slot() {
     assert_eq!(expired.in_flight, None);
     assert_eq!(expired.transactions[&id("t")].state, Unknown);
     assert_eq!(expired.balances, reserved.balances);
-    // The old holder comes back: "yes" counts, "no" does not.
+    // The first attempt is answered late: an approval counts, a rejection does not.
     for (outcome, state) in [(Approved, Success), (Rejected, Unknown), (NeverExecuted, Unknown)] {
         assert_eq!(settled(&expired, "t", 1, outcome).transactions[&id("t")].state, state);
     }
@@ -477,11 +479,96 @@ fn a_past_that_does_not_add_up_cannot_be_registered() {
     assert_eq!(register(&[(Authorization, Success, 1); 49], eur(10)), Ok(()));
 }
 
+#[test]
+fn recovery_looks_at_what_is_in_flight_when_its_lease_ends_and_at_the_rest_as_planned() {
+    let first = payment(AUTHORIZED).reserve(&reservation("a", 1, capture(40), at(1))).unwrap();
+    let unclear = settled(&first, "a", 1, Outcome::Unknown);
+    let planned = at(5).plus_ms(60_000);
+    let asked = reservation("b", 2, capture(30), at(90_000));
+    let both = unclear.reserve(&asked).unwrap();
+    let look_at =
+        |payment: &Payment, name: &str| payment.next_look_at(&payment.transactions[&id(name)]);
+    assert_eq!(look_at(&both, "a"), planned);
+    assert_eq!(look_at(&both, "b"), asked.lease);
+    // One that is sent again is left to its new holder.
+    let lease = at(200_000);
+    let again = unclear.resume(&id("a"), Nonce::new(3), at(100_000), lease).unwrap();
+    assert_eq!(look_at(&again, "a"), lease);
+    assert!(again.due(lease).is_empty());
+    // One that began elsewhere has no plan yet.
+    let elsewhere = payment(CAPTURING);
+    assert_eq!(look_at(&elsewhere, "past-1"), at(60_000));
+}
+
+#[test]
+fn a_repeat_is_answered_from_the_record_while_another_action_is_in_flight() {
+    let first = reservation("a", 1, capture(40), at(1));
+    let done = settled(&payment(AUTHORIZED).reserve(&first).unwrap(), "a", 1, Approved);
+    let busy = done.reserve(&reservation("b", 2, capture(30), at(6))).unwrap();
+    let again = reservation("a", 3, capture(40), at(7));
+    assert_eq!(busy.admit(&again), Err(Refusal::Repeated(Success)));
+    let other = reservation("c", 3, capture(30), at(7));
+    assert_eq!(busy.admit(&other), Err(Refusal::OtherInFlight));
+}
+
+#[test]
+fn an_action_has_the_name_that_callers_know_and_a_transaction_is_sent_as_its_action() {
+    for (past, action, name) in [
+        (AUTHORIZED, capture(40), "capturePayment"),
+        (CAPTURED, refund(40), "refundPayment"),
+        (CAPTURED, refund_of("past-1", 40), "refundPayment"),
+        (AUTHORIZED, Action::Cancel, "cancelPayment"),
+    ] {
+        assert_eq!(action.name(), name);
+        let asked = reservation("t", 1, action.clone(), at(1));
+        let reserved = payment(past).reserve(&asked).unwrap();
+        assert_eq!(reserved.transactions[&id("t")].action(), Some(action));
+    }
+    // A reversal is sent as what it was decided to be.
+    assert_eq!(Action::Reverse.name(), "reversePayment");
+    for (past, decided) in [(AUTHORIZED, Action::Cancel), (CAPTURED, refund(100))] {
+        let asked = reservation("t", 1, Action::Reverse, at(1));
+        let reserved = payment(past).reserve(&asked).unwrap();
+        assert_eq!(reserved.transactions[&id("t")].action(), Some(decided));
+    }
+    let past = payment(CHARGED_BACK);
+    for not_ours in ["past-0", "past-2"] {
+        assert_eq!(past.transactions[&id(not_ours)].action(), None);
+    }
+}
+
+#[test]
+fn a_key_is_reused_where_any_part_of_the_content_is_another() {
+    let mut first = reservation("t", 1, refund_of("past-1", 30), at(1));
+    first.merchant_reference = Some("inv-7".to_owned());
+    let payment = settled(&payment(CAPTURED).reserve(&first).unwrap(), "t", 1, Approved);
+    let again = |action: Action, reference: Option<&str>| {
+        let mut asked = reservation("t", 2, action, at(9));
+        asked.merchant_reference = reference.map(str::to_owned);
+        payment.admit(&asked)
+    };
+    let reference = Some("inv-7");
+    assert_eq!(again(refund_of("past-1", 30), reference), Err(Refusal::Repeated(Success)));
+    for (action, reference) in [
+        (refund_of("past-1", 30), None),
+        (refund_of("past-1", 30), Some("inv-8")),
+        (refund_of("past-1", 31), reference),
+        (refund_of("past-0", 30), reference),
+        (refund(30), reference),
+        (capture(30), reference),
+        (Action::Reverse, reference),
+        (Action::Cancel, reference),
+    ] {
+        let what = format!("{action:?} {reference:?}");
+        assert_eq!(again(action, reference), Err(Refusal::KeyReused), "{what}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
-    /// Whatever is reported, by whatever id and in whatever order: the ledger adds up,
-    /// so that it can be read, and what is in dispute stays held.
+    /// After any reports, by any id and in any order, the ledger is consistent and can be
+    /// read, and a disputed transaction keeps its hold.
     #[test]
     fn no_report_makes_a_ledger_that_does_not_add_up(
         past in any_past(),
@@ -501,8 +588,8 @@ proptest! {
 }
 
 proptest! {
-    /// Whatever is asked, answered, lost or late: no money appears or vanishes,
-    /// what is final stays final, and an amount never changes.
+    /// In any order of actions, answers and losses, no money appears or vanishes, final
+    /// states stay final, and amounts never change.
     #[test]
     fn no_step_loses_or_invents_money(
         past in any_past(),

@@ -1,6 +1,6 @@
 //! The rest of an authorization, which a PSP releases with the first capture.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "that is how a test fails")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic fails the test")]
 
 mod support;
 

@@ -1,33 +1,34 @@
-//! Reserve, call, settle, over a real DynamoDB API and a real HTTP connector,
-//! with the answers of either lost on the way.
+//! Reserve, call and settle over a real DynamoDB API and a real HTTP connector, with lost
+//! answers of either.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot start has failed")]
 
 mod support;
 
-use TransactionKind::{Authorization as Authorized, Charge};
 use payment_intents::clock::SystemClock;
 use payment_intents::connector::{Authorization, ConnectorSettings, Connectors, HttpConnector};
 use payment_intents::dynamodb::{Connection, DynamoStore};
 use payment_intents::local::sandbox::Sandbox;
 use payment_intents::payment::{
-    Action, Nonce, Payment, ProjectKey, Refusal, Reservation, State, TransactionKind,
+    Action, Nonce, Outcome, Payment, ProjectKey, Refusal, Reservation, Settlement, State,
+    TransactionKind,
 };
-use payment_intents::ports::{Clock, Policy, Store, Verdict};
-use payment_intents::service::{ActError, Done, Invocation, Request, Service};
+use payment_intents::ports::{Clock, Policy, Resend, Store, Verdict};
+use payment_intents::service::{ActError, Done, Invocation, LEASE_MARGIN_MS, Request, Service};
 use payment_intents::transport::Transport;
+use std::time::Duration;
 use support::dynamo::{Fault, Shim, Table, connection, table_at};
-use support::payments::{self, AUTHORIZED, capture, eur, id, key, refund, registered};
-
-const CAPTURED: &[(TransactionKind, State, u64)] =
-    &[(Authorized, State::Success, 100), (Charge, State::Success, 100)];
+use support::payments::{
+    self, AUTHORIZED, CAPTURED_IN_FULL, capture, eur, id, key, refund, registered,
+};
 
 const APPROVED: Done = Done { verdict: Verdict::Approved, replayed: false };
 
-/// A service with everything around it that is real.
+/// A service with a real table, a real connector and a proxy between it and DynamoDB.
 struct World {
     service: Service<DynamoStore, HttpConnector<SystemClock>, SystemClock>,
     table: Table,
+    upstream: String,
     shim: Shim,
     sandbox: Sandbox,
 }
@@ -44,14 +45,20 @@ impl World {
         sandbox: Sandbox,
         connectors: Connectors,
     ) -> Self {
-        let upstream = connection().await;
-        let shim = Shim::start(upstream.endpoint_url.as_deref().unwrap()).await;
+        let upstream = connection().await.endpoint_url.unwrap();
+        let shim = Shim::start(&upstream).await;
         let table = table_at(Connection::to_emulator(shim.url.clone())).await;
         let connector = HttpConnector::new(connectors, Transport::new().unwrap(), SystemClock);
         let service = Service::new(table.store.clone(), connector, SystemClock);
         table.store.create(&registered("p", past)).await.unwrap();
         shim.calls();
-        Self { service, table, shim, sandbox }
+        Self { service, table, upstream, shim, sandbox }
+    }
+
+    /// The table as another process sees it, whose requests all arrive.
+    fn store_beside_the_shim(&self) -> DynamoStore {
+        let client = Connection::to_emulator(self.upstream.clone()).client();
+        DynamoStore::new(client, self.table.name.clone())
     }
 
     async fn act(&self, transaction: &str, action: Action) -> Result<Done, ActError> {
@@ -62,7 +69,7 @@ impl World {
         self.table.store.get(&key("p")).await.unwrap().unwrap()
     }
 
-    /// The one transaction that a test asked for.
+    /// The state of the transaction.
     async fn state(&self, transaction: &str) -> Option<State> {
         self.payment().await.transactions.get(&id(transaction)).map(|found| found.state)
     }
@@ -95,7 +102,7 @@ fn request(transaction: &str, action: Action) -> Request {
     }
 }
 
-fn told(mut request: Request, reference: &str) -> Request {
+fn with_reference(mut request: Request, reference: &str) -> Request {
     request.merchant_reference = Some(reference.to_owned());
     request
 }
@@ -104,7 +111,7 @@ fn told(mut request: Request, reference: &str) -> Request {
 async fn a_successful_action_is_two_writes_and_no_read() {
     let actions = [
         (AUTHORIZED, capture(40)),
-        (CAPTURED, refund(40)),
+        (CAPTURED_IN_FULL, refund(40)),
         (AUTHORIZED, Action::Cancel),
         (AUTHORIZED, Action::Reverse),
     ];
@@ -116,11 +123,11 @@ async fn a_successful_action_is_two_writes_and_no_read() {
     }
 }
 
-/// The unseen reservation of a reversal is that of a cancel. Where it comes to a
-/// refund, the condition says no once, and what it says no to is enough to go on.
+/// A reversal is first reserved as a cancel. Where it must be a refund, the condition fails
+/// once, and returns the Payment that the next write needs.
 #[tokio::test]
 async fn a_reversal_that_comes_to_a_refund_is_three_writes_and_no_read() {
-    let world = World::new(CAPTURED).await;
+    let world = World::new(CAPTURED_IN_FULL).await;
     assert_eq!(world.act("t", Action::Reverse).await.unwrap(), APPROVED);
     assert_eq!(world.shim.calls(), ["UpdateItem", "UpdateItem", "UpdateItem"]);
     assert_eq!(world.payment().await.balances.refunded, eur(100));
@@ -139,9 +146,9 @@ async fn a_lost_answer_of_our_own_write_is_recognised() {
     for (what, faults) in cases {
         for (past, action) in [
             (AUTHORIZED, capture(100)),
-            (CAPTURED, refund(100)),
+            (CAPTURED_IN_FULL, refund(100)),
             (AUTHORIZED, Action::Cancel),
-            (CAPTURED, Action::Reverse),
+            (CAPTURED_IN_FULL, Action::Reverse),
         ] {
             let world = World::new(past).await;
             world.shim.plan(faults);
@@ -157,9 +164,9 @@ async fn a_lost_answer_of_our_own_write_is_recognised() {
 }
 
 #[tokio::test]
-async fn a_settling_write_is_tried_until_it_is_written() {
+async fn a_settling_write_is_repeated_until_it_succeeds() {
     let world = World::new(AUTHORIZED).await;
-    // The reservation passes, then nothing for two rounds of the SDK's attempts.
+    // The reservation passes; then two rounds of the SDK's attempts fail.
     let mut faults = vec![Fault::Lost; 7];
     faults[0] = Fault::None;
     world.shim.plan(&faults);
@@ -170,7 +177,7 @@ async fn a_settling_write_is_tried_until_it_is_written() {
 #[tokio::test]
 async fn without_a_reservation_nothing_is_sent_and_nothing_is_held() {
     use Fault::{Lost, LostAnswer};
-    // All three attempts fail; the third may or may not have been written.
+    // All three attempts fail. The third one may have been written.
     for last in [Lost, LostAnswer] {
         let world = World::new(AUTHORIZED).await;
         world.shim.plan(&[Lost, Lost, last]);
@@ -180,7 +187,7 @@ async fn without_a_reservation_nothing_is_sent_and_nothing_is_held() {
         let payment = world.payment().await;
         assert_eq!(payment.in_flight, None);
         assert_eq!(payment.balances.capturable, eur(100));
-        // The same key may run again.
+        // The same key may be used again.
         assert_eq!(world.act("t", capture(100)).await.unwrap(), APPROVED);
     }
 }
@@ -200,9 +207,46 @@ async fn a_reservation_that_arrives_after_its_caller_gave_up_reserves_nothing() 
         lease: request.invocation.deadline,
     };
     world.service.act(request).await.unwrap_err();
-    // The network delivers it only now.
+    // The network delivers the reservation late.
     world.table.store.reserve(&late).await.unwrap_err();
     assert_eq!(world.payment().await.in_flight, None);
+}
+
+/// The answer of the reservation is lost, and by the clock of another process its lease
+/// has run out: that one sends it again with the same key, and it succeeds.
+#[tokio::test]
+async fn a_reservation_that_another_process_sent_is_not_answered_with_nothing_was_sent() {
+    let sandbox = Sandbox::start().await.unwrap();
+    let honours_key = Policy { resend: Resend::SameKey { window_ms: 60_000 }, ..Policy::default() };
+    let settings = ConnectorSettings { policy: honours_key, ..settings(&sandbox) };
+    let connectors = Connectors::from([("*".to_owned(), settings)]);
+    let world = World::with(AUTHORIZED, sandbox, connectors).await;
+    world.shim.plan(&[Fault::LostAnswer, Fault::Silent, Fault::Silent]);
+    let request = request("t", capture(100));
+    let after_lease = request.invocation.deadline.plus_ms(LEASE_MARGIN_MS).plus_ms(1);
+    let others_nonce = Nonce::new(2);
+    let other_process = async {
+        let mut writes = 0;
+        while writes < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            writes += world.shim.calls().len();
+        }
+        let store = world.store_beside_the_shim();
+        let reserved = store.get(&key("p")).await.unwrap().unwrap();
+        let expired = reserved.expire(after_lease).unwrap();
+        let lease = after_lease.plus_ms(10_000);
+        let resumed = expired.resume(&id("t"), others_nonce, after_lease, lease).unwrap();
+        let settled = resumed.settle(&id("t"), &others_nonce, Outcome::Approved, after_lease);
+        let Ok(Settlement::Changed(settled)) = settled else { panic!("{settled:?}") };
+        for (from, to) in [(&reserved, &expired), (&expired, &resumed), (&resumed, &settled)] {
+            store.replace(from, to).await.unwrap();
+        }
+    };
+    let (acted, ()) = tokio::join!(world.service.act(request), other_process);
+    assert!(matches!(acted, Err(ActError::OutcomeUnknown { replayed: false })), "{acted:?}");
+    assert_eq!(world.state("t").await, Some(State::Success));
+    let repeated = world.act("t", capture(100)).await.unwrap();
+    assert_eq!(repeated, Done { replayed: true, ..APPROVED });
 }
 
 #[tokio::test]
@@ -221,7 +265,7 @@ async fn an_expired_lease_is_taken_over_and_its_hold_is_kept() {
 }
 
 #[tokio::test]
-async fn the_same_transaction_past_its_lease_is_unknown_and_not_sent_again() {
+async fn a_repeat_after_its_lease_is_unknown_and_not_sent_again() {
     let world = World::new(AUTHORIZED).await;
     let crashed = Reservation {
         lease: SystemClock.now().minus_ms(1),
@@ -262,8 +306,8 @@ async fn with_too_little_time_left_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn when_the_store_falls_silent_the_answer_still_comes_before_the_deadline() {
-    // The reservation passes; then nothing is answered any more.
+async fn with_a_silent_store_the_answer_still_comes_before_the_deadline() {
+    // The reservation passes; after that, DynamoDB never answers.
     let world = World::new(AUTHORIZED).await;
     let mut faults = vec![Fault::Silent; 20];
     faults[0] = Fault::None;
@@ -277,9 +321,10 @@ async fn when_the_store_falls_silent_the_answer_still_comes_before_the_deadline(
     assert_eq!(world.sandbox.ledger().len(), 1);
 }
 
-/// What the sandbox is told, how it counts, and what of the hold remains.
+/// The reference that scripts the sandbox, the result, the state, and the amount left to
+/// capture.
 #[tokio::test]
-async fn each_way_a_call_can_end_is_recorded_as_what_it_proves() {
+async fn each_outcome_of_a_call_is_recorded_as_the_state_that_it_proves() {
     let rows = [
         ("anything", Ok(Verdict::Approved), Some(State::Success), 60),
         ("sandbox:received", Ok(Verdict::Received), Some(State::Pending), 60),
@@ -292,7 +337,7 @@ async fn each_way_a_call_can_end_is_recorded_as_what_it_proves() {
     ];
     for (reference, expected, state, capturable) in rows {
         let world = World::new(AUTHORIZED).await;
-        let acted = world.service.act(told(request("t", capture(40)), reference)).await;
+        let acted = world.service.act(with_reference(request("t", capture(40)), reference)).await;
         let acted = match acted {
             Ok(done) => Ok(done.verdict),
             Err(ActError::ConnectorFailed(_)) => Err("never"),

@@ -1,5 +1,5 @@
-//! The store against a real DynamoDB API: its conditions say what the ledger's
-//! rules say, and nothing is lost on the way into an item and back.
+//! The store against a real DynamoDB API: its conditions agree with the rules of the
+//! ledger, and an item keeps every field of a Payment.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,20 +21,17 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use support::dynamo::{Table, table};
 use support::payments::{
-    AUTHORIZED, any_action, any_details, any_past, any_payment, any_step_or_report, at, capture,
-    eur, id, key, refund, registered, reservation, walk,
+    AUTHORIZED, CAPTURED_IN_FULL, any_action, any_details, any_past, any_payment,
+    any_step_or_report, at, capture, eur, id, key, refund, registered, reservation, walk,
 };
 use tokio::runtime::Runtime;
 use uuid::Uuid;
-
-const CAPTURED: &[(TransactionKind, State, u64)] =
-    &[(Authorization, State::Success, 100), (Charge, State::Success, 100)];
 
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-/// Runs `check` on random cases, in one table.
+/// Runs `check` on random cases, with one table.
 fn for_all<S: Strategy>(
     cases: u32,
     strategy: S,
@@ -46,13 +43,13 @@ fn for_all<S: Strategy>(
     TestRunner::new(config).run(&strategy, |value| runtime.block_on(check(&table, value))).unwrap();
 }
 
-/// The same Payment under a key that nobody has used.
-fn somewhere_new(mut payment: Payment) -> Payment {
+/// The same Payment under a new key.
+fn with_new_key(mut payment: Payment) -> Payment {
     payment.key = key(&Uuid::new_v4().to_string());
     payment
 }
 
-fn of(payment: &Payment, mut reservation: Reservation) -> Reservation {
+fn reservation_on(payment: &Payment, mut reservation: Reservation) -> Reservation {
     reservation.key = payment.key.clone();
     reservation
 }
@@ -60,7 +57,7 @@ fn of(payment: &Payment, mut reservation: Reservation) -> Reservation {
 #[test]
 fn a_payment_comes_back_as_it_was_written() {
     for_all(150, (any_payment(), any_details()), async |table, (payment, details)| {
-        let payment = Payment { details, ..somewhere_new(payment) };
+        let payment = Payment { details, ..with_new_key(payment) };
         table.store.create(&payment).await.unwrap();
         let found = table.store.get(&payment.key).await.unwrap();
         prop_assert_eq!(found, Some(payment));
@@ -69,10 +66,10 @@ fn a_payment_comes_back_as_it_was_written() {
 }
 
 #[test]
-fn every_change_is_written_whole() {
+fn every_change_is_written_completely() {
     let steps = prop::collection::vec(any_step_or_report(), 1..12);
     for_all(60, (any_past(), steps), async |table, (past, steps)| {
-        let start = somewhere_new(past);
+        let start = with_new_key(past);
         table.store.create(&start).await.unwrap();
         let mut changes = Vec::new();
         walk(start, &steps, |before, after| changes.push((before.clone(), after.clone())));
@@ -86,16 +83,16 @@ fn every_change_is_written_whole() {
     });
 }
 
-/// The conditions in the table and the rules in the ledger are two writings of
-/// one thing. Here they are held together, with the reason for each refusal.
+/// The rules exist twice: as conditions of the table, and in the ledger. This compares
+/// both, with the reason for each refusal.
 #[test]
 fn the_conditions_and_the_rules_agree() {
     let asked = (0_u8..6, any_action());
     for_all(400, (any_payment(), asked), async |table, (payment, (transaction, action))| {
-        let payment = somewhere_new(payment);
+        let payment = with_new_key(payment);
         table.store.create(&payment).await.unwrap();
         let asked = reservation(&format!("key-{transaction}"), 1 << 64, action, at(20_000));
-        let asked = of(&payment, asked);
+        let asked = reservation_on(&payment, asked);
         let expected = payment.reserve(&asked);
         match table.store.reserve(&asked).await {
             Ok(reserved) => {
@@ -104,7 +101,7 @@ fn the_conditions_and_the_rules_agree() {
             }
             Err(ReserveError::Refused { found, .. }) => {
                 prop_assert_eq!(&*found, &payment);
-                // A reversal is tried as a cancel only.
+                // The condition tries a reversal only as a cancel.
                 let as_refund = asked.action == Action::Reverse && expected.is_ok();
                 prop_assert!(as_refund || expected.is_err(), "{expected:?}");
                 prop_assert_eq!(table.store.get(&payment.key).await.unwrap(), Some(payment));
@@ -123,7 +120,7 @@ fn a_full_payment_is_refused_by_the_condition_too() {
         table.store.create(&payment).await.unwrap();
         for n in 0..2_u128 {
             let asked = reservation(&format!("t{n}"), n, capture(1), at(1));
-            let asked = of(&payment, asked);
+            let asked = reservation_on(&payment, asked);
             match table.store.reserve(&asked).await {
                 Ok(reserved) if n == 0 => payment = settle(&table, &asked, &reserved).await,
                 Err(ReserveError::Refused { found, .. }) if n == 1 => {
@@ -135,7 +132,7 @@ fn a_full_payment_is_refused_by_the_condition_too() {
     });
 }
 
-/// Approves what was reserved.
+/// Settles the reservation as approved.
 async fn settle(table: &Table, asked: &Reservation, reserved: &Payment) -> Payment {
     let settled = reserved.settle(&asked.transaction, &asked.nonce, Outcome::Approved, at(2));
     let Ok(Settlement::Changed(next)) = settled else { panic!("{settled:?}") };
@@ -144,14 +141,15 @@ async fn settle(table: &Table, asked: &Reservation, reserved: &Payment) -> Payme
 }
 
 #[test]
-fn of_fifty_reservations_at_once_one_is_made() {
+fn of_fifty_parallel_reservations_one_is_made() {
     runtime().block_on(async {
         let table = table().await;
         let payment = registered("race", AUTHORIZED);
         table.store.create(&payment).await.unwrap();
         let attempts: Vec<_> = (0..50_u128)
             .map(|n| {
-                let asked = of(&payment, reservation(&format!("t{n}"), n, capture(100), at(1)));
+                let asked =
+                    reservation_on(&payment, reservation(&format!("t{n}"), n, capture(100), at(1)));
                 let store = table.store.clone();
                 tokio::spawn(async move { store.reserve(&asked).await })
             })
@@ -179,15 +177,15 @@ fn a_repeated_write_is_recognised() {
         table.store.create(&payment).await.unwrap();
         table.store.create(&payment).await.unwrap();
         for action in [capture(40), Action::Cancel] {
-            let payment = somewhere_new(payment.clone());
+            let payment = with_new_key(payment.clone());
             table.store.create(&payment).await.unwrap();
-            let asked = of(&payment, reservation("t", 7, action, at(1)));
+            let asked = reservation_on(&payment, reservation("t", 7, action, at(1)));
             let first = table.store.reserve(&asked).await.unwrap();
             let second = table.store.reserve(&asked).await.unwrap();
             assert_eq!(first, second);
             let settled = settle(&table, &asked, &first).await;
             table.store.replace(&first, &settled).await.unwrap();
-            // Another attempt with the same transaction is not that write.
+            // Another attempt with the same transaction is not a repeat of that write.
             let other = Reservation { nonce: Nonce::new(8), ..asked };
             let refused = table.store.reserve(&other).await;
             assert!(matches!(refused, Err(ReserveError::Refused { .. })), "{refused:?}");
@@ -196,16 +194,16 @@ fn a_repeated_write_is_recognised() {
 }
 
 #[test]
-fn a_withdrawn_reservation_does_not_come_to_life_again() {
+fn a_withdrawn_reservation_is_refused_when_it_arrives_late() {
     runtime().block_on(async {
         let table = table().await;
         let payment = registered("fenced", AUTHORIZED);
         table.store.create(&payment).await.unwrap();
-        let asked = of(&payment, reservation("t", 7, capture(100), at(1)));
+        let asked = reservation_on(&payment, reservation("t", 7, capture(100), at(1)));
         let later = Reservation { at: at(2), nonce: Nonce::new(8), ..asked.clone() };
         let fenced = payment.withdraw(&asked, at(2)).unwrap();
         table.store.replace(&payment, &fenced).await.unwrap();
-        // Another one, withdrawn after it, does not let the first one pass.
+        // A second withdrawal does not make the first reservation valid again.
         let twice = fenced.withdraw(&later, at(3)).unwrap();
         table.store.replace(&fenced, &twice).await.unwrap();
         for late in [&asked, &later] {
@@ -222,26 +220,26 @@ fn a_withdrawn_reservation_does_not_come_to_life_again() {
 }
 
 #[test]
-fn a_payment_that_is_there_is_not_written_over() {
+fn an_existing_payment_is_not_overwritten() {
     runtime().block_on(async {
         let table = table().await;
         let payment = registered("taken", AUTHORIZED);
         table.store.create(&payment).await.unwrap();
-        let other = registered("taken", CAPTURED);
+        let other = registered("taken", CAPTURED_IN_FULL);
         assert!(matches!(table.store.create(&other).await, Err(CreateError::Exists)));
         assert_eq!(table.store.get(&payment.key).await.unwrap(), Some(payment));
     });
 }
 
 #[test]
-fn a_change_of_what_is_no_longer_there_says_what_is() {
+fn a_change_of_an_outdated_payment_returns_the_current_one() {
     runtime().block_on(async {
         let table = table().await;
-        let start = registered("stale", CAPTURED);
+        let start = registered("stale", CAPTURED_IN_FULL);
         table.store.create(&start).await.unwrap();
         let step = |n, amount| {
             let asked = reservation(&format!("t{n}"), n, refund(amount), at(1));
-            start.reserve(&of(&start, asked)).unwrap()
+            start.reserve(&reservation_on(&start, asked)).unwrap()
         };
         let (first, second) = (step(1, 10), step(2, 20));
         table.store.replace(&start, &first).await.unwrap();
@@ -258,7 +256,7 @@ fn a_payment_that_does_not_exist_is_not_found() {
         let table = table().await;
         let payment = registered("nowhere", AUTHORIZED);
         assert_eq!(table.store.get(&payment.key).await.unwrap(), None);
-        let asked = of(&payment, reservation("t", 1, capture(1), at(1)));
+        let asked = reservation_on(&payment, reservation("t", 1, capture(1), at(1)));
         assert!(matches!(table.store.reserve(&asked).await, Err(ReserveError::NotFound)));
         let next = payment.reserve(&asked).unwrap();
         let replaced = table.store.replace(&payment, &next).await;
@@ -268,7 +266,7 @@ fn a_payment_that_does_not_exist_is_not_found() {
 }
 
 #[test]
-fn a_ledger_that_does_not_add_up_is_never_acted_upon() {
+fn nothing_is_reserved_on_an_inconsistent_ledger() {
     runtime().block_on(async {
         let table = table().await;
         let payment = registered("damaged", AUTHORIZED);
@@ -286,7 +284,7 @@ fn a_ledger_that_does_not_add_up_is_never_acted_upon() {
             .unwrap();
         let found = table.store.get(&payment.key).await;
         assert!(matches!(found, Err(StoreError::Corrupt(_))), "{found:?}");
-        let asked = of(&payment, reservation("t", 1, capture(101), at(1)));
+        let asked = reservation_on(&payment, reservation("t", 1, capture(101), at(1)));
         let reserved = table.store.reserve(&asked).await;
         let corrupt = matches!(reserved, Err(ReserveError::Store(StoreError::Corrupt(_))));
         assert!(corrupt, "{reserved:?}");
@@ -294,13 +292,13 @@ fn a_ledger_that_does_not_add_up_is_never_acted_upon() {
 }
 
 #[test]
-fn the_index_lists_what_is_open_and_nothing_else() {
+fn the_recovery_index_lists_exactly_the_open_payments() {
     runtime().block_on(async {
         let table = table().await;
         let payment = registered("listed", AUTHORIZED);
         table.store.create(&payment).await.unwrap();
         assert_eq!(listed(&table).await, []);
-        let asked = of(&payment, reservation("t", 1, capture(40), at(1)));
+        let asked = reservation_on(&payment, reservation("t", 1, capture(40), at(1)));
         let reserved = table.store.reserve(&asked).await.unwrap();
         assert_eq!(listed(&table).await, [(payment.key.clone(), asked.lease.ms())]);
         settle(&table, &asked, &reserved).await;
@@ -313,7 +311,7 @@ fn the_index_lists_what_is_open_and_nothing_else() {
     });
 }
 
-/// Everything in the recovery index, whatever its shard.
+/// All entries of the recovery index, in all shards.
 async fn listed(table: &Table) -> Vec<(PaymentKey, u64)> {
     let mut found = Vec::new();
     for shard in ["0", "1", "2", "3"] {
@@ -336,8 +334,8 @@ async fn listed(table: &Table) -> Vec<(PaymentKey, u64)> {
     found
 }
 
-/// The amount of a cancel that was reserved unseen waits beside it, and belongs to
-/// no other.
+/// The amount of a cancel that was reserved without a read is stored beside the
+/// transaction, and applies to that transaction only.
 #[test]
 fn a_cancel_in_flight_survives_a_write_to_an_earlier_one() {
     let past = [
@@ -346,9 +344,9 @@ fn a_cancel_in_flight_survives_a_write_to_an_earlier_one() {
     ];
     runtime().block_on(async {
         let table = table().await;
-        let payment = somewhere_new(registered("p", &past));
+        let payment = with_new_key(registered("p", &past));
         table.store.create(&payment).await.unwrap();
-        let asked = of(&payment, reservation("k", 1, Action::Cancel, at(1)));
+        let asked = reservation_on(&payment, reservation("k", 1, Action::Cancel, at(1)));
         let held = table.store.reserve(&asked).await.unwrap();
         let mut next = Payment { version: held.version + 1, ..held.clone() };
         next.transactions.get_mut(&id("past-1")).unwrap().interface_id = Some("i".to_owned());
@@ -357,7 +355,7 @@ fn a_cancel_in_flight_survives_a_write_to_an_earlier_one() {
     });
 }
 
-/// Writes the Payment as it was written before discrepancies stopped anything.
+/// Writes the item in the format before discrepancies were stored.
 async fn create_in_earlier_format(table: &Table, payment: &Payment) {
     let mut item = payment_intents::dynamodb::to_item(payment);
     item.insert("item_format".to_owned(), AttributeValue::N("1".to_owned()));
@@ -367,36 +365,37 @@ async fn create_in_earlier_format(table: &Table, payment: &Payment) {
     put.send().await.unwrap();
 }
 
-/// Nothing says in such an item what its discrepancies stop, so nothing is reserved
-/// on it unseen; its next write brings it up to date.
+/// An item in that format does not say which side its discrepancies stop. So nothing is
+/// reserved on it without a read, and the next write updates the format.
 #[test]
-fn an_item_of_the_earlier_format_is_read_refused_unseen_and_written_anew() {
+fn an_item_of_the_earlier_format_is_reserved_only_after_a_read_and_then_upgraded() {
     runtime().block_on(async {
         let table = table().await;
-        let payment = somewhere_new(registered("p", AUTHORIZED));
+        let payment = with_new_key(registered("p", AUTHORIZED));
         create_in_earlier_format(&table, &payment).await;
         assert_eq!(table.store.get(&payment.key).await.unwrap(), Some(payment.clone()));
-        let asked = of(&payment, reservation("t", 1, capture(40), at(20_000)));
+        let asked = reservation_on(&payment, reservation("t", 1, capture(40), at(20_000)));
         let Err(ReserveError::Refused { found, .. }) = table.store.reserve(&asked).await else {
-            panic!("it was reserved unseen")
+            panic!("it was reserved without a read")
         };
         let reserved = found.reserve(&asked).unwrap();
         table.store.replace(&found, &reserved).await.unwrap();
         let settled = settle(&table, &asked, &reserved).await;
-        let next = of(&payment, reservation("u", 2, capture(60), at(30_000)));
+        let next = reservation_on(&payment, reservation("u", 2, capture(60), at(30_000)));
         assert_eq!(table.store.reserve(&next).await.unwrap().balances.capturable, eur(0));
         assert_eq!(settled.balances.captured, eur(40));
     });
 }
 
-/// The amount of a cancel that was reserved unseen waits beside the transactions.
+/// The amount of a cancel that was reserved without a read is stored beside the
+/// transactions.
 #[test]
-fn the_amount_of_a_cancel_in_flight_survives_what_is_written_of_another_cancel() {
+fn the_amount_of_a_cancel_in_flight_survives_reports_of_another_cancel() {
     runtime().block_on(async {
         let table = table().await;
-        let mut payment = somewhere_new(registered("p", AUTHORIZED));
+        let mut payment = with_new_key(registered("p", AUTHORIZED));
         table.store.create(&payment).await.unwrap();
-        let asked = of(&payment, reservation("v", 1, Action::Cancel, at(20_000)));
+        let asked = reservation_on(&payment, reservation("v", 1, Action::Cancel, at(20_000)));
         payment = table.store.reserve(&asked).await.unwrap();
         let reporter = Reporter { by: None, at: at(21_000), is_trusted: true };
         for (kind, state, amount, name) in [

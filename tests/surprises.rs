@@ -1,6 +1,6 @@
-//! Things that happen at the PSP without this service, told to it over HTTP: what
-//! it then refuses to send, what it shows, and how it is resolved. Against the real
-//! local server, whose sandbox PSP does whatever it is asked.
+//! Effects at the PSP that this service did not send, reported over HTTP: the actions that
+//! are then refused, the Payment as shown, and the resolution. Against the real local
+//! server and its sandbox PSP.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,10 +13,10 @@ mod support;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use support::{
-    AUTHORIZED, CAPTURED, Reply, Server, actions, cancel, capture, refund, reverse, told,
+    AUTHORIZED, CAPTURED, Reply, Server, actions, cancel, capture, refund, reverse, with_reference,
 };
 
-/// Reports something about a Payment of the project `demo`, as it is now.
+/// Reports an effect on a Payment of the project `demo`, with the current version.
 async fn report(server: &Server, payment: &str, action: Value) -> Reply {
     let version = server.payment(payment).await["version"].clone();
     let body = json!({"version": version, "actions": [action]}).to_string();
@@ -26,15 +26,15 @@ async fn report(server: &Server, payment: &str, action: Value) -> Reply {
     reply
 }
 
-/// An effect at the PSP, by the id that the PSP gave it.
+/// A report of an effect, with the PSP's id.
 fn effect(r#type: &str, state: &str, cent_amount: u64, id: &str) -> Value {
     let mut effect = actions::report(r#type, state, cent_amount);
     effect["transaction"]["interactionId"] = json!(id);
     effect
 }
 
-/// The transaction that the PSP calls so.
-fn named(payment: &Value, id: &str) -> Value {
+/// The transaction with this id of the PSP.
+fn transaction_with(payment: &Value, id: &str) -> Value {
     let all = payment["transactions"].as_array().unwrap();
     all.iter().find(|one| one["interactionId"] == id).unwrap().clone()
 }
@@ -53,14 +53,14 @@ async fn a_capture_elsewhere_of_more_than_is_authorized_stops_both_sides_until_a
     let server = Server::start().await;
     report(&server, CAPTURED, effect("Charge", "Success", 12_000, "X")).await;
     let payment = server.payment(CAPTURED).await;
-    let charge = named(&payment, "X");
+    let charge = transaction_with(&payment, "X");
     assert_eq!((&payment["discrepancy"], &charge["discrepancy"]), (&json!(true), &json!(true)));
     let id = charge["id"].as_str().unwrap();
     for action in [refund(1), reverse()] {
         assert_stopped(&server, CAPTURED, action, id).await;
     }
     report(&server, AUTHORIZED, effect("Charge", "Success", 12_000, "Y")).await;
-    let charge = named(&server.payment(AUTHORIZED).await, "Y");
+    let charge = transaction_with(&server.payment(AUTHORIZED).await, "Y");
     let id = charge["id"].as_str().unwrap();
     for action in [capture(1), cancel(), reverse(), refund(1)] {
         assert_stopped(&server, AUTHORIZED, action, id).await;
@@ -68,13 +68,13 @@ async fn a_capture_elsewhere_of_more_than_is_authorized_stops_both_sides_until_a
     assert_eq!(server.effects(AUTHORIZED).await, []);
     let acknowledge = json!({"action": "acknowledgeDiscrepancy", "transactionId": id});
     let accepted = report(&server, AUTHORIZED, acknowledge).await;
-    let charge = named(&accepted.body, "Y");
+    let charge = transaction_with(&accepted.body, "Y");
     assert!(accepted.body.get("discrepancy").is_none(), "{accepted:?}");
     assert!(charge["acknowledged"]["at"].is_string(), "{charge}");
-    // Nothing is left to capture; what was captured can be refunded.
+    // Nothing is left to capture. The captured amount can be refunded.
     assert_eq!(server.act(AUTHORIZED, capture(1), &[]).await.status, 400);
     assert_eq!(server.act(AUTHORIZED, refund(12_000), &[]).await.status, 200);
-    // The excess is taken from what makes room.
+    // The excess is subtracted when a later change makes room.
     report(&server, AUTHORIZED, effect("Authorization", "Success", 3_000, "A")).await;
     assert_eq!(server.act(AUTHORIZED, capture(1_001), &[]).await.status, 400);
     assert_eq!(server.act(AUTHORIZED, capture(1_000), &[]).await.status, 200);
@@ -85,18 +85,18 @@ async fn a_refund_elsewhere_of_more_than_is_captured_stops_refunds_alone() {
     let server = Server::start().await;
     assert_eq!(server.act(AUTHORIZED, capture(4_000), &[]).await.status, 200);
     report(&server, AUTHORIZED, effect("Refund", "Success", 5_000, "X")).await;
-    let refund_id = named(&server.payment(AUTHORIZED).await, "X")["id"].clone();
+    let refund_id = transaction_with(&server.payment(AUTHORIZED).await, "X")["id"].clone();
     assert_stopped(&server, AUTHORIZED, refund(1), refund_id.as_str().unwrap()).await;
-    // A capture makes room for it, and frees the Payment.
+    // A capture makes room for the refund, and ends the discrepancy.
     assert_eq!(server.act(AUTHORIZED, capture(6_000), &[]).await.status, 200);
     assert!(server.payment(AUTHORIZED).await.get("discrepancy").is_none());
     assert_eq!(server.act(AUTHORIZED, refund(5_001), &[]).await.status, 400);
     assert_eq!(server.act(AUTHORIZED, refund(5_000), &[]).await.status, 200);
 }
 
-/// A capture whose outcome is Unknown, though the PSP did it; its id.
-async fn unclear(server: &Server, action: Value) -> String {
-    let reply = server.act(AUTHORIZED, told(action, "sandbox:drop"), &[]).await;
+/// A capture that the PSP carried out and whose outcome is Unknown here. Returns its id.
+async fn capture_with_lost_answer(server: &Server, action: Value) -> String {
+    let reply = server.act(AUTHORIZED, with_reference(action, "sandbox:drop"), &[]).await;
     assert_eq!(reply.status, 500);
     reply.header("x-transaction-id").unwrap().to_owned()
 }
@@ -105,9 +105,9 @@ async fn unclear(server: &Server, action: Value) -> String {
 async fn an_effect_too_large_beside_an_unclear_capture_stops_captures_until_that_is_clear() {
     for elsewhere in ["Charge", "CancelAuthorization"] {
         let server = Server::start().await;
-        let open = unclear(&server, capture(4_000)).await;
+        let open = capture_with_lost_answer(&server, capture(4_000)).await;
         report(&server, AUTHORIZED, effect(elsewhere, "Success", 10_000, "X")).await;
-        let id = named(&server.payment(AUTHORIZED).await, "X")["id"].clone();
+        let id = transaction_with(&server.payment(AUTHORIZED).await, "X")["id"].clone();
         assert_stopped(&server, AUTHORIZED, capture(6_000), id.as_str().unwrap()).await;
         report(&server, AUTHORIZED, actions::report_state(&open, "Failure")).await;
         let payment = server.payment(AUTHORIZED).await;
@@ -120,9 +120,9 @@ async fn an_effect_too_large_beside_an_unclear_capture_stops_captures_until_that
 async fn a_refund_elsewhere_that_needs_an_unclear_capture_stops_refunds() {
     let server = Server::start().await;
     assert_eq!(server.act(AUTHORIZED, capture(4_000), &[]).await.status, 200);
-    let open = unclear(&server, capture(6_000)).await;
+    let open = capture_with_lost_answer(&server, capture(6_000)).await;
     report(&server, AUTHORIZED, effect("Refund", "Success", 10_000, "X")).await;
-    let id = named(&server.payment(AUTHORIZED).await, "X")["id"].clone();
+    let id = transaction_with(&server.payment(AUTHORIZED).await, "X")["id"].clone();
     assert_stopped(&server, AUTHORIZED, refund(4_000), id.as_str().unwrap()).await;
     report(&server, AUTHORIZED, actions::report_state(&open, "Success")).await;
     let payment = server.payment(AUTHORIZED).await;
@@ -135,7 +135,7 @@ async fn a_chargeback_after_a_full_refund_is_shown_and_can_be_accepted() {
     let server = Server::start().await;
     assert_eq!(server.act(CAPTURED, refund(10_000), &[]).await.status, 200);
     report(&server, CAPTURED, effect("Chargeback", "Success", 10_000, "B")).await;
-    let id = named(&server.payment(CAPTURED).await, "B")["id"].clone();
+    let id = transaction_with(&server.payment(CAPTURED).await, "B")["id"].clone();
     assert_stopped(&server, CAPTURED, refund(1), id.as_str().unwrap()).await;
     let acknowledge = json!({"action": "acknowledgeDiscrepancy", "transactionId": id});
     report(&server, CAPTURED, acknowledge).await;
@@ -156,7 +156,7 @@ async fn a_transaction_without_a_discrepancy_cannot_be_acknowledged() {
     assert!(reply.body["message"].as_str().unwrap().contains("does not exceed"), "{reply:?}");
 }
 
-/// A server whose connector takes a second and a half, with a capture at it.
+/// A server whose connector takes 1.5 s, with a capture in flight.
 async fn at_its_connector(
     action: Value,
     key: &'static str,
@@ -164,7 +164,7 @@ async fn at_its_connector(
     let server = Arc::new(Server::with(&["--connector-timeout-ms", "1500"], &[]).await);
     let holder = {
         let server = Arc::clone(&server);
-        let action = told(action, "sandbox:timeout");
+        let action = with_reference(action, "sandbox:timeout");
         tokio::spawn(
             async move { server.act(AUTHORIZED, action, &[("idempotency-key", key)]).await },
         )
@@ -174,15 +174,15 @@ async fn at_its_connector(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_repeat_of_what_is_still_being_carried_out_is_told_so_and_when_to_ask_again() {
+async fn a_repeat_of_an_action_in_flight_is_answered_with_the_time_to_retry() {
     let (server, holder) = at_its_connector(capture(1_000), "k").await;
-    let action = told(capture(1_000), "sandbox:timeout");
+    let action = with_reference(capture(1_000), "sandbox:timeout");
     let again = server.act(AUTHORIZED, action, &[("idempotency-key", "k")]).await;
     let expected = json!({"code": "ConcurrentModification", "resourceId": AUTHORIZED});
     assert_eq!((again.status, again.error()), (409, expected));
     let message = again.body["message"].as_str().unwrap();
     assert!(message.contains("still being carried out"), "{message}");
-    // Its lease ends 5 s after its invocation, which may take 28 s.
+    // The lease ends 5 s after the invocation's time, which is 28 s.
     let retry_after: u64 = again.header("retry-after").unwrap().parse().unwrap();
     assert!((10..=33).contains(&retry_after), "{retry_after}");
     assert_eq!(holder.await.unwrap().status, 500);
@@ -203,11 +203,11 @@ async fn a_reported_old_capture_reduces_the_amount_and_is_not_the_one_in_flight(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_failure_of_another_capture_gives_nothing_back_while_one_is_in_flight() {
+async fn the_failure_of_another_capture_releases_no_hold_while_one_is_in_flight() {
     let (server, holder) = at_its_connector(capture(10_000), "k").await;
     report(&server, AUTHORIZED, effect("Charge", "Failure", 10_000, "X")).await;
     let payment = server.payment(AUTHORIZED).await;
-    let ours = named(&payment, "X");
+    let ours = transaction_with(&payment, "X");
     assert_eq!(
         (&ours["state"], &ours["reported"]["state"]),
         (&json!("Initial"), &json!("Failure"))
@@ -218,18 +218,18 @@ async fn the_failure_of_another_capture_gives_nothing_back_while_one_is_in_fligh
 }
 
 #[tokio::test]
-async fn a_connector_that_answers_that_it_did_not_act_is_told_from_one_that_is_not_reached() {
+async fn a_connector_that_did_not_act_is_answered_differently_from_one_that_is_not_reached() {
     let server = Server::start().await;
-    let reply = server.act(AUTHORIZED, told(capture(1), "sandbox:refuse"), &[]).await;
+    let reply = server.act(AUTHORIZED, with_reference(capture(1), "sandbox:refuse"), &[]).await;
     assert_eq!(reply.outcome(), (502, "ConnectorFailed"));
     let expected = "The connector answered 400 InvalidField and did not act. Nothing moved.";
     assert_eq!(reply.body["message"], expected);
 }
 
 #[tokio::test]
-async fn a_new_key_after_a_rejection_is_a_new_key_for_the_psp() {
+async fn a_new_key_after_a_rejection_is_sent_to_the_psp_as_a_new_key() {
     let server = Server::start().await;
-    let rejected = told(capture(10_000), "sandbox:rejected");
+    let rejected = with_reference(capture(10_000), "sandbox:rejected");
     let first = server.act(AUTHORIZED, rejected, &[("idempotency-key", "first")]).await;
     assert_eq!(first.outcome(), (400, "PaymentFailure"));
     let second = server.act(AUTHORIZED, capture(10_000), &[("idempotency-key", "second")]).await;
@@ -245,7 +245,7 @@ async fn a_new_key_after_a_rejection_is_a_new_key_for_the_psp() {
 #[tokio::test]
 async fn a_second_refund_beside_an_unclear_one_takes_only_what_is_left() {
     let server = Server::start().await;
-    let first = server.act(CAPTURED, told(refund(6_000), "sandbox:drop"), &[]).await;
+    let first = server.act(CAPTURED, with_reference(refund(6_000), "sandbox:drop"), &[]).await;
     assert_eq!(first.status, 500);
     assert_eq!(server.act(CAPTURED, refund(4_001), &[]).await.status, 400);
     assert_eq!(server.act(CAPTURED, refund(4_000), &[]).await.status, 200);

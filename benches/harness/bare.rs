@@ -1,13 +1,16 @@
-//! A store and a connector that answer at once, so that all that is left is ours.
+//! A store and a connector that answer at once, so that only our own code is measured.
 
 use payment_intents::error::BoxError;
-use payment_intents::payment::{Payment, PaymentKey, ProjectKey, Report, Reservation, Timestamp};
+use payment_intents::payment::{
+    Payment, PaymentKey, ProjectKey, Report, Reservation, Timestamp, Update,
+};
 use payment_intents::ports::{
-    Call, ClaimError, Connector, ConnectorError, ConnectorKey, CreateError, Name, NotRead, Notice,
-    Policy, ReplaceError, ReserveError, Store, StoreError, Verdict, Webhook, Webhooks,
+    Acknowledgement, Call, ClaimError, Connector, ConnectorError, ConnectorKey, CreateError, Name,
+    Notice, Policy, ReplaceError, ReserveError, Store, StoreError, Verdict, Webhook,
+    WebhookRefusal, Webhooks,
 };
 
-/// A store that has one Payment, as new for every action, or none.
+/// A store with one Payment, which is unchanged for every action, or with none.
 pub struct Memory(pub Option<Payment>);
 
 /// A connector that approves.
@@ -69,17 +72,21 @@ impl Connector for Approving {
 impl Webhooks for Approving {
     type Subject = ();
 
-    fn read(&self, _: &Webhook<'_>, _: Timestamp) -> Result<Option<Notice<()>>, NotRead> {
-        Err(NotRead::NoSuchConnector)
+    fn read(&self, _: &Webhook<'_>, _: Timestamp) -> Result<Vec<Notice<()>>, WebhookRefusal> {
+        Err(WebhookRefusal::NoSuchConnector)
     }
 
-    async fn look_at(
+    async fn read_subject(
         &self,
         _: &str,
         _: &ConnectorKey,
         (): &(),
         _: Timestamp,
-    ) -> Result<Option<Vec<Report>>, BoxError> {
+    ) -> Result<Option<Vec<Update>>, BoxError> {
         Ok(None)
+    }
+
+    fn acknowledgement(&self, _: &str) -> Acknowledgement {
+        Acknowledgement::EmptyObject
     }
 }

@@ -1,5 +1,5 @@
-//! The floor: the writes of a real action, recorded and sent again by the same
-//! client, with nothing of ours around them.
+//! The floor: the writes of a real action, recorded and sent again by the same client,
+//! without our code.
 
 use super::world::{World, event, handle, is_approved, payments};
 use aws_sdk_dynamodb::Client;
@@ -32,13 +32,13 @@ pub struct Floor {
 }
 
 impl Floor {
-    /// Records an action, carried out by the API itself.
+    /// Records an action that the API carries out.
     pub async fn record(world: &World) -> Self {
         let client = world.dynamodb.clone().client();
         Self::with(world, client).await
     }
 
-    /// The same, by this client.
+    /// Records an action that this client carries out.
     pub async fn with(world: &World, client: Client) -> Self {
         let recorder = Recorder::default();
         let config = client.config().to_builder().interceptor(recorder.clone()).build();
@@ -55,8 +55,8 @@ impl Floor {
         Self { client, reserve, settle, connector, authority }
     }
 
-    /// Does to the `nth` action of this Payment what the API did to the recorded
-    /// one, and looks at nothing that comes back.
+    /// Sends the writes and the call of the `nth` action on this Payment, and ignores the
+    /// answers.
     pub async fn act(&mut self, key: &PaymentKey, nth: u64) {
         let transaction = Uuid::new_v4().to_string();
         self.reserve(key, &transaction).await;
@@ -70,10 +70,10 @@ impl Floor {
 
     pub async fn settle(&self, key: &PaymentKey, transaction: &str, nth: u64) {
         let mut settle = with_transaction(&self.settle, key, "#changed0", transaction);
-        // What the settling write says in figures.
+        // The numbers in the settling write.
         let (seen, captured) = (2 * nth, 100 * nth);
         let figures = [
-            (":seen", seen),
+            (":read_version", seen),
             (":version", seen + 1),
             (":captured", captured),
             (":refundable", captured),
@@ -129,7 +129,7 @@ async fn connect(url: &Uri) -> (SendRequest<Full<Bytes>>, String) {
     (sender, authority)
 }
 
-/// The recorded write, for another Payment and transaction.
+/// The recorded write, with another Payment and transaction.
 fn with_transaction(
     recorded: &UpdateItemInput,
     key: &PaymentKey,
@@ -152,7 +152,7 @@ pub fn primary_key(key: &PaymentKey) -> HashMap<String, AttributeValue> {
     ])
 }
 
-/// Keeps the writes that a client sends, and what they consume.
+/// A recorder of the writes of a client, and of their capacity units.
 #[derive(Clone, Debug, Default)]
 pub struct Recorder(Arc<Mutex<Recorded>>);
 
@@ -163,14 +163,14 @@ struct Recorded {
 }
 
 impl Recorder {
-    /// The writes since this was last asked.
+    /// The writes since the last time.
     pub fn writes(&self) -> Vec<UpdateItemInput> {
-        std::mem::take(&mut self.0.lock().expect("nobody failed").writes)
+        std::mem::take(&mut self.0.lock().expect("no thread panicked").writes)
     }
 
-    /// The capacity units that they consumed, since this was last asked.
+    /// Their capacity units since the last time.
     pub fn capacity(&self) -> f64 {
-        std::mem::take(&mut self.0.lock().expect("nobody failed").capacity).iter().sum()
+        std::mem::take(&mut self.0.lock().expect("no thread panicked").capacity).iter().sum()
     }
 }
 
@@ -186,7 +186,7 @@ impl Intercept for Recorder {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         if let Some(input) = context.input_mut().downcast_mut::<UpdateItemInput>() {
-            self.0.lock().expect("nobody failed").writes.push(input.clone());
+            self.0.lock().expect("no thread panicked").writes.push(input.clone());
             input.return_consumed_capacity = Some(ReturnConsumedCapacity::Total);
         }
         Ok(())
@@ -201,7 +201,7 @@ impl Intercept for Recorder {
         let output = context.output_or_error().ok();
         if let Some(output) = output.and_then(|output| output.downcast_ref::<UpdateItemOutput>()) {
             let consumed = output.consumed_capacity().and_then(|all| all.capacity_units());
-            self.0.lock().expect("nobody failed").capacity.extend(consumed);
+            self.0.lock().expect("no thread panicked").capacity.extend(consumed);
         }
         Ok(())
     }

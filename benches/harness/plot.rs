@@ -1,5 +1,5 @@
-//! The plot: how long actions take against the floor, over all of them, and over
-//! the life of a Payment. Drawn anew whenever one of its two halves was measured.
+//! The plot: durations of actions and of the floor, over all actions and over the life of a
+//! Payment. It is drawn again when one of its halves was measured.
 
 use super::directory;
 use super::stats::Sorted;
@@ -7,16 +7,16 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-/// Where it is, in the repository.
+/// The path of the plot in the repository.
 const PLOT: &str = "benches/latency.svg";
 
 const FLOOR: &str = "floor.csv";
 const GROWTH: &str = "growth.csv";
 
-/// One point of both curves: `x`, ours, the floor's.
+/// A point of both curves: `x`, an action, the floor.
 type Point = [f64; 3];
 
-/// Keeps how long actions took, in microseconds, by percentile.
+/// Stores the durations of actions, in microseconds, by percentile.
 pub fn keep_floor(ours: &Sorted, floor: &Sorted) {
     let at = |percent: u8| {
         let part = f64::from(percent) / 100.0;
@@ -25,7 +25,7 @@ pub fn keep_floor(ours: &Sorted, floor: &Sorted) {
     keep(FLOOR, &(1..=99).map(at).collect::<Vec<_>>());
 }
 
-/// Keeps the medians of the first, second, … action of a Payment.
+/// Stores the medians of the first, second, … action of a Payment.
 pub fn keep_growth(ours: &[f64], floor: &[f64]) {
     let numbered = (1_u8..).zip(ours.iter().zip(floor));
     let points = numbered.map(|(nth, (ours, floor))| [f64::from(nth), *ours, *floor]);
@@ -55,7 +55,7 @@ fn read(name: &str) -> Option<Vec<Point>> {
 
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 300.0;
-/// Around the curves of a panel: room for what is written there.
+/// The margins of a panel, with room for labels.
 const LEFT: f64 = 52.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = 44.0;
@@ -143,7 +143,7 @@ impl Panel {
     }
 }
 
-/// A round number, of which four to ten make the height.
+/// A round step, of which four to ten fill the height.
 fn step(highest: f64) -> f64 {
     let magnitude = 10.0_f64.powf(highest.log10().floor());
     [0.1, 0.2, 0.5, 1.0]

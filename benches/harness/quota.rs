@@ -1,17 +1,17 @@
-//! As much CPU as a Lambda function of some memory has, by a control group.
+//! The CPU of a Lambda function with less than one CPU, by a control group.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Lambda gives out CPU in pieces of this many microseconds.
+/// Lambda's scheduling period in microseconds.
 const PERIOD_US: u32 = 20_000;
 
-/// A group whose processes share this part of one CPU. It goes with this.
+/// A control group whose processes share this part of one CPU. Removed on drop.
 pub struct Quota(PathBuf);
 
 impl Quota {
-    /// `None` where this machine does not let us.
+    /// Creates the group; `None` if this machine does not allow it.
     pub fn new(part: f64) -> Option<Self> {
         let quota_us = (f64::from(PERIOD_US) * part).round() as u32;
         let name = format!("payment-intents-bench-{}", std::process::id());
@@ -29,7 +29,7 @@ impl Quota {
         Some(group)
     }
 
-    /// Runs `binary` in the group, after an empty line that says that it is there.
+    /// A command that runs `binary` in the group, after it has printed an empty line.
     pub fn command(&self, binary: &Path) -> Command {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", "echo $$ > \"$0\" && echo && exec \"$1\""]);
@@ -40,7 +40,7 @@ impl Quota {
 
 impl Drop for Quota {
     fn drop(&mut self) {
-        // A process that was killed may take a moment to leave.
+        // A killed process may take a moment to leave the group.
         for _ in 0..100 {
             if fs::remove_dir(&self.0).is_ok() {
                 return;

@@ -1,4 +1,4 @@
-//! The local server in a process of its own, and a client of it.
+//! The local server in another process, and its client.
 
 use super::harness::{directory, world};
 use super::support;
@@ -13,18 +13,18 @@ use std::process::Stdio;
 use tokio::net::TcpStream;
 use uuid::Uuid;
 
-/// The server. It ends with this.
+/// The server. Its process ends on drop.
 pub struct Server {
     _server: support::Server,
     pub authority: String,
-    /// Its emulator.
+    /// The address of its DynamoDB emulator.
     pub dynamodb: String,
-    /// Authorized, 1000.00 EUR each.
+    /// The Payments, each with 1000.00 EUR authorized.
     pub payments: Vec<PaymentKey>,
 }
 
 impl Server {
-    /// Starts it with so many Payments.
+    /// Starts it with this many Payments.
     pub async fn start(payments: usize) -> Self {
         let ids: Vec<String> = (0..payments).map(|_| Uuid::new_v4().to_string()).collect();
         let file = directory().join("payments.json");
@@ -49,7 +49,7 @@ impl Server {
     }
 }
 
-/// A client that keeps its connection.
+/// A client that keeps its connection open.
 pub struct Connection {
     sender: SendRequest<Full<Bytes>>,
     authority: String,
@@ -64,7 +64,7 @@ impl Connection {
         Self { sender, authority: authority.to_owned() }
     }
 
-    /// Captures 1.00 EUR, with a key of its own; answers the status.
+    /// Captures 1.00 EUR, with a new key. Returns the status.
     pub async fn capture(&mut self, payment: &PaymentKey) -> u16 {
         let request = Request::post(world::path(payment))
             .header("host", &self.authority)

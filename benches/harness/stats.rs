@@ -1,19 +1,19 @@
-//! Medians, percentiles, and how far they spread from round to round.
+//! Medians, percentiles, and their spread over the rounds.
 
 use std::fmt;
 use std::time::Instant;
 
-/// How long ago that was, in microseconds.
+/// The time since then, in microseconds.
 pub fn micros(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1_000_000.0
 }
 
-/// How long ago that was, in milliseconds.
+/// The time since then, in milliseconds.
 pub fn ms(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1_000.0
 }
 
-/// Measurements of one thing, in order of size.
+/// Sorted measurements.
 #[derive(Clone, Debug, Default)]
 pub struct Sorted(Vec<f64>);
 
@@ -24,7 +24,7 @@ impl Sorted {
         Self(values)
     }
 
-    /// The value below which this part of the others lies.
+    /// The value below which this part of the measurements lies.
     pub fn quantile(&self, part: f64) -> f64 {
         let last = self.0.len().saturating_sub(1);
         let at = (part * last as f64).round() as usize;
@@ -35,14 +35,14 @@ impl Sorted {
         self.quantile(0.5)
     }
 
-    /// The middle of all rounds, and where half of them lie.
+    /// The median of the rounds, and the range of the middle half.
     pub fn spread(&self) -> Spread {
         let [low, median, high] = [0.25, 0.5, 0.75].map(|part| self.quantile(part));
         Spread { low, median, high }
     }
 }
 
-/// A figure of several rounds.
+/// A value over several rounds.
 #[derive(Clone, Copy, Debug)]
 pub struct Spread {
     pub low: f64,
@@ -58,7 +58,7 @@ impl fmt::Display for Spread {
     }
 }
 
-/// What two things took, turn by turn, in one round.
+/// The durations of an action and of the floor, measured in turns in one round.
 #[derive(Clone, Debug, Default)]
 pub struct Pair {
     pub ours: Vec<f64>,
@@ -66,7 +66,7 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// How many times the floor we are, at this percentile.
+    /// The ratio of an action to the floor, at this percentile.
     pub fn ratio(&self, part: f64) -> f64 {
         let [ours, floor] =
             [&self.ours, &self.floor].map(|values| Sorted::of(values.iter().copied()));

@@ -1,5 +1,5 @@
-//! What the function works with, on threads of its own: the emulator and the
-//! sandbox, over loopback. And what is asked of it.
+//! The servers that the function uses, on other threads: the emulator and the sandbox. And
+//! the requests to the function.
 
 use aws_sdk_dynamodb::Client;
 use lambda_http::{Context, LambdaEvent};
@@ -7,9 +7,7 @@ use payment_intents::auth::{Auth, AuthSettings};
 use payment_intents::clock::SystemClock;
 use payment_intents::connector::{Authorization, ConnectorSettings, Connectors, HttpConnector};
 use payment_intents::dynamodb::{Connection, DynamoStore};
-use payment_intents::http::{
-    Api, ApiOptions, RepeatDetection, ResponseForm, lambda, registrations,
-};
+use payment_intents::http::{Api, ApiOptions, RepeatDetection, ResponseForm, file_drafts, lambda};
 use payment_intents::local::{emulator, sandbox::Sandbox};
 use payment_intents::payment::{Payment, PaymentKey, ProjectKey};
 use payment_intents::ports::{Clock, Connector, Policy, Store, Webhooks};
@@ -21,21 +19,21 @@ use std::path::Path;
 use tokio::runtime::{Builder, Runtime};
 use uuid::Uuid;
 
-/// The table.
+/// The name of the table.
 pub const TABLE: &str = "payments";
 
-/// How many actions a Payment takes that has its authorization.
+/// The number of actions on a Payment after its authorization.
 pub const ACTIONS_MAX: usize = Payment::TRANSACTIONS_MAX - 1;
 
-/// How long an invocation may take.
+/// The time of an invocation.
 pub const INVOCATION_MS: u64 = 28_000;
 
 /// The API over the real store and the real connectors.
 pub type RealApi = Api<DynamoStore, HttpConnector<SystemClock>, SystemClock>;
 
-/// The other side of every connection.
+/// The servers that the function calls.
 pub struct World {
-    /// Where its servers run. They end with it.
+    /// The runtime of the servers. They end with it.
     _runtime: Option<Runtime>,
     pub dynamodb: Connection,
     pub sandbox: Sandbox,
@@ -54,15 +52,15 @@ impl World {
         Self { _runtime: Some(runtime), dynamodb, sandbox }
     }
 
-    /// Around an emulator that runs already, and has the table; a sandbox runs
-    /// where this is called.
-    pub async fn start_beside(dynamodb_url: String) -> Self {
+    /// Uses an emulator that runs already and has the table. Starts a sandbox on the
+    /// current runtime.
+    pub async fn start_on(dynamodb_url: String) -> Self {
         let dynamodb = Connection::to_emulator(dynamodb_url);
         let sandbox = Sandbox::start().await.expect("a sandbox");
         Self { _runtime: None, dynamodb, sandbox }
     }
 
-    /// The API, as the Lambda puts it together.
+    /// The API, assembled as in the Lambda.
     pub fn api(&self, client: &Client) -> RealApi {
         let settings = ConnectorSettings {
             url: self.sandbox.url(),
@@ -81,7 +79,7 @@ impl World {
     }
 }
 
-/// The API in front of these, behind a gateway that knows its callers.
+/// The API over this store and connector, behind a gateway that verifies tokens.
 pub fn api<S: Store, C: Connector + Webhooks>(
     store: S,
     connector: C,
@@ -93,12 +91,12 @@ pub fn api<S: Store, C: Connector + Webhooks>(
     Api::new(Service::new(store, connector, SystemClock), auth, options)
 }
 
-/// What the function is run in: one thread, as in the Lambda.
+/// A runtime with one thread, as in the Lambda.
 pub fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
-/// New Payments, of which nothing is captured.
+/// Registers new Payments without captures.
 pub async fn payments(client: &Client, count: usize) -> Vec<PaymentKey> {
     let store = DynamoStore::new(client.clone(), TABLE.to_owned());
     let mut keys = Vec::with_capacity(count);
@@ -110,16 +108,16 @@ pub async fn payments(client: &Client, count: usize) -> Vec<PaymentKey> {
     keys
 }
 
-/// One Payment as shops have them: 1000.00 EUR authorized by card.
+/// A typical card Payment with 1000.00 EUR authorized.
 pub fn payment() -> Payment {
     let (drafts, now) = (json!([draft(&Uuid::new_v4().to_string())]), SystemClock.now());
     let project = ProjectKey::parse("demo").expect("a project");
     let registration =
-        registrations(&drafts.to_string(), &project, now).expect("a draft").remove(0);
+        file_drafts(&drafts.to_string(), &project, now).expect("a draft").remove(0).registration;
     Payment::register(registration, now).expect("it adds up")
 }
 
-/// The same as it is posted.
+/// The same Payment as a PaymentDraft.
 pub fn draft(id: &str) -> Value {
     let amount = json!({"currencyCode": "EUR", "centAmount": 100_000});
     let authorization = json!({"type": "Authorization", "state": "Success", "amount": amount,
@@ -130,7 +128,7 @@ pub fn draft(id: &str) -> Value {
         "transactions": [authorization]})
 }
 
-/// Where an action on this Payment is asked.
+/// The path of actions on this Payment.
 pub fn path(key: &PaymentKey) -> String {
     format!("/{}/payment-intents/{}", key.project.as_str(), key.id.as_str())
 }
@@ -143,8 +141,7 @@ pub fn body(minor_units: u64) -> String {
     json!({"actions": [action]}).to_string()
 }
 
-/// The event of API Gateway in events/capture.json, for this Payment and with a
-/// key of its own.
+/// The event in events/capture.json, for this Payment and with a new key.
 pub fn event(key: &PaymentKey) -> String {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("events/capture.json");
     let mut event: Value =
@@ -155,7 +152,7 @@ pub fn event(key: &PaymentKey) -> String {
     event.to_string()
 }
 
-/// What the Lambda does with an event, to the answer that it posts.
+/// Handles an event as the Lambda does, and returns the answer as text.
 pub async fn handle<S: Store, C: Connector + Webhooks>(
     api: &Api<S, C, SystemClock>,
     event: &str,

@@ -1,7 +1,7 @@
-//! Opaque tokens: the token service is asked what they grant (RFC 7662), and its
-//! word is kept for a minute.
+//! Opaque tokens. The token service verifies them (RFC 7662), and its answer is cached for
+//! a minute.
 
-use super::{Caller, Denied, Life, Scopes, whole};
+use super::{Caller, Denied, Scopes, Validity, whole_units};
 use crate::error::BoxError;
 use crate::oauth::form;
 use crate::payment::Timestamp;
@@ -15,16 +15,16 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// A token that was taken back is believed for no longer than this.
-const KEPT_MS: u64 = 60_000;
+/// The time for which an answer is cached. A revoked token is accepted for no longer.
+const CACHE_MS: u64 = 60_000;
 
-/// One function instance hardly meets more callers in a minute.
-const KEPT_MAX: usize = 1_000;
+/// The highest number of cached answers.
+const CACHED_MAX: usize = 1_000;
 
 const ANSWER_TIME: Duration = Duration::from_secs(2);
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-const NOT_ABOUT_A_TOKEN: &str = "the token service answered something else than about a token";
+const INVALID_ANSWER: &str = "the answer of the token service cannot be read";
 
 #[derive(Debug)]
 pub(super) struct Introspection {
@@ -32,14 +32,14 @@ pub(super) struct Introspection {
     client_id: String,
     client_secret: Secret,
     transport: Transport,
-    /// By the hash of the token, so that no token lies about in memory.
-    kept: Mutex<HashMap<TokenHash, Kept>>,
+    /// The cached answers, by the hash of the token, so that no token is kept in memory.
+    cache: Mutex<HashMap<TokenHash, Cached>>,
 }
 
 type TokenHash = [u8; 32];
 
 #[derive(Debug)]
-struct Kept {
+struct Cached {
     caller: Caller,
     until: Timestamp,
 }
@@ -51,54 +51,58 @@ impl Introspection {
         client_secret: Secret,
         transport: Transport,
     ) -> Self {
-        Self { url, client_id, client_secret, transport, kept: Mutex::default() }
+        Self { url, client_id, client_secret, transport, cache: Mutex::default() }
     }
 
-    /// Nobody can be asked about a token that nobody has shown yet.
+    /// Connects to the token service. Sends no request, as there is no token yet.
     pub(super) async fn open_connections(&self, now: Timestamp, time: Duration) {
         self.transport.open(std::iter::once(&self.url), time, now).await;
     }
 
-    pub(super) async fn ask(
+    /// The caller of an active token, from the cache or the token service.
+    pub(super) async fn verify(
         &self,
         token: &Secret,
         now: Timestamp,
         time: Duration,
     ) -> Result<Caller, Denied> {
         let hash: TokenHash = Sha256::digest(token.reveal()).into();
-        if let Some(kept) = self.kept().get(&hash).filter(|kept| now < kept.until) {
-            return Ok(kept.caller.clone());
+        if let Some(cached) = self.cache().get(&hash).filter(|cached| now < cached.until) {
+            return Ok(cached.caller.clone());
         }
         let answer = self.fetch(token, now, time.min(ANSWER_TIME)).await;
         let answer = answer.map_err(Denied::Unavailable)?;
         if !answer.active {
             return Err(Denied::InvalidToken("the token service does not know it as active"));
         }
-        let life = answer.life().ok_or_else(|| Denied::Unavailable(NOT_ABOUT_A_TOKEN.into()))?;
-        life.check(now)?;
+        let validity = answer.validity();
+        let validity = validity.ok_or_else(|| Denied::Unavailable(INVALID_ANSWER.into()))?;
+        validity.check(now)?;
         let caller = answer.caller();
-        let until = now.plus_ms(KEPT_MS);
-        self.keep(hash, &caller, life.expires.map_or(until, |expires| expires.min(until)), now);
+        let until = now.plus_ms(CACHE_MS);
+        let until = validity.expires.map_or(until, |expires| expires.min(until));
+        self.add_to_cache(hash, &caller, until, now);
         Ok(caller)
     }
 
-    fn kept(&self) -> MutexGuard<'_, HashMap<TokenHash, Kept>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn cache(&self) -> MutexGuard<'_, HashMap<TokenHash, Cached>> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes room first: by what is over, else by what is over soonest.
-    fn keep(&self, hash: TokenHash, caller: &Caller, until: Timestamp, now: Timestamp) {
-        let mut kept = self.kept();
-        if kept.len() >= KEPT_MAX {
-            kept.retain(|_, kept| now < kept.until);
+    /// Adds an answer to the cache. If the cache is full, removes expired answers, or else
+    /// the one that expires first.
+    fn add_to_cache(&self, hash: TokenHash, caller: &Caller, until: Timestamp, now: Timestamp) {
+        let mut cache = self.cache();
+        if cache.len() >= CACHED_MAX {
+            cache.retain(|_, cached| now < cached.until);
         }
-        if kept.len() >= KEPT_MAX
-            && let Some(soonest) = kept.iter().min_by_key(|(_, kept)| kept.until)
+        if cache.len() >= CACHED_MAX
+            && let Some(first) = cache.iter().min_by_key(|(_, cached)| cached.until)
         {
-            let soonest = *soonest.0;
-            kept.remove(&soonest);
+            let first = *first.0;
+            cache.remove(&first);
         }
-        kept.insert(hash, Kept { caller: caller.clone(), until });
+        cache.insert(hash, Cached { caller: caller.clone(), until });
     }
 
     async fn fetch(
@@ -114,8 +118,8 @@ impl Introspection {
         if !answer.status.is_success() {
             return Err(format!("the token service answered {}", answer.status).into());
         }
-        // What the reader says of it may repeat a part of it.
-        serde_json::from_slice(&answer.body).map_err(|_| NOT_ABOUT_A_TOKEN.into())
+        // The parser's message is dropped: it may quote the body.
+        serde_json::from_slice(&answer.body).map_err(|_| INVALID_ANSWER.into())
     }
 }
 
@@ -131,12 +135,12 @@ struct Introspected {
 }
 
 impl Introspected {
-    fn life(&self) -> Option<Life> {
+    fn validity(&self) -> Option<Validity> {
         let instant = |date: &Option<Number>| match date {
             None => Some(None),
-            Some(date) => whole(date).map(|date| Some(instant(date))),
+            Some(date) => whole_units(date).map(|date| Some(instant(date))),
         };
-        Some(Life { not_before: instant(&self.nbf)?, expires: instant(&self.exp)? })
+        Some(Validity { not_before: instant(&self.nbf)?, expires: instant(&self.exp)? })
     }
 
     fn caller(self) -> Caller {
@@ -147,8 +151,8 @@ impl Introspected {
     }
 }
 
-/// Seconds since 1970, as RFC 7662 has it, or milliseconds, as some token services
-/// do: those of 1973 are the seconds of the year 5138.
+/// Reads seconds since 1970, as in RFC 7662, or milliseconds, as some token services send
+/// them. Numbers from 100000000000 on are milliseconds: as seconds, they are after 5138.
 fn instant(date: u64) -> Timestamp {
     const MS_FROM: u64 = 100_000_000_000;
     Timestamp::from_ms(if date < MS_FROM { date.saturating_mul(1_000) } else { date })
@@ -169,17 +173,17 @@ mod tests {
     }
 
     #[test]
-    fn no_more_is_kept_than_there_is_room_for() {
+    fn the_cache_has_a_limit() {
         let (service, caller) = (service(), Caller::default());
         let at = |number: usize| Timestamp::from_ms(1_000 + u64::try_from(number).unwrap());
-        for number in 0..KEPT_MAX + 5 {
-            service.keep(hash(number), &caller, at(number), Timestamp::from_ms(0));
+        for number in 0..CACHED_MAX + 5 {
+            service.add_to_cache(hash(number), &caller, at(number), Timestamp::EPOCH);
         }
-        assert_eq!(service.kept().len(), KEPT_MAX);
-        assert!(!service.kept().contains_key(&hash(4)), "the first to end goes first");
-        assert!(service.kept().contains_key(&hash(5)));
-        service.keep(hash(9_999), &caller, at(9_999), at(KEPT_MAX + 3));
-        assert_eq!(service.kept().len(), 2, "what is over makes room");
+        assert_eq!(service.cache().len(), CACHED_MAX);
+        assert!(!service.cache().contains_key(&hash(4)), "the first to expire is removed first");
+        assert!(service.cache().contains_key(&hash(5)));
+        service.add_to_cache(hash(9_999), &caller, at(9_999), at(CACHED_MAX + 3));
+        assert_eq!(service.cache().len(), 2, "expired answers are removed");
     }
 
     #[test]

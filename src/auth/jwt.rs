@@ -1,7 +1,7 @@
-//! Tokens that are JWTs, signed by a key of the issuer's set (RFC 7517). The set
-//! decides which algorithm goes with which key; the token does not.
+//! Tokens that are JWTs, signed by a key of the issuer's set (RFC 7517). The key in the
+//! set, and not the token, determines the algorithm.
 
-use super::{Caller, Denied, Life, Scopes, signature, whole};
+use super::{Caller, Denied, Scopes, Validity, signature, whole_units};
 use crate::error::BoxError;
 use crate::payment::Timestamp;
 use crate::secret::Secret;
@@ -19,10 +19,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-/// Made-up key ids must not make us ask for keys all the time.
+/// The shortest time between two fetches of the keys, so that tokens with invented key ids
+/// do not cause many fetches.
 const REFRESH_INTERVAL_MS: u64 = 60_000;
 
-/// A key that the issuer took back is not believed for longer than this.
+/// The time for which fetched keys are used. A revoked key is accepted for no longer.
 const KEYS_LIFE_MS: u64 = 3_600_000;
 
 const FETCH_TIME: Duration = Duration::from_secs(2);
@@ -38,14 +39,14 @@ pub(super) struct Jwt {
     refreshing: Mutex<()>,
 }
 
-/// The issuer's keys, as far as we know.
+/// The issuer's keys that were fetched.
 #[derive(Clone, Debug, Default)]
 struct Keys {
     by_id: Arc<HashMap<String, Key>>,
-    /// When these were fetched; never, where it is `None`.
+    /// When they were fetched; `None` before the first fetch.
     fetched_at: Option<Timestamp>,
     tried_at: Option<Timestamp>,
-    /// Why the last try failed, if it did.
+    /// The error of the last try, if it failed.
     failure: Option<Arc<BoxError>>,
 }
 
@@ -87,11 +88,12 @@ impl Jwt {
         let read = decode::<Claims>(token.reveal(), &key.key, &self.validation(key.algorithm));
         let claims =
             read.map_err(|_| invalid("its signature, issuer or audience is wrong"))?.claims;
-        claims.life()?.check(now)?;
+        claims.validity()?.check(now)?;
         Ok(claims.caller())
     }
 
-    /// The time is checked by our own clock, and not by the reader's.
+    /// The checks of the JWT library. The expiry is not one of them: it is checked here, by
+    /// our clock.
     fn validation(&self, algorithm: Algorithm) -> Validation {
         let mut validation = Validation::new(algorithm);
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
@@ -119,19 +121,19 @@ impl Jwt {
         Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Fetches the keys, unless that was tried just now. Those that are there are
-    /// kept where it fails.
+    /// Fetches the keys, unless that was tried recently. If it fails, the earlier keys are
+    /// kept.
     async fn refresh(&self, now: Timestamp, time: Duration) -> Arc<Keys> {
         let (began, time) = (Instant::now(), time.min(FETCH_TIME));
         let before = self.known();
-        let alone = timeout(time, self.refreshing.lock()).await;
+        let locked = timeout(time, self.refreshing.lock()).await;
         let known = self.known();
-        let Ok(_alone) = alone else {
-            let failure: BoxError = "the keys are being fetched for too long".into();
+        let Ok(_guard) = locked else {
+            let failure: BoxError = "another request fetches the keys for too long".into();
             return Arc::new(Keys { failure: Some(Arc::new(failure)), ..Keys::clone(&known) });
         };
         let is_tried = known.tried_at.is_some_and(|at| now.ms_since(at) < REFRESH_INTERVAL_MS);
-        // Whoever waited for another one's try takes what came of it.
+        // A request that waited for another fetch uses the result of that one.
         if !Arc::ptr_eq(&before, &known) || is_tried && known.fetched_at.is_some() {
             return known;
         }
@@ -167,11 +169,11 @@ impl Jwt {
             return Err(format!("the key server answered {}", answer.status).into());
         }
         let set: Set = serde_json::from_slice(&answer.body)
-            .map_err(|_| "the key server answered something else than keys")?;
+            .map_err(|_| "the answer of the key server is not a key set")?;
         let keys: HashMap<_, _> = set.keys.iter().filter_map(|key| read(key)).collect();
-        // An empty set would lock everybody out, and is nobody's intention.
+        // An empty set would refuse all callers, and is most likely a mistake.
         if keys.is_empty() {
-            return Err("the key server answered no key that can be used".into());
+            return Err("the key set has no key that can be used".into());
         }
         Ok(keys)
     }
@@ -181,8 +183,8 @@ fn invalid(reason: &'static str) -> Denied {
     Denied::InvalidToken(reason)
 }
 
-/// The id of the key that signed it. A token that brings its own key, says where
-/// to get it, or wants something understood that is not understood here, is none.
+/// The id of the key that signed the token. A token is refused if it contains its key or
+/// the address of its key, or uses an extension that is not supported.
 fn key_id(header: &Header) -> Result<&str, Denied> {
     let types = ["jwt", "at+jwt", "application/at+jwt"];
     let is_a_type = |given: &String| types.iter().any(|known| known.eq_ignore_ascii_case(given));
@@ -191,10 +193,10 @@ fn key_id(header: &Header) -> Result<&str, Denied> {
     }
     let Header { jku, jwk, x5u, x5c, crit, enc, zip, .. } = header;
     if jku.is_some() || jwk.is_some() || x5u.is_some() || x5c.is_some() {
-        return Err(invalid("it brings its own key"));
+        return Err(invalid("it contains its key or the address of its key"));
     }
     if crit.is_some() || enc.is_some() || zip.is_some() {
-        return Err(invalid("it wants to be read in another way"));
+        return Err(invalid("it is encrypted, compressed, or has critical extensions"));
     }
     header.kid.as_deref().ok_or_else(|| invalid("it names no key"))
 }
@@ -204,8 +206,8 @@ struct Set {
     keys: Vec<Box<RawValue>>,
 }
 
-/// Reads a key for signatures of one of the two algorithms. Other keys in the set
-/// are none of our business.
+/// Reads a key for signatures with one of the two supported algorithms. `None` for other
+/// keys.
 fn read(key: &RawValue) -> Option<(String, Key)> {
     let jwk: Jwk = serde_json::from_str(key.get()).ok()?;
     let (algorithm, named) = match &jwk.algorithm {
@@ -226,7 +228,7 @@ fn read(key: &RawValue) -> Option<(String, Key)> {
     Some((id, Key { algorithm, key: DecodingKey::from_jwk(&jwk).ok()? }))
 }
 
-/// The claims of a token that are read.
+/// The claims of a token that are used.
 #[derive(Deserialize)]
 struct Claims {
     sub: Option<String>,
@@ -237,7 +239,7 @@ struct Claims {
     scp: Option<ScopeClaim>,
 }
 
-/// Issuers write scopes in either form, by either name.
+/// The scopes, as text or as a list. Issuers use both forms.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum ScopeClaim {
@@ -246,8 +248,8 @@ enum ScopeClaim {
 }
 
 impl Claims {
-    fn life(&self) -> Result<Life, Denied> {
-        Ok(Life {
+    fn validity(&self) -> Result<Validity, Denied> {
+        Ok(Validity {
             expires: Some(instant(&self.exp)?),
             not_before: self.nbf.as_ref().map(instant).transpose()?,
         })
@@ -268,6 +270,7 @@ impl Claims {
 
 /// Reads seconds since 1970 (RFC 7519, 2).
 fn instant(date: &Number) -> Result<Timestamp, Denied> {
-    let seconds = whole(date).ok_or_else(|| invalid("one of its times is none"))?;
+    let seconds =
+        whole_units(date).ok_or_else(|| invalid("its exp or nbf is not a number of seconds"))?;
     Ok(Timestamp::from_ms(seconds.saturating_mul(1_000)))
 }

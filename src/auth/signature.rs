@@ -1,4 +1,4 @@
-//! Signatures of tokens, checked by the cryptography that TLS uses here anyway.
+//! Signatures of tokens, verified with the cryptography library that TLS uses, too.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::ErrorKind;
@@ -8,7 +8,7 @@ use ring::signature::{
     ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
 };
 
-/// Makes the two algorithms known to the reader of tokens. There are no others.
+/// Registers the two supported algorithms with the JWT library.
 pub(super) fn install() {
     static PROVIDER: CryptoProvider = CryptoProvider {
         signer_factory: |_, _| Err(ErrorKind::UnsupportedAlgorithm.into()),
@@ -20,7 +20,7 @@ pub(super) fn install() {
         },
         key_utils: KeyUtils::new_unimplemented(),
     };
-    // An error says that it is installed.
+    // An error means that it is installed already.
     let _ = PROVIDER.install_default();
 }
 
@@ -54,8 +54,8 @@ impl Verifier<Vec<u8>> for PublicKey {
     }
 }
 
-/// Some issuers publish their numbers with a leading zero, which RFC 7518, 6.3.1.1
-/// forbids, and which is harmless.
+/// A number without leading zeros. Some issuers publish them, although RFC 7518, 6.3.1.1
+/// forbids it.
 fn unpadded(number: &[u8]) -> &[u8] {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     number.get(zeros..).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! The Lambda behind the table's stream: tells the outside what happened.
+//! The Lambda behind the table's stream: sends the events of a batch of records.
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use payment_intents::clock::SystemClock;
@@ -13,11 +13,11 @@ use serde_json::value::RawValue;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
     #[expect(clippy::disallowed_methods, reason = "only a binary reads the environment")]
-    let outbox = EventsConfig::read(|name| std::env::var(name).ok());
-    log_json(outbox.as_ref().map(|outbox| outbox.logging.clone()).unwrap_or_default())?;
-    let outbox = outbox.inspect_err(|error| tracing::error!("{error}"))?;
-    let bus = &EventBus::new(outbox.eventbridge, outbox.bus);
-    // What is no batch of stream records is an error of the function.
+    let config = EventsConfig::read(|name| std::env::var(name).ok());
+    log_json(config.as_ref().map(|config| config.logging.clone()).unwrap_or_default())?;
+    let config = config.inspect_err(|error| tracing::error!("{error}"))?;
+    let bus = &EventBus::new(config.eventbridge, config.bus);
+    // An event that is not a batch of stream records is an error of the function.
     let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| {
         Box::pin(async move {
             let deadline = deadline(&event.context, SystemClock.now());

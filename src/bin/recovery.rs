@@ -1,4 +1,4 @@
-//! The scheduled Lambda: finds out what came of what was left open.
+//! The scheduled Lambda: runs recovery.
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use payment_intents::clock::SystemClock;
@@ -25,8 +25,8 @@ async fn main() -> Result<(), BoxError> {
     let backend = backend.inspect_err(|error| tracing::error!("{error}"))?;
     let ready = (!secrets.are_pending()).then(|| backend.service(transport.clone()));
     let ready = &OnceCell::new_with(ready);
-    // The schedule has nothing to say but that it is time. A run that fails is an
-    // error of the function; the next one is a minute away.
+    // The content of the scheduled event is not used. A run that fails is an error of the
+    // function; the next run is a minute later.
     let handler = service_fn(|event: LambdaEvent<Box<RawValue>>| {
         Box::pin(async move {
             let deadline = deadline(&event.context, SystemClock.now());
@@ -35,9 +35,9 @@ async fn main() -> Result<(), BoxError> {
                 Ok::<_, BoxError>(Backend::read(variable, &secrets)?.service(transport.clone()))
             });
             let nonce = || Nonce::new(Uuid::new_v4().as_u128());
-            let report = started.await?.recover(deadline, nonce).await?;
-            report.log(SystemClock.now());
-            Ok::<_, BoxError>(report)
+            let run = started.await?.recover(deadline, nonce).await?;
+            run.log(SystemClock.now());
+            Ok::<_, BoxError>(run)
         })
     });
     lambda_runtime::run(handler).await

@@ -1,4 +1,4 @@
-//! `AUTH` and what belongs to it.
+//! The variables `AUTH` and `AUTH_…`.
 
 use super::environment::Environment;
 use crate::auth::AuthSettings;
@@ -20,10 +20,10 @@ const VARIABLES: [(&str, &[&str]); 7] = [
 ];
 
 impl Environment<'_> {
-    /// Reads how callers are authorized; `off` only where `may_be_off`.
-    pub(super) fn auth(&mut self, may_be_off: bool) -> AuthSettings {
+    /// Reads the authorization of callers. `off` is valid only if `is_local`.
+    pub(super) fn auth(&mut self, is_local: bool) -> AuthSettings {
         let mode = match self.optional("AUTH") {
-            None if may_be_off => "off".to_owned(),
+            None if is_local => "off".to_owned(),
             Some(mode) => mode,
             None => self.required("AUTH"),
         };
@@ -43,12 +43,12 @@ impl Environment<'_> {
                 client_id: self.required("AUTH_CLIENT_ID"),
                 client_secret: Secret::new(self.secret(SecretVariable::AuthClientSecret)),
             },
-            "gateway" if !may_be_off => AuthSettings::Gateway,
+            "gateway" if !is_local => AuthSettings::Gateway,
             "gateway" => {
-                self.problem("AUTH", "is gateway, but there is no gateway in front");
+                self.problem("AUTH", "is gateway, but the local server is not behind API Gateway");
                 AuthSettings::Off
             }
-            "off" if may_be_off => AuthSettings::Off,
+            "off" if is_local => AuthSettings::Off,
             "off" => {
                 self.problem("AUTH", "is off, which only the local server may be");
                 AuthSettings::Gateway
@@ -61,7 +61,8 @@ impl Environment<'_> {
         }
     }
 
-    /// A missing URL is named; what stands in for it is never used.
+    /// Reads a required URL. If it is invalid, a problem is noted, and the returned URL is
+    /// not used.
     fn url(&mut self, name: &str) -> Uri {
         let text = self.required(name);
         if text.is_empty() {

@@ -47,7 +47,7 @@ impl Environment<'_> {
     }
 }
 
-/// One entry of `CONNECTORS`, as the operator writes it.
+/// An entry of `CONNECTORS`, as JSON.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ConnectorEntry {
@@ -89,8 +89,8 @@ enum AuthorizationEntry {
     },
 }
 
-/// The public connectors, by their source code: none of them sends our key to its PSP,
-/// and none records a transaction durably before its PSP acts.
+/// The public connectors. By their source code, none of them sends our key to its PSP, and
+/// none records a transaction durably before its PSP acts.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "camelCase")]
 enum Profile {
@@ -130,13 +130,13 @@ enum AbsenceEntry {
     Proof,
 }
 
-/// The default time for one call.
+/// The default time limit of one call.
 pub(super) fn default_timeout_ms() -> u64 {
     20_000
 }
 
-/// The default time for which a connector honours a key: 20 h,
-/// since the common promise is 24 h.
+/// The default time for which a connector honours a key: 20 h. PSPs commonly honour a key
+/// for 24 h.
 const RESEND_WINDOW_MS: u64 = 72_000_000;
 
 /// Reads an entry: with `psp` it is the account at that PSP, without it a connector.
@@ -157,8 +157,10 @@ fn connector(settings: &RawValue) -> Result<ConnectorSettings, String> {
             .to_owned());
     }
     let platform = entry.platform.map(PlatformEntry::read).transpose()?;
-    if (policy.lookup == Lookup::Payment) != platform.is_some() {
-        return Err("needs a platform for lookup: payment, and only for that".to_owned());
+    match (policy.lookup, &platform) {
+        (Lookup::Payment, None) => return Err("has lookup: payment, but no platform".to_owned()),
+        (Lookup::None, Some(_)) => return Err("has a platform, but no lookup: payment".to_owned()),
+        (Lookup::Payment, Some(_)) | (Lookup::None, None) => {}
     }
     Ok(ConnectorSettings {
         url,
@@ -186,22 +188,23 @@ pub(super) fn projects(names: Option<Vec<String>>) -> Result<Option<Vec<ProjectK
     names.map(|names| names.iter().map(project).collect()).transpose()
 }
 
-/// The message of the JSON reader without the value that it complains about, which may
-/// be a secret in the wrong place. Names of fields are kept.
+/// The message of the JSON parser without the invalid value, which may be a secret in the
+/// wrong place. Names of fields are kept.
 pub(super) fn without_values(error: &serde_json::Error) -> String {
-    let said = error.to_string();
-    if ["missing field", "unknown field", "duplicate field"].iter().any(|of| said.starts_with(of)) {
-        return said;
+    let message = error.to_string();
+    let about_fields = ["missing field", "unknown field", "duplicate field"];
+    if about_fields.iter().any(|start| message.starts_with(start)) {
+        return message;
     }
-    let what = said.split([':', '`']).next().unwrap_or_default().trim_end();
-    match said.rsplit_once(", expected") {
-        Some((_, expected)) => format!("{what}, expected{expected}"),
-        None => what.to_owned(),
+    let start = message.split([':', '`']).next().unwrap_or_default().trim_end();
+    match message.rsplit_once(", expected") {
+        Some((_, expected)) => format!("{start}, expected{expected}"),
+        None => start.to_owned(),
     }
 }
 
 impl ConnectorEntry {
-    /// The profile's policy, overridden by the operator's settings.
+    /// The policy of the profile, with the operator's settings.
     fn policy(&self) -> Result<Policy, String> {
         let profile = self.profile.map(Profile::policy).unwrap_or_default();
         let window_ms = self.resend_window_ms.unwrap_or(RESEND_WINDOW_MS);
@@ -243,8 +246,8 @@ impl Profile {
     fn policy(self) -> Policy {
         let lookup = match self {
             Self::Template | Self::Adyen | Self::Braintree | Self::Paypal => Lookup::Payment,
-            // Stripe's webhooks write cumulative amounts, and a gift card's failed
-            // rollback may be shown as a Success: what is seen may be wrong.
+            // The platform's Payment may be wrong: Stripe's webhooks write cumulative
+            // amounts, and a failed rollback of a gift card may be shown as a Success.
             Self::Stripe | Self::Giftcard => Lookup::None,
         };
         Policy { rejected: Rejections::Unproven, lookup, ..Policy::default() }
@@ -291,17 +294,17 @@ mod tests {
     #[test]
     fn a_profile_is_what_is_safe_and_the_operator_may_say_otherwise() {
         let unproven = Policy { rejected: Rejections::Unproven, ..Policy::default() };
-        let shown = Policy { lookup: Lookup::Payment, ..unproven };
+        let with_lookup = Policy { lookup: Lookup::Payment, ..unproven };
         let platform = r#""platform":{"url":"https://platform.example"}"#;
         for (settings, expected) in [
             (String::new(), Policy::default()),
             (r#","profile":"stripe""#.to_owned(), unproven),
             (r#","profile":"giftcard""#.to_owned(), unproven),
             (r#","profile":"adyen""#.to_owned(), unproven),
-            (format!(r#","profile":"adyen",{platform}"#), shown),
-            (format!(r#","profile":"template",{platform}"#), shown),
-            (format!(r#","profile":"braintree",{platform}"#), shown),
-            (format!(r#","profile":"paypal",{platform}"#), shown),
+            (format!(r#","profile":"adyen",{platform}"#), with_lookup),
+            (format!(r#","profile":"template",{platform}"#), with_lookup),
+            (format!(r#","profile":"braintree",{platform}"#), with_lookup),
+            (format!(r#","profile":"paypal",{platform}"#), with_lookup),
             (r#","profile":"paypal","rejected":"final""#.to_owned(), Policy::default()),
             (
                 format!(r#","lookup":"payment","absence":"proof",{platform}"#),
@@ -324,8 +327,11 @@ mod tests {
     #[test]
     fn what_contradicts_itself_is_refused() {
         for (settings, expected) in [
-            (r#""lookup":"payment""#, "needs a platform"),
-            (r#""profile":"stripe","platform":{"url":"https://x"}"#, "needs a platform"),
+            (r#""lookup":"payment""#, "lookup: payment, but no platform"),
+            (
+                r#""profile":"stripe","platform":{"url":"https://x"}"#,
+                "a platform, but no lookup: payment",
+            ),
             (r#""absence":"proof""#, "absence: proof, but no lookup"),
             (r#""resendWindowMs":1000"#, "resendWindowMs, but resend: never"),
             (

@@ -1,4 +1,4 @@
-//! Variables read one by one. The problems of all of them are collected.
+//! Reading variables one by one. The problems of all variables are collected.
 
 use crate::error::causes;
 use crate::secrets_manager::{SecretVariable, Secrets, Unread};
@@ -20,12 +20,12 @@ impl<'a> Environment<'a> {
         self.optional(name).is_some()
     }
 
-    /// A setting that may be kept as a secret. Empty where it is pending.
+    /// A setting that may be a secret. Empty if the secret is pending.
     pub(super) fn secret(&mut self, name: SecretVariable) -> String {
         let (plain, arn) = (name.plain(), name.arn());
         match self.secrets.get(name) {
             None if self.is_set(arn) => {
-                self.problem(arn, "can be read by a Lambda only");
+                self.problem(arn, "can only be read in a Lambda");
                 String::new()
             }
             None => self.required(plain),
@@ -59,10 +59,12 @@ impl<'a> Environment<'a> {
         value.unwrap_or_default()
     }
 
-    pub(super) fn problem(&mut self, name: &str, what: impl fmt::Display) {
-        self.problems.push(format!("{name} {what}"));
+    /// Notes a problem of a variable.
+    pub(super) fn problem(&mut self, name: &str, problem: impl fmt::Display) {
+        self.problems.push(format!("{name} {problem}"));
     }
 
+    /// `read`, if no problem was noted.
     pub(super) fn checked<T>(self, read: T) -> Result<T, ConfigError> {
         match self.problems {
             problems if problems.is_empty() => Ok(read),
@@ -83,7 +85,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// The text that a `main` prints which ends with this error.
+/// The text that is printed if `main` returns this error.
 impl fmt::Debug for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

@@ -1,4 +1,4 @@
-//! Entries of `CONNECTORS` that are an account at a PSP.
+//! Entries of `CONNECTORS` for an account at a PSP.
 
 use super::connectors::{check_timeout, default_timeout_ms, projects, without_values};
 use crate::connector::{AdyenAccount, Authorization, ConnectorSettings, Psp, StripeAccount};
@@ -21,7 +21,7 @@ struct AnyEntry {
     psp: Option<serde_json::Value>,
 }
 
-/// Reads an account, as the operator writes it.
+/// Reads the account of an entry.
 pub(super) fn psp_account(settings: &RawValue) -> Result<ConnectorSettings, String> {
     let entry: NamedEntry = read(settings)?;
     match entry.psp {
@@ -64,7 +64,7 @@ struct StripeEntry {
     multicapture: bool,
 }
 
-/// One secret, or several while one is rotated.
+/// One secret, or several during a rotation.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum OneOrMore {
@@ -92,7 +92,7 @@ impl StripeEntry {
         let url = self.url.as_deref().unwrap_or(StripeAccount::URL);
         let url = connector_url(url).map_err(|error| format!("has a url that {error}"))?;
         check_timeout(self.timeout_ms)?;
-        // Anything but a key of the server's side would be refused with each call.
+        // Stripe refuses each call with any other kind of key.
         if !["sk_", "rk_"].iter().any(|prefix| self.api_key.starts_with(prefix)) {
             return Err("has an apiKey that is neither a secret key (sk_…) nor a restricted one \
                         (rk_…)"

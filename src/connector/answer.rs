@@ -1,4 +1,4 @@
-//! The outcome that an answer proves. An answer that proves nothing is unknown.
+//! The verdict of a connector's answer. An answer that proves nothing is unknown.
 
 use crate::error::BoxError;
 use crate::ports::{ConnectorError, NotActed, Rejections, Verdict};
@@ -6,17 +6,16 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Connectors check these before they act; only a code proves that it was the
-/// connector, and not something in front of it, that answered.
+/// The error codes for checks that connectors make before they act. A code proves that the
+/// connector answered, and not a proxy in front of it.
 const BEFORE_ACTING: &[&str] = &["RequiredField", "InvalidField", "InvalidJsonInput"];
 
-/// The codes that they answer once they have looked at the Payment.
+/// The error codes for checks that connectors make after they have read the Payment.
 const AFTER_LOOKING: &[&str] = &["InvalidOperation", "ResourceNotFound"];
 
-/// Reads a complete answer. From a connector whose `rejected` is unproven, no
-/// error proves anything either: some pass on as their own what went wrong after
-/// they acted. To a later attempt, that the Payment does not allow it may be the
-/// work of the first.
+/// Reads a complete answer. From a connector whose `rejected` is unproven, no error proves
+/// anything: some connectors pass on errors that happened after they acted. On a later
+/// attempt, `InvalidOperation` proves nothing: the first attempt may be its cause.
 pub(super) fn verdict(
     status: StatusCode,
     body: &[u8],
@@ -26,7 +25,7 @@ pub(super) fn verdict(
     if status.is_success() {
         return outcome(body).map_err(ConnectorError::OutcomeUnknown);
     }
-    let answered = Answered { status, codes: codes(body) };
+    let answered = ErrorAnswer { status, codes: codes(body) };
     if rejected == Rejections::Unproven {
         return Err(ConnectorError::OutcomeUnknown(answered.into()));
     }
@@ -46,15 +45,15 @@ pub(super) fn verdict(
 }
 
 fn outcome(body: &[u8]) -> Result<Verdict, BoxError> {
-    // The reader below would take an array for an object, too.
+    // The parser below would also accept an array for the struct.
     if !body.trim_ascii_start().starts_with(b"{") {
-        return Err("the connector answered something else than a JSON object".into());
+        return Err("the connector's answer is not a JSON object".into());
     }
     match serde_json::from_slice::<OutcomeBody>(body)?.outcome.as_str() {
         "approved" => Ok(Verdict::Approved),
         "received" => Ok(Verdict::Received),
         "rejected" => Ok(Verdict::Rejected),
-        _ => Err("the connector answered an outcome that the contract does not have".into()),
+        _ => Err("the connector answered an outcome that is not in the contract".into()),
     }
 }
 
@@ -63,10 +62,10 @@ struct OutcomeBody {
     outcome: String,
 }
 
-/// More reasons than these are none.
+/// The highest number of error codes that are read.
 const CODES_MAX: usize = 16;
 
-/// The codes of an error body; none where it is anything else.
+/// The codes of an error body. Empty if the body is not an error of the contract.
 fn codes(body: &[u8]) -> Vec<String> {
     let body: Value = serde_json::from_slice(body).unwrap_or_default();
     let errors = body.get("errors").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
@@ -74,28 +73,29 @@ fn codes(body: &[u8]) -> Vec<String> {
     errors.iter().map(code).take(CODES_MAX).collect()
 }
 
-/// Names the codes of the contract; others could say anything.
+/// The error for an answer with an error status. Its text has only codes of the contract,
+/// because other codes could contain anything.
 #[derive(Debug, thiserror::Error)]
-#[error("the connector answered {status} {:?}", self.known())]
-struct Answered {
+#[error("the connector answered {status} {:?}", self.contract_codes())]
+struct ErrorAnswer {
     status: StatusCode,
     codes: Vec<String>,
 }
 
-impl Answered {
-    fn known(&self) -> Vec<&str> {
+impl ErrorAnswer {
+    fn contract_codes(&self) -> Vec<&str> {
         let known = |code: &&str| BEFORE_ACTING.contains(code) || AFTER_LOOKING.contains(code);
         self.codes.iter().map(String::as_str).filter(known).collect()
     }
 
     /// The error for an answer that proves that the connector did not act.
     fn not_acted(self) -> ConnectorError {
-        let codes = self.known().into_iter().map(str::to_owned).collect();
+        let codes = self.contract_codes().into_iter().map(str::to_owned).collect();
         let answer = NotActed { status: self.status.as_u16(), codes };
         ConnectorError::NotActed { answer, cause: self.into() }
     }
 
-    /// True where it gave reasons, and only these.
+    /// True if it has codes, and all of them are expected.
     fn has_only_codes(&self, expected: &[&str]) -> bool {
         !self.codes.is_empty() && self.codes.iter().all(|code| expected.contains(&code.as_str()))
     }
@@ -105,7 +105,7 @@ impl Answered {
 mod tests {
     use super::*;
 
-    /// The meaning of an answer, in a word.
+    /// A word for the verdict of an answer.
     fn counts(status: u16, body: &str, rejected: Rejections, is_first: bool) -> &'static str {
         let status = StatusCode::from_u16(status).unwrap();
         match verdict(status, body.as_bytes(), rejected, is_first) {
@@ -154,7 +154,7 @@ mod tests {
             (503, "", "unknown"),
         ] {
             assert_eq!(counts(status, body, Rejections::Final, true), expected, "{status} {body}");
-            // Where "no" is unproven, an error is no proof either.
+            // From a connector whose `rejected` is unproven, an error proves nothing.
             let unproven = if status < 300 { expected } else { "unknown" };
             let counted = counts(status, body, Rejections::Unproven, true);
             assert_eq!(counted, unproven, "{status} {body}");

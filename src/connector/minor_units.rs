@@ -3,16 +3,16 @@
 use crate::error::BoxError;
 use crate::money::{Currency, Money};
 
-/// The amount as Stripe counts it. Refused where Stripe cannot express it exactly, or
-/// where its documentation does not say how.
+/// The amount in Stripe's units. An error if Stripe has no unit for it, or does not document
+/// its unit.
 pub(super) fn to_stripe(amount: Money, fraction_digits: u8) -> Result<u64, BoxError> {
     let digits = stripe_digits(amount.currency()).ok_or("Stripe's unit of the currency is open")?;
     let converted = rescaled(amount.minor_units(), fraction_digits, digits);
     converted.ok_or_else(|| "Stripe has no unit for the fraction of the amount".into())
 }
 
-/// The amount of a Payment whose amounts have so many digits, from Stripe's.
-/// `currency` is in lower case, as Stripe writes it.
+/// The amount of a Payment with this number of digits after the decimal point, from
+/// Stripe's amount and currency, which is in lower case.
 pub(super) fn from_stripe(
     amount: u64,
     currency: &str,
@@ -27,8 +27,8 @@ pub(super) fn from_stripe(
 /// The number of digits after the decimal point in Stripe's amounts:
 /// <https://docs.stripe.com/currencies#zero-decimal>, `#three-decimal` and
 /// `#special-cases`. `None` for UGX, which is on the list without decimals and among the
-/// special cases with two, and for what no list has and ISO 4217 does not count in
-/// hundredths.
+/// special cases with two, and for a currency of no list that has other than two digits in
+/// ISO 4217.
 fn stripe_digits(currency: Currency) -> Option<u8> {
     match currency.code() {
         "BIF" | "CLP" | "DJF" | "GNF" | "JPY" | "KMF" | "KRW" | "MGA" | "PYG" | "RWF" | "VND"
@@ -70,7 +70,7 @@ fn adyen_digits(currency: Currency) -> Option<u8> {
     }
 }
 
-/// The same amount with another number of digits; `None` where that takes a fraction.
+/// The same amount with another number of digits; `None` if it would be a fraction.
 fn rescaled(amount: u64, from: u8, to: u8) -> Option<u64> {
     if let Some(more) = to.checked_sub(from) {
         return amount.checked_mul(10_u64.checked_pow(more.into())?);
@@ -96,7 +96,7 @@ mod tests {
             ("UGX", 5, 0, None),
             ("IQD", 5, 3, None),
             ("CLF", 5, 4, None),
-            // As it was when the Payment was registered.
+            // The digits of the Payment's registration count.
             ("EUR", 40_000, 3, Some(4_000)),
             ("EUR", 40_001, 3, None),
         ] {

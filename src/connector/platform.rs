@@ -1,4 +1,4 @@
-//! The Payment that the platform shows: `GET {url}/{projectKey}/payments/{id}`.
+//! Reading a Payment of the platform: `GET {url}/{projectKey}/payments/{id}`.
 
 use super::settings::Platform;
 use super::{address, authorization};
@@ -13,7 +13,7 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use serde::Deserialize;
 
-/// A Payment carries all the notes of its connector with it.
+/// The longest answer of the platform that is read. It includes all notes of connectors.
 pub(super) const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
 pub(super) fn request(
@@ -30,14 +30,15 @@ pub(super) fn request(
     Ok(request.body(Full::default())?)
 }
 
-/// Reads the transactions. What cannot be read whole proves nothing.
+/// Reads the transactions. An answer with an invalid transaction is an error, because an
+/// incomplete list proves nothing.
 pub(super) fn transactions(status: StatusCode, body: &[u8]) -> Result<Vec<Report>, BoxError> {
     if status != StatusCode::OK {
         return Err(format!("the platform answered {status}").into());
     }
-    // What the reader says of it may repeat a part of it.
-    let payment: PaymentBody = serde_json::from_slice(body)
-        .map_err(|_| "the platform answered something else than a Payment")?;
+    // The parser's message is dropped: it may quote the body.
+    let payment: PaymentBody =
+        serde_json::from_slice(body).map_err(|_| "the platform's answer is not a Payment")?;
     payment.transactions.into_iter().map(TransactionBody::read).collect()
 }
 
@@ -66,14 +67,17 @@ struct AmountBody {
 
 impl TransactionBody {
     fn read(self) -> Result<Report, BoxError> {
-        let currency = Currency::parse(&self.amount.currency_code).ok_or("no such currency")?;
+        let currency = Currency::parse(&self.amount.currency_code)
+            .ok_or("the platform's Payment has an invalid currency")?;
         Ok(Report {
-            kind: transaction_kind(&self.r#type).ok_or("no such type of transaction")?,
-            state: transaction_state(&self.state).ok_or("no such state of a transaction")?,
+            kind: transaction_kind(&self.r#type)
+                .ok_or("the platform's Payment has an unknown type of transaction")?,
+            state: transaction_state(&self.state)
+                .ok_or("the platform's Payment has an unknown state of a transaction")?,
             amount: Money::new(self.amount.cent_amount, currency)?,
             timestamp: self
                 .timestamp
-                .map(|time| parse_time(&time).ok_or("no such time"))
+                .map(|time| parse_time(&time).ok_or("the platform's Payment has an invalid time"))
                 .transpose()?,
             interaction_id: self.interaction_id,
             interface_id: self.interface_id,

@@ -1,8 +1,8 @@
-//! Stripe, called directly: API v1, form-encoded, one idempotency key for each
+//! Direct calls to Stripe: API v1, form-encoded, with one idempotency key for each
 //! transaction.
 //!
-//! * The transaction id is the idempotency key, and it is in the `metadata` of what a
-//!   capture or refund touches: what Stripe shows is known by our own id.
+//! * The transaction id is the idempotency key. A capture adds it to the `metadata` of the
+//!   PaymentIntent, and a refund has it in its own, so that both are identified by our id.
 //! * Calls: <https://docs.stripe.com/api/payment_intents/capture>,
 //!   <https://docs.stripe.com/api/payment_intents/cancel>,
 //!   <https://docs.stripe.com/api/refunds/create>
@@ -48,7 +48,7 @@ pub struct StripeAccount {
     pub multicapture: bool,
 }
 
-/// A page of 100 refunds has less.
+/// The highest number of bytes in an answer. A page of 100 refunds has fewer.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
 /// The number of pages of refunds that are read: 1,000 refunds.
@@ -58,10 +58,11 @@ impl StripeAccount {
     /// The address of the API.
     pub const URL: &str = "https://api.stripe.com";
 
-    /// The version of the API that this was written for.
+    /// The version of the API for which this module is written.
     pub const API_VERSION: &str = "2026-10-28.endive";
 
-    /// Stripe's own rules. Keys are kept for at least 24 hours, and used for 20.
+    /// The policy that Stripe's documentation allows. It keeps keys for at least 24 hours;
+    /// they are used for 20.
     pub fn policy(&self) -> Policy {
         const RESEND_WINDOW_MS: u64 = 20 * 60 * 60 * 1_000;
         Policy {
@@ -75,12 +76,12 @@ impl StripeAccount {
 }
 
 impl<K: Clock> HttpConnector<K> {
-    /// Sends an action to Stripe. An answer that will be the same whenever it is asked
-    /// for, and that proves nothing, is looked up.
+    /// Sends an action to Stripe. If its answer proves nothing, and Stripe would repeat that
+    /// answer, the outcome is looked up.
     ///
-    /// A "no" to a later attempt counts for all attempts only if it is saved for the
-    /// key: else an earlier copy that is still under way could be carried out. So where
-    /// it came fresh, it is asked for once more.
+    /// A rejection of a later attempt counts only if Stripe has saved it for the key:
+    /// otherwise an earlier request, still on its way, could be carried out. A rejection that
+    /// is not saved yet is therefore requested once more.
     pub(super) async fn call_stripe(
         &self,
         settings: &ConnectorSettings,
@@ -110,8 +111,8 @@ impl<K: Clock> HttpConnector<K> {
         }
     }
 
-    /// Sends an action once. Returns the meaning of the answer, and whether it was saved
-    /// for the key by an earlier attempt.
+    /// Sends an action once. Returns the meaning of the answer, and true if Stripe had saved
+    /// it for the key.
     async fn send_to_stripe(
         &self,
         settings: &ConnectorSettings,
@@ -134,8 +135,8 @@ impl<K: Clock> HttpConnector<K> {
         (Meaning::Is(Err(result)), false)
     }
 
-    /// Reads what became of the PaymentIntent and of all its refunds. What others did is
-    /// shown without a time, so that it is taken for nothing of ours.
+    /// Reads the effects of the PaymentIntent and all its refunds. The effects of others have
+    /// no time, so that they are matched to none of ours.
     pub(super) async fn look_up_at_stripe(
         &self,
         settings: &ConnectorSettings,
@@ -153,7 +154,7 @@ impl<K: Clock> HttpConnector<K> {
         Ok(shown)
     }
 
-    /// The PaymentIntent, and all that was done to it.
+    /// The PaymentIntent, and the reports of its captures, its release and its refunds.
     async fn objects(
         &self,
         settings: &ConnectorSettings,
@@ -163,16 +164,16 @@ impl<K: Clock> HttpConnector<K> {
     ) -> Result<(PaymentIntent, Vec<Report>), BoxError> {
         let intent = self.payment_intent(settings, account, key, deadline).await?;
         intent.check_settled()?;
-        let mut shown = intent.placed(key.fraction_digits, account.multicapture)?;
+        let mut shown = intent.captures_and_release(key.fraction_digits, account.multicapture)?;
         for refund in self.refunds(settings, account, key, deadline).await? {
             shown.push(refund.report(key.fraction_digits)?);
         }
         Ok((intent, shown))
     }
 
-    /// Reads at Stripe what an event is about, as it is now: events come in any order,
-    /// and tell how it was.
-    pub(super) async fn read_subject(
+    /// Reads the current state of the object of an event. The state in the event may be an
+    /// old one, because events come in any order.
+    pub(super) async fn read_at_stripe(
         &self,
         settings: &ConnectorSettings,
         account: &StripeAccount,
@@ -184,7 +185,7 @@ impl<K: Clock> HttpConnector<K> {
         match subject {
             Subject::PaymentIntent => {
                 let intent = self.payment_intent(settings, account, key, deadline).await?;
-                let mut reports = intent.placed(digits, account.multicapture)?;
+                let mut reports = intent.captures_and_release(digits, account.multicapture)?;
                 reports.extend(intent.authorized(digits)?);
                 Ok(reports)
             }
@@ -221,7 +222,7 @@ impl<K: Clock> HttpConnector<K> {
         Ok(intent)
     }
 
-    /// Reads all refunds of the PaymentIntent, or fails.
+    /// Reads all refunds of the PaymentIntent. An error if there are more than can be read.
     async fn refunds(
         &self,
         settings: &ConnectorSettings,
@@ -249,7 +250,7 @@ impl<K: Clock> HttpConnector<K> {
         Err("the PaymentIntent has more refunds than are read".into())
     }
 
-    /// Reads an object. What cannot be read whole proves nothing.
+    /// Reads an object.
     async fn read_from_stripe<T: DeserializeOwned>(
         &self,
         request: Request<Full<Bytes>>,
@@ -260,7 +261,7 @@ impl<K: Clock> HttpConnector<K> {
         if answer.status != StatusCode::OK {
             return Err(format!("Stripe answered {}", answer.status).into());
         }
-        // What the reader says of it may repeat a part of it.
+        // The parser's message may repeat a part of the body.
         Ok(serde_json::from_slice(&answer.body)
             .map_err(|_| "Stripe answered something else than was asked for")?)
     }
@@ -275,10 +276,9 @@ impl<K: Clock> HttpConnector<K> {
     }
 }
 
-/// The outcome of this call by what Stripe shows: only what is certainly it. That it is
-/// not shown proves nothing while it can still happen, since Stripe may be at work on it,
-/// or repair what an error left behind. Of a PaymentIntent that has come to its end
-/// nothing more is captured or cancelled.
+/// The outcome of this call, if the objects at Stripe prove it. An effect that is not shown
+/// may still happen: Stripe may be working on it, or repair it after an error. It cannot
+/// happen if it is a capture or a cancel and the PaymentIntent is final.
 fn shown_outcome(call: &Call, intent: &PaymentIntent, shown: &[Report]) -> Option<Verdict> {
     let kind = match &call.action {
         Action::Capture { .. } => TransactionKind::Charge,

@@ -1,5 +1,5 @@
-//! Tokens of our own: fetched with client credentials, kept until shortly before
-//! they expire, and fetched by one caller at a time.
+//! The tokens that are fetched with client credentials. They are cached until shortly
+//! before they expire, and fetched by one caller at a time.
 
 use super::settings::ClientCredentials;
 use crate::error::BoxError;
@@ -13,19 +13,19 @@ use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
-/// A token is not used in the last part of its life: it must outlive the call.
+/// The time before its expiry at which a token is renewed, so that it outlives the call.
 const RENEW_BEFORE_MS: u64 = 60_000;
 
-/// The assumed life of a token whose issuer does not state it.
+/// The assumed lifetime of a token whose issuer does not state it.
 const DEFAULT_LIFE_S: u64 = 300;
 
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// The tokens at hand, by token endpoint, client and scope. Each has a lock of
-/// its own: one slow token service delays nobody else.
+/// The cached tokens, by token endpoint, client and scope. Each has a separate lock, so
+/// that a slow token service delays no other token.
 #[derive(Debug, Default)]
 pub(super) struct Tokens {
-    kept: SyncMutex<HashMap<String, Arc<Mutex<Option<Token>>>>>,
+    cached: SyncMutex<HashMap<String, Arc<Mutex<Option<Token>>>>>,
 }
 
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ struct Token {
 }
 
 impl Tokens {
-    /// A token that is good for this call.
+    /// A token that is valid for a call.
     pub(super) async fn get(
         &self,
         transport: &Transport,
@@ -43,31 +43,31 @@ impl Tokens {
         now: Timestamp,
         time: Duration,
     ) -> Result<Secret, BoxError> {
-        let (began, place) = (Instant::now(), self.place(credentials));
-        // Held while a token is fetched: whoever else wants it waits for it.
-        let mut kept = tokio::time::timeout(time, place.lock()).await?;
-        if let Some(token) = kept.as_ref().filter(|token| now < token.renew_at) {
+        let (began, entry) = (Instant::now(), self.entry(credentials));
+        // Locked while a token is fetched, so that other callers wait for that token.
+        let mut cached = tokio::time::timeout(time, entry.lock()).await?;
+        if let Some(token) = cached.as_ref().filter(|token| now < token.renew_at) {
             return Ok(token.bearer.clone());
         }
         let left = time.saturating_sub(began.elapsed());
         let token = fetch(transport, credentials, now, left).await?;
-        Ok(kept.insert(token).bearer.clone())
+        Ok(cached.insert(token).bearer.clone())
     }
 
-    /// Drops a token that was refused, unless it was replaced meanwhile.
-    pub(super) async fn forget(&self, credentials: &ClientCredentials, refused: &Secret) {
-        let place = self.place(credentials);
-        let mut kept = place.lock().await;
-        if kept.as_ref().is_some_and(|token| token.bearer == *refused) {
-            *kept = None;
+    /// Drops a token that was refused, unless another one has replaced it.
+    pub(super) async fn drop_refused(&self, credentials: &ClientCredentials, refused: &Secret) {
+        let entry = self.entry(credentials);
+        let mut cached = entry.lock().await;
+        if cached.as_ref().is_some_and(|token| token.bearer == *refused) {
+            *cached = None;
         }
     }
 
-    fn place(&self, credentials: &ClientCredentials) -> Arc<Mutex<Option<Token>>> {
+    fn entry(&self, credentials: &ClientCredentials) -> Arc<Mutex<Option<Token>>> {
         let ClientCredentials { token_url, client_id, scope, .. } = credentials;
         let name = format!("{token_url}\n{client_id}\n{}", scope.as_deref().unwrap_or_default());
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(kept.entry(name).or_default())
+        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(cached.entry(name).or_default())
     }
 }
 
@@ -86,16 +86,16 @@ async fn fetch(
     if !answer.status.is_success() {
         return Err(format!("the token service answered {}", answer.status).into());
     }
-    let granted: Granted = serde_json::from_slice(&answer.body)
-        .map_err(|_| "the token service answered something else than a token")?;
+    let granted: TokenBody = serde_json::from_slice(&answer.body)
+        .map_err(|_| "the answer of the token service has no token")?;
     let life_ms = granted.expires_in.unwrap_or(DEFAULT_LIFE_S).saturating_mul(1_000);
-    // A token that lives for less than that is used for half its life.
+    // A token with a short lifetime is used for half of it.
     let used_ms = life_ms.saturating_sub(RENEW_BEFORE_MS).max(life_ms / 2);
     Ok(Token { bearer: Secret::new(granted.access_token), renew_at: now.plus_ms(used_ms) })
 }
 
 #[derive(Deserialize)]
-struct Granted {
+struct TokenBody {
     access_token: String,
     expires_in: Option<u64>,
 }

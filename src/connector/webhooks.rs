@@ -5,9 +5,11 @@ use super::stripe::{self, Subject, is_signed};
 use super::{ConnectorSettings, HttpConnector, Psp, adyen};
 use crate::error::BoxError;
 use crate::payment::{ProjectKey, Timestamp, Update};
-use crate::ports::{Acknowledgement, Clock, ConnectorKey, NotRead, Notice, Webhook, Webhooks};
+use crate::ports::{
+    Acknowledgement, Clock, ConnectorKey, Notice, Webhook, WebhookRefusal, Webhooks,
+};
 
-/// The subject of a notice, at the PSP that sent it.
+/// The object of a notice, at the PSP that sent it.
 #[derive(Clone, Debug)]
 pub struct PspSubject(PspNotice);
 
@@ -26,16 +28,17 @@ impl<K: Clock> Webhooks for HttpConnector<K> {
         &self,
         webhook: &Webhook<'_>,
         now: Timestamp,
-    ) -> Result<Vec<Notice<PspSubject>>, NotRead> {
+    ) -> Result<Vec<Notice<PspSubject>>, WebhookRefusal> {
         let settings = self.webhook_settings(webhook.connector, webhook.project)?;
         match &settings.psp {
             Some(Psp::Stripe(account)) if !account.webhook_secrets.is_empty() => {
-                let signature = (webhook.header)("stripe-signature").ok_or(NotRead::NotSigned)?;
+                let signature =
+                    (webhook.header)("stripe-signature").ok_or(WebhookRefusal::NotSigned)?;
                 if !is_signed(&account.webhook_secrets, signature, webhook.body, now) {
-                    return Err(NotRead::NotSigned);
+                    return Err(WebhookRefusal::NotSigned);
                 }
                 let event: stripe::Event =
-                    serde_json::from_slice(webhook.body).map_err(|_| NotRead::Unreadable)?;
+                    serde_json::from_slice(webhook.body).map_err(|_| WebhookRefusal::Unreadable)?;
                 let notice = |(id, subject)| notice(id, PspNotice::Stripe(subject));
                 Ok(event.subject().map(notice).into_iter().collect())
             }
@@ -44,11 +47,11 @@ impl<K: Clock> Webhooks for HttpConnector<K> {
                 let notice = |(id, event)| notice(id, PspNotice::Adyen(event));
                 Ok(events.into_iter().map(notice).collect())
             }
-            Some(Psp::Stripe(_) | Psp::Adyen(_)) | None => Err(NotRead::NoSuchConnector),
+            Some(Psp::Stripe(_) | Psp::Adyen(_)) | None => Err(WebhookRefusal::NoSuchConnector),
         }
     }
 
-    async fn look_at(
+    async fn read_subject(
         &self,
         connector: &str,
         key: &ConnectorKey,
@@ -65,7 +68,7 @@ impl<K: Clock> Webhooks for HttpConnector<K> {
         let deadline = deadline.min(self.clock.now().plus_ms(settings.timeout_ms));
         match (&settings.psp, &subject.0) {
             (Some(Psp::Stripe(account)), PspNotice::Stripe(subject)) => {
-                let read = self.read_subject(settings, account, key, subject, deadline);
+                let read = self.read_at_stripe(settings, account, key, subject, deadline);
                 Ok(Some(read.await?.into_iter().map(Update::RecordEffect).collect()))
             }
             (Some(Psp::Adyen(_)), PspNotice::Adyen(event)) => {
@@ -93,10 +96,10 @@ impl<K> HttpConnector<K> {
         &self,
         connector: &str,
         project: &ProjectKey,
-    ) -> Result<&ConnectorSettings, NotRead> {
-        let settings = self.connectors.get(connector).ok_or(NotRead::NoSuchConnector)?;
+    ) -> Result<&ConnectorSettings, WebhookRefusal> {
+        let settings = self.connectors.get(connector).ok_or(WebhookRefusal::NoSuchConnector)?;
         let projects = settings.projects.as_deref();
         let is_open = projects.is_none_or(|projects| projects.contains(project));
-        if is_open { Ok(settings) } else { Err(NotRead::NoSuchConnector) }
+        if is_open { Ok(settings) } else { Err(WebhookRefusal::NoSuchConnector) }
     }
 }

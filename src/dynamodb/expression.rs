@@ -1,11 +1,11 @@
-//! The text of an update, built up condition by condition and change by change.
+//! The text of an update expression and its condition.
 
 use super::Item;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use std::collections::HashMap;
 
-/// An update expression with its condition, as it grows.
+/// The builder of an update expression and its condition.
 #[derive(Debug)]
 pub(super) struct Expression {
     conditions: String,
@@ -16,7 +16,7 @@ pub(super) struct Expression {
 }
 
 impl Expression {
-    /// With room for what the writes of an action need.
+    /// An empty expression, with capacity for the writes of an action.
     pub(super) fn new() -> Self {
         Self {
             conditions: String::with_capacity(256),
@@ -39,12 +39,12 @@ impl Expression {
         append(&mut self.removes, ", ", &[path.as_ref()]);
     }
 
-    /// Makes `placeholder` (`:…`) stand for `value`.
+    /// Sets the value of a placeholder (`:…`).
     pub(super) fn value(&mut self, placeholder: impl Into<String>, value: AttributeValue) {
         self.values.insert(placeholder.into(), value);
     }
 
-    /// Makes `placeholder` (`#…`) stand for the name of an attribute.
+    /// Sets the attribute name of a placeholder (`#…`).
     pub(super) fn name(&mut self, placeholder: impl Into<String>, attribute: &str) {
         self.names.insert(placeholder.into(), attribute.to_owned());
     }
@@ -62,7 +62,7 @@ impl Expression {
     }
 }
 
-/// Adds an entry to a list, after the separator if it is not the first.
+/// Adds an entry to a list, after a separator if it is not the first.
 fn append(list: &mut String, separator: &str, entry: &[&str]) {
     if !list.is_empty() {
         list.push_str(separator);

@@ -1,5 +1,5 @@
-//! Item ⇄ Payment, without loss; the way back is in `read`. Names inside a transaction are short, because
-//! they are paid for with every write.
+//! The conversion of a Payment to an item; `read` converts it back. Attribute names inside
+//! a transaction are short, because the size of an item determines the cost of a write.
 
 mod read;
 
@@ -15,25 +15,25 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use sha2::{Digest, Sha256};
 
-/// Where the amount of a cancel waits that was reserved unseen.
+/// The attribute with the amount of a cancel that was reserved without a read.
 pub(super) const CANCELLING: &str = "cancelling";
 
-/// The format in which items are written. On an item of another format nothing is
-/// reserved without reading it: its attributes do not show what a discrepancy stops.
+/// The format in which items are written. Nothing is reserved without a read on an item of
+/// another format, whose attributes do not show which sides are stopped.
 pub(super) const FORMAT: u64 = 2;
 
-/// The format of items without the attributes of `STOPS`. It is read, and replaced by
-/// `FORMAT` with the item's next change.
+/// The format of items without the attributes of `STOPS`. Items of this format are read,
+/// and the next change writes them in `FORMAT`.
 pub(super) const FORMAT_WITHOUT_STOPS: u64 = 1;
 
-/// The attributes that are there while a discrepancy stops a side.
+/// The attributes that exist while a discrepancy stops a side.
 pub(super) const STOPS: [(&str, Side); 2] =
     [("captures_stopped", Side::Captures), ("refunds_stopped", Side::Refunds)];
 
 /// The sort key of a Payment's item.
 pub(super) const SORT_KEY: &str = "payment";
 
-/// The names inside a transaction.
+/// The attribute names inside a transaction.
 pub(super) struct Tag;
 
 impl Tag {
@@ -41,7 +41,7 @@ impl Tag {
     pub(super) const STATE: &str = "s";
     pub(super) const AMOUNT: &str = "a";
     pub(super) const TIMESTAMP: &str = "t";
-    pub(super) const REVERSES: &str = "v";
+    pub(super) const IS_REVERSAL: &str = "v";
     pub(super) const CHARGE: &str = "c";
     pub(super) const REFUNDABLE: &str = "l";
     pub(super) const MERCHANT_REFERENCE: &str = "m";
@@ -57,7 +57,7 @@ impl Tag {
     pub(super) const LOOKS: &str = "o";
     pub(super) const LOOK_AT: &str = "w";
     pub(super) const LIKENESS: &str = "g";
-    pub(super) const MAY_BE: &str = "z";
+    pub(super) const POSSIBLE_DUPLICATE_OF: &str = "z";
     pub(super) const FAILURE_BY: &str = "j";
     pub(super) const FAILURE_AT: &str = "q";
     pub(super) const EXTERNAL: &str = "y";
@@ -69,10 +69,10 @@ pub(super) fn primary_key(key: &PaymentKey) -> Item {
     Item::from([("pk".to_owned(), text(&key.to_string())), ("sk".to_owned(), text(SORT_KEY))])
 }
 
-/// The partitions of the recovery index, over which open Payments are spread.
+/// The partitions of the recovery index. Open Payments are distributed over them.
 pub(super) const SHARDS: [&str; 4] = ["0", "1", "2", "3"];
 
-/// The partition of a Payment.
+/// The partition of a Payment in the recovery index.
 pub(super) fn shard(key: &PaymentKey) -> AttributeValue {
     let digest = Sha256::digest(key.to_string().as_bytes());
     let spread = digest.first().map_or(0, |byte| usize::from(byte & 3));
@@ -99,7 +99,7 @@ pub(super) fn map(item: Item) -> AttributeValue {
     AttributeValue::M(item)
 }
 
-/// The balances by the name of their attribute.
+/// The balances with the names of their attributes.
 pub(super) fn balances(balances: &Balances) -> [(&'static str, Money); 6] {
     [
         ("authorized", balances.authorized),
@@ -146,7 +146,8 @@ pub(super) fn from_payment(payment: &Payment) -> Item {
     item
 }
 
-/// The attributes that a reservation writes. The amount of a cancel is stored elsewhere.
+/// The attributes of a reserved transaction. The amount of a cancel is stored outside of
+/// it.
 pub(super) fn reserved(
     reservation: &Reservation,
     kind: TransactionKind,
@@ -157,7 +158,7 @@ pub(super) fn reserved(
     item.put(Tag::STATE, Some(text(state_code(State::Initial))));
     item.put(Tag::AMOUNT, amount.map(|amount| number(amount.minor_units())));
     item.put(Tag::TIMESTAMP, Some(number(reservation.at.ms())));
-    item.put(Tag::REVERSES, flag(reservation.action == crate::payment::Action::Reverse));
+    item.put(Tag::IS_REVERSAL, flag(reservation.action == crate::payment::Action::Reverse));
     item.put(Tag::CHARGE, reservation.action.charge().map(|charge| text(charge.as_str())));
     item.put(Tag::MERCHANT_REFERENCE, reservation.merchant_reference.as_deref().map(text));
     item.0
@@ -169,7 +170,7 @@ pub(super) fn from_transaction(transaction: &Transaction) -> Item {
     item.put(Tag::STATE, Some(text(state_code(transaction.state))));
     item.put(Tag::AMOUNT, Some(number(transaction.amount.minor_units())));
     item.put(Tag::TIMESTAMP, Some(number(transaction.timestamp.ms())));
-    item.put(Tag::REVERSES, flag(transaction.reverses));
+    item.put(Tag::IS_REVERSAL, flag(transaction.is_reversal));
     item.put(Tag::CHARGE, transaction.charge.as_ref().map(|charge| text(charge.as_str())));
     item.put(Tag::REFUNDABLE, transaction.refundable.map(|left| number(left.minor_units())));
     item.put(Tag::MERCHANT_REFERENCE, transaction.merchant_reference.as_deref().map(text));
@@ -180,7 +181,10 @@ pub(super) fn from_transaction(transaction: &Transaction) -> Item {
     item.put(Tag::AWAITING_BALANCES, state_text(transaction.state_awaiting_balances));
     item.put(Tag::DISPUTED, flag(transaction.is_disputed));
     item.put(Tag::LIKENESS, transaction.likeness.as_ref().map(|one| map(from_likeness(one))));
-    item.put(Tag::MAY_BE, transaction.may_be.as_ref().map(|ours| text(ours.as_str())));
+    item.put(
+        Tag::POSSIBLE_DUPLICATE_OF,
+        transaction.possible_duplicate_of.as_ref().map(|ours| text(ours.as_str())),
+    );
     item.put(Tag::EXTERNAL, flag(transaction.is_external));
     item.put_report((Tag::REPORTED_BY, Tag::REPORTED_AT), &transaction.reported);
     item.put_report((Tag::FAILURE_BY, Tag::FAILURE_AT), &transaction.waiting_failure);
@@ -196,7 +200,7 @@ pub(super) fn from_transaction(transaction: &Transaction) -> Item {
 fn from_likeness(likeness: &Likeness) -> Item {
     let mut item = Fields::new();
     item.put(Tag::STATE, Some(text(state_code(likeness.known))));
-    item.put(Tag::AWAITING_BALANCES, Some(text(state_code(likeness.told))));
+    item.put(Tag::AWAITING_BALANCES, Some(text(state_code(likeness.reported_state))));
     item.put(Tag::INTERACTION_ID, flag(likeness.gave_interaction_id));
     item.put(Tag::INTERFACE_ID, flag(likeness.gave_interface_id));
     item.put(Tag::HAPPENED_AT, likeness.timestamp.map(|at| number(at.ms())));
@@ -225,7 +229,7 @@ pub(super) fn from_details(details: &Details) -> Item {
     item.0
 }
 
-/// The attributes that are there; those that are not take no room.
+/// A map of attributes, without those that have no value.
 struct Fields(Item);
 
 impl Fields {

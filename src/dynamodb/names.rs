@@ -1,6 +1,6 @@
-//! Names by which Payments are found besides their ids: one small item for each name. It
-//! counts only while the Payment that it points to has the name, so that no write
-//! spans two items.
+//! Unique names of Payments besides their ids. Each name is an item that points to a
+//! Payment. It is valid only while that Payment has the name, so that no write needs a
+//! transaction over two items.
 
 use super::{DynamoStore, Item, item, unavailable};
 use crate::payment::{Payment, PaymentId, PaymentKey, ProjectKey, Timestamp};
@@ -8,20 +8,21 @@ use crate::ports::{ClaimError, Name, Store, StoreError};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure as OnConditionFailure;
 
-/// Longer than any invocation: a Payment that was not written with its name by then
-/// will not be.
+/// The time after a claim until which the Payment has to be written with the name. It is
+/// longer than any invocation.
 const CLAIM_LIFE_MS: u64 = 60_000;
 
-/// The time of a claim that has ended: no claim lives as long as that.
-const EXPIRED_MS: u64 = 0;
+/// The `claimed_at` of a name that was released. A claim of that time has always expired.
+const RELEASED: Timestamp = Timestamp::EPOCH;
 
-/// The Payment that a name points to, and the time since when.
+/// The Payment that a name points to, and the time of the claim.
 struct Claim {
     id: PaymentId,
     at: Timestamp,
 }
 
-/// No Payment id has a `#`, so this is no Payment's.
+/// The key of the item of a name. Payment ids have no `#`, so that it is never the key of
+/// a Payment.
 fn primary_key(project: &ProjectKey, name: &Name) -> Item {
     let (kind, name) = match name {
         Name::Key(key) => ("key", key),
@@ -62,31 +63,31 @@ impl DynamoStore {
         if self.find_payment(&payment.project, name).await?.is_some() {
             return Err(ClaimError::Taken);
         }
-        // Whoever comes second finds that it is not the claim that was looked at.
+        // Of two writers that found the same expired claim, only one replaces it.
         match self.put_claim(payment, name, at, Some(held)).await? {
             None => Ok(()),
             Some(_) => Err(ClaimError::Taken),
         }
     }
 
-    /// Dates our claim so far back that it holds no longer. A claim of another Payment
-    /// stays as it is.
+    /// Marks the claim of this Payment as released. A claim of another Payment stays as it
+    /// is.
     pub(super) async fn release_name(
         &self,
         payment: &PaymentKey,
         name: &Name,
     ) -> Result<(), StoreError> {
-        self.put_claim(payment, name, Timestamp::from_ms(EXPIRED_MS), None).await.map(drop)
+        self.put_claim(payment, name, RELEASED, None).await.map(drop)
     }
 
-    /// Writes a claim where there is none, over our own, or over `over`. Returns the
-    /// claim of another Payment that prevents it.
+    /// Writes a claim, if the name has none, has one of this Payment, or has `replaced`.
+    /// Returns the claim of another Payment that prevents it.
     async fn put_claim(
         &self,
         payment: &PaymentKey,
         name: &Name,
         at: Timestamp,
-        over: Option<Claim>,
+        replaced: Option<Claim>,
     ) -> Result<Option<Claim>, StoreError> {
         let mut claim = primary_key(&payment.project, name);
         claim.insert("payment_id".to_owned(), item::text(payment.id.as_str()));
@@ -98,7 +99,7 @@ impl DynamoStore {
             .set_item(Some(claim))
             .expression_attribute_values(":own", item::text(payment.id.as_str()))
             .return_values_on_condition_check_failure(OnConditionFailure::AllOld);
-        put = match over {
+        put = match replaced {
             None => put.condition_expression("attribute_not_exists(pk) OR payment_id = :own"),
             Some(held) => put
                 .condition_expression(

@@ -1,5 +1,5 @@
-//! A write that is repeated here and not by the SDK, which does not tell how often it
-//! tried.
+//! Repeating a write here, and not in the SDK, which does not report the number of
+//! attempts.
 
 use super::OPERATION_TIMEOUT;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
@@ -11,13 +11,13 @@ const ATTEMPTS_MAX: u32 = 3;
 /// The pause before a write is repeated; longer each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
-/// DynamoDB is too busy, and has written nothing.
+/// The errors by which DynamoDB refuses a write because of its load.
 const THROTTLED: [&str; 3] =
     ["ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"];
 
-/// Sends a write as often as the SDK would. The flag is set where an attempt before
-/// the last brought no answer, so that a late copy is possible. The client of `update`
-/// does not repeat it.
+/// Sends a write with as many attempts as the SDK would. The second result is true if an
+/// attempt before the last one got no answer, so that it may still be written later. The
+/// client of `update` must not repeat it.
 pub(super) async fn send_counted(
     update: impl Fn() -> UpdateItemFluentBuilder,
 ) -> (Result<UpdateItemOutput, SdkError<UpdateItemError>>, bool) {
@@ -27,7 +27,7 @@ pub(super) async fn send_counted(
     loop {
         let sent = update().send().await;
         let Err(error) = &sent else { return (sent, late_copy_possible) };
-        // Only an answer below 500 says that nothing was, or will be, written.
+        // Only an answer below 500 proves that the attempt wrote nothing and never will.
         let status = error.raw_response().map(|response| response.status());
         let is_answered = status.is_some_and(|status| !status.is_server_error());
         let is_transient =

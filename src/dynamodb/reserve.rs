@@ -1,13 +1,12 @@
-//! The unseen reservation: what [`crate::payment::Payment::admit`] says, as a
-//! condition, and what the reservation does, as an update.
+//! The reservation without a read: the rules of [`crate::payment::Payment::admit`] as a
+//! condition, and the reservation as an update.
 
 use super::expression::Expression;
 use super::item::{self, Tag};
 use crate::money::Money;
 use crate::payment::{Action, InFlight, Payment, Reservation, TransactionId, TransactionKind};
 
-/// One `UpdateItem` that reserves, or changes nothing. A reversal is tried as a
-/// cancel.
+/// The `UpdateItem` that makes a reservation. A reversal is tried as a cancel.
 pub(super) fn expression(reservation: &Reservation) -> Expression {
     let mut expression = Expression::new();
     admit_identity(&mut expression, reservation);
@@ -15,18 +14,23 @@ pub(super) fn expression(reservation: &Reservation) -> Expression {
     match &reservation.action {
         Action::Capture { amount } => {
             admit_amount(&mut expression, "capturable", *amount);
-            put(&mut expression, reservation, TransactionKind::Charge, Some(*amount));
+            put_transaction(&mut expression, reservation, TransactionKind::Charge, Some(*amount));
         }
         Action::Refund { amount, charge } => {
             admit_amount(&mut expression, "refundable", *amount);
             if let Some(charge) = charge {
                 admit_charge(&mut expression, charge, &reservation.transaction);
             }
-            put(&mut expression, reservation, TransactionKind::Refund, Some(*amount));
+            put_transaction(&mut expression, reservation, TransactionKind::Refund, Some(*amount));
         }
         Action::Cancel | Action::Reverse => {
             admit_cancel(&mut expression);
-            put(&mut expression, reservation, TransactionKind::CancelAuthorization, None);
+            put_transaction(
+                &mut expression,
+                reservation,
+                TransactionKind::CancelAuthorization,
+                None,
+            );
         }
     }
     hold_slot(&mut expression, reservation);
@@ -45,7 +49,7 @@ fn admit_identity(expression: &mut Expression, reservation: &Reservation) {
     expression.condition("(attribute_not_exists(withdrawn_at) OR withdrawn_at < :at)");
 }
 
-/// Nothing is taken from a side that a discrepancy stops.
+/// Refuses an action on a side that a discrepancy stops.
 fn admit_sides(expression: &mut Expression, action: &Action) {
     for (name, side) in item::STOPS {
         if action.sides().contains(&side) {
@@ -54,7 +58,7 @@ fn admit_sides(expression: &mut Expression, action: &Action) {
     }
 }
 
-/// Taking is the check, in the table as in [`Money::take`].
+/// Subtracts the amount from the available one, which has to be large enough.
 fn admit_amount(expression: &mut Expression, available: &str, amount: Money) {
     expression.value(":amount", item::number(amount.minor_units()));
     expression.value(":currency", item::text(amount.currency().code()));
@@ -63,8 +67,8 @@ fn admit_amount(expression: &mut Expression, available: &str, amount: Money) {
     expression.set(available, &format!("{available} - :amount"));
 }
 
-/// Only a successful Charge says what is left of it. A transaction cannot
-/// refund itself, nor could both be written in one expression.
+/// Subtracts the amount from the rest of the Charge. Only a successful Charge has that
+/// attribute. A transaction cannot refund itself: that condition always fails.
 fn admit_charge(expression: &mut Expression, charge: &TransactionId, own: &TransactionId) {
     if charge == own {
         return expression.condition("attribute_not_exists(pk)");
@@ -75,9 +79,9 @@ fn admit_charge(expression: &mut Expression, charge: &TransactionId, own: &Trans
     expression.set(&left, &format!("{left} - :amount"));
 }
 
-/// The amount of a cancel is whatever is authorized. It is not known here, and
-/// an expression cannot write it into the transaction, so it waits beside it
-/// until the transaction is next written.
+/// Holds the whole authorized amount. An expression cannot write this amount into the new
+/// transaction, so that it is stored in a separate attribute until the transaction is
+/// next written.
 fn admit_cancel(expression: &mut Expression) {
     expression.value(":zero", item::number(0));
     expression.condition("authorized > :zero");
@@ -86,7 +90,7 @@ fn admit_cancel(expression: &mut Expression) {
     expression.set("capturable", ":zero");
 }
 
-fn put(
+fn put_transaction(
     expression: &mut Expression,
     reservation: &Reservation,
     kind: TransactionKind,

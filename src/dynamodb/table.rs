@@ -5,9 +5,8 @@ use aws_sdk_dynamodb::types::{
     ProjectionType, ScalarAttributeType,
 };
 
-/// Creates the table that the service needs, with its recovery index: for
-/// localhost and for tests. In AWS the template does this, and the Lambda has
-/// no right to.
+/// Creates the table with its recovery index, for localhost and tests. In AWS the template
+/// creates it, and the functions may not.
 pub async fn create_table(client: &Client, table: &str) -> Result<(), BoxError> {
     let attribute = |name: &str, kind| {
         AttributeDefinition::builder().attribute_name(name).attribute_type(kind).build()

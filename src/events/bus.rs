@@ -1,46 +1,47 @@
-//! EventBridge.
+//! The client of EventBridge.
 
 use crate::aws::Connection;
 use crate::error::BoxError;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use std::time::Duration;
 
-/// EventBridge takes no more in one call.
+/// The highest number of events that EventBridge accepts in one call.
 pub(super) const CALL_MAX: usize = 10;
 
-/// Nor more than 256 KiB, the names around the events included.
+/// The highest number of bytes of the events in one call. EventBridge accepts 256 KiB,
+/// which include the names around the events.
 pub(super) const CALL_BYTES_MAX: usize = 200 * 1024;
 
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(2);
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(6);
 
-/// The source that the events name.
+/// The `source` of the events.
 const SOURCE: &str = "payment-intents";
 
-/// The bus on which events are sent.
+/// The event bus.
 #[derive(Clone, Debug)]
 pub struct EventBus {
     client: aws_sdk_eventbridge::Client,
     name: String,
 }
 
-/// Not all events of a call arrived, as far as we were told.
+/// The error of a call in which not all events arrived.
 pub(super) struct NotSent {
-    /// One flag for each event.
+    /// For each event, true if it arrived.
     pub(super) arrived: Vec<bool>,
-    /// The cause for the first event that did not arrive.
+    /// The error of the first event that did not arrive.
     pub(super) error: BoxError,
 }
 
 impl EventBus {
-    /// The bus of that name. Connects when it is first used.
+    /// The bus of that name. It connects when it is first used.
     pub fn new(connection: Connection, name: String) -> Self {
         let config = connection.sdk_config(ATTEMPT_TIMEOUT, OPERATION_TIMEOUT);
         Self { client: aws_sdk_eventbridge::Client::new(&config), name }
     }
 
-    /// Sends up to [`CALL_MAX`] events, each by its type. `None` says that all of
-    /// them arrived.
+    /// Sends up to [`CALL_MAX`] events, given as type and JSON. `None` if all of them
+    /// arrived.
     pub(super) async fn put(&self, events: Vec<(&str, &str)>) -> Option<NotSent> {
         let count = events.len();
         let entries = events.into_iter().map(|(r#type, detail)| {

@@ -11,14 +11,14 @@ use serde_json::value::RawValue;
 /// A Payment before and after a write.
 #[derive(Debug)]
 pub struct Change {
-    /// As it was; `None` where this write registered it.
+    /// The Payment before the write; `None` if the write registered it.
     pub before: Option<Payment>,
-    /// As it is then.
+    /// The Payment after the write.
     pub after: Payment,
 }
 
-/// The position of the record in the stream. It is read apart from the rest, so that
-/// a record that cannot be read has a position, too.
+/// The position of the record in the stream. It is read separately, so that it is known
+/// also for a record that cannot be read otherwise.
 pub(super) fn sequence(record: &RawValue) -> Result<String, BoxError> {
     #[derive(Deserialize)]
     struct Record {
@@ -32,9 +32,9 @@ pub(super) fn sequence(record: &RawValue) -> Result<String, BoxError> {
     Ok(serde_json::from_str::<Record>(record.get())?.dynamodb.sequence_number)
 }
 
-/// The change of a Payment; `None` where the record is about another item, or about a
-/// Payment that was removed.
-pub fn change(record: &RawValue) -> Result<Option<Change>, BoxError> {
+/// The change of a Payment; `None` if the record is about another item or a removed
+/// Payment.
+pub fn read_change(record: &RawValue) -> Result<Option<Change>, BoxError> {
     let EventRecord { event_name, change, .. } = serde_json::from_str(record.get())?;
     if change.keys.is_empty() {
         return Err("the record has no keys".into());
@@ -45,7 +45,7 @@ pub fn change(record: &RawValue) -> Result<Option<Change>, BoxError> {
     let before = match (event_name.as_str(), change.old_image) {
         ("REMOVE", _) => return Ok(None),
         ("INSERT", _) => None,
-        // Without the old image, the record does not say what changed.
+        // Without the old image, the change is not known.
         ("MODIFY", image) if image.is_empty() => return Err("the record has no old image".into()),
         ("MODIFY", image) => Some(dynamodb::stored_payment(&image.into())?),
         (name, _) => return Err(format!("a record of the unknown kind {name:?}").into()),

@@ -12,10 +12,10 @@ pub(super) struct RequestedAction {
     pub(super) merchant_reference: Option<String>,
 }
 
-/// Reads the fields of an action. `None` where one of them is wrong.
+/// A function that reads the fields of an action. `None` if one of them is invalid.
 type Read = fn(&mut Form<'_, '_>) -> Option<Action>;
 
-/// The actions by their names.
+/// The readers of the actions, by the names of the actions.
 const ACTIONS: [(&str, Read); 4] = [
     ("capturePayment", |form| Some(Action::Capture { amount: form.amount("amount", 1)? })),
     ("refundPayment", |form| {
@@ -27,13 +27,13 @@ const ACTIONS: [(&str, Read); 4] = [
     ("reversePayment", |_| Some(Action::Reverse)),
 ];
 
-/// Reads the one action. The answer names a wrong header together with all wrong
-/// fields.
+/// Reads the single action of a body. The error names all invalid fields, and the
+/// invalid `header` if there is one.
 pub(super) fn read(body: &str, header: Option<&Invalid>) -> Result<RequestedAction, Problem> {
     let mut errors = Vec::new();
-    let asked = fields::form(body, &mut errors)?.only_action()?;
-    match (asked, header) {
-        (Some(asked), None) if errors.is_empty() => Ok(asked),
+    let requested = fields::form(body, &mut errors)?.only_action()?;
+    match (requested, header) {
+        (Some(requested), None) if errors.is_empty() => Ok(requested),
         _ => Err(Problem::invalid_fields(header.into_iter().chain(&errors))),
     }
 }

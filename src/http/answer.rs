@@ -1,4 +1,4 @@
-//! Answers: every outcome's status, code and public words, in one exhaustive match.
+//! The answer for each result of the service: status, code and message.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
@@ -18,15 +18,21 @@ const TRANSACTION_ID: HeaderName = HeaderName::from_static("x-transaction-id");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
-/// A response in the making.
+/// The message of the log line of a request that failed here or at the connector.
+pub(crate) const REQUEST_FAILED: &str = "a request failed";
+
+/// The message of the log line of a request without a valid token or scope.
+pub(crate) const CALLER_REFUSED: &str = "a caller was refused";
+
+/// An answer before it becomes a response.
 #[derive(Debug)]
 pub(super) struct Answer {
     status: StatusCode,
     headers: Vec<(HeaderName, String)>,
     body: String,
-    /// The public code of what went wrong, for the log.
+    /// The error code, for the log.
     code: Option<&'static str>,
-    /// Why, for the log.
+    /// The cause of the error, for the log.
     cause: Option<BoxError>,
 }
 
@@ -134,8 +140,7 @@ fn refused(refusal: Refusal, key: &PaymentKey) -> Problem {
                 .to_owned(),
         ),
         Refusal::TransactionOpen => Problem::invalid_operation(
-            "A transaction of this Payment whose outcome is still to come is in the way."
-                .to_owned(),
+            "Another transaction of this Payment has no final outcome yet.".to_owned(),
         ),
         Refusal::NothingToReverse => {
             Problem::invalid_operation("Nothing is left to cancel or refund.".to_owned())
@@ -145,7 +150,7 @@ fn refused(refusal: Refusal, key: &PaymentKey) -> Problem {
     }
 }
 
-/// Why a Payment was not changed.
+/// The answer to an update that failed.
 pub(super) fn to_update(error: UpdateError, key: &PaymentKey, expected: u64) -> Problem {
     match error {
         UpdateError::NotFound => Problem::not_found(key),
@@ -185,7 +190,7 @@ impl Answer {
         }
     }
 
-    /// A Payment as the platform represents it.
+    /// An answer with the platform's representation of a Payment.
     pub(super) fn payment(status: StatusCode, payment: &Payment) -> Self {
         match serde_json::to_string(&Representation::of(payment)) {
             Ok(body) => Self { status, ..Self::ok(&body) },
@@ -193,7 +198,7 @@ impl Answer {
         }
     }
 
-    /// The one page that a query has, as the platform represents it.
+    /// An answer with the platform's representation of a page with one result or none.
     pub(super) fn page(found: Option<&Payment>) -> Self {
         match serde_json::to_string(&Page::of(found)) {
             Ok(body) => Self::ok(&body),
@@ -201,7 +206,7 @@ impl Answer {
         }
     }
 
-    /// Says that the caller's preference was heard.
+    /// Adds `Preference-Applied` if the caller stated a preference.
     pub(super) fn applied(self, form: Option<ResponseForm>) -> Self {
         match form {
             Some(ResponseForm::Outcome) => self.with(PREFERENCE_APPLIED, "return=representation"),
@@ -210,7 +215,7 @@ impl Answer {
         }
     }
 
-    /// Names the transaction in the ledger.
+    /// Adds the id of the transaction as `X-Transaction-ID`.
     fn on(self, transaction: &TransactionId) -> Self {
         self.with(TRANSACTION_ID, transaction.as_str())
     }
@@ -220,15 +225,15 @@ impl Answer {
         self
     }
 
-    /// One line for each failure that is ours or the connector's, and for each
-    /// caller that was turned away; what else callers do wrong is theirs to know.
+    /// Logs server errors, and callers that were refused with 401 or 403. Other client
+    /// errors are not logged.
     pub(super) fn log(&self, correlation_id: &str) {
         let (status, code) = (self.status.as_u16(), self.code);
         let error = self.cause.as_ref().map(|cause| causes(cause.as_ref()));
         if self.status.is_server_error() {
-            tracing::error!(correlation_id, status, code, error, "a request failed");
+            tracing::error!(correlation_id, status, code, error, "{REQUEST_FAILED}");
         } else if matches!(self.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
-            tracing::info!(correlation_id, status, code, error, "a caller was turned away");
+            tracing::info!(correlation_id, status, code, error, "{CALLER_REFUSED}");
         }
     }
 

@@ -35,24 +35,22 @@ pub struct Api<S, C, K> {
 }
 
 impl<S: Store, C: Connector + Webhooks, K: Clock> Api<S, C, K> {
-    /// Puts the API in front of `service`.
+    /// An API over `service`.
     pub fn new(service: Service<S, C, K>, auth: Auth, options: ApiOptions) -> Self {
         Self { service, auth, options }
     }
 
-    /// Does before the first request what that would have to wait for, as far as
-    /// it can be done in `time`.
+    /// Opens the connections that authorizing the first request needs, within `time`.
     pub async fn open_connections(&self, time: Duration) {
         self.auth.open_connections(self.service.now(), time).await;
     }
 
-    /// The service behind it.
+    /// The service of this API.
     pub fn service(&self) -> &Service<S, C, K> {
         &self.service
     }
 
-    /// Answers a request. Never fails and never panics: a bug inside becomes a
-    /// 500, and the process lives on.
+    /// Answers a request. A panic is answered with 500, and the process goes on.
     async fn handle(&self, request: Request) -> Response {
         let correlation_id = headers::correlation_id(request.headers());
         let answered = AssertUnwindSafe(self.answer(&request, &correlation_id)).catch_unwind();
@@ -64,8 +62,7 @@ impl<S: Store, C: Connector + Webhooks, K: Clock> Api<S, C, K> {
     }
 
     async fn answer(&self, request: &Request, correlation_id: &str) -> Answer {
-        break_on_request(request.headers());
-        let answer = match self.routed(request, correlation_id).await {
+        let answer = match self.handle_route(request, correlation_id).await {
             Ok(answer) => answer,
             Err(problem) => problem.into(),
         };
@@ -73,7 +70,11 @@ impl<S: Store, C: Connector + Webhooks, K: Clock> Api<S, C, K> {
         answer
     }
 
-    async fn routed(&self, request: &Request, correlation_id: &str) -> Result<Answer, Problem> {
+    async fn handle_route(
+        &self,
+        request: &Request,
+        correlation_id: &str,
+    ) -> Result<Answer, Problem> {
         let stage = request.request_context_ref().and_then(context::stage);
         let route = Route::of(request.method(), request.raw_http_path(), stage)?;
         let deadline = self.deadline(request);
@@ -93,7 +94,7 @@ impl<S: Store, C: Connector + Webhooks, K: Clock> Api<S, C, K> {
         }
     }
 
-    /// The end of the invocation. A request that comes without a context has no time.
+    /// The end of the invocation. Without a Lambda context that is now.
     fn deadline(&self, request: &Request) -> Timestamp {
         let now = self.service.now();
         let context = request.lambda_context_ref();
@@ -125,16 +126,16 @@ impl<S: Store, C: Connector + Webhooks, K: Clock> Api<S, C, K> {
         let body = json_body(request, ACTION_BYTES_MAX)?;
         let preferences = Preferences::read(request.headers());
         let idempotency_key = headers::idempotency_key(request.headers());
-        let asked = action::read(body, idempotency_key.as_ref().err())?;
+        let requested = action::read(body, idempotency_key.as_ref().err())?;
         let transaction = match idempotency_key {
             Ok(Some(idempotency_key)) => idempotency_key.transaction_of(&key),
-            Ok(None) | Err(_) => self.transaction_without_key(&key, &asked, request.headers()),
+            Ok(None) | Err(_) => self.transaction_without_key(&key, &requested, request.headers()),
         };
         let request = ServiceRequest {
             key: key.clone(),
             transaction: transaction.clone(),
-            action: asked.action,
-            merchant_reference: asked.merchant_reference,
+            action: requested.action,
+            merchant_reference: requested.merchant_reference,
             invocation: Invocation {
                 nonce: Nonce::new(Uuid::new_v4().as_u128()),
                 deadline,
@@ -142,7 +143,7 @@ impl<S: Store, C: Connector + Webhooks, K: Clock> Api<S, C, K> {
                 bearer,
             },
         };
-        // Boxed: what is around it would be moved with it, again and again.
+        // Boxed, because the future is large and would be moved several times.
         let acted = Box::pin(self.service.act(request)).await;
         let form = preferences.form.unwrap_or(self.options.response);
         Ok(answer::to_action(acted, form, &key, &transaction).applied(preferences.form))
@@ -151,7 +152,7 @@ impl<S: Store, C: Connector + Webhooks, K: Clock> Api<S, C, K> {
     fn transaction_without_key(
         &self,
         key: &PaymentKey,
-        asked: &RequestedAction,
+        requested: &RequestedAction,
         headers: &HeaderMap,
     ) -> TransactionId {
         let repeats = match self.options.repeat_detection {
@@ -159,7 +160,7 @@ impl<S: Store, C: Connector + Webhooks, K: Clock> Api<S, C, K> {
             RepeatDetection::CorrelationId => headers::given_correlation_id(headers),
         };
         match repeats {
-            Some(correlation_id) => headers::transaction_of_repeat(key, correlation_id, asked),
+            Some(correlation_id) => headers::transaction_of_repeat(key, correlation_id, requested),
             None => headers::time_ordered(self.service.now(), &ContextV7::new()),
         }
     }
@@ -235,8 +236,8 @@ where
     }
 }
 
-/// The answer to any request while the function does not have all of its settings:
-/// nothing was sent, and the next request may fare better.
+/// The answer to a request if the function could not read all of its settings. Nothing
+/// was sent, and the next request tries again.
 pub fn not_started(error: BoxError) -> Response {
     let correlation_id = headers::correlation_id(&HeaderMap::new());
     let answer = Answer::from(Problem::unavailable().because(error));
@@ -244,7 +245,7 @@ pub fn not_started(error: BoxError) -> Response {
     answer.into_response(&correlation_id)
 }
 
-/// Size, then type, then whether it is text at all.
+/// The body of a request. Checks its size, then its content type, then its encoding.
 fn json_body(request: &Request, bytes_max: usize) -> Result<&str, Problem> {
     let body = request.body();
     if body.len() > bytes_max {
@@ -255,15 +256,3 @@ fn json_body(request: &Request, bytes_max: usize) -> Result<&str, Problem> {
     }
     std::str::from_utf8(body).map_err(|error| Problem::invalid_json(&error.to_string()))
 }
-
-/// Lets a test of the real process break an invocation from outside.
-#[cfg(feature = "faults")]
-#[expect(clippy::panic, reason = "that is the fault")]
-fn break_on_request(headers: &HeaderMap) {
-    if headers.get("x-fault").is_some_and(|fault| fault == "panic") {
-        panic!("a test asked for this");
-    }
-}
-
-#[cfg(not(feature = "faults"))]
-fn break_on_request(_: &HeaderMap) {}

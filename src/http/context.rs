@@ -4,7 +4,7 @@ use crate::auth::{Caller, Scopes};
 use lambda_http::request::RequestContext;
 use serde_json::Value;
 
-/// The stage; `None` where it is never part of the path.
+/// The stage; `None` for `$default`, which is never part of the path.
 pub(super) fn stage(context: &RequestContext) -> Option<&str> {
     let stage = match context {
         RequestContext::ApiGatewayV1(context) => context.stage.as_deref(),
@@ -14,9 +14,9 @@ pub(super) fn stage(context: &RequestContext) -> Option<&str> {
     stage.filter(|stage| *stage != "$default")
 }
 
-/// The caller that the authorizer in front of the function has verified: by the
-/// claims of a JWT authorizer or a user pool, or by the context of a Lambda
-/// authorizer. Without authorizer data there is none.
+/// The caller that API Gateway's authorizer has verified: from the claims of a JWT
+/// authorizer or a user pool, or from the context of a Lambda authorizer. `None` without
+/// authorizer data.
 pub(super) fn caller(context: &RequestContext) -> Option<Caller> {
     match context {
         RequestContext::ApiGatewayV1(context) => {
@@ -39,7 +39,8 @@ fn text(value: Option<&Value>) -> Option<&str> {
     value.and_then(Value::as_str)
 }
 
-/// The caller with all scopes that the authorizer names anywhere.
+/// The caller with all scopes of the authorizer data. `values` reads a field from both
+/// places where it can be.
 fn caller_of<'a>(values: impl Fn(&'static str) -> [Option<&'a str>; 2]) -> Caller {
     let all = |name| values(name).into_iter().flatten();
     let scopes = all("scope").chain(all("scp")).map(|list| Scopes::parse(without_brackets(list)));
@@ -53,7 +54,7 @@ fn caller_of<'a>(values: impl Fn(&'static str) -> [Option<&'a str>; 2]) -> Calle
     }
 }
 
-/// An HTTP API writes a claim that is a list as `[a b]`.
+/// A claim without the brackets by which an HTTP API marks a list: `[a b]`.
 fn without_brackets(claim: &str) -> &str {
     claim.strip_prefix('[').and_then(|claim| claim.strip_suffix(']')).unwrap_or(claim)
 }

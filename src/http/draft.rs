@@ -1,5 +1,5 @@
-//! The body of `POST /{projectKey}/payments`: a PaymentDraft of the platform,
-//! plus an optional `id`, so that a Payment that exists elsewhere keeps its own.
+//! The body of `POST /{projectKey}/payments`: a PaymentDraft of the platform, plus an
+//! optional `id`, so that a Payment of another system keeps its id.
 
 use super::fields::{self, Form};
 use super::headers::time_ordered;
@@ -7,14 +7,12 @@ use super::problem::Problem;
 #[cfg(feature = "local")]
 use crate::error::BoxError;
 use crate::money::{Currency, Money};
-use crate::payment::{
-    Details, PaymentId, PaymentKey, ProjectKey, Registration, RegistrationTransaction, Timestamp,
-};
+use crate::payment::{Details, PaymentId, PaymentKey, ProjectKey, Registration, Timestamp};
 #[cfg(feature = "local")]
 use serde_json::value::RawValue;
 use uuid::{ContextV7, Uuid};
 
-/// Reads a draft. `now` stands in for times that it does not give.
+/// Reads a draft. Missing times are `now`.
 pub(super) fn read(
     body: &str,
     project: ProjectKey,
@@ -28,19 +26,47 @@ pub(super) fn read(
     }
 }
 
-/// Reads a JSON array of PaymentDrafts, as if each were posted to `project`.
+/// A draft of a file.
 #[cfg(feature = "local")]
-pub fn registrations(
-    drafts: &str,
+#[derive(Debug)]
+pub struct FileDraft {
+    /// The Payment to register.
+    pub registration: Registration,
+    /// True if the draft has an id.
+    pub has_id: bool,
+    /// The line and the column at which it begins.
+    pub place: String,
+}
+
+/// Reads a JSON array of PaymentDrafts, as if each were posted to `project`. The error
+/// says where the first draft begins that cannot be read, and why.
+#[cfg(feature = "local")]
+pub fn file_drafts(
+    text: &str,
     project: &ProjectKey,
     now: Timestamp,
-) -> Result<Vec<Registration>, BoxError> {
-    let drafts: Vec<&RawValue> = serde_json::from_str(drafts)?;
-    let registration = |draft: &&RawValue| {
-        read(draft.get(), project.clone(), now)
-            .map_err(|problem| format!("{} in {draft}", problem.message()).into())
+) -> Result<Vec<FileDraft>, BoxError> {
+    let drafts: Vec<&RawValue> = serde_json::from_str(text)
+        .map_err(|error| format!("it is not a JSON array of PaymentDrafts: {error}"))?;
+    let file_draft = |draft: &&RawValue| {
+        let place = place(text, draft.get());
+        let registration = read(draft.get(), project.clone(), now)
+            .map_err(|problem| format!("{place}: {}", problem.message()))?;
+        let fields: fields::Fields<'_> = serde_json::from_str(draft.get())?;
+        let has_id = fields.get("id").is_some_and(|id| id.get() != "null");
+        Ok(FileDraft { registration, has_id, place })
     };
-    drafts.iter().map(registration).collect()
+    drafts.iter().map(file_draft).collect()
+}
+
+/// The line and the column at which a part of `text` begins.
+#[cfg(feature = "local")]
+fn place(text: &str, part: &str) -> String {
+    let offset = part.as_ptr().addr().saturating_sub(text.as_ptr().addr());
+    let before = text.get(..offset).unwrap_or_default();
+    let line = before.matches('\n').count().saturating_add(1);
+    let column = before.chars().rev().take_while(|c| *c != '\n').count().saturating_add(1);
+    format!("line {line}, column {column}")
 }
 
 impl Form<'_, '_> {
@@ -49,7 +75,8 @@ impl Form<'_, '_> {
         let planned = self.planned();
         let details = self.details();
         let context = ContextV7::new();
-        let transactions = self.objects("transactions", |form| form.transaction(now, &context));
+        let transactions = self
+            .objects("transactions", |form| Some((time_ordered(now, &context), form.report()?)));
         let (amount_planned, fraction_digits) = planned?;
         let id = match id {
             Some(id) => id,
@@ -64,7 +91,7 @@ impl Form<'_, '_> {
         })
     }
 
-    /// The planned amount, in a currency in which something can be paid.
+    /// The planned amount and the digits of its currency, which ISO 4217 has to list.
     fn planned(&mut self) -> Option<(Money, u8)> {
         let amount = self.amount("amountPlanned", 0)?;
         let mut planned = self.object("amountPlanned")?;
@@ -95,18 +122,5 @@ impl Form<'_, '_> {
             details.status_text = status.text("interfaceText");
         }
         details
-    }
-
-    fn transaction(self, now: Timestamp, context: &ContextV7) -> Option<RegistrationTransaction> {
-        let past = self.report()?;
-        Some(RegistrationTransaction {
-            id: time_ordered(now, context),
-            kind: past.kind,
-            state: past.state,
-            amount: past.amount,
-            timestamp: past.timestamp.unwrap_or(now),
-            interaction_id: past.interaction_id,
-            interface_id: past.interface_id,
-        })
     }
 }

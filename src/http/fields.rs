@@ -1,5 +1,5 @@
-//! Reading a JSON body field by field, so that each wrong one is named, and all
-//! of them at once. Numbers are never read as anything but integers.
+//! Reading a JSON body field by field. All invalid fields are collected, so that one
+//! answer names them all. Numbers are read as integers only.
 
 use super::invalid::Invalid;
 use super::problem::Problem;
@@ -8,7 +8,7 @@ use crate::money::{Currency, Money};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
-/// The fields of a JSON object, as they were written.
+/// The fields of a JSON object, as raw JSON.
 pub(super) type Fields<'a> = BTreeMap<String, &'a RawValue>;
 
 /// A JSON object whose fields are being read.
@@ -18,8 +18,8 @@ pub(super) struct Form<'a, 'e> {
     errors: &'e mut Vec<Invalid>,
 }
 
-/// The body as an object. What two readers could read in two ways (a key that
-/// is there twice, nesting that has no end) is not valid here.
+/// The body as an object. JSON with duplicate keys or too much nesting is refused,
+/// because parsers differ in how they read it.
 pub(super) fn form<'a, 'e>(
     body: &'a str,
     errors: &'e mut Vec<Invalid>,
@@ -31,12 +31,12 @@ pub(super) fn form<'a, 'e>(
 }
 
 impl<'a> Form<'a, '_> {
-    /// The field as it was written; `null` counts as missing.
+    /// The field as raw JSON; `null` counts as missing.
     pub(super) fn raw(&self, name: &str) -> Option<&'a RawValue> {
         self.fields.get(name).copied().filter(|value| value.get() != "null")
     }
 
-    /// The field, which must be there.
+    /// The field. Notes an error if it is missing.
     pub(super) fn required(&mut self, name: &str) -> Option<&'a RawValue> {
         let value = self.raw(name);
         if value.is_none() {
@@ -51,7 +51,7 @@ impl<'a> Form<'a, '_> {
         self.errors.push(Invalid::Missing { field });
     }
 
-    /// The elements of `actions`, which must be there.
+    /// The elements of `actions`. Notes an error if it is missing.
     pub(super) fn actions(&mut self) -> Result<Option<Vec<Fields<'a>>>, Problem> {
         let Some(actions) = self.required("actions") else { return Ok(None) };
         serde_json::from_str(actions.get())
@@ -59,17 +59,17 @@ impl<'a> Form<'a, '_> {
             .map_err(|_| Problem::invalid_json("actions is not an array of objects"))
     }
 
-    /// An object that is read as if its fields were this one's.
+    /// A form for another object whose fields are named like those of this one.
     pub(super) fn element<'s>(&'s mut self, fields: Fields<'a>) -> Form<'a, 's> {
         Form { prefix: self.prefix.clone(), fields, errors: self.errors }
     }
 
-    /// An object that is known already, as the field `name`.
+    /// A form for the object that is the field `name`.
     pub(super) fn nested<'s>(&'s mut self, name: &str, fields: Fields<'a>) -> Form<'a, 's> {
         Form { prefix: format!("{}.", self.field(name)), fields, errors: self.errors }
     }
 
-    /// An integer that is not negative.
+    /// A field with an integer that is not negative.
     pub(super) fn integer(&mut self, name: &str) -> Option<u64> {
         let value = self.raw(name)?;
         let integer = value.get().parse().ok();
@@ -79,29 +79,29 @@ impl<'a> Form<'a, '_> {
         integer
     }
 
-    /// A key that a caller gives to a Payment, as the platform takes them.
+    /// A field with a caller's key of a Payment, in the platform's format.
     pub(super) fn payment_key(&mut self, name: &str) -> Option<String> {
         self.text_that(name, is_payment_key)
     }
 
-    /// Notes that a field has a value that it cannot have.
+    /// Notes that a field has an invalid value.
     pub(super) fn invalid(&mut self, name: &str, value: &RawValue, allowed: Vec<&'static str>) {
         self.errors.push(Invalid::value(self.field(name), value, allowed));
     }
 
-    /// 1 to 256 characters without control characters.
+    /// A field with a text of 1 to 256 characters without control characters.
     pub(super) fn short_text(&mut self, name: &str) -> Option<String> {
         self.text_that(name, |text| {
             (1..=256).contains(&text.chars().count()) && !text.contains(char::is_control)
         })
     }
 
-    /// Any text.
+    /// A field with any text.
     pub(super) fn text(&mut self, name: &str) -> Option<String> {
         self.text_that(name, |_| true)
     }
 
-    /// A text for which `is_valid` holds.
+    /// A field with a text for which `is_valid` holds.
     pub(super) fn text_that(
         &mut self,
         name: &str,
@@ -110,7 +110,7 @@ impl<'a> Form<'a, '_> {
         self.read(name, |text| Some(text.to_owned()).filter(|text| is_valid(text)))
     }
 
-    /// The result of `read` for a text.
+    /// A field with a text, converted by `read`.
     pub(super) fn read<T>(&mut self, name: &str, read: impl Fn(&str) -> Option<T>) -> Option<T> {
         let value = self.raw(name)?;
         let text = serde_json::from_str::<String>(value.get()).ok();
@@ -121,7 +121,7 @@ impl<'a> Form<'a, '_> {
         read
     }
 
-    /// One of a few names.
+    /// A field with one of the names of `choices`.
     pub(super) fn one_of<T: Copy>(
         &mut self,
         name: &str,
@@ -136,7 +136,7 @@ impl<'a> Form<'a, '_> {
         choice.map(|(_, choice)| *choice)
     }
 
-    /// An object, to be read field by field.
+    /// A form for a field with an object.
     pub(super) fn object(&mut self, name: &str) -> Option<Form<'a, '_>> {
         let value = self.raw(name)?;
         let Ok(fields) = serde_json::from_str(value.get()) else {
@@ -146,7 +146,7 @@ impl<'a> Form<'a, '_> {
         Some(Form { prefix: format!("{}.", self.field(name)), fields, errors: self.errors })
     }
 
-    /// An array of objects, to be read one by one.
+    /// A field with an array of objects, each converted by `read`.
     pub(super) fn objects<T>(
         &mut self,
         name: &str,
@@ -167,7 +167,7 @@ impl<'a> Form<'a, '_> {
             .collect()
     }
 
-    /// A JSON object that is kept as it is.
+    /// A field with a JSON object, as text.
     pub(super) fn document(&mut self, name: &str) -> Option<String> {
         let value = self.raw(name)?;
         if !is_object(value) {
@@ -177,7 +177,7 @@ impl<'a> Form<'a, '_> {
         Some(value.get().to_owned())
     }
 
-    /// An array of JSON objects that are kept as they are.
+    /// A field with an array of JSON objects, as texts.
     pub(super) fn documents(&mut self, name: &str) -> Vec<String> {
         let Some(value) = self.raw(name) else { return Vec::new() };
         let elements = serde_json::from_str::<Vec<&RawValue>>(value.get()).ok();
@@ -190,14 +190,15 @@ impl<'a> Form<'a, '_> {
         }
     }
 
-    /// An amount of at least `least` minor units, which must be there.
-    pub(super) fn amount(&mut self, name: &str, least: u64) -> Option<Money> {
+    /// A required field with an amount of at least `minimum` minor units.
+    pub(super) fn amount(&mut self, name: &str, minimum: u64) -> Option<Money> {
         self.required(name)?;
         let mut amount = self.object(name)?;
         let value = amount.required("centAmount");
         let minor_units = value.and_then(|value| {
             let minor_units = value.get().parse::<u64>().ok();
-            let minor_units = minor_units.filter(|n| (least..=Money::MINOR_UNITS_MAX).contains(n));
+            let minor_units =
+                minor_units.filter(|n| (minimum..=Money::MINOR_UNITS_MAX).contains(n));
             if minor_units.is_none() {
                 amount.invalid("centAmount", value, Vec::new());
             }
@@ -213,7 +214,7 @@ impl<'a> Form<'a, '_> {
     }
 }
 
-/// 2 to 256 of `A-Z a-z 0-9 _ -`.
+/// True for a key of a Payment in the platform's format: 2 to 256 of `A-Z a-z 0-9 _ -`.
 pub(super) fn is_payment_key(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     (2..=256).contains(&text.len()) && text.bytes().all(allowed)

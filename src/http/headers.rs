@@ -14,19 +14,19 @@ pub(super) const CORRELATION_ID: HeaderName = HeaderName::from_static("x-correla
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 
-/// The caller's correlation id, or a new one. One that could not be echoed is
-/// no reason to refuse to move money.
+/// The caller's correlation id, or a new one. An invalid one is replaced, and the request
+/// is not refused for it.
 pub(super) fn correlation_id(headers: &HeaderMap) -> String {
     given_correlation_id(headers).map_or_else(|| Uuid::new_v4().to_string(), str::to_owned)
 }
 
-/// The caller's own correlation id.
+/// The caller's correlation id, if it is valid.
 pub(super) fn given_correlation_id(headers: &HeaderMap) -> Option<&str> {
     let given = headers.get(CORRELATION_ID).and_then(|value| value.to_str().ok());
     given.filter(|id| (1..=256).contains(&id.len()) && is_visible(id))
 }
 
-/// A missing type is taken as JSON: that is all this API speaks.
+/// True if the body is JSON. A missing `Content-Type` counts as JSON.
 pub(super) fn is_json(headers: &HeaderMap) -> bool {
     let Some(value) = headers.get(header::CONTENT_TYPE) else { return true };
     let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
@@ -37,22 +37,22 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
             && suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case("+json")))
 }
 
-/// The caller's token. Two of them are refused, since either could be meant.
+/// The caller's bearer token. A repeated `Authorization` header is refused.
 pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<Secret>, Denied> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(Denied::InvalidToken("there are two of them"));
+        return Err(Denied::InvalidToken("the Authorization header is repeated"));
     }
-    let shown = value.to_str().ok().and_then(|value| value.split_once(' '));
-    let token = shown.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let credentials = value.to_str().ok().and_then(|value| value.split_once(' '));
+    let token = credentials.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     Ok(token.map(|(_, token)| Secret::new(token.trim().to_owned())))
 }
 
 /// The caller's preferences (RFC 7240).
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Preferences {
-    /// The form of the answer, where the caller says so.
+    /// The form of the answer, if the caller states one.
     pub(super) form: Option<ResponseForm>,
 }
 
@@ -73,13 +73,13 @@ impl Preferences {
     }
 }
 
-/// A caller's key: the same key is the same request.
+/// The caller's `Idempotency-Key`. Requests with the same key are the same request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct IdempotencyKey(String);
 
-/// Reads the key: bare or as a quoted string, 1 to 255 visible ASCII
-/// characters. Repeated headers arrive as several, or joined by a comma; both
-/// are refused, because which of the keys is meant?
+/// Reads the `Idempotency-Key`: bare or as a quoted string, 1 to 255 visible ASCII
+/// characters. A repeated header is refused; it arrives as several headers, or as one that
+/// is joined by a comma.
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Invalid> {
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };
@@ -99,7 +99,7 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyK
     }
 }
 
-/// The rest of a structured-field string (RFC 8941, 3.3.3), without its quotes.
+/// The text of a structured-field string (RFC 8941, 3.3.3) whose opening quote is removed.
 fn unquoted(rest: &str) -> Option<String> {
     let mut text = String::new();
     let mut characters = rest.chars();
@@ -113,20 +113,20 @@ fn unquoted(rest: &str) -> Option<String> {
 }
 
 impl IdempotencyKey {
-    /// The transaction that a request with this key becomes: always the same.
+    /// The id of the transaction for this key and Payment.
     pub(super) fn transaction_of(&self, payment: &PaymentKey) -> TransactionId {
         id_of(&[payment.project.as_str(), payment.id.as_str(), &self.0]).into()
     }
 }
 
-/// The transaction of a request without a key, where one with the same
-/// correlation id and content is the same request.
+/// The id of the transaction of a request without a key, if requests with the same
+/// correlation id and content are the same request.
 pub(super) fn transaction_of_repeat(
     payment: &PaymentKey,
     correlation_id: &str,
-    asked: &RequestedAction,
+    requested: &RequestedAction,
 ) -> TransactionId {
-    let RequestedAction { action, merchant_reference } = asked;
+    let RequestedAction { action, merchant_reference } = requested;
     let amount = match action {
         Action::Capture { amount } | Action::Refund { amount, .. } => amount.to_string(),
         Action::Cancel | Action::Reverse => String::new(),
@@ -144,8 +144,7 @@ pub(super) fn transaction_of_repeat(
     .into()
 }
 
-/// The id of a transaction whose caller gave no key: a UUIDv7. Those made with
-/// one context sort as they were made.
+/// A new id, a UUIDv7. Ids from one context sort in the order of their creation.
 pub(super) fn time_ordered(now: Timestamp, context: &ContextV7) -> TransactionId {
     let (seconds, rest) = (now.ms() / 1000, now.ms() % 1000);
     let nanos = u32::try_from(rest).unwrap_or_default().saturating_mul(1_000_000);

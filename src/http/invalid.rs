@@ -10,31 +10,31 @@ pub(super) enum Invalid {
         /// The path of the field.
         field: String,
     },
-    /// It has a value that it cannot have.
+    /// It has an invalid value.
     Value {
         /// The path of the field.
         field: String,
-        /// The value, as it was written.
+        /// The value as raw JSON, cut to a limited length.
         value: Box<RawValue>,
-        /// The values that it may have, where they can be listed.
+        /// The allowed values, if they can be listed.
         allowed: Vec<&'static str>,
     },
 }
 
 impl Invalid {
-    /// A value that the field cannot have.
+    /// A field with an invalid value.
     pub(super) fn value(field: String, value: &RawValue, allowed: Vec<&'static str>) -> Self {
         Self::Value { field, value: short(value), allowed }
     }
 
-    /// A text that the field cannot have.
+    /// A field with an invalid text.
     pub(super) fn text(field: &str, text: &str) -> Self {
         let value = serde_json::value::to_raw_value(text).unwrap_or_else(|_| null());
         Self::Value { field: field.to_owned(), value, allowed: Vec::new() }
     }
 }
 
-/// A wrong value, cut so that an answer does not repeat a whole document.
+/// The invalid value, cut so that the answer does not repeat a whole document.
 fn short(value: &RawValue) -> Box<RawValue> {
     const LENGTH_MAX: usize = 256;
     if value.get().len() <= LENGTH_MAX {

@@ -1,16 +1,16 @@
-//! Events of API Gateway, of an HTTP API (payload 2.0) and of a REST API (payload
-//! 1.0). `lambda_http` makes requests of them, and documents of the responses.
+//! Events of API Gateway, from an HTTP API (payload 2.0) or a REST API (payload 1.0).
+//! `lambda_http` converts them to requests, and responses to documents.
 //!
-//! Every event is answered, and `lambda_http` 1.3.2 alone does not do that:
+//! Every event is answered. `lambda_http` 1.3.2 alone does not ensure that:
 //!
 //! * It panics on a malformed `Host`, on `X-Forwarded-Proto: http, https`, on
 //!   invalid base64, and on a raw `"`, `<` or space in a query.
 //! * It reports invalid headers, and authorizer data of another shape than it
 //!   expects, as errors of the function.
-//! * It keeps the last one only of a REST event's repeated headers, so that of two
-//!   `Authorization` headers one would pass.
+//! * It keeps only the last value of a repeated header of a REST event, so that the first
+//!   of two `Authorization` headers would be ignored.
 //!
-//! So an event is mapped to what `lambda_http` can read before it gets it.
+//! So an event is first mapped to one that `lambda_http` can read.
 
 use super::Response;
 use super::answer::Answer;
@@ -30,8 +30,8 @@ use std::convert::Infallible;
 use std::future::ready;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Answers an event with `service`, in the form that the event's kind of API wants.
-/// An event that is not a request is answered with 400.
+/// Answers an event with `service`, in the response format of the event's API. An event
+/// that is not a request is answered with 400.
 pub async fn answer<'a, S>(
     service: S,
     event: LambdaEvent<Box<RawValue>>,
@@ -48,7 +48,7 @@ where
     let error = match answered {
         Ok(Ok(answered)) => return answered.await,
         Ok(Err(error)) => error,
-        // The panic hook has logged where. Nothing was done yet.
+        // The panic hook has logged the location. Nothing was done yet.
         Err(_) => NotARequest::Panicked,
     };
     let refused = service_fn(|_: Request| ready(Ok(not_a_request(&error))));
@@ -61,7 +61,7 @@ fn not_a_request(error: &NotARequest) -> Response {
     Answer::from(Problem::invalid_json(&error.to_string())).into_response(&correlation_id)
 }
 
-/// Reads an event of either kind. Only an HTTP API's has `requestContext.http`.
+/// Reads an event of either API. Only that of an HTTP API has `requestContext.http`.
 fn read(document: &str) -> Result<LambdaRequest, NotARequest> {
     let mut event: Value = serde_json::from_str(document)?;
     for name in ["headers", "multiValueHeaders"] {
@@ -85,8 +85,8 @@ fn map_http_api(mut event: ApiGatewayV2httpRequest) -> Result<LambdaRequest, Not
     event.headers.remove(header::HOST);
     event.request_context.domain_name = None;
     event.raw_path = Some(path(event.raw_path)?);
-    // Bytes that a client did not encode arrive as they are, and http::Uri refuses
-    // some of them. Encoded, they mean the same.
+    // http::Uri refuses some bytes that a client did not encode. Encoding them does not
+    // change the query.
     let encoded = |query: String| utf8_percent_encode(&query, INVALID_IN_QUERY).to_string();
     event.raw_query_string = event.raw_query_string.map(encoded);
     check_base64(event.is_base64_encoded, event.body.as_deref())?;
@@ -94,13 +94,13 @@ fn map_http_api(mut event: ApiGatewayV2httpRequest) -> Result<LambdaRequest, Not
 }
 
 fn map_rest_api(mut event: ApiGatewayProxyRequest) -> Result<LambdaRequest, NotARequest> {
-    // The lists have every value. lambda_http would replace each list by the single
-    // value, and a repeated Authorization would pass.
+    // The lists have every value. lambda_http would replace each list by the last value,
+    // and a repeated Authorization header would not be noticed.
     if !event.multi_value_headers.is_empty() {
         event.headers.clear();
     }
-    // A malformed domain name breaks the URL, as for an HTTP API. A host is read from
-    // the single values only, and they may be all that there is.
+    // A malformed domain name breaks the URL, as for an HTTP API. lambda_http reads the
+    // host from the single values only.
     event.headers.remove(header::HOST);
     event.request_context.domain_name = None;
     event.path = Some(path(event.path)?);
@@ -111,22 +111,22 @@ fn map_rest_api(mut event: ApiGatewayProxyRequest) -> Result<LambdaRequest, NotA
 /// The bytes that `http::Uri` refuses in a query.
 const INVALID_IN_QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>');
 
-/// The path. One that does not begin with a slash names no resource, but would
-/// become part of the host in the URL that `lambda_http` builds.
+/// The path. One that does not begin with a slash becomes empty: it names no resource, and
+/// would become part of the host in the URL that `lambda_http` builds.
 fn path(path: Option<String>) -> Result<String, NotARequest> {
     let path = path.ok_or(NotARequest::NoPath)?;
     Ok(if path.starts_with('/') { path } else { String::new() })
 }
 
-/// `lambda_http` panics on invalid base64.
+/// Refuses invalid base64, on which `lambda_http` panics.
 fn check_base64(is_encoded: bool, body: Option<&str>) -> Result<(), NotARequest> {
     let is_valid = !is_encoded || body.is_none_or(|body| BASE64.decode(body).is_ok());
     if is_valid { Ok(()) } else { Err(NotARequest::NotBase64) }
 }
 
-/// Invalid header names are dropped. Invalid values become empty, so that
-/// validation refuses them. A single value becomes a list, because of names that
-/// differ only in case `lambda_http` keeps each list, but only the last single value.
+/// Drops headers with invalid names. Makes invalid values empty, so that validation
+/// refuses them. Makes each single value a list: of names that differ only in case,
+/// `lambda_http` keeps every list, but only the last single value.
 fn map_headers(headers: &mut Map<String, Value>) {
     headers.retain(|name, _| HeaderName::try_from(name).is_ok());
     for value in headers.values_mut() {
@@ -141,8 +141,8 @@ fn map_headers(headers: &mut Map<String, Value>) {
     }
 }
 
-/// Authorizer data that is no object, or empty, is none: the request has no verified
-/// caller. Claims that are no text name no scope, and `lambda_http` fails on them.
+/// Removes authorizer data that is not an object or is empty: the request then has no
+/// verified caller. Removes claims that are not text, on which `lambda_http` fails.
 fn map_authorizer(context: &mut Map<String, Value>) {
     let Some(authorizer) = context.get_mut("authorizer") else { return };
     let Some(authorizer) = authorizer.as_object_mut().filter(|data| !data.is_empty()) else {
@@ -156,7 +156,7 @@ fn map_authorizer(context: &mut Map<String, Value>) {
     authorizer.retain(|name, data| data.is_object() || !matches!(name.as_str(), "jwt" | "lambda"));
 }
 
-/// The reason why an event is not a request.
+/// The reasons why an event is not a request.
 #[derive(Debug, thiserror::Error)]
 enum NotARequest {
     /// It is not a document of API Gateway.
@@ -165,10 +165,10 @@ enum NotARequest {
     /// There is no path.
     #[error("the event has no path")]
     NoPath,
-    /// The body is said to be base64, and is not.
+    /// The body is marked as base64, but is not.
     #[error("the body is not valid base64")]
     NotBase64,
-    /// `lambda_http` cannot make a request of it.
+    /// `lambda_http` panicked on it.
     #[error("the event cannot be read")]
     Panicked,
 }

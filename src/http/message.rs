@@ -1,14 +1,14 @@
-//! The limits of requests, and the form of responses.
+//! The limits of request bodies, and the type of responses.
 
-/// The longest body of an action that is read.
+/// The highest number of bytes in the body of an action.
 pub const ACTION_BYTES_MAX: usize = 16 * 1024;
 
-/// The longest body that is read at all: connectors note down whole messages of
-/// their PSP.
+/// The highest number of bytes in any other body. Connectors add whole messages of their
+/// PSP.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// The longest body of a webhook that is read.
+/// The highest number of bytes in the body of a webhook.
 pub const WEBHOOK_BYTES_MAX: usize = 256 * 1024;
 
-/// A response: always a JSON body.
+/// A response with a JSON body.
 pub type Response = http::Response<String>;

@@ -1,7 +1,6 @@
-//! The choices that the operator has about the API.
+//! The operator's options of the API.
 
-/// The form of the answer to an action where the caller states no preference
-/// (`RESPONSE`).
+/// The form of the answer to an action if the caller states no preference (`RESPONSE`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResponseForm {
     /// `{}`, and a rejection is an error.
@@ -16,16 +15,16 @@ pub enum ResponseForm {
 pub enum RepeatDetection {
     /// None: each is a separate request.
     Key,
-    /// By its `X-Correlation-ID`, its Payment and its content: client libraries
-    /// keep all three when they repeat.
+    /// Its `X-Correlation-ID`, its Payment and its content. Client libraries keep all three
+    /// when they repeat a request.
     CorrelationId,
 }
 
-/// The choices of the operator.
+/// The operator's options.
 #[derive(Clone, Copy, Debug)]
 pub struct ApiOptions {
     /// The form of answers.
     pub response: ResponseForm,
-    /// The recognition of repeats.
+    /// The recognition of repeated requests.
     pub repeat_detection: RepeatDetection,
 }

@@ -1,12 +1,12 @@
-//! The query of `GET /{projectKey}/payments`: the one predicate that connectors need
-//! when a PSP tells them something about a Payment by its own id.
+//! The query of `GET /{projectKey}/payments`. One predicate is supported, by which
+//! connectors find a Payment by the id in a message of the PSP.
 
 use super::problem::Problem;
 use crate::ports::Name;
 use lambda_http::aws_lambda_events::query_map::QueryMap;
 
-/// Reads `where=interfaceId="…"`. What else is asked of a page (a limit, a sort) makes
-/// no difference to a page of one.
+/// Reads `where=interfaceId="…"`. Other parameters, such as a limit or an order, are
+/// ignored: they do not change a page with at most one result.
 pub(super) fn read(parameters: Option<&QueryMap>) -> Result<Name, Problem> {
     let predicates = parameters.and_then(|parameters| parameters.all("where")).unwrap_or_default();
     let predicate = predicates.first().copied().unwrap_or_default();

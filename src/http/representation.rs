@@ -1,4 +1,4 @@
-//! A Payment as the platform represents it, so that its SDKs read it.
+//! The platform's representation of a Payment, which its SDKs can read.
 
 use crate::money::Money;
 use crate::payment::{Payment, Reported, State, Transaction};
@@ -28,7 +28,7 @@ pub(super) struct Representation<'a> {
     interface_interactions: Vec<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     custom: Option<&'a RawValue>,
-    /// Not the platform's: facts, balances and answers do not agree.
+    /// An extension of the platform's format: a transaction is a discrepancy.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     discrepancy: bool,
 }
@@ -74,13 +74,13 @@ struct TransactionBody<'a> {
     interaction_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     interface_id: Option<&'a str>,
-    /// Not the platform's: who last said how far it is, and when.
+    /// An extension of the platform's format: the author and time of the last report.
     #[serde(skip_serializing_if = "Option::is_none")]
     reported: Option<ReportedBody<'a>>,
-    /// Not the platform's: who accepted that it exceeds what there is, and when.
+    /// An extension of the platform's format: the operator who accepted an excess, and when.
     #[serde(skip_serializing_if = "Option::is_none")]
     acknowledged: Option<ReportedBody<'a>>,
-    /// Not the platform's: what was reported of it does not fit the ledger.
+    /// An extension of the platform's format: a report contradicts the ledger or an answer.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     discrepancy: bool,
 }
@@ -90,8 +90,7 @@ struct ReportedBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     by: Option<&'a str>,
     at: String,
-    /// The reported state, where the transaction is shown in another one: a Failure
-    /// that does not count yet.
+    /// The reported state, if it differs from the state that is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<&'static str>,
 }
@@ -109,7 +108,7 @@ pub(super) struct Page<'a> {
 impl<'a> Page<'a> {
     pub(super) fn of(found: Option<&'a Payment>) -> Self {
         let results: Vec<_> = found.into_iter().map(Representation::of).collect();
-        // As many as the platform has on a page.
+        // The platform's default limit.
         Self { limit: 20, offset: 0, count: results.len(), total: results.len(), results }
     }
 }
@@ -168,7 +167,7 @@ impl Amount {
 impl<'a> TransactionBody<'a> {
     fn of(transaction: &'a Transaction, fraction_digits: u8) -> Self {
         let state = transaction.state_to_show();
-        let (interaction_id, interface_id) = shown_ids(transaction, state);
+        let (interaction_id, interface_id) = ids_to_show(transaction, state);
         Self {
             id: transaction.id.as_str(),
             timestamp: format_time(transaction.happened_at.unwrap_or(transaction.timestamp)),
@@ -189,24 +188,23 @@ impl<'a> ReportedBody<'a> {
         Self { by: by.as_deref(), at: format_time(*at), state: None }
     }
 
-    /// The last report; a Failure that waits to be counted says so.
-    fn of_transaction(transaction: &'a Transaction, shown: State) -> Option<Self> {
+    /// The last report, or a reported Failure that does not count yet.
+    fn of_transaction(transaction: &'a Transaction, shown_state: State) -> Option<Self> {
         if let Some(failure) = &transaction.waiting_failure {
             return Some(Self { state: Some(state_name(State::Failure)), ..Self::of(failure) });
         }
         let last = transaction.last_reported_state();
-        let is_other = state_name(last) != state_name(shown);
+        let is_other = state_name(last) != state_name(shown_state);
         let state = is_other.then(|| state_name(last));
         transaction.reported.as_ref().map(|reported| Self { state, ..Self::of(reported) })
     }
 }
 
-/// A transaction that has only begun is shown with our own id until its PSP and its
-/// connector give it ids: the library inside the public connectors takes an Initial
-/// transaction that lacks one of these ids for any of its amount, and gives up
-/// where two could be meant. So it reports what it did as a transaction to be
-/// added, and here it is known which one that is.
-fn shown_ids(transaction: &Transaction, state: State) -> (Option<&str>, Option<&str>) {
+/// The interaction id and the interface id of a transaction. While it is Initial or
+/// Unknown, missing ids are replaced by our own id. Without an id, the library inside the
+/// public connectors would match the transaction by its amount alone, and fail if two
+/// match. With both ids it reports an added transaction, which is matched here.
+fn ids_to_show(transaction: &Transaction, state: State) -> (Option<&str>, Option<&str>) {
     let (interaction, interface) =
         (transaction.interaction_id.as_deref(), transaction.interface_id.as_deref());
     match state {
@@ -218,7 +216,7 @@ fn shown_ids(transaction: &Transaction, state: State) -> (Option<&str>, Option<&
     }
 }
 
-/// A document that was valid JSON when it was stored.
+/// A stored JSON document as raw JSON.
 fn document(text: Option<&str>) -> Option<&RawValue> {
     text.and_then(|text| serde_json::from_str(text).ok())
 }

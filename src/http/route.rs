@@ -1,8 +1,7 @@
 //! The resource that a request names: its project and Payment, from the raw path.
 //!
-//! The path is split here, because the URL of `lambda_http` cannot be used: it has
-//! `..` resolved and the stage in front, so that the project that is authorized
-//! could be another than the one that API Gateway routed.
+//! The URL of `lambda_http` is not used: it resolves `..` and begins with the stage, so
+//! that the authorized project could differ from the one that API Gateway routed.
 
 use super::fields::is_payment_key;
 use super::problem::Problem;
@@ -26,12 +25,12 @@ pub(super) enum Route {
     Create(ProjectKey),
     /// `POST /{projectKey}/payments/{paymentId}`
     Update(PaymentKey),
-    /// `POST /{projectKey}/webhooks/{connector}`, which a signature authorizes
+    /// `POST /{projectKey}/webhooks/{connector}`
     Webhook(ProjectKey, String),
 }
 
-/// A path that exists, whatever the method.
-enum Place {
+/// A path that exists, with any method.
+enum Resource {
     PaymentIntent(PaymentKey),
     Payment(PaymentKey),
     PaymentByKey(ProjectKey, String),
@@ -41,24 +40,24 @@ enum Place {
 
 impl Route {
     pub(super) fn of(method: &Method, path: &str, stage: Option<&str>) -> Result<Self, Problem> {
-        let place = Place::of(path, stage).ok_or_else(Problem::no_such_path)?;
-        match (place, method) {
-            (Place::PaymentIntent(key), &Method::POST) => Ok(Self::Act(key)),
-            (Place::Payment(key), &Method::GET) => Ok(Self::Get(key)),
-            (Place::Payment(key), &Method::POST) => Ok(Self::Update(key)),
-            (Place::PaymentByKey(project, key), &Method::GET) => Ok(Self::Find(project, key)),
-            (Place::Payments(project), &Method::GET) => Ok(Self::Query(project)),
-            (Place::Payments(project), &Method::POST) => Ok(Self::Create(project)),
-            (Place::Webhook(project, connector), &Method::POST) => {
+        let resource = Resource::of(path, stage).ok_or_else(Problem::no_such_path)?;
+        match (resource, method) {
+            (Resource::PaymentIntent(key), &Method::POST) => Ok(Self::Act(key)),
+            (Resource::Payment(key), &Method::GET) => Ok(Self::Get(key)),
+            (Resource::Payment(key), &Method::POST) => Ok(Self::Update(key)),
+            (Resource::PaymentByKey(project, key), &Method::GET) => Ok(Self::Find(project, key)),
+            (Resource::Payments(project), &Method::GET) => Ok(Self::Query(project)),
+            (Resource::Payments(project), &Method::POST) => Ok(Self::Create(project)),
+            (Resource::Webhook(project, connector), &Method::POST) => {
                 Ok(Self::Webhook(project, connector))
             }
-            (Place::PaymentIntent(_) | Place::Webhook(..), _) => {
+            (Resource::PaymentIntent(_) | Resource::Webhook(..), _) => {
                 Err(Problem::method_not_allowed("POST"))
             }
-            (Place::Payment(_) | Place::Payments(_), _) => {
+            (Resource::Payment(_) | Resource::Payments(_), _) => {
                 Err(Problem::method_not_allowed("GET, POST"))
             }
-            (Place::PaymentByKey(..), _) => Err(Problem::method_not_allowed("GET")),
+            (Resource::PaymentByKey(..), _) => Err(Problem::method_not_allowed("GET")),
         }
     }
 
@@ -73,7 +72,7 @@ impl Route {
         }
     }
 
-    /// One of these, for that project.
+    /// The scopes of which the caller needs one for that project.
     pub(super) fn scopes(&self) -> &'static [&'static str] {
         match self {
             Self::Act(_) => &["manage_checkout_payment_intents", "manage_project"],
@@ -81,14 +80,14 @@ impl Route {
                 &["view_payments", "manage_payments", "manage_project"]
             }
             Self::Create(_) | Self::Update(_) => &["manage_payments", "manage_project"],
-            // No token is good for what a signature has to prove.
+            // The PSP's signature authorizes it.
             Self::Webhook(..) => &[],
         }
     }
 }
 
-impl Place {
-    /// With a named stage, API Gateway puts it in front of the path, except
+impl Resource {
+    /// The resource of a path. API Gateway puts a named stage in front of the path, except
     /// behind a custom domain.
     fn of(path: &str, stage: Option<&str>) -> Option<Self> {
         let path = path.strip_prefix('/')?;
@@ -129,7 +128,7 @@ impl Place {
     }
 }
 
-/// Decodes a segment once. What is not UTF-8 names nothing.
+/// Decodes a segment once. `None` if it is not UTF-8.
 fn decoded(segment: &str) -> Option<String> {
     percent_decode_str(segment).decode_utf8().ok().map(|text| text.into_owned())
 }
@@ -148,7 +147,7 @@ mod tests {
         for (path, stage, expected) in [
             ("/demo/payment-intents/p1", None, act("demo", "p1")),
             ("/demo/payment-intents/a%20b", None, act("demo", "a b")),
-            // What reads differently when it is decoded twice names nothing.
+            // An id that would change when it is decoded twice is refused.
             ("/demo/payment-intents/a%2520b", None, None),
             ("/demo/payment-intents/a%3Fb", None, None),
             ("/demo/payment-intents/a%23b", None, None),

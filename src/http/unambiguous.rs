@@ -1,12 +1,11 @@
-//! JSON that every reader reads alike.
+//! The check that all JSON parsers read a text in the same way.
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// Refuses text that is not JSON, and JSON in which an object has a key twice: one
-/// reader would take the first value, another one the last. The parser limits how
-/// deep it may nest.
+/// Refuses text that is not JSON, and JSON in which an object has a key twice: some
+/// parsers take the first value, others the last. The parser limits the nesting.
 pub(super) fn check(body: &str) -> serde_json::Result<()> {
     serde_json::from_str::<Unambiguous>(body).map(drop)
 }
@@ -57,7 +56,10 @@ impl<'de> Visitor<'de> for UnambiguousVisitor {
         Ok(Unambiguous)
     }
 
-    #[expect(clippy::disallowed_types, reason = "the parser hands it over; it is dropped unread")]
+    #[expect(
+        clippy::disallowed_types,
+        reason = "the parser requires this method; the value is not used"
+    )]
     fn visit_f64<E: Error>(self, _: f64) -> Result<Unambiguous, E> {
         Ok(Unambiguous)
     }

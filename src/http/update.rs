@@ -1,5 +1,5 @@
-//! The body of `POST /{projectKey}/payments/{paymentId}`: the version that the
-//! caller saw, and update actions of the platform.
+//! The body of `POST /{projectKey}/payments/{paymentId}`: the version that the caller has
+//! read, and update actions of the platform.
 
 use super::fields::{self, Form};
 use super::headers::time_ordered;
@@ -8,20 +8,21 @@ use crate::payment::{Report, State, Timestamp, TransactionId, Update};
 use crate::platform::{STATES, TYPES, parse_time};
 use uuid::ContextV7;
 
-/// More than any connector has to say at once.
+/// The highest number of update actions in a request.
 const ACTIONS_MAX: usize = 100;
 
-/// The version that the caller saw, and the changes to it.
+/// The version that the caller has read, and the changes to it.
 #[derive(Debug)]
 pub(super) struct RequestedUpdate {
     pub(super) version: u64,
     pub(super) updates: Vec<Update>,
 }
 
-/// Reads an update action from its fields. `None` where one of them is wrong.
+/// A function that reads an update action from its fields. `None` if one of them is
+/// invalid.
 type Read = fn(&mut Form<'_, '_>, &NewIds) -> Option<Update>;
 
-/// The update actions by their names.
+/// The readers of the update actions, by the names of the actions.
 const ACTIONS: [(&str, Read); 14] = [
     ("addTransaction", |form, new_ids| {
         form.required("transaction")?;
@@ -73,7 +74,7 @@ const ACTIONS: [(&str, Read); 14] = [
     }),
 ];
 
-/// The ids of the transactions that an update adds. They sort as they were made.
+/// Generates the ids of the transactions that an update adds, in ascending order.
 struct NewIds {
     now: Timestamp,
     context: ContextV7,
@@ -85,12 +86,12 @@ impl NewIds {
     }
 }
 
-/// Reads an update. `now` goes into the ids of new transactions.
+/// Reads an update. `now` becomes part of the ids of new transactions.
 pub(super) fn read(body: &str, now: Timestamp) -> Result<RequestedUpdate, Problem> {
     let mut errors = Vec::new();
-    let asked = fields::form(body, &mut errors)?.update(now)?;
-    match asked {
-        Some(asked) if errors.is_empty() => Ok(asked),
+    let requested = fields::form(body, &mut errors)?.update(now)?;
+    match requested {
+        Some(requested) if errors.is_empty() => Ok(requested),
         Some(_) | None => Err(Problem::invalid_fields(&errors)),
     }
 }
@@ -121,7 +122,7 @@ impl<'a> Form<'a, '_> {
         self.read("transactionId", |id| TransactionId::parse(id).ok())
     }
 
-    /// The platform keeps `type` and `fields` of an interaction, side by side.
+    /// The interaction of an `addInterfaceInteraction`: its `type` and `fields`.
     fn custom_fields(&mut self) -> Option<String> {
         self.required("type")?;
         let kind = self.document("type")?;
@@ -129,7 +130,7 @@ impl<'a> Form<'a, '_> {
         Some(format!(r#"{{"type":{kind},"fields":{fields}}}"#))
     }
 
-    /// A TransactionDraft of the platform.
+    /// Reads a TransactionDraft of the platform.
     pub(super) fn report(mut self) -> Option<Report> {
         self.required("type");
         let kind = self.one_of("type", &TYPES);

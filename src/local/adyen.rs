@@ -10,8 +10,8 @@ mod events;
 mod webhooks;
 
 use super::bind;
+use super::listen::{Stopped, accept};
 use super::sandbox::Effect;
-use super::server;
 use crate::clock::SystemClock;
 use crate::connector::{AdyenAccount, Authorization, ConnectorSettings, Psp};
 use crate::error::BoxError;
@@ -27,6 +27,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::mpsc;
 
 /// An Adyen on localhost.
 #[derive(Clone, Debug)]
@@ -106,7 +107,8 @@ impl AdyenSandbox {
         let url = format!("http://{}/checkout/v71", listener.local_addr()?).parse()?;
         let adyen = Self { url, state: Arc::default() };
         let api = adyen.clone();
-        tokio::spawn(server::accept(listener, move |request| {
+        let (busy, _) = mpsc::channel(1);
+        tokio::spawn(accept(listener, Stopped::never(), busy, move |request| {
             let api = api.clone();
             async move { api.answer(request).await }
         }));

@@ -1,11 +1,12 @@
-//! A PSP and its connector that do as they are told, and remember what they
-//! really did.
+//! A PSP with its connector, for localhost and tests. The merchant reference of a request
+//! selects the connector's behaviour. The PSP keeps a ledger of its effects.
 //!
-//! Like most connectors it knows nothing of repeated requests: whatever arrives
-//! is carried out. That money moves once is up to its caller. One that honours
-//! keys can be had, too.
+//! Like most connectors, it does not recognise repeated requests: every request has an
+//! effect. A variant honours idempotency keys.
 
-use super::{bind, server};
+use super::bind;
+use super::kept::Kept;
+use super::listen::{Stopped, accept};
 use crate::clock::SystemClock;
 use crate::error::BoxError;
 use crate::platform::format_time;
@@ -16,7 +17,10 @@ use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// The sandbox connector.
 #[derive(Clone, Debug)]
@@ -25,29 +29,31 @@ pub struct Sandbox {
     psp: Arc<Mutex<Psp>>,
 }
 
-/// What the PSP behind it remembers.
+/// The PSP: its effects and its recorded answers.
 #[derive(Debug, Default)]
 struct Psp {
     ledger: Vec<Effect>,
-    /// The answer on record for each key; `None` where keys mean nothing to it.
+    /// Keeps the ledger over restarts.
+    kept: Option<Kept>,
+    /// The recorded answer for each key; `None` if keys are ignored.
     answers: Option<HashMap<String, &'static str>>,
 }
 
-/// Something that the PSP did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// An effect at the PSP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Effect {
-    /// Of which Payment.
+    /// The id of the Payment.
     pub payment_id: String,
-    /// What was asked.
+    /// The requested action.
     pub action: String,
-    /// How much it moved.
+    /// The amount in minor units.
     pub cent_amount: u64,
-    /// In which currency.
+    /// The currency of the amount.
     pub currency_code: String,
-    /// The key that came with it.
+    /// The `Idempotency-Key` of the request.
     pub idempotency_key: Option<String>,
-    /// When.
+    /// The time of the effect.
     pub at: String,
 }
 
@@ -71,26 +77,37 @@ struct Amount {
     currency_code: String,
 }
 
-/// What the merchant reference tells the sandbox to do.
+/// The behaviour of the connector after the PSP has acted.
 enum Behaviour {
     Answer(StatusCode, &'static str),
-    /// Acts, and never answers.
+    /// Never answers.
     Silence,
-    /// Acts, and closes the connection.
+    /// Acts, and answers late.
+    Delay,
+    /// Closes the connection.
     Drop,
 }
 
+/// The time that a slow answer takes: more than it takes to send many requests.
+const DELAY: Duration = Duration::from_secs(1);
+
 impl Sandbox {
-    /// Starts a sandbox that lives as long as the process.
+    /// Starts a sandbox that runs as long as the process.
     pub async fn start() -> Result<Self, BoxError> {
         Self::with(Psp::default()).await
     }
 
-    /// As [`Sandbox::start`], but whatever comes again with the same
-    /// `Idempotency-Key` has no effect, and is answered what the PSP did or
-    /// refused to do the first time, however that was answered then.
+    /// As [`Sandbox::start`], but a request with a known `Idempotency-Key` has no effect. Its
+    /// answer is the PSP's outcome of the first request with that key, also if the connector
+    /// did not answer that request.
     pub async fn start_honouring_keys() -> Result<Self, BoxError> {
         Self::with(Psp { answers: Some(HashMap::new()), ..Psp::default() }).await
+    }
+
+    /// As [`Sandbox::start`], with a ledger that is kept in a file.
+    pub async fn start_keeping(path: &Path) -> Result<Self, BoxError> {
+        let (kept, ledger) = Kept::open(path)?;
+        Self::with(Psp { ledger, kept: Some(kept), ..Psp::default() }).await
     }
 
     async fn with(psp: Psp) -> Result<Self, BoxError> {
@@ -98,19 +115,20 @@ impl Sandbox {
         let url = format!("http://{}", listener.local_addr()?).parse()?;
         let sandbox = Self { url, psp: Arc::new(Mutex::new(psp)) };
         let connector = sandbox.clone();
-        tokio::spawn(server::accept(listener, move |request| {
+        let (busy, _) = mpsc::channel(1);
+        tokio::spawn(accept(listener, Stopped::never(), busy, move |request| {
             let connector = connector.clone();
             async move { connector.answer(request).await }
         }));
         Ok(sandbox)
     }
 
-    /// Where the connector listens.
+    /// The address of the connector.
     pub fn url(&self) -> Uri {
         self.url.clone()
     }
 
-    /// What the PSP really did, in order.
+    /// The effects at the PSP, in order.
     pub fn ledger(&self) -> Vec<Effect> {
         self.psp().ledger.clone()
     }
@@ -119,7 +137,7 @@ impl Sandbox {
         self.psp.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An error closes the connection.
+    /// Answers a request of the contract. An error closes the connection.
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<String>, BoxError> {
         let path = request.uri().path().to_owned();
         let Some(id) = path.strip_prefix("/operations/payment-intents/") else {
@@ -140,7 +158,7 @@ impl Sandbox {
         };
         let (outcome, behaviour) = behaviour(action.merchant_reference.as_deref());
         if let Some(outcome) = outcome {
-            let recorded = self.psp().act(payment_id, action, idempotency_key, outcome);
+            let recorded = self.psp().act(payment_id, action, idempotency_key, outcome)?;
             if let Some(answer) = recorded {
                 return answered(StatusCode::OK, answer);
             }
@@ -148,38 +166,46 @@ impl Sandbox {
         match behaviour {
             Behaviour::Answer(status, body) => answered(status, body),
             Behaviour::Silence => std::future::pending().await,
-            Behaviour::Drop => Err("the sandbox was told to close the connection".into()),
+            Behaviour::Delay => {
+                tokio::time::sleep(DELAY).await;
+                answered(StatusCode::OK, APPROVED)
+            }
+            Behaviour::Drop => Err("the merchant reference is sandbox:drop".into()),
         }
     }
 }
 
 impl Psp {
     /// Does what is asked, unless it refuses to, or has an answer on record for
-    /// the key: that one, then.
+    /// the key: that one, then. An effect that could not be kept did not happen.
     fn act(
         &mut self,
         payment_id: String,
         action: Action,
         idempotency_key: Option<String>,
         outcome: &'static str,
-    ) -> Option<&'static str> {
+    ) -> Result<Option<&'static str>, BoxError> {
         if let (Some(answers), Some(key)) = (&mut self.answers, &idempotency_key) {
             if let Some(answer) = answers.get(key) {
-                return Some(answer);
+                return Ok(Some(answer));
             }
             answers.insert(key.clone(), outcome);
         }
         if outcome != REJECTED {
-            self.ledger.push(Effect {
+            let effect = Effect {
                 payment_id,
                 action: action.action,
                 cent_amount: action.amount.cent_amount,
                 currency_code: action.amount.currency_code,
                 idempotency_key,
                 at: format_time(SystemClock.now()),
-            });
+            };
+            if let Some(kept) = &mut self.kept {
+                kept.add(&effect)?;
+            }
+            self.ledger.push(effect);
         }
-        None
+        Ok(None)
     }
 }
 
@@ -187,13 +213,14 @@ const APPROVED: &str = r#"{"outcome":"approved"}"#;
 const RECEIVED: &str = r#"{"outcome":"received"}"#;
 const REJECTED: &str = r#"{"outcome":"rejected"}"#;
 
-/// What the PSP says to it, if it is asked at all, and what the connector then
-/// does.
+/// The outcome at the PSP, if the connector calls it, and the behaviour of the connector
+/// after that.
 fn behaviour(merchant_reference: Option<&str>) -> (Option<&'static str>, Behaviour) {
     let ok = |body| Behaviour::Answer(StatusCode::OK, body);
     match merchant_reference {
         Some("sandbox:rejected") => (Some(REJECTED), ok(REJECTED)),
         Some("sandbox:received") => (Some(RECEIVED), ok(RECEIVED)),
+        Some("sandbox:slow") => (Some(APPROVED), Behaviour::Delay),
         Some("sandbox:timeout") => (Some(APPROVED), Behaviour::Silence),
         Some("sandbox:drop") => (Some(APPROVED), Behaviour::Drop),
         Some("sandbox:error") => {

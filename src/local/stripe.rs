@@ -1,6 +1,6 @@
-//! A Stripe on localhost: PaymentIntents that are captured, cancelled and refunded, and
-//! idempotency keys that are honoured as Stripe documents it. Where Stripe is lenient,
-//! it is not: every POST needs a key, and parameters that are not known are refused.
+//! A Stripe on localhost, for trials and tests: PaymentIntents can be captured, cancelled
+//! and refunded, and idempotency keys are honoured as Stripe documents it. It is stricter
+//! than Stripe: every POST needs a key, and unknown parameters are refused.
 //!
 //! <https://docs.stripe.com/api/idempotent_requests>,
 //! <https://docs.stripe.com/error-low-level#idempotency>
@@ -10,8 +10,9 @@ mod checks;
 mod form;
 mod webhooks;
 
+use super::bind;
+use super::listen::{Stopped, accept};
 use super::sandbox::Effect;
-use super::{bind, server};
 use crate::clock::SystemClock;
 use crate::connector::{Authorization, ConnectorSettings, Psp, StripeAccount};
 use crate::error::BoxError;
@@ -19,7 +20,7 @@ use crate::payment::{Payment, Timestamp};
 use crate::platform::format_time;
 use crate::ports::Clock;
 use crate::secret::Secret;
-use account::{Account, Called, Moved, Refused};
+use account::{Account, Called, Movement, Refused};
 use checks::{check_head, checked, unknown_url};
 use form::Form;
 use http::{Method, Request, Response, StatusCode, Uri};
@@ -29,6 +30,7 @@ use ring::hmac;
 use serde_json::{Value, json};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::mpsc;
 
 /// A Stripe on localhost.
 #[derive(Clone, Debug)]
@@ -40,6 +42,8 @@ pub struct StripeSandbox {
 #[derive(Debug, Default)]
 struct State {
     account: Account,
+    /// The ids of the Payments by PaymentIntent, if they are known.
+    payments: HashMap<String, String>,
     keys: HashMap<String, Saved>,
     effects: Vec<Effect>,
     planned: VecDeque<StripeFault>,
@@ -47,56 +51,57 @@ struct State {
     refunds_become: Option<&'static str>,
 }
 
-/// The request of a key, and its saved answer.
+/// The first request with a key, and its saved answer.
 #[derive(Debug)]
 struct Saved {
     request: (String, Form),
-    /// `None` while the first request is at work.
+    /// `None` while the request is being carried out.
     answer: Option<(u16, String)>,
 }
 
-/// A failure of one POST.
+/// The failure of one POST.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StripeFault {
     /// It is carried out, and the connection is closed.
     LostAnswer,
     /// The connection is closed, and nothing is carried out.
     LostRequest,
-    /// It is carried out, and the saved answer is an error of Stripe's.
+    /// It is carried out, and an error of Stripe is saved as its answer.
     ErrorAfterActing,
-    /// It is not carried out, and the saved answer is an error of Stripe's.
+    /// It is not carried out, and an error of Stripe is saved as its answer.
     ErrorWithoutActing,
-    /// Too many requests: nothing is carried out, and nothing saved.
+    /// Too many requests: nothing is carried out, and no answer is saved.
     RateLimited,
-    /// It is at work for so many milliseconds, whether or not its caller waits.
+    /// It takes this number of milliseconds, also if its caller does not wait.
     Slow(u64),
 }
 
-/// The end of one POST: the status, whether it was saved before, and the body; `None`
-/// where the connection is closed.
+/// The answer to one POST: the status, true if it was saved before, and the body; `None` if
+/// the connection is closed.
 type Answered = Option<(u16, bool, String)>;
 
 impl StripeSandbox {
-    /// The API key that it takes.
+    /// The API key that it accepts.
     pub const API_KEY: &str = "sk_test_sandbox";
 
-    /// The secret that it signs its webhooks with.
+    /// The signing secret of its webhooks.
     pub const WEBHOOK_SECRET: &str = "whsec_sandbox";
 
-    /// Starts one that lives as long as the process.
+    /// Starts one that runs as long as the process.
     pub async fn start() -> Result<Self, BoxError> {
         let listener = bind().await?;
         let url = format!("http://{}", listener.local_addr()?).parse()?;
         let stripe = Self { url, state: Arc::default() };
         let api = stripe.clone();
-        tokio::spawn(server::accept(listener, move |request| {
+        let (busy, _) = mpsc::channel(1);
+        tokio::spawn(accept(listener, Stopped::never(), busy, move |request| {
             let api = api.clone();
             async move { api.answer(request).await }
         }));
         Ok(stripe)
     }
 
-    /// The settings by which this service calls it.
+    /// The settings with which this service calls it.
     pub fn settings(&self, timeout_ms: u64) -> ConnectorSettings {
         let account = StripeAccount {
             api_key: Secret::new(Self::API_KEY.to_owned()),
@@ -115,7 +120,7 @@ impl StripeSandbox {
         }
     }
 
-    /// The same as an entry of `CONNECTORS`.
+    /// Its entry of `CONNECTORS`.
     pub fn entry(&self) -> Value {
         json!({
             "psp": "stripe", "url": self.url.to_string().trim_end_matches('/'),
@@ -128,60 +133,61 @@ impl StripeSandbox {
         self.url.clone()
     }
 
-    /// Adds a PaymentIntent with this id, of which so much is authorized.
+    /// Adds a PaymentIntent with this id and this authorized amount.
     pub fn authorize(&self, id: &str, amount: u64, currency: &str, multicapture: bool) {
         self.state().account.authorize(id, amount, currency, multicapture);
     }
 
-    /// Adds the PaymentIntent of a Payment, as far as nothing happened to it yet.
+    /// Adds the PaymentIntent of a Payment of which nothing is captured yet.
     pub(super) fn authorize_for(&self, payment: &Payment) {
         let currency = payment.currency().code().to_ascii_lowercase();
         if let Some(id) = &payment.details.interface_id {
+            self.state().payments.insert(id.clone(), payment.key.id.as_str().to_owned());
             self.authorize(id, payment.balances.authorized.minor_units(), &currency, false);
         }
     }
 
-    /// The effects that it really had, in order. The Payment is named by the PaymentIntent's id.
+    /// Its effects, in order. A Payment that is not known to it has the PaymentIntent's id.
     pub fn ledger(&self) -> Vec<Effect> {
         self.state().effects.clone()
     }
 
-    /// Lets these go wrong, one POST each, in order.
+    /// Plans these failures, each for one POST, in order.
     pub fn plan(&self, faults: &[StripeFault]) {
         self.state().planned.extend(faults);
     }
 
-    /// True if something is still to go wrong.
+    /// True if a planned failure has not happened yet.
     pub fn has_plan(&self) -> bool {
         !self.state().planned.is_empty()
     }
 
-    /// Lets nothing go wrong any more.
+    /// Removes the planned failures.
     pub fn forget_plan(&self) {
         self.state().planned.clear();
     }
 
-    /// Puts a PaymentIntent into a state that its payment method may bring it to.
+    /// Sets the status of a PaymentIntent.
     pub fn set_status(&self, intent: &str, status: &'static str) {
         self.state().account.set_status(intent, status);
     }
 
-    /// The status in which refunds begin from now on.
+    /// Sets the first status of later refunds.
     pub fn begin_refunds_as(&self, status: &'static str) {
         self.state().refunds_become = Some(status);
     }
 
-    /// Brings a refund to its end.
+    /// Sets the last status of a refund.
     pub fn end_refund(&self, id: &str, status: &'static str) {
         self.state().account.end_refund(id, status);
     }
 
-    /// Opens a dispute about a PaymentIntent, or moves it on. Returns its id.
+    /// Opens a dispute about a PaymentIntent, or changes its status. Returns its id.
     pub fn dispute(&self, intent: &str, amount: u64, status: &str) -> String {
         self.state().account.dispute(intent, amount, status)
     }
 
-    /// Forgets all keys, as Stripe may after 24 hours.
+    /// Removes all keys, as Stripe may after 24 hours.
     pub fn forget_keys(&self) {
         self.state().keys.clear();
     }
@@ -283,8 +289,8 @@ impl State {
         }
     }
 
-    /// Checks a POST and takes its key, before anything is carried out. What is refused
-    /// here is not saved.
+    /// Checks a POST and reserves its key, before anything is carried out. A refusal is not
+    /// saved.
     fn begin(&mut self, path: &str, body: &str, key: &str) -> Result<Form, Answered> {
         let form = checked(path, body, key).map_err(|refused| plain(Err(refused)))?;
         let request = (path.to_owned(), form.clone());
@@ -321,11 +327,12 @@ impl State {
             }
             _ => return Err(unknown_url()),
         };
-        self.note(moved, &shown, key);
+        self.add_effect(moved, &shown, key);
         Ok(shown)
     }
 
-    fn note(&mut self, (payment_id, action, cent_amount): Moved, shown: &Value, key: &str) {
+    fn add_effect(&mut self, (intent, action, cent_amount): Movement, shown: &Value, key: &str) {
+        let payment_id = self.payments.get(&intent).cloned().unwrap_or(intent);
         let currency = shown.get("currency").and_then(Value::as_str).unwrap_or_default();
         self.effects.push(Effect {
             payment_id,
@@ -349,7 +356,7 @@ fn text(called: Called) -> (u16, String) {
     }
 }
 
-/// An answer that was not saved before.
+/// An answer that is not a replay.
 fn plain(called: Called) -> Answered {
     let (status, body) = text(called);
     Some((status, false, body))
@@ -363,7 +370,7 @@ fn answered(status: u16, is_replay: bool, body: &str) -> Result<Response<String>
         response = response.header("idempotent-replayed", "true");
     }
     if status >= 500 {
-        // It would be replayed anyway.
+        // A repeated request would get the same answer.
         response = response.header("stripe-should-retry", "false");
     }
     Ok(response.body(body.to_owned())?)

@@ -1,4 +1,4 @@
-//! Metrics, each a line of its own in CloudWatch's embedded metric format:
+//! Metrics as lines in CloudWatch's embedded metric format:
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
 use crate::payment::Timestamp;
@@ -9,13 +9,13 @@ use std::sync::OnceLock;
 
 const NAMESPACE: &str = "PaymentIntents";
 
-/// The name of the stack whose metrics these are, if it has one. Unset until the log
-/// is set up: without a log nobody reads metrics.
+/// The name of the stack, if it has one. Unset until the log is set up; no metrics are
+/// written before.
 static STACK: OnceLock<Option<String>> = OnceLock::new();
 
-/// Lets metrics be written from now on, in the name of `stack`.
+/// Starts writing metrics, with the dimension `stack`.
 pub(super) fn enable(stack: Option<String>) {
-    // A second log cannot be set up, so the first name is the right one.
+    // The log is set up only once, so a name that is set already is the same.
     let _ = STACK.set(stack);
 }
 
@@ -34,12 +34,12 @@ enum Unit {
 }
 
 impl Metric {
-    /// A number of things.
+    /// A metric that is a count.
     pub(crate) const fn count(name: &'static str, value: u64) -> Self {
         Self { name, unit: Unit::Count, value }
     }
 
-    /// A duration.
+    /// A metric that is a duration.
     pub(crate) const fn milliseconds(name: &'static str, value: u64) -> Self {
         Self { name, unit: Unit::Milliseconds, value }
     }
@@ -50,7 +50,7 @@ pub(crate) fn measure(metrics: &[Metric], at: Timestamp) {
     write(metrics, None, at);
 }
 
-/// Writes metrics of this stack, and others that are also split by `outcome`.
+/// Writes metrics of this stack, and further metrics with the dimension `outcome`.
 pub(crate) fn measure_by_outcome(
     metrics: &[Metric],
     outcome: &str,
@@ -66,11 +66,11 @@ fn write(metrics: &[Metric], by_outcome: Option<(&str, &[Metric])>, at: Timestam
     // Text and integers under text keys can always be written as JSON.
     let Ok(mut line) = serde_json::to_vec(&document) else { return };
     line.push(b'\n');
-    // A closed standard output can be reported nowhere.
+    // There is no other place to report that standard output is closed.
     let _ = std::io::stdout().lock().write_all(&line);
 }
 
-/// A line of metrics: the values at its root, and in `_aws` the description of them.
+/// A line of metrics: the values at its root, and their description in `_aws`.
 #[derive(Serialize)]
 struct Document<'a> {
     #[serde(rename = "_aws")]
@@ -90,7 +90,7 @@ struct Metadata {
     cloud_watch_metrics: Vec<Directive>,
 }
 
-/// The metrics that share a set of dimensions.
+/// The metrics with the same dimensions.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Directive {

@@ -13,17 +13,17 @@ pub enum Action {
     Refund {
         /// The amount.
         amount: Money,
-        /// The Charge that it belongs to, where the caller names one.
+        /// The Charge that it belongs to, if the caller names one.
         charge: Option<TransactionId>,
     },
     /// Release the authorization; only while nothing was captured.
     Cancel,
-    /// Cancel, or else refund all that is refundable: whichever is open.
+    /// Cancel if that is possible, otherwise refund all that is refundable.
     Reverse,
 }
 
 impl Action {
-    /// The name that callers and connectors know it by.
+    /// The name of the action in requests of callers and to connectors.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Capture { .. } => "capturePayment",
@@ -33,7 +33,7 @@ impl Action {
         }
     }
 
-    /// The amounts that it takes from.
+    /// The sides that it takes money from.
     pub fn sides(&self) -> &'static [Side] {
         match self {
             Self::Capture { .. } | Self::Cancel => &[Side::Captures],
@@ -42,7 +42,7 @@ impl Action {
         }
     }
 
-    /// The Charge that a refund belongs to, where the caller named one.
+    /// The Charge that a refund belongs to, if the caller named one.
     pub fn charge(&self) -> Option<&TransactionId> {
         match self {
             Self::Refund { charge, .. } => charge.as_ref(),
@@ -51,12 +51,12 @@ impl Action {
     }
 }
 
-/// The wish to let one action of a Payment go to its connector.
+/// A request to reserve one action of a Payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reservation {
     /// The Payment.
     pub key: PaymentKey,
-    /// The transaction it becomes. The same for every attempt.
+    /// The id of the transaction that is reserved. The same for every attempt.
     pub transaction: TransactionId,
     /// Random for this attempt.
     pub nonce: Nonce,
@@ -64,15 +64,15 @@ pub struct Reservation {
     pub action: Action,
     /// The caller's reference.
     pub merchant_reference: Option<String>,
-    /// When it is asked.
+    /// The time of the reservation.
     pub at: Timestamp,
-    /// From when on this attempt can no longer send anything.
+    /// The time from which this attempt can no longer send anything.
     pub lease: Timestamp,
 }
 
 impl Reservation {
     /// True if `transaction` was reserved by a request with the same content.
-    /// An amount that follows from the Payment (cancel, reverse) is not content.
+    /// The amount of a cancel or reversal follows from the Payment and is not compared.
     pub(super) fn has_same_content(&self, transaction: &Transaction) -> bool {
         use TransactionKind::{CancelAuthorization, Charge, Refund};
         let (kinds, amount): (&[_], _) = match &self.action {
@@ -84,7 +84,7 @@ impl Reservation {
         kinds.contains(&transaction.kind)
             && amount.is_none_or(|amount| amount == transaction.amount)
             && self.action.charge() == transaction.charge.as_ref()
-            && (self.action == Action::Reverse) == transaction.reverses
+            && (self.action == Action::Reverse) == transaction.is_reversal
             && self.merchant_reference == transaction.merchant_reference
     }
 }

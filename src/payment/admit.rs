@@ -1,28 +1,28 @@
-//! May this action be reserved, and if not, exactly why?
+//! The rules for reserving an action, and the reasons to refuse it.
 //!
-//! The conditions that the store writes under say the same as [`Payment::admit`]
-//! does; a property test holds the two together.
+//! The store's conditions accept exactly what [`Payment::admit`] accepts. A property
+//! test compares the two.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
 use super::{
-    Action, InFlight, Payment, RecoveryProgress, Reservation, State, Timestamp, Transaction,
-    TransactionId, TransactionKind,
+    Action, InFlight, Payment, Reservation, State, Timestamp, Transaction, TransactionId,
+    TransactionKind,
 };
 use crate::money::{Currency, Money};
 
-/// The transaction that a reservation would become: its kind and amount.
+/// The kind and amount of the transaction that a reservation makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Admission {
     /// The kind of transaction.
     pub kind: TransactionKind,
-    /// The amount that it holds until its outcome is known.
+    /// The amount that it holds until its outcome is final.
     pub amount: Money,
 }
 
 impl Payment {
-    /// Says whether `reservation` may be made, and what it would become. A
-    /// repeat is told from a new request before anything else is looked at.
+    /// Decides if `reservation` may be made, and returns the kind and amount of its
+    /// transaction. A repeated request is recognised before any other check.
     pub fn admit(&self, reservation: &Reservation) -> Result<Admission, Refusal> {
         self.admit_identity(reservation)?;
         if self.transactions.len() >= Self::TRANSACTIONS_MAX {
@@ -37,8 +37,8 @@ impl Payment {
         }
     }
 
-    /// The Payment with `reservation` made: the transaction Initial, its amount
-    /// held, the slot taken.
+    /// The Payment after `reservation`: the transaction is Initial and in flight, and its
+    /// amount is held.
     pub fn reserve(&self, reservation: &Reservation) -> Result<Self, Refusal> {
         let Admission { kind, amount } = self.admit(reservation)?;
         let mut next = self.changed(reservation.at);
@@ -68,8 +68,7 @@ impl Payment {
         }
     }
 
-    /// Where the ledger and the world do not agree about a side, nothing is taken
-    /// from it.
+    /// Refuses an action on a side that a discrepancy stops.
     fn admit_discrepancies(&self, action: &Action) -> Result<(), Refusal> {
         let concerned = action.sides().iter().flat_map(|side| self.discrepancies_of(*side));
         let mut transactions: Vec<_> = concerned.map(|discrepant| discrepant.id.clone()).collect();
@@ -118,8 +117,8 @@ impl Payment {
         }
     }
 
-    /// `capturable = authorized > 0` says it all: by the sums that the balances
-    /// keep, nothing can be captured, cancelled or held then.
+    /// Admits a cancel if `capturable = authorized > 0`. By the sums of the balances,
+    /// nothing is then captured, cancelled or held.
     fn admit_cancel(&self) -> Result<Admission, Refusal> {
         let balances = &self.balances;
         if balances.authorized.is_zero() {
@@ -161,7 +160,7 @@ impl Payment {
         Err(Refusal::OtherCurrency { expected: self.currency(), found: amount.currency() })
     }
 
-    /// Takes what the transaction needs out of what is available.
+    /// Subtracts the amount of the transaction from the available amounts.
     fn hold(
         &mut self,
         reservation: &Reservation,
@@ -181,7 +180,7 @@ impl Payment {
                         charge.refundable.map(|left| left.take(amount)).transpose()?;
                 }
             }
-            // No action of ours makes these.
+            // No action makes these.
             TransactionKind::Authorization | TransactionKind::Chargeback => {}
         }
         Ok(())
@@ -189,30 +188,14 @@ impl Payment {
 }
 
 impl Transaction {
-    /// The transaction that `reservation` becomes.
+    /// The transaction that `reservation` makes.
     fn reserved(reservation: &Reservation, kind: TransactionKind, amount: Money) -> Self {
+        let id = reservation.transaction.clone();
         Self {
-            id: reservation.transaction.clone(),
-            kind,
-            state: State::Initial,
-            amount,
-            timestamp: reservation.at,
-            reverses: reservation.action == Action::Reverse,
+            is_reversal: reservation.action == Action::Reverse,
             charge: reservation.action.charge().cloned(),
-            refundable: None,
             merchant_reference: reservation.merchant_reference.clone(),
-            interaction_id: None,
-            interface_id: None,
-            happened_at: None,
-            state_awaiting_balances: None,
-            is_disputed: false,
-            likeness: None,
-            may_be: None,
-            waiting_failure: None,
-            reported: None,
-            acknowledged: None,
-            is_external: false,
-            recovery: RecoveryProgress::default(),
+            ..Self::new(id, kind, State::Initial, amount, reservation.at)
         }
     }
 }
@@ -228,12 +211,12 @@ impl InFlight {
         }
     }
 
-    /// True if its holder can no longer send anything at `now`.
+    /// True if the holder can no longer send anything at `now`.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.lease < now
     }
 
-    /// The refusal of a request for the transaction `id` while this is in flight.
+    /// The refusal of a request for the transaction `id` while this slot is taken.
     pub(super) fn refusal(&self, id: &TransactionId, now: Timestamp) -> Refusal {
         let lease_ms = self.lease.ms_since(now);
         if self.transaction == *id {
@@ -244,42 +227,42 @@ impl InFlight {
     }
 }
 
-/// Every way in which our rules say no, and nothing was sent.
+/// The reasons to refuse an action. Nothing was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// This very request was reserved before; that is how far it is.
+    /// The same request was reserved before. Holds the state of its transaction.
     Repeated(State),
-    /// A transaction with this id, but other content, is there.
+    /// A transaction with this id has other content.
     KeyReused,
-    /// Another action is at its connector.
+    /// Another action is in flight.
     OtherInFlight,
-    /// This very request is still being carried out.
+    /// The same request is in flight.
     SameInFlight {
         /// Milliseconds until the lease of that request ends.
         lease_ms: u64,
     },
-    /// The slot is taken by one that can no longer send: take it over first.
+    /// The lease of the action in flight has expired. Its slot has to be freed first.
     LeaseExpired,
-    /// Not later than a reservation that was withdrawn: perhaps a copy of it.
+    /// The reservation is not later than one that was withdrawn, and may be a delayed copy
+    /// of it.
     PossiblyStaleCopy,
-    /// A discrepancy about these transactions stops the side that the action takes
-    /// from.
+    /// These transactions are discrepancies and stop the side that the action takes from.
     Discrepancy {
         /// Their ids, in order.
         transactions: Vec<TransactionId>,
     },
-    /// The Payment is full.
+    /// The Payment has the highest number of transactions.
     TooManyTransactions,
     /// The Payment is in another currency.
     OtherCurrency {
-        /// The Payment's.
+        /// The currency of the Payment.
         expected: Currency,
-        /// The action's.
+        /// The currency of the action.
         found: Currency,
     },
-    /// Nothing is authorized (yet).
+    /// Nothing is authorized.
     NothingAuthorized,
-    /// More than is left to capture.
+    /// The amount is more than is left to capture.
     ExceedsCapturable {
         /// The amount of the action.
         asked: Money,
@@ -288,9 +271,9 @@ pub enum Refusal {
     },
     /// The authorization was released.
     AlreadyCancelled,
-    /// There is nothing to refund from.
+    /// Nothing was captured.
     NothingCaptured,
-    /// More than is left to refund.
+    /// The amount is more than is left to refund.
     ExceedsRefundable {
         /// The amount of the action.
         asked: Money,
@@ -299,16 +282,16 @@ pub enum Refusal {
     },
     /// The named transaction is not a successful Charge of this Payment.
     NoSuchCharge,
-    /// More than is left of the named Charge.
+    /// The amount is more than is left of the named Charge.
     ExceedsCharge {
         /// The amount of the action.
         asked: Money,
         /// The amount that is left of the Charge.
         available: Money,
     },
-    /// Captured funds are refunded, not cancelled.
+    /// Something was captured, so that a cancel is not possible.
     AlreadyCaptured,
-    /// A transaction whose outcome is still to come is in the way.
+    /// A transaction without a final outcome prevents a cancel or reversal.
     TransactionOpen,
     /// All that was captured has been refunded.
     NothingToReverse,

@@ -1,4 +1,4 @@
-//! Where the authorized money is, and every rule that moves it.
+//! The balances of a Payment, and their computation from its transactions.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
@@ -6,31 +6,32 @@ use super::{Payment, State, Transaction, TransactionId, TransactionKind};
 use crate::money::{Currency, Money, MoneyError};
 use std::collections::BTreeMap;
 
-/// Where the authorized money is. What is *available* is stored, so that taking
-/// it is the check; the sums below hold after every write.
+/// The balances of a Payment. The *available* amounts are stored, so that subtracting
+/// from them is the check. The sums below hold after every write.
 ///
-/// Where an operator acknowledged, or a dispute forced, more than there is, the
-/// available amount is nothing, and what makes room later fills the excess first.
+/// If more was captured or refunded than is available, because an operator acknowledged
+/// it or because of a dispute, the available amount is zero. An amount that becomes
+/// available later covers that excess first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Balances {
-    /// The amount that the PSP authorized in all:
-    /// `capturable + captured + cancelled +` what open captures and cancels hold.
+    /// The amount that the PSP authorized in all: `capturable + captured + cancelled`
+    /// plus the amounts held by open captures and cancels.
     pub authorized: Money,
     /// The amount that may still be reserved for capture.
     pub capturable: Money,
-    /// Captured for good, the sum of the successful Charges: `refundable + refunded +`
-    /// what open refunds and chargebacks hold.
+    /// The sum of the successful Charges: `refundable + refunded` plus the amounts held
+    /// by open refunds and chargebacks.
     pub captured: Money,
     /// The amount that may still be reserved for refund.
     pub refundable: Money,
-    /// Refunded for good: the sum of the successful Refunds and Chargebacks.
+    /// The sum of the successful Refunds and Chargebacks.
     pub refunded: Money,
-    /// Released for good.
+    /// The sum of the successful cancels.
     pub cancelled: Money,
 }
 
 impl Balances {
-    /// Nothing anywhere.
+    /// Balances that are all zero.
     pub fn zero(currency: Currency) -> Self {
         let zero = Money::zero(currency);
         Self {
@@ -57,15 +58,15 @@ pub(super) struct Sums {
     refunding: Money,
 }
 
-/// By how much transactions exceed what there is for them: nothing, unless
-/// somebody acknowledged it or it is in dispute.
+/// The amounts by which transactions exceed what is available for them. All are zero
+/// unless an operator acknowledged an excess or a transaction is a discrepancy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Excess {
-    /// Captures and cancels, above what is authorized.
+    /// The captures and cancels above the authorized amount.
     pub(super) placed: Money,
-    /// Refunds and chargebacks, above what is captured.
+    /// The refunds and chargebacks above the captured amount.
     pub(super) refunded: Money,
-    /// Refunds that name a Charge, above the amounts of those Charges.
+    /// The refunds that name a Charge above the amounts of those Charges.
     pub(super) of_charges: Money,
 }
 
@@ -74,9 +75,9 @@ impl Excess {
         self.placed.is_zero() && self.refunded.is_zero() && self.of_charges.is_zero()
     }
 
-    /// True if it is nowhere larger than `other`.
+    /// True if no amount is larger than the same one of `other`.
     pub(super) fn is_within(self, other: Self) -> bool {
-        let is_within = |mine: Money, theirs: Money| theirs.take(mine).is_ok();
+        let is_within = |amount: Money, limit: Money| limit.take(amount).is_ok();
         is_within(self.placed, other.placed)
             && is_within(self.refunded, other.refunded)
             && is_within(self.of_charges, other.of_charges)
@@ -123,7 +124,7 @@ impl Sums {
             TransactionKind::CancelAuthorization if is_done => &mut self.cancelled,
             TransactionKind::CancelAuthorization if state.is_open() => &mut self.cancelling,
             TransactionKind::Refund | TransactionKind::Chargeback if is_done => &mut self.refunded,
-            // A bank that has begun to take it back may have it.
+            // A bank that has begun a chargeback may have the money already.
             TransactionKind::Refund | TransactionKind::Chargeback if state.is_open() => {
                 &mut self.refunding
             }
@@ -137,8 +138,8 @@ impl Sums {
         Ok(())
     }
 
-    /// A Payment with Charges but no successful Authorization is a sale: authorized
-    /// and captured at once.
+    /// The authorized amount. A Payment with Charges but no successful Authorization is a
+    /// sale: authorized and captured at once.
     fn authorized(&self) -> Result<Money, MoneyError> {
         if self.is_authorized { Ok(self.authorized) } else { self.captured.give(self.capturing) }
     }
@@ -148,7 +149,7 @@ impl Sums {
         captures.give(self.cancelled)?.give(self.cancelling)
     }
 
-    /// The balances. What is available is never below zero.
+    /// The balances of these sums. An available amount is never below zero.
     pub(super) fn balances(&self) -> Result<Balances, MoneyError> {
         let authorized = self.authorized()?;
         Ok(Balances {
@@ -161,21 +162,21 @@ impl Sums {
         })
     }
 
-    /// Captures and cancels above what is authorized.
+    /// The captures and cancels above the authorized amount.
     pub(super) fn excess_placed(&self) -> Result<Money, MoneyError> {
         self.placed()?.take_at_most(self.authorized()?)
     }
 
-    /// Refunds and chargebacks above what is captured.
+    /// The refunds and chargebacks above the captured amount.
     pub(super) fn excess_refunded(&self) -> Result<Money, MoneyError> {
         self.refunded.give(self.refunding)?.take_at_most(self.captured)
     }
 }
 
 impl Payment {
-    /// Checks that no money is lost or invented between the balances and the
-    /// transactions, that nothing exceeds what there is but what is disputed or
-    /// acknowledged, and that nothing is Initial but what holds the slot.
+    /// Checks that the balances are the sums of the transactions. Checks that no
+    /// transactions exceed the available amount, unless one of them is a discrepancy or
+    /// acknowledged. Checks that only the transaction in flight is Initial.
     pub fn check(&self) -> Result<(), Inconsistent> {
         let sums = self.sums()?;
         let expected = sums.balances()?;
@@ -214,7 +215,7 @@ impl Payment {
         Ok(())
     }
 
-    /// By how much the transactions exceed what there is.
+    /// The amounts by which the transactions exceed what is available.
     pub(super) fn excess(&self) -> Result<Excess, MoneyError> {
         let sums = self.sums()?;
         let mut of_charges = Money::zero(self.currency());
@@ -226,7 +227,8 @@ impl Payment {
         Ok(Excess { placed: sums.excess_placed()?, refunded: sums.excess_refunded()?, of_charges })
     }
 
-    /// True if something explains that transactions exceed what there is.
+    /// True if transactions may exceed the available amount: one of them is a
+    /// discrepancy, or an operator acknowledged it.
     pub(super) fn may_exceed(&self) -> bool {
         let explains = |one: &Transaction| one.is_discrepant() || one.acknowledged.is_some();
         self.transactions.values().any(explains)
@@ -238,7 +240,7 @@ impl Payment {
         Sums::of(self.currency(), transactions)
     }
 
-    /// The sums of the refunds that name a Charge, by that Charge.
+    /// The sum of the refunds that name a Charge, for each such Charge.
     fn taken_by_charge(&self) -> Result<BTreeMap<TransactionId, Money>, MoneyError> {
         let mut taken: BTreeMap<TransactionId, Money> = BTreeMap::new();
         for refund in self.transactions.values() {
@@ -251,8 +253,8 @@ impl Payment {
         Ok(taken)
     }
 
-    /// Only the holder of the slot may be Initial; a slot without its
-    /// transaction would hold up the Payment for nothing.
+    /// Checks that only the transaction in flight is Initial, and that it exists: a slot
+    /// without a transaction would block the Payment.
     fn check_slot(&self) -> Result<(), Inconsistent> {
         let held = self.in_flight.as_ref().map(|slot| &slot.transaction);
         let mut initial = self.open_transactions().filter(|open| open.state == State::Initial);
@@ -280,20 +282,24 @@ impl Transaction {
     }
 }
 
-/// A ledger that does not add up: never written by this service, and never
-/// acted upon.
+/// The ways in which a ledger does not add up. This service never writes such a ledger,
+/// and takes no action on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Inconsistent {
-    /// One of the sums does not hold.
+    /// A balance is not the sum of its transactions.
     #[error("the ledger does not add up: {0}")]
     Sum(&'static str),
-    /// More was captured, cancelled or refunded than there is, and nothing says why.
-    #[error("the ledger holds more than there is, and nothing explains it")]
+    /// More was captured, cancelled or refunded than is available, and no discrepancy or
+    /// acknowledgement allows that.
+    #[error(
+        "more was captured, cancelled or refunded than is available, and no discrepancy or \
+         acknowledgement allows that"
+    )]
     Excess,
-    /// An Initial transaction without the slot, or a slot without a transaction.
+    /// A transaction is Initial but not in flight, or a slot has no transaction.
     #[error("the in-flight slot and the transactions disagree")]
     Slot,
-    /// Amounts that cannot be added at all.
+    /// Amounts cannot be added.
     #[error(transparent)]
     Money(#[from] MoneyError),
 }

@@ -1,5 +1,5 @@
-//! Dated reports: of a PSP that tells of an effect by several events, which come in any
-//! order, and that cannot be asked for the current state. The report with the latest date
+//! Recording a report by its date. Some PSPs report an effect by several events, which come
+//! in any order, and have no read of the current state. The report with the latest date
 //! holds.
 
 #![warn(clippy::wildcard_enum_match_arm)]
@@ -8,7 +8,7 @@ use super::TransactionKind::Authorization;
 use super::matching::Match;
 use super::{Payment, Report, Reporter, State, Transaction, TransactionId, UpdateRefusal};
 
-/// A report of an effect, as of its timestamp.
+/// A report of the state that an effect had at its timestamp.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatedReport {
     /// The report.
@@ -18,48 +18,47 @@ pub struct DatedReport {
 }
 
 impl Payment {
-    /// Records a dated report, as [`super::Update::RecordDatedReport`]. One that is older
-    /// than the last about the same effect changes nothing.
+    /// Records a dated report, as [`super::Update::RecordDatedReport`]. A report that is
+    /// older than the last one about the same effect changes nothing.
     pub(super) fn record_dated_report(
         &mut self,
         dated: &DatedReport,
         reporter: &Reporter,
-    ) -> Result<bool, UpdateRefusal> {
+    ) -> Result<(), UpdateRefusal> {
         let report = &dated.report;
         // A Payment has one authorization at its PSP, so there is no order to keep.
         if report.kind == Authorization {
             return self.record_effect(report, reporter);
         }
+        let is_refusal = report.state == State::Failure && !dated.is_undone;
         let known = self.matched_effect(report).and_then(|id| self.transactions.get(&id));
-        let is_failure = report.state == State::Failure && !dated.is_undone;
         match known {
-            Some(known) if known.is_later_than(report) => return Ok(false),
-            // It moved nothing, and was not asked for here.
-            None if is_failure => return Ok(false),
+            Some(known) if known.is_later_than(report) => return Ok(()),
+            // The PSP refused what was not requested here. Nothing moved.
+            None if is_refusal => return Ok(()),
             Some(_) | None => {}
         }
-        let before = self.transactions.clone();
         self.record_effect_as(self.match_named_effect(report), report, reporter)?;
-        if let Some(id) = self.matched_effect(report).filter(|_| !is_failure)
+        if let Some(id) = self.matched_effect(report).filter(|_| !is_refusal)
             && let Some(known) = self.transactions.get_mut(&id)
         {
             known.happened_at = report.timestamp;
         }
-        Ok(self.transactions != before)
+        Ok(())
     }
 
-    /// The transaction that an effect which a PSP tells of is.
+    /// The transaction that the report is about, if it is here.
     fn matched_effect(&self, report: &Report) -> Option<TransactionId> {
         match self.match_named_effect(report) {
-            Match::ById(id) | Match::ByLikeness(id) | Match::Other(id) => Some(id),
+            Match::ById(id) | Match::ByLikeness(id) | Match::OtherAmount(id) => Some(id),
             Match::New => None,
         }
     }
 }
 
 impl Transaction {
-    /// True if something later than the report is known of it. Of two reports of one
-    /// moment the one that it failed holds.
+    /// True if a later state than that of the report is known. Of two states with one date
+    /// the Failure is the later one.
     fn is_later_than(&self, report: &Report) -> bool {
         let (Some(last), Some(date)) = (self.happened_at, report.timestamp) else { return false };
         let is_known = self.last_reported_state() == report.state || self.state == State::Failure;

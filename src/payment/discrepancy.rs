@@ -1,5 +1,5 @@
-//! Where the ledger and the world do not agree. Until that is over, nothing is
-//! taken from the side that it concerns, and what is in dispute stays held.
+//! Discrepancies between the ledger and reports or answers. Until one is resolved,
+//! nothing is taken from the side that it concerns, and disputed amounts stay held.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
@@ -10,35 +10,37 @@ use super::{
 };
 
 impl Payment {
-    /// The transactions that report and balances, or report and answer, do not
-    /// agree about: somebody has to look.
+    /// The transactions for which a report contradicts the balances or the connector's
+    /// answer. They need a further report or an operator.
     pub fn discrepancies(&self) -> impl Iterator<Item = &Transaction> {
         self.transactions.values().filter(|transaction| transaction.is_discrepant())
     }
 
-    /// The discrepancies because of which nothing may be taken from this side.
+    /// The discrepancies that stop this side.
     pub fn discrepancies_of(&self, side: Side) -> impl Iterator<Item = &Transaction> {
         self.discrepancies().filter(move |discrepant| discrepant.kind.concerns(side))
     }
 
-    /// Notes that report and answer contradict each other. The transaction is
-    /// Unknown from now on, and holds its amount, even where that was given away.
-    /// Returns whether that is new.
+    /// Marks the transaction as disputed: a report and an answer contradict each other. It
+    /// is Unknown from now on and holds its amount, even if that exceeds the available
+    /// amount. Returns true if it was not disputed before.
     pub(super) fn dispute(&mut self, id: &TransactionId, at: Timestamp) -> bool {
-        let Some(ours) = self.transactions.get_mut(id).filter(|ours| !ours.is_disputed) else {
+        let Some(transaction) =
+            self.transactions.get_mut(id).filter(|transaction| !transaction.is_disputed)
+        else {
             return false;
         };
-        ours.is_disputed = true;
-        ours.state = State::Unknown;
-        ours.state_awaiting_balances = None;
-        let unclear_since = if ours.is_external { None } else { Some(at) };
+        transaction.is_disputed = true;
+        transaction.state = State::Unknown;
+        transaction.state_awaiting_balances = None;
+        let unclear_since = if transaction.is_external { None } else { Some(at) };
         let look_at = Some(at.plus_ms(FIRST_LOOK_MS));
-        ours.recovery = RecoveryProgress { unclear_since, look_at, ..ours.recovery };
+        transaction.recovery = RecoveryProgress { unclear_since, look_at, ..transaction.recovery };
         self.rebook_as_it_is();
         true
     }
 
-    /// True if this exceeds what there is nowhere more than `other` does.
+    /// True if the excess of this Payment is within that of `other`.
     pub(super) fn exceeds_no_more_than(&self, other: &Self) -> bool {
         match (other.excess(), self.excess()) {
             (Ok(before), Ok(after)) => after.is_within(before),
@@ -46,8 +48,9 @@ impl Payment {
         }
     }
 
-    /// Where updates left more than there is, and nothing says why, what they changed
-    /// waits for the balances, one after the other until it fits.
+    /// Resolves an excess that the changes since `before` left and that no discrepancy or
+    /// acknowledgement allows: the changed transactions wait for the balances, one after
+    /// the other, until the rest fits.
     pub(super) fn explain_excess(&mut self, before: &Self) {
         if self.check() != Err(Inconsistent::Excess) {
             return;
@@ -59,99 +62,100 @@ impl Payment {
             if self.may_exceed() && self.exceeds_no_more_than(before) {
                 break;
             }
-            if let Some(ours) = self.transactions.get_mut(&id) {
-                ours.state_awaiting_balances = Some(ours.state);
-                ours.state = earlier;
+            if let Some(transaction) = self.transactions.get_mut(&id) {
+                transaction.state_awaiting_balances = Some(transaction.state);
+                transaction.state = earlier;
             }
             self.rebook_as_it_is();
         }
         if self.check() != Err(Inconsistent::Excess) {
             return;
         }
-        // What said why there is more does no longer: the newest of the others does.
+        // The discrepancy that allowed the excess is resolved: the newest of the other
+        // transactions takes its place.
         for side in [Side::Captures, Side::Refunds] {
-            self.doubt_newest_of(side);
+            self.defer_newest_of(side);
         }
     }
 
-    /// Where there is more on this side than there can be, the newest transaction of
-    /// it says so until there is room for it, or somebody accepts that.
-    fn doubt_newest_of(&mut self, side: Side) {
+    /// If this side has an excess, marks its newest transaction as waiting for the
+    /// balances, until they allow it or an operator accepts it.
+    fn defer_newest_of(&mut self, side: Side) {
         let is_exceeded = self.excess().is_ok_and(|excess| match side {
             Side::Captures => !excess.placed.is_zero(),
             Side::Refunds => !excess.refunded.is_zero() || !excess.of_charges.is_zero(),
         });
-        // One at its connector was admitted when there was room for it.
-        let takes = |ours: &&mut Transaction| {
-            let is_counted = !matches!(ours.state, State::Failure | State::Initial);
-            ours.kind.takes_from() == Some(side) && is_counted
+        // The one in flight was admitted while its amount was available.
+        let takes = |transaction: &&mut Transaction| {
+            let is_counted = !matches!(transaction.state, State::Failure | State::Initial);
+            transaction.kind.takes_from() == Some(side) && is_counted
         };
         let taking = self.transactions.values_mut().filter(takes);
-        if let Some(newest) = taking.max_by_key(|ours| ours.timestamp).filter(|_| is_exceeded) {
+        if let Some(newest) =
+            taking.max_by_key(|transaction| transaction.timestamp).filter(|_| is_exceeded)
+        {
             newest.state_awaiting_balances = Some(newest.state);
         }
     }
 
-    /// Accepts that a transaction exceeds what there is: it is booked as it was
-    /// reported, and what makes room later fills the excess first.
+    /// Accepts that a transaction exceeds the available amount. Its reported state is
+    /// booked, and an amount that becomes available later covers the excess first.
     pub(super) fn acknowledge(
         &mut self,
         id: &TransactionId,
         reporter: &Reporter,
-    ) -> Result<bool, UpdateRefusal> {
-        let Some(ours) = self.transactions.get_mut(id) else {
+    ) -> Result<(), UpdateRefusal> {
+        let Some(transaction) = self.transactions.get_mut(id) else {
             return Err(UpdateRefusal::NoSuchTransaction(id.clone()));
         };
-        let Some(state) = ours.state_awaiting_balances.take() else {
-            if ours.acknowledged.is_some() && !ours.is_disputed {
-                return Ok(false);
+        let Some(state) = transaction.state_awaiting_balances.take() else {
+            if transaction.acknowledged.is_some() && !transaction.is_disputed {
+                return Ok(());
             }
             return Err(UpdateRefusal::NothingToAcknowledge(id.clone()));
         };
-        ours.acknowledged = Some(reporter.signature());
-        ours.become_state(state, reporter.at);
+        transaction.acknowledged = Some(reporter.signature());
+        transaction.become_state(state, reporter.at);
         self.rebook().map_err(|_| UpdateRefusal::TooMuch(id.clone()))?;
         self.book_waiting(reporter.at);
-        Ok(true)
+        Ok(())
     }
 
-    /// Books a transaction in this state, or notes that the balances do not allow
-    /// it.
+    /// Books a transaction in this state, or marks it as waiting for the balances.
     pub(super) fn book(&mut self, id: &TransactionId, state: State, at: Timestamp) {
         if let Some(next) = self.booked(&[(id.clone(), state)], at) {
             *self = next;
-        } else if let Some(ours) = self.transactions.get_mut(id) {
-            ours.state_awaiting_balances = Some(state);
+        } else if let Some(transaction) = self.transactions.get_mut(id) {
+            transaction.state_awaiting_balances = Some(state);
         }
     }
 
-    /// Books that a transaction happened whose hold may have been given back: where
-    /// the balances do not allow it any more, it holds its amount all the same.
+    /// Books an approved transaction whose hold may have been released. If the balances no
+    /// longer allow it, it is Unknown and holds its amount, even as an excess.
     pub(super) fn book_or_hold(&mut self, id: &TransactionId, state: State, at: Timestamp) {
         self.book(id, state, at);
-        if let Some(ours) = self.transactions.get_mut(id)
-            && ours.state_awaiting_balances.is_some()
-            && !ours.state.is_open()
+        if let Some(transaction) = self.transactions.get_mut(id)
+            && transaction.state_awaiting_balances.is_some()
+            && !transaction.state.is_open()
         {
-            ours.state = State::Unknown;
-            ours.recovery.look_at = Some(at.plus_ms(FIRST_LOOK_MS));
+            transaction.state = State::Unknown;
+            transaction.recovery.look_at = Some(at.plus_ms(FIRST_LOOK_MS));
             self.rebook_as_it_is();
         }
     }
 
-    /// The Payment with all of these booked, if that exceeds nothing that it did
-    /// not exceed before.
+    /// The Payment with all of these states booked, if that causes no new excess.
     fn booked(&self, reported: &[(TransactionId, State)], at: Timestamp) -> Option<Self> {
         let mut next = self.clone();
         for (id, state) in reported {
-            let Some(ours) = next.transactions.get_mut(id) else { continue };
-            ours.is_disputed = false;
-            ours.become_state(*state, at);
+            let Some(transaction) = next.transactions.get_mut(id) else { continue };
+            transaction.is_disputed = false;
+            transaction.become_state(*state, at);
         }
         next.rebook().ok()?;
         let (before, after) = (self.excess().ok()?, next.excess().ok()?);
-        // One that says itself why there is more goes on to say so, unless somebody
-        // accepted that.
+        // A discrepancy that allows an excess is not booked while the excess lasts, unless
+        // an operator accepted it.
         let is_explanation = reported
             .iter()
             .any(|(id, _)| self.transactions.get(id).is_some_and(Transaction::is_discrepant));
@@ -161,7 +165,7 @@ impl Payment {
         is_allowed.then_some(next)
     }
 
-    /// Books what the balances did not allow when it was reported, and now do.
+    /// Books the reported states that the balances did not allow before and now do.
     pub(super) fn book_waiting(&mut self, at: Timestamp) {
         // Each booking may allow another, and some are allowed only together.
         for _ in 0..self.transactions.len() {
@@ -182,20 +186,21 @@ impl Payment {
         }
     }
 
-    /// The transactions that are still to be booked, the oldest first.
+    /// The transactions whose reported state waits for the balances, oldest first.
     fn awaiting_balances(&self) -> Vec<(TransactionId, State)> {
         let mut waiting: Vec<_> = self
             .transactions
             .values()
-            .filter_map(|ours| Some((ours.timestamp, &ours.id, ours.state_awaiting_balances?)))
+            .filter_map(|transaction| {
+                Some((transaction.timestamp, &transaction.id, transaction.state_awaiting_balances?))
+            })
             .collect();
         waiting.sort();
         waiting.into_iter().map(|(_, id, state)| (id.clone(), state)).collect()
     }
 
-    /// Computes the balances though something may exceed what there is. Amounts
-    /// that cannot be added at all leave them as they are, so that the check of the
-    /// next reader refuses them.
+    /// Computes the balances also where there is an excess. If amounts cannot be added, the
+    /// balances stay as they are, and the next [`Payment::check`] fails.
     pub(super) fn rebook_as_it_is(&mut self) {
         let before = self.balances;
         if self.rebook().is_err() {
@@ -205,13 +210,13 @@ impl Payment {
 }
 
 impl Transaction {
-    /// Puts it into this state, and its recovery where that state needs it.
+    /// Changes its state, and resets or plans its recovery accordingly.
     fn become_state(&mut self, state: State, at: Timestamp) {
         self.state = state;
         self.state_awaiting_balances = None;
         self.recovery = match state {
             State::Failure => RecoveryProgress::default(),
-            // Its connector may still be at work.
+            // Its connector may still be working on it.
             State::Success => RecoveryProgress {
                 unclear_since: self.recovery.unclear_since,
                 ..RecoveryProgress::default()

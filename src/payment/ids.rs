@@ -1,4 +1,4 @@
-//! Names and moments, each valid by construction.
+//! Identifiers and times. Each type accepts only valid values.
 
 use std::fmt;
 
@@ -24,16 +24,15 @@ impl ProjectKey {
     }
 }
 
-/// The id of a Payment within its project: 1 to 256 characters, and not a dot
-/// segment. None of them is a control character or structures a path (`/ \\ % ?
-/// #`): gateways differ in whether they hand over a path decoded, so an id that
-/// reads differently when it is decoded twice could name another Payment. What
-/// begins with `key=` names a Payment by its key, and is no id.
+/// The id of a Payment within its project: 1 to 256 characters, and not a dot segment.
+/// Control characters and the characters `/ \\ % ? #` are refused: some gateways decode
+/// a path before they pass it on, and an id that is decoded twice could then name
+/// another Payment. An id does not begin with `key=`, which names a Payment by its key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PaymentId(String);
 
 impl PaymentId {
-    /// The form in which a path names a Payment by its key.
+    /// The prefix by which a path names a Payment by its key.
     pub const KEY_PREFIX: &str = "key=";
 
     /// Reads a Payment id.
@@ -55,12 +54,12 @@ impl PaymentId {
     }
 }
 
-/// Where a Payment lives.
+/// The project and id of a Payment.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PaymentKey {
     /// The project that owns it.
     pub project: ProjectKey,
-    /// Its id there.
+    /// Its id within the project.
     pub id: PaymentId,
 }
 
@@ -102,7 +101,7 @@ impl fmt::Display for TransactionId {
     }
 }
 
-/// Made anew for each attempt, so that a writer knows its own write again.
+/// A random number for each attempt. By it, a writer recognises its own write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Nonce(u128);
 
@@ -118,15 +117,18 @@ impl Nonce {
     }
 }
 
-/// A moment in milliseconds since the Unix epoch, UTC.
+/// A time in milliseconds since the Unix epoch, UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// The last moment of the year 9999: what RFC 3339 can write.
+    /// The Unix epoch.
+    pub(crate) const EPOCH: Self = Self(0);
+
+    /// The end of the year 9999, the latest time that RFC 3339 can write.
     pub const MAX: Self = Self(253_402_300_799_999);
 
-    /// A moment; later than [`Self::MAX`] becomes that.
+    /// The time at `ms`, at most [`Self::MAX`].
     pub fn from_ms(ms: u64) -> Self {
         Self(ms.min(Self::MAX.0))
     }
@@ -136,27 +138,27 @@ impl Timestamp {
         self.0
     }
 
-    /// The moment that much later.
+    /// The time `ms` milliseconds later.
     #[must_use]
     pub fn plus_ms(self, ms: u64) -> Self {
         Self::from_ms(self.0.saturating_add(ms))
     }
 
-    /// The moment that much earlier.
+    /// The time `ms` milliseconds earlier.
     #[must_use]
     pub fn minus_ms(self, ms: u64) -> Self {
         Self(self.0.saturating_sub(ms))
     }
 
-    /// The milliseconds from `earlier` to here; 0 if that lies later.
+    /// The milliseconds from `earlier` to this time; 0 if `earlier` is later.
     pub fn ms_since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
 }
 
-/// A name with characters or a length that such a name cannot have.
+/// The error for an id with invalid characters or an invalid length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a valid name")]
+#[error("not a valid id")]
 pub struct InvalidId;
 
 #[cfg(test)]
@@ -205,5 +207,47 @@ mod tests {
         ] {
             assert_eq!(PaymentId::parse(text).is_ok(), valid, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_transaction_id_is_1_to_256_characters_without_control_characters() {
+        for (text, valid) in [
+            ("a", true),
+            ("a/b#c", true),
+            (&"ü".repeat(256), true),
+            (&"ü".repeat(257), false),
+            ("", false),
+            ("a\nb", false),
+            ("a\u{85}b", false),
+        ] {
+            assert_eq!(TransactionId::parse(text).is_ok(), valid, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_reads_as_it_was_given() {
+        let key = PaymentKey {
+            project: ProjectKey::parse("demo").unwrap(),
+            id: PaymentId::parse("p-1").unwrap(),
+        };
+        assert_eq!((key.project.as_str(), key.id.as_str()), ("demo", "p-1"));
+        assert_eq!(key.to_string(), "demo#p-1");
+        let id = TransactionId::parse("t-1").unwrap();
+        assert_eq!((id.as_str(), id.to_string()), ("t-1", "t-1".to_owned()));
+        let uuid = uuid::Uuid::from_u128(7);
+        assert_eq!(TransactionId::from(uuid).as_str(), "00000000-0000-0000-0000-000000000007");
+        assert_eq!(Nonce::new(7).bits(), 7);
+    }
+
+    #[test]
+    fn a_moment_lies_between_the_epoch_and_the_year_10000() {
+        let moment = Timestamp::from_ms(1_000);
+        assert_eq!((moment.plus_ms(5).ms(), moment.minus_ms(5).ms()), (1_005, 995));
+        assert_eq!(moment.minus_ms(1_001).ms(), 0);
+        for late in [Timestamp::from_ms(u64::MAX), moment.plus_ms(u64::MAX)] {
+            assert_eq!(late, Timestamp::MAX);
+        }
+        let later = Timestamp::from_ms(1_250);
+        assert_eq!((later.ms_since(moment), moment.ms_since(later)), (250, 0));
     }
 }

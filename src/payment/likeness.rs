@@ -1,17 +1,18 @@
-//! Likeness: taking a report for a transaction that is alike, and taking it back
-//! whole when an answer, an id or a look-up says otherwise, to find another place.
+//! Likeness: recording a report on a transaction of the same type and amount. When an
+//! answer, an id or a look-up contradicts that, the report is taken back completely and
+//! recorded elsewhere.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
 use super::matching::Match;
 use super::reports::Certainty;
 use super::{
-    Likeness, Payment, Report, Reported, Reporter, State, Timestamp, Transaction, TransactionId,
+    Likeness, Payment, Report, Reported, Reporter, State, Transaction, TransactionId,
     TransactionKind,
 };
 use crate::digest::id_of;
 
-/// A report that was taken back, with its author, to find another place.
+/// A report that was taken back and is to be recorded elsewhere, with its author.
 #[derive(Clone, Debug)]
 pub(super) struct TakenBack {
     pub(super) report: Report,
@@ -19,218 +20,183 @@ pub(super) struct TakenBack {
 }
 
 impl Payment {
-    /// Records a report whose effect is taken to be this transaction, because it is
-    /// alike.
+    /// Records a report on this transaction because its type and amount are the same. A
+    /// report that says nothing new changes nothing.
     pub(super) fn record_by_likeness(
         &mut self,
         id: &TransactionId,
         report: &Report,
         reporter: &Reporter,
-    ) -> bool {
+    ) {
         let before = self.transactions.clone();
         let is_failure = report.state == State::Failure;
         let name = self.identifying_ids(report).interaction.map(str::to_owned);
         let displaced = match self.transactions.get(id) {
-            Some(ours) if ours.gives_way_to(report.state, name.as_deref()) => {
+            Some(transaction) if transaction.gives_way_to(report.state, name.as_deref()) => {
                 self.take_back_likeness(id)
             }
             Some(_) | None => None,
         };
         let is_in_flight = self.is_in_flight(id);
-        let Some(ours) = self.transactions.get_mut(id) else { return false };
-        // Saying it once more settles no dispute.
-        let was_told = ours.likeness.as_ref().is_some_and(|one| one.told == report.state);
-        if ours.is_disputed && was_told && name.is_none() {
-            return false;
+        let Some(transaction) = self.transactions.get_mut(id) else { return };
+        // A repeated report resolves no dispute.
+        let is_repeated =
+            transaction.likeness.as_ref().is_some_and(|one| one.reported_state == report.state);
+        if transaction.is_disputed && is_repeated && name.is_none() {
+            return;
         }
-        // A Failure that does not identify what was reported to have happened may be
-        // another's.
-        let is_contrary = is_failure && (ours.state == State::Success || ours.is_disputed);
-        let (known, had_likeness) = (ours.known_state(), ours.likeness.is_some());
-        let gave_interaction_id = ours.interaction_id.is_none();
-        let gave_interface_id = ours.interface_id.is_none();
-        // One that was reported as failed by its id takes the name, and stays known.
-        let is_known_to_fail = ours.waiting_failure.is_some();
-        let is_named = self.name(id, report);
-        if let Some(ours) = self.transactions.get_mut(id)
+        // A Failure without an id may be about another transaction than the one that was
+        // reported to have happened.
+        let is_contrary =
+            is_failure && (transaction.state == State::Success || transaction.is_disputed);
+        let (known, had_likeness) = (transaction.known_state(), transaction.likeness.is_some());
+        // A Failure by id stays known: the report only adds its ids.
+        let is_known_to_fail = transaction.waiting_failure.is_some();
+        let (gave_interaction_id, gave_interface_id) = self.record_ids(id, report);
+        if let Some(transaction) = self.transactions.get_mut(id)
             && !had_likeness
             && !is_known_to_fail
         {
-            ours.likeness = Some(Likeness {
+            transaction.likeness = Some(Likeness {
                 known,
-                told: report.state,
-                gave_interaction_id: gave_interaction_id && ours.interaction_id.is_some(),
-                gave_interface_id: gave_interface_id && ours.interface_id.is_some(),
+                reported_state: report.state,
+                gave_interaction_id,
+                gave_interface_id,
                 timestamp: report.timestamp,
                 came_in_flight: is_in_flight,
                 by: reporter.signature(),
             });
         } else if let Some(likeness) =
-            self.transactions.get_mut(id).and_then(|ours| ours.likeness.as_mut())
+            self.transactions.get_mut(id).and_then(|transaction| transaction.likeness.as_mut())
             && !is_contrary
         {
-            likeness.told = likeness.told.on_hearing(report.state);
+            likeness.reported_state = likeness.reported_state.after_report(report.state);
             likeness.came_in_flight &= is_in_flight;
-            likeness.gave_interaction_id |= gave_interaction_id && report.interaction_id.is_some();
-            likeness.gave_interface_id |= gave_interface_id && report.interface_id.is_some();
+            likeness.timestamp = report.timestamp;
+            likeness.by = reporter.signature();
+            likeness.gave_interaction_id |= gave_interaction_id;
+            likeness.gave_interface_id |= gave_interface_id;
         }
-        let is_news = if is_contrary {
+        let is_changed = if is_contrary {
             self.dispute(id, reporter.at)
         } else {
             self.report_state(id, report.state, reporter, Certainty::Likeness)
         };
-        if !is_named && !is_news && displaced.is_none() {
+        let has_new_id = gave_interaction_id || gave_interface_id;
+        if !has_new_id && !is_changed && displaced.is_none() {
             self.transactions = before;
-            return false;
+            return;
         }
-        self.place(id, displaced);
-        self.transactions != before
+        self.reassign_report(id, displaced);
     }
 
-    /// Takes back what likeness decided about the transaction. Returns the report
-    /// that was taken for it. A state that the balances do not allow any more waits
-    /// for them; what is open holds its amount all the same.
+    /// Takes back the report that likeness matched to the transaction, and returns it. If
+    /// the balances no longer allow the state from before, that state waits for them. An
+    /// open transaction holds its amount in any case.
     pub(super) fn take_back_likeness(&mut self, id: &TransactionId) -> Option<TakenBack> {
         let before = self.clone();
-        let ours = self.transactions.get_mut(id)?;
-        let Likeness { known, told, gave_interaction_id, gave_interface_id, timestamp, by, .. } =
-            ours.likeness.take()?;
+        let transaction = self.transactions.get_mut(id)?;
+        let Likeness {
+            known,
+            reported_state,
+            gave_interaction_id,
+            gave_interface_id,
+            timestamp,
+            by,
+            ..
+        } = transaction.likeness.take()?;
         let given = |is_given: bool, name: &mut Option<String>| {
             if is_given { name.take() } else { None }
         };
         let report = Report {
-            kind: ours.kind,
-            state: told,
-            amount: ours.amount,
+            kind: transaction.kind,
+            state: reported_state,
+            amount: transaction.amount,
             timestamp,
-            interaction_id: given(gave_interaction_id, &mut ours.interaction_id),
-            interface_id: given(gave_interface_id, &mut ours.interface_id),
+            interaction_id: given(gave_interaction_id, &mut transaction.interaction_id),
+            interface_id: given(gave_interface_id, &mut transaction.interface_id),
         };
-        ours.state = known;
-        ours.state_awaiting_balances = None;
-        ours.waiting_failure = None;
-        ours.is_disputed = false;
-        ours.reported = None;
+        transaction.state = known;
+        transaction.state_awaiting_balances = None;
+        transaction.waiting_failure = None;
+        transaction.is_disputed = false;
+        transaction.reported = None;
         self.rebook_as_it_is();
         if !known.is_open() && !self.exceeds_no_more_than(&before) {
-            if let Some(ours) = self.transactions.get_mut(id) {
-                ours.state = before.transactions.get(id)?.state;
-                ours.state_awaiting_balances = Some(known);
+            if let Some(transaction) = self.transactions.get_mut(id) {
+                transaction.state = before.transactions.get(id)?.state;
+                transaction.state_awaiting_balances = Some(known);
             }
             self.rebook_as_it_is();
         }
         Some(TakenBack { report, by })
     }
 
-    /// Finds another place for a report that was taken back from `from`.
-    pub(super) fn place(&mut self, from: &TransactionId, taken_back: Option<TakenBack>) {
+    /// Records a report that was taken back from `from` on another transaction, or as a
+    /// separate effect.
+    pub(super) fn reassign_report(&mut self, from: &TransactionId, taken_back: Option<TakenBack>) {
         let Some(TakenBack { report, by }) = taken_back else { return };
-        match self.match_report(&report, Some(from)) {
-            Match::ById(id) | Match::ByLikeness(id) => {
+        // What began after the report is not what it reported.
+        let timestamp = report.timestamp.or(Some(by.at));
+        let found = match self.match_report(&Report { timestamp, ..report.clone() }, Some(from)) {
+            Match::ById(id) => Some(id),
+            // A Failure that is taken back releases no other hold.
+            Match::ByLikeness(id) => Some(id).filter(|id| {
+                let found = self.transactions.get(id);
+                let has_failed =
+                    |found: &Transaction| found.last_reported_state() == State::Failure;
+                report.state != State::Failure || found.is_some_and(has_failed)
+            }),
+            Match::OtherAmount(_) | Match::New => None,
+        };
+        match found {
+            Some(id) => {
                 let reporter = Reporter { by: by.by, at: by.at, is_trusted: false };
                 self.record_by_likeness(&id, &report, &reporter);
             }
-            Match::Other(_) | Match::New => {
+            None => {
                 let id = self.effect_id(from);
-                // Without an id, nothing says that it is another Authorization, and one
-                // more would be more to capture.
-                let is_nameless = report.interaction_id.is_none() && report.interface_id.is_none();
-                let is_doubtful = report.kind == TransactionKind::Authorization && is_nameless;
+                // Without an id it may be a known Authorization, and counting it twice
+                // would allow more captures.
+                let has_no_ids = report.interaction_id.is_none() && report.interface_id.is_none();
+                let is_doubtful = report.kind == TransactionKind::Authorization && has_no_ids;
                 let state = if is_doubtful { State::Unknown } else { report.state };
-                let may_be = (state == State::Failure).then(|| from.clone());
-                self.add_effect(&id, &Report { state, ..report }, &by, may_be);
+                let possible_duplicate_of = (state == State::Failure).then(|| from.clone());
+                self.add_effect(&id, &Report { state, ..report }, &by, possible_duplicate_of);
             }
         }
     }
 
-    /// A report by our own id may say that another effect was taken for this
-    /// transaction: one that the PSP calls otherwise, or that happened where this
-    /// one did not. Takes that effect's report back.
+    /// Takes back the report that likeness matched to this transaction, if `report`, which
+    /// has our own id, shows that it was about another effect: the PSP's ids differ, or one
+    /// failed and the other did not.
     pub(super) fn displace_other_effect(
         &mut self,
         id: &TransactionId,
         report: &Report,
     ) -> Option<TakenBack> {
-        let ours = self.transactions.get_mut(id)?;
-        let likeness = ours.likeness.as_ref()?;
-        let theirs = report.interaction_id.as_ref().filter(|name| name.as_str() != id.as_str());
-        if theirs.is_some() && theirs == ours.interaction_id.as_ref() {
-            ours.likeness = None;
+        let other_than_ours = |name: &&str| *name != id.as_str();
+        let psp_id = self.identifying_ids(report).interaction.filter(other_than_ours);
+        let reported_id = report.interaction_id.as_deref().filter(other_than_ours);
+        let transaction = self.transactions.get_mut(id)?;
+        let likeness = transaction.likeness.as_ref()?;
+        let is_contrary =
+            (report.state == State::Failure) != (likeness.reported_state == State::Failure);
+        // An id that several share says that it is the same effect only if nothing contradicts.
+        let is_certain = psp_id.is_some() || !is_contrary || likeness.known == State::Success;
+        let is_same = reported_id.is_some() && reported_id == transaction.interaction_id.as_deref();
+        if is_same && is_certain {
+            transaction.likeness = None;
             return None;
         }
-        let is_contrary = (report.state == State::Failure) != (likeness.told == State::Failure);
-        let is_other = theirs.is_some() && ours.interaction_id.is_some();
+        let is_other = psp_id.is_some() && transaction.interaction_id.is_some();
         if is_other || is_contrary { self.take_back_likeness(id) } else { None }
     }
 
-    /// Somebody says what the PSP calls this transaction. An effect of that name that
-    /// was taken for another transaction, or added because none was known to be it, is
-    /// this one.
-    pub(super) fn claim_name(&mut self, id: &TransactionId, name: &str, at: Timestamp) {
-        let Some(ours) = self.transactions.get(id) else { return };
-        let is_same = |other: &&Transaction| {
-            other.id != *id
-                && (other.kind, other.amount) == (ours.kind, ours.amount)
-                && other.interaction_id.as_deref() == Some(name)
-                && self.is_named(other)
-        };
-        let Some(same) = self.transactions.values().find(is_same) else { return };
-        let same_id = same.id.clone();
-        if same.likeness.as_ref().is_some_and(|likeness| likeness.gave_interaction_id) {
-            // Its report is this one's now.
-            self.take_back_likeness(&same_id);
-        } else if same.is_external && same.reported.is_some() {
-            self.absorb(id, &same_id, at);
-        }
-    }
-
-    /// An effect that was added because no transaction was known to be it is this one:
-    /// what was reported of it was reported of this one.
-    fn absorb(&mut self, id: &TransactionId, effect: &TransactionId, at: Timestamp) {
-        let before = self.clone();
-        let Some(effect) = self.transactions.remove(effect) else { return };
-        for refund in self.transactions.values_mut() {
-            if refund.charge.as_ref() == Some(&effect.id) {
-                refund.charge = Some(id.clone());
-            }
-        }
-        let Some(ours) = self.transactions.get_mut(id) else { return };
-        ours.interaction_id = ours.interaction_id.take().or(effect.interaction_id.clone());
-        ours.interface_id = ours.interface_id.take().or(effect.interface_id.clone());
-        ours.happened_at = ours.happened_at.or(effect.happened_at);
-        ours.acknowledged = ours.acknowledged.take().or(effect.acknowledged.clone());
-        let state = effect.last_reported_state();
-        let is_news = state != State::Failure && !ours.has_come_to(state);
-        self.rebook_as_it_is();
-        if let Some(Reported { by, at }) = effect.reported.filter(|_| is_news) {
-            let reporter = Reporter { by, at, is_trusted: false };
-            self.report_state(id, state, &reporter, Certainty::Id);
-        }
-        // What both had captured is refunded already.
-        if !self.exceeds_no_more_than(&before) {
-            self.dispute(id, at);
-        }
-        self.book_waiting(at);
-    }
-
-    /// A transaction that was answered to be rejected happened all the same. What was
-    /// reported meanwhile without an id, and added because of that answer, is this one.
-    /// Returns whether there was such an effect.
-    pub(super) fn claim_added_effect(&mut self, id: &TransactionId, at: Timestamp) -> bool {
-        let is_its = |other: &&Transaction| {
-            other.may_be.as_ref() == Some(id) && other.last_reported_state() != State::Failure
-        };
-        let Some(added) = self.transactions.values().find(is_its).map(|one| one.id.clone()) else {
-            return false;
-        };
-        self.absorb(id, &added, at);
-        true
-    }
-
-    /// An effect that was taken for this transaction failed, and nobody knows whether
-    /// that was this one. It is open again; or in dispute, where what was captured by
-    /// it was refunded already.
-    pub(super) fn leave_failure_open(&mut self, id: &TransactionId, reporter: &Reporter) {
+    /// Records that the effect failed that likeness matched to this transaction. It is
+    /// unknown if the effect was this transaction, so this transaction is open again. It is
+    /// disputed instead, if its captured amount was refunded already.
+    pub(super) fn reopen_after_failed_effect(&mut self, id: &TransactionId, reporter: &Reporter) {
         let mut next = self.clone();
         let Some(taken_back) = next.take_back_likeness(id) else { return };
         if !next.exceeds_no_more_than(self) {
@@ -243,39 +209,63 @@ impl Payment {
         self.add_effect(&new, &failed, &reporter.signature(), None);
     }
 
-    /// A transaction is known to have happened now. The effect that was taken for one
-    /// like it, of which nothing is known, is rather this one's: what happened already
-    /// is named before what is open.
-    pub(super) fn claim_effect_of_open_one(&mut self, id: &TransactionId) {
-        let Some(ours) = self.transactions.get(id) else { return };
-        if self.is_named(ours) || ours.likeness.is_some() {
-            return;
+    /// Moves to this transaction, which is known to have happened, the report that likeness
+    /// matched to an open transaction of the same type and amount. A report is matched to
+    /// one that happened before one that is open.
+    pub(super) fn move_report_from_open_one(&mut self, id: &TransactionId) {
+        let Some(happened) = self.transactions.get(id) else { return };
+        let mut others = self.transactions.values();
+        let open = others.find(|open| self.is_report_of_happened_one(open, happened));
+        if let Some(open) = open.map(|open| open.id.clone()) {
+            self.move_report_from(&open);
         }
-        let is_taken = |other: &&Transaction| {
-            let is_alike = (other.kind, other.amount) == (ours.kind, ours.amount);
-            let is_open = other.known_state().is_open() && !other.is_discrepant();
-            other.id != *id
-                && is_alike
-                && is_open
-                && other.likeness.as_ref().is_some_and(|likeness| {
-                    likeness.told == State::Success
-                        && self.could_have_begun(ours, likeness.timestamp)
-                })
-        };
-        let Some(taken) = self.transactions.values().find(is_taken).map(|one| one.id.clone())
-        else {
-            return;
-        };
+    }
+
+    /// Moves the report that likeness matched to this open transaction to one of the same
+    /// type and amount that is known to have happened and has no PSP id, if there is one.
+    pub(super) fn move_report_to_happened_one(&mut self, id: &TransactionId) {
+        let Some(open) = self.transactions.get(id) else { return };
+        let mut others = self.transactions.values().filter(|other| other.state == State::Success);
+        if others.any(|happened| self.is_report_of_happened_one(open, happened)) {
+            self.move_report_from(id);
+        }
+    }
+
+    /// True if the report that likeness matched to `open` is rather about `happened`, which
+    /// has no PSP id.
+    fn is_report_of_happened_one(&self, open: &Transaction, happened: &Transaction) -> bool {
+        let is_free = happened.likeness.is_none() && !self.has_unique_interaction_id(happened);
+        let is_open = open.known_state().is_open() && !open.is_discrepant();
+        // Ids of its own say that the report is about it.
+        let is_guess = open.likeness.as_ref().is_some_and(|likeness| {
+            (open.interaction_id.is_none() || likeness.gave_interaction_id)
+                && (open.interface_id.is_none() || likeness.gave_interface_id)
+        });
+        open.id != happened.id
+            && is_guess
+            && is_free
+            && open.is_like(happened)
+            && is_open
+            && open.likeness.as_ref().is_some_and(|likeness| {
+                let reported_at = likeness.timestamp.or(Some(likeness.by.at));
+                likeness.reported_state == State::Success
+                    && self.could_have_begun(happened, reported_at)
+            })
+    }
+
+    /// Takes back the report that likeness matched to this transaction, and records it on
+    /// another one, if the balances allow that.
+    fn move_report_from(&mut self, id: &TransactionId) {
         let mut next = self.clone();
-        let taken_back = next.take_back_likeness(&taken);
+        let taken_back = next.take_back_likeness(id);
         if next.exceeds_no_more_than(self) {
-            next.place(&taken, taken_back);
+            next.reassign_report(id, taken_back);
             *self = next;
         }
     }
 
-    /// An id for an effect that was taken back from a transaction: whoever repeats the
-    /// write makes the same.
+    /// The id of a new effect, derived from the transaction `from` and the version. A
+    /// repeated write gets the same id.
     fn effect_id(&self, from: &TransactionId) -> TransactionId {
         self.new_effect_id(&[from.as_str(), &self.version.to_string()])
     }

@@ -1,13 +1,13 @@
-//! Look-ups: settling an open transaction by a platform's Payment. They follow the rule
-//! of reports: an id goes before likeness; of several that cannot be told apart as
+//! Look-ups: settling an open transaction by the platform's Payment. The rules are those
+//! of reports: an id goes before likeness, and of several transactions that are alike as
 //! many happened as are shown.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
 use super::reports::Certainty;
 use super::{
-    Inconsistent, Nonce, Outcome, Payment, Report, Reporter, Settlement, State, Timestamp,
-    Transaction, TransactionId,
+    Inconsistent, Outcome, Payment, Report, Reporter, Settlement, State, Timestamp, Transaction,
+    TransactionId,
 };
 
 /// The conclusions that a platform's Payment allows.
@@ -20,8 +20,8 @@ pub struct PlatformProof {
 }
 
 impl Payment {
-    /// Settles the open transaction `id` by what the platform shows, as far as that
-    /// proves anything, and keeps the ids that it reads.
+    /// Settles the open transaction `id` by the transactions that the platform shows, as far
+    /// as they prove its outcome, and records the ids that they have for it.
     pub fn look_up(
         &self,
         id: &TransactionId,
@@ -36,8 +36,8 @@ impl Payment {
         }
         let mut identified = shown.iter().filter(|theirs| self.is_shown_as(open, theirs, shown));
         if let Some(theirs) = identified.next() {
-            // That an effect failed whose name likeness gave proves nothing while another
-            // that is shown may be it.
+            // The PSP id may be another effect's if likeness gave it. Its Failure proves
+            // nothing while another shown effect may be this transaction.
             let is_doubtful = theirs.state == State::Failure
                 && open.likeness.is_some()
                 && Unclaimed::of(self, open, shown).may_show(open);
@@ -46,12 +46,12 @@ impl Payment {
             }
             return self.settle_by_shown(open, theirs, proof, Certainty::Id, at);
         }
-        // What contradicts itself takes an id.
+        // Only an id resolves a discrepancy.
         if open.is_discrepant() {
             return Ok(unchanged);
         }
         let unclaimed = Unclaimed::of(self, open, shown);
-        // Nobody knows whose it is.
+        // Without a time it may belong to any of them.
         if unclaimed.theirs.iter().any(|theirs| theirs.timestamp.is_none()) {
             return Ok(unchanged);
         }
@@ -64,16 +64,20 @@ impl Payment {
             return self.settle_by_shown(open, theirs, proof, Certainty::Likeness, at);
         }
         let has_begun = unclaimed.claimed_by(open, State::Initial, &[State::Initial]).is_some();
-        let is_absent = failed.is_none() && !has_begun && !unclaimed.may_show(open);
+        let is_absent = failed.is_none()
+            && !has_begun
+            && !unclaimed.may_show(open)
+            && self.others_are_finished(open, at);
         let is_ours = open.state == State::Unknown && open.was_sent_by_us();
         if is_absent && is_ours && proof.absence_counts {
-            return self.settle(id, &Nonce::new(0), Outcome::Disproved, at);
+            // The transaction does not hold the slot.
+            return self.settle_attempt(id, false, Outcome::Disproved, at);
         }
         Ok(unchanged)
     }
 
-    /// True if an id says that `theirs` is `ours`: it is neither shown twice nor
-    /// shared here.
+    /// True if an id identifies `theirs` as `ours`. An id that is shown twice, or that
+    /// several transactions share, identifies nothing.
     fn is_shown_as(&self, ours: &Transaction, theirs: &Report, shown: &[Report]) -> bool {
         let is_same = |other: &&Report| {
             let (id, other) = (&theirs.interaction_id, &other.interaction_id);
@@ -83,6 +87,21 @@ impl Payment {
             || theirs.interface_id.as_deref() == Some(ours.id.as_str());
         let is_shared = shown.iter().filter(is_same).count() > 1;
         self.is_identified_by(ours, theirs) && (is_own || !is_shared)
+    }
+
+    /// True if no other transaction of ours that is alike can still be shown later: each
+    /// was answered, or its connector has stopped working on it. Until then, an effect that
+    /// is shown may be `open`'s, and one that is counted may be the other's.
+    fn others_are_finished(&self, open: &Transaction, at: Timestamp) -> bool {
+        let is_other =
+            |other: &&Transaction| other.is_like(open) && other.id != open.id && !other.is_external;
+        self.transactions.values().filter(is_other).all(|other| {
+            let has_answer = !other.is_open()
+                && other.likeness.is_none()
+                && other.reported.is_none()
+                && other.recovery.unclear_since.is_none();
+            !self.is_in_flight(&other.id) && (has_answer || other.window_ends() <= at)
+        })
     }
 
     fn settle_by_shown(
@@ -114,7 +133,8 @@ impl Payment {
 
 const POSITIVE: [State; 2] = [State::Success, State::Pending];
 
-/// The transactions on both sides that are alike, and that no id tells apart.
+/// The transactions of the ledger and of the platform that are alike and that no id
+/// matches.
 struct Unclaimed<'a> {
     payment: &'a Payment,
     ours: Vec<&'a Transaction>,
@@ -123,8 +143,7 @@ struct Unclaimed<'a> {
 
 impl<'a> Unclaimed<'a> {
     fn of(payment: &'a Payment, open: &Transaction, shown: &'a [Report]) -> Self {
-        let alike = payment.transactions.values();
-        let alike = alike.filter(|ours| ours.kind == open.kind && ours.amount == open.amount);
+        let alike = payment.transactions.values().filter(|ours| ours.is_like(open));
         let (mut claimed, mut ours) = (Vec::new(), Vec::new());
         for one in alike {
             let mine = shown.iter().filter(|theirs| payment.is_shown_as(one, theirs, shown));
@@ -143,11 +162,11 @@ impl<'a> Unclaimed<'a> {
         Self { payment, ours, theirs }
     }
 
-    /// The transaction among those shown in one of `states` that is `open`'s.
+    /// The shown transaction, in one of `states`, that is `open`.
     ///
-    /// Where several of ours could claim it, it is that which came to the end
-    /// `settled` already, or else the latest that began before it: a connector
-    /// records what it does when it does it.
+    /// If several transactions of the ledger could be the shown one, it is one that has the
+    /// state `settled`, or else the latest that began before it: a connector records an
+    /// action when it carries it out.
     fn claimed_by(
         &self,
         open: &Transaction,
@@ -156,18 +175,27 @@ impl<'a> Unclaimed<'a> {
     ) -> Option<&'a Report> {
         let is_candidate =
             |ours: &&&Transaction| ours.is_open() && !ours.is_discrepant() || ours.state == settled;
+        // The id that likeness gave may be wrong: for `open` itself, for one that is known to
+        // have happened, and where a Failure is shown, which releases a hold.
+        let can_be = |ours: &Transaction, theirs: &Report| {
+            let is_doubtful = theirs.state == State::Failure
+                || ours.id == open.id
+                || ours.known_state() == State::Success;
+            self.payment.could_have_begun(ours, theirs.timestamp)
+                && self.has_no_other_name(ours, theirs, is_doubtful)
+        };
         let mut ours: Vec<_> = self.ours.iter().filter(is_candidate).collect();
         ours.sort_by_key(|ours| (ours.state == settled, ours.timestamp));
         let mut theirs: Vec<_> = self.theirs.clone();
         theirs.retain(|theirs| states.contains(&theirs.state));
         theirs.retain(|theirs| {
-            let claims = |ours: &&Transaction| ours.state == settled && self.can_be(ours, theirs);
+            let claims = |ours: &&Transaction| ours.state == settled && can_be(ours, theirs);
             let claimed =
                 (theirs.state == settled).then(|| ours.iter().rposition(|one| claims(one)));
             claimed.flatten().map(|at| ours.remove(at)).is_none()
         });
         for theirs in theirs {
-            if let Some(claims) = ours.iter().rposition(|ours| self.can_be(ours, theirs))
+            if let Some(claims) = ours.iter().rposition(|ours| can_be(ours, theirs))
                 && ours.remove(claims).id == open.id
             {
                 return Some(theirs);
@@ -176,26 +204,24 @@ impl<'a> Unclaimed<'a> {
         None
     }
 
-    /// True if something that is shown as Success or Pending may be `open`:
-    /// more is shown than those of ours account for that must be shown. Clocks may
-    /// differ more than we think, so times do not count here.
+    /// True if a transaction that is shown as Success or Pending may be `open`: more are
+    /// shown than the other transactions of the ledger explain. Times do not count here,
+    /// because clocks may differ by more than is tolerated.
     fn may_show(&self, open: &Transaction) -> bool {
         let is_positive = |state: State| POSITIVE.contains(&state);
         let theirs = self.theirs.iter().filter(|theirs| is_positive(theirs.state));
-        let theirs = theirs.filter(|theirs| self.has_no_other_name(open, theirs)).count();
+        let theirs = theirs.filter(|theirs| self.has_no_other_name(open, theirs, true)).count();
         let ours = self.ours.iter().filter(|ours| ours.id != open.id && !ours.is_external);
         theirs > ours.filter(|ours| is_positive(ours.state)).count()
     }
 
-    fn can_be(&self, ours: &Transaction, theirs: &Report) -> bool {
-        self.payment.could_have_begun(ours, theirs.timestamp)
-            && self.has_no_other_name(ours, theirs)
-    }
-
-    fn has_no_other_name(&self, ours: &Transaction, theirs: &Report) -> bool {
+    /// True if `theirs` has no other PSP id than `ours`. An id that likeness gave to `ours`
+    /// does not count if it is doubtful.
+    fn has_no_other_name(&self, ours: &Transaction, theirs: &Report, is_doubtful: bool) -> bool {
+        let is_guess = ours.likeness.as_ref().is_some_and(|likeness| likeness.gave_interaction_id);
         theirs.interaction_id.is_none()
-            || ours.likeness.as_ref().is_some_and(|likeness| likeness.gave_interaction_id)
-            || !self.payment.is_named(ours)
+            || is_guess && is_doubtful
+            || !self.payment.has_unique_interaction_id(ours)
             || theirs.interaction_id == ours.interaction_id
     }
 }

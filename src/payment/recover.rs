@@ -1,6 +1,5 @@
-//! Recovery of an attempt that ended without an outcome: its slot is freed,
-//! it is looked at again later, and sent again only where that cannot move money
-//! twice.
+//! Recovery of an attempt that ended without an outcome. Its slot is freed, it is looked
+//! at again later, and it is sent again only if that cannot move money twice.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
@@ -12,16 +11,16 @@ use super::{
 /// The time from when an open transaction became unclear to the first look at it.
 pub(super) const FIRST_LOOK_MS: u64 = 60_000;
 
-/// The time after the last attempt at which a connector has stopped working on a
-/// transaction: it may work for 5 minutes after we gave up.
+/// The time after the last attempt at which the connector has stopped working on a
+/// transaction. A connector may work for 5 minutes after its caller has timed out.
 pub const SETTLE_WINDOW_MS: u64 = 360_000;
 
-/// The time from each look in vain to the next; the last one repeats for ever.
+/// The pauses between looks that did not find an outcome. The last pause repeats.
 const NEXT_LOOKS_MS: [u64; 4] = [120_000, 300_000, 900_000, 3_600_000];
 
 impl Payment {
-    /// The Payment without this reservation, of which nothing was sent, and fenced
-    /// against a copy of it that is still under way.
+    /// The Payment without this reservation, of which nothing was sent. A delayed copy of
+    /// the reservation will be refused.
     pub fn withdraw(&self, reservation: &Reservation, at: Timestamp) -> Result<Self, Inconsistent> {
         let Reservation { transaction, nonce, .. } = reservation;
         if self.is_held_by(nonce)
@@ -35,13 +34,13 @@ impl Payment {
         Ok(next)
     }
 
-    /// Keeps out what was reserved at `at` or before, and arrives only now.
+    /// Refuses from now on delayed copies of reservations that were made at `at` or before.
     pub(super) fn fence(&mut self, at: Timestamp) {
         self.withdrawn_at = self.withdrawn_at.max(Some(at));
     }
 
-    /// The Payment with its slot freed, if the holder's lease has run out: past
-    /// it nothing more can be sent, but something may have been.
+    /// The Payment with its slot freed, if the lease has expired. The holder can send
+    /// nothing more, but may have sent something.
     pub fn expire(&self, now: Timestamp) -> Option<Self> {
         let slot = self.in_flight.as_ref().filter(|slot| slot.is_expired(now))?;
         let mut next = self.changed(now);
@@ -61,9 +60,8 @@ impl Payment {
         Some(next)
     }
 
-    /// Takes the slot for another attempt at a transaction that is Unknown. Only
-    /// for connectors that honour the transaction's key: anybody else would act
-    /// once more.
+    /// Takes the slot for another attempt at a transaction that is Unknown. Only for
+    /// connectors that honour the transaction's key: others would act a second time.
     pub fn resume(
         &self,
         id: &TransactionId,
@@ -87,8 +85,8 @@ impl Payment {
         Ok(next)
     }
 
-    /// Notes a look in vain, and when to look next: later each time, and not
-    /// before `earliest`.
+    /// Counts a look that did not find an outcome, and plans the next one: after a longer
+    /// pause each time, and not before `earliest`.
     pub fn look_again(&self, id: &TransactionId, at: Timestamp, earliest: Timestamp) -> Self {
         let mut next = self.changed(at);
         if let Some(transaction) = next.transactions.get_mut(id) {
@@ -102,17 +100,18 @@ impl Payment {
         next
     }
 
-    /// The open transactions that recovery should look at by now, oldest first.
-    /// The one in flight is not among them: it has a holder.
+    /// The open transactions whose recovery is due, oldest first, without the one in
+    /// flight.
     pub fn due(&self, now: Timestamp) -> Vec<&Transaction> {
         let mut due: Vec<_> = self
             .open_transactions()
-            .filter(|open| !self.is_in_flight(&open.id) && self.look_at(open) <= now)
+            .filter(|open| !self.is_in_flight(&open.id) && self.next_look_at(open) <= now)
             .collect();
         due.sort_by_key(|open| open.timestamp);
         due
     }
 
+    /// Notes that an attempt ended at `at` without a trusted answer.
     pub(super) fn note_unclear(&mut self, id: &TransactionId, at: Timestamp) {
         if let Some(transaction) = self.transactions.get_mut(id) {
             transaction.recovery.unclear_since = Some(at);
@@ -121,7 +120,7 @@ impl Payment {
 }
 
 impl Transaction {
-    /// From then on its connector has stopped working on it.
+    /// The time from which its connector has stopped working on it.
     pub(crate) fn window_ends(&self) -> Timestamp {
         let unclear_since = self.recovery.unclear_since.unwrap_or(self.timestamp);
         unclear_since.plus_ms(SETTLE_WINDOW_MS)

@@ -1,4 +1,4 @@
-//! The rest of an authorization, which some PSPs release with the first capture.
+//! The release of the rest of an authorization: some PSPs do it with the first capture.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
@@ -8,19 +8,19 @@ use crate::digest::id_of;
 use crate::money::Money;
 
 impl Payment {
-    /// True if more may be captured of the authorization than this capture takes: what
-    /// is left, and what other open captures hold.
+    /// True if more than this capture may be captured of the authorization: an amount is left,
+    /// or held by other open captures.
     pub fn has_rest_beside(&self, capture: &TransactionId) -> bool {
         let is_other = |open: &Transaction| open.kind == Charge && open.id != *capture;
         !self.balances.capturable.is_zero() || self.open_transactions().any(is_other)
     }
 
-    /// Books that the PSP has released what is left to capture, because something is
-    /// captured. Returns the Payment, where that changes it.
+    /// The Payment with the release of the amount that is left to capture; `None` if nothing
+    /// is captured, or nothing is left.
     ///
-    /// What an open capture holds stays held: whether that is released follows from its
-    /// outcome. It is released by the write that says that the capture failed. What was
-    /// captured and failed afterwards is not released: the PSP may capture it again.
+    /// An open capture keeps its hold. If it fails, the same write releases its amount. The
+    /// amount of a capture that happened and failed afterwards is not released: the PSP may
+    /// capture it again.
     pub fn release_rest(&self, at: Timestamp) -> Option<Self> {
         let undone = self.undone_captures()?;
         let rest = self.balances.capturable.take_at_most(undone).ok()?;
@@ -50,8 +50,8 @@ impl Payment {
             one.kind == Charge && one.state == State::Failure && one.happened_at.is_some()
         };
         let undone = self.transactions.values().filter(is_undone);
-        undone.map(|one| one.amount).try_fold(Money::zero(self.currency()), |sum, amount| {
-            sum.give(amount).ok()
-        })
+        undone
+            .map(|one| one.amount)
+            .try_fold(Money::zero(self.currency()), |sum, amount| sum.give(amount).ok())
     }
 }

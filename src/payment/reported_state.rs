@@ -1,6 +1,6 @@
-//! The state that a report gives a transaction. A Failure gives money back, so it
-//! waits until its connector cannot be at work any more, and then counts unless
-//! something positive came meanwhile.
+//! Applying the reported state of a transaction. A Failure releases a hold, so it waits
+//! until the connector has stopped working on the transaction. Then it counts, unless an
+//! approval came in the meantime.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
@@ -9,8 +9,7 @@ use super::reports::Certainty;
 use super::{Payment, Reported, Reporter, State, Timestamp, Transaction, TransactionId};
 
 impl Payment {
-    /// Records that a transaction is reported to be in this state. Returns whether
-    /// that changed anything.
+    /// Records the reported state of a transaction. Returns true if that changed anything.
     pub(super) fn report_state(
         &mut self,
         id: &TransactionId,
@@ -18,95 +17,96 @@ impl Payment {
         reporter: &Reporter,
         certainty: Certainty,
     ) -> bool {
-        let Some(ours) = self.transactions.get(id) else { return false };
-        let before = (ours.clone(), self.balances);
+        let Some(transaction) = self.transactions.get(id) else { return false };
+        let before = (transaction.clone(), self.balances);
         match state {
             State::Success => self.report_success(id, reporter.at),
             State::Failure => self.report_failure(id, reporter, certainty),
             State::Pending => self.report_pending(id, reporter.at),
             State::Initial | State::Unknown => {}
         }
-        let Some(ours) = self.transactions.get_mut(id) else { return false };
-        let is_effective = (&*ours, self.balances) != (&before.0, before.1);
+        let Some(transaction) = self.transactions.get_mut(id) else { return false };
+        let is_effective = (&*transaction, self.balances) != (&before.0, before.1);
         if is_effective {
-            ours.reported = Some(reporter.signature());
+            transaction.reported = Some(reporter.signature());
             self.book_waiting(reporter.at);
         }
         is_effective
     }
 
     fn report_success(&mut self, id: &TransactionId, at: Timestamp) {
-        let Some(ours) = self.transactions.get_mut(id) else { return };
-        ours.waiting_failure = None;
-        if ours.state == State::Success {
-            ours.state_awaiting_balances = None;
-            ours.is_disputed = false;
+        let Some(transaction) = self.transactions.get_mut(id) else { return };
+        transaction.waiting_failure = None;
+        if transaction.state == State::Success {
+            transaction.state_awaiting_balances = None;
+            transaction.is_disputed = false;
             return;
         }
         self.book(id, State::Success, at);
-        if let Some(ours) = self.transactions.get_mut(id) {
-            ours.is_disputed = false;
+        if let Some(transaction) = self.transactions.get_mut(id) {
+            transaction.is_disputed = false;
         }
     }
 
     fn report_pending(&mut self, id: &TransactionId, at: Timestamp) {
-        let Some(ours) = self.transactions.get(id) else { return };
-        let is_unclear = matches!(ours.state, State::Initial | State::Unknown);
-        // After a Failure that was answered, and not after one that was reported: that
-        // report may have come first.
-        let is_refuted = ours.state == State::Failure
-            && ours.state_awaiting_balances.is_none()
-            && ours.reported.is_none()
-            && ours.kind.is_action_kind();
-        if is_unclear && !ours.is_discrepant() || is_refuted {
+        let Some(transaction) = self.transactions.get(id) else { return };
+        let is_unclear = matches!(transaction.state, State::Initial | State::Unknown);
+        // Only after a Failure that the connector answered. A reported Failure may be
+        // newer than this report.
+        let is_refuted = transaction.state == State::Failure
+            && transaction.state_awaiting_balances.is_none()
+            && transaction.reported.is_none()
+            && transaction.kind.is_action_kind();
+        if is_unclear && !transaction.is_discrepant() || is_refuted {
             self.book(id, State::Pending, at);
         }
     }
 
-    /// A Failure gives money back, so it counts only when its connector has
-    /// stopped working on it, and not against an answer by likeness alone.
+    /// Records a reported Failure. It counts only when the connector has stopped working
+    /// on the transaction. By likeness alone, it does not override an approval.
     fn report_failure(&mut self, id: &TransactionId, reporter: &Reporter, certainty: Certainty) {
         let is_in_flight = self.is_in_flight(id);
-        let Some(ours) = self.transactions.get_mut(id) else { return };
-        if ours.state == State::Failure {
-            ours.state_awaiting_balances = None;
-            ours.is_disputed = false;
+        let Some(transaction) = self.transactions.get_mut(id) else { return };
+        if transaction.state == State::Failure {
+            transaction.state_awaiting_balances = None;
+            transaction.is_disputed = false;
             return;
         }
-        let has_answer = ours.known_state() == State::Success;
+        let has_answer = transaction.known_state() == State::Success;
         let is_guess = certainty == Certainty::Likeness && has_answer;
-        if is_guess && ours.kind.is_action_kind() {
+        if is_guess && transaction.kind.is_action_kind() {
             self.dispute(id, reporter.at);
             return;
         }
-        if !ours.accepts_failure(is_in_flight, reporter) {
-            return self.let_failure_wait(id, reporter, certainty);
+        if !transaction.accepts_failure(is_in_flight, reporter) {
+            return self.defer_failure(id, reporter, certainty);
         }
-        ours.waiting_failure = None;
+        transaction.waiting_failure = None;
         self.book(id, State::Failure, reporter.at);
-        if let Some(ours) = self.transactions.get_mut(id) {
-            ours.is_disputed = false;
+        if let Some(transaction) = self.transactions.get_mut(id) {
+            transaction.is_disputed = false;
         }
     }
 
-    /// Keeps a Failure until its connector cannot be at work any more. What was
-    /// reported to have happened is open again, or in dispute.
-    fn let_failure_wait(&mut self, id: &TransactionId, reporter: &Reporter, certainty: Certainty) {
+    /// Keeps a Failure until the connector has stopped working on the transaction. A
+    /// transaction that was reported as a Success is open again, or disputed.
+    fn defer_failure(&mut self, id: &TransactionId, reporter: &Reporter, certainty: Certainty) {
         let is_in_flight = self.is_in_flight(id);
-        let Some(ours) = self.transactions.get_mut(id) else { return };
-        // One that is in dispute waits for somebody to say it again.
-        if ours.is_disputed {
+        let Some(transaction) = self.transactions.get_mut(id) else { return };
+        // In a dispute, the Failure has to be reported again.
+        if transaction.is_disputed {
             return;
         }
-        ours.waiting_failure.get_or_insert(reporter.signature());
-        ours.look_when_window_ends();
-        if ours.state != State::Success {
+        transaction.waiting_failure.get_or_insert(reporter.signature());
+        transaction.plan_look_at_window_end();
+        if transaction.state != State::Success {
             return;
         }
         let mut open = self.clone();
-        if let Some(ours) = open.transactions.get_mut(id) {
-            ours.state = if is_in_flight { State::Initial } else { State::Unknown };
-            ours.recovery.look_at = Some(reporter.at.plus_ms(FIRST_LOOK_MS));
+        if let Some(transaction) = open.transactions.get_mut(id) {
+            let is_first_attempt = is_in_flight && transaction.known_state() == State::Initial;
+            transaction.state = if is_first_attempt { State::Initial } else { State::Unknown };
+            transaction.recovery.look_at = Some(reporter.at.plus_ms(FIRST_LOOK_MS));
         }
         open.rebook_as_it_is();
         if certainty == Certainty::Likeness && open.exceeds_no_more_than(self) {
@@ -116,32 +116,35 @@ impl Payment {
         }
     }
 
-    /// Counts the reported Failures whose time has come, unless something positive
-    /// came meanwhile. Returns the Payment, where that changes it.
+    /// Applies the waiting Failures that count by now. Returns the changed Payment, or
+    /// `None` if nothing changes.
     pub fn apply_waiting_failures(&self, at: Timestamp, is_trusted: bool) -> Option<Self> {
         let mut next = self.changed(at);
-        let waiting = self.transactions.values().filter(|ours| ours.waiting_failure.is_some());
-        // Time does not settle a contradiction.
-        let waiting = waiting.filter(|ours| !ours.is_disputed);
-        for ours in waiting {
-            let Some(Reported { by, at: reported_at }) = ours.waiting_failure.clone() else {
+        let waiting =
+            self.transactions.values().filter(|transaction| transaction.waiting_failure.is_some());
+        // A dispute is not resolved by time.
+        let waiting = waiting.filter(|transaction| !transaction.is_disputed);
+        for transaction in waiting {
+            let Some(Reported { by, at: reported_at }) = transaction.waiting_failure.clone() else {
                 continue;
             };
             let reporter = Reporter { by, at, is_trusted };
-            let is_clear = ours.likeness.as_ref().is_none_or(|likeness| {
-                !likeness.came_in_flight && self.is_only_candidate(ours, reported_at)
+            let is_clear = transaction.likeness.as_ref().is_none_or(|likeness| {
+                !likeness.came_in_flight && self.is_only_candidate(transaction, reported_at)
             });
-            if is_clear && ours.accepts_failure(self.is_in_flight(&ours.id), &reporter) {
-                next.count_waiting_failure(&ours.id, at);
+            if is_clear
+                && transaction.accepts_failure(self.is_in_flight(&transaction.id), &reporter)
+            {
+                next.count_waiting_failure(&transaction.id, at);
             }
         }
         (next.transactions != self.transactions).then_some(next)
     }
 
     fn count_waiting_failure(&mut self, id: &TransactionId, at: Timestamp) {
-        let Some(ours) = self.transactions.get_mut(id) else { return };
-        ours.reported = ours.waiting_failure.take().or(ours.reported.take());
-        ours.is_disputed = false;
+        let Some(transaction) = self.transactions.get_mut(id) else { return };
+        transaction.reported = transaction.waiting_failure.take().or(transaction.reported.take());
+        transaction.is_disputed = false;
         self.book(id, State::Failure, at);
         self.book_waiting(at);
     }
@@ -149,8 +152,8 @@ impl Payment {
 
 impl State {
     /// The state after another report about the same effect.
-    pub(super) fn on_hearing(self, heard: Self) -> Self {
-        match (self, heard) {
+    pub(super) fn after_report(self, reported: Self) -> Self {
+        match (self, reported) {
             (_, Self::Success) => Self::Success,
             (_, Self::Failure) => Self::Failure,
             (Self::Initial | Self::Unknown, Self::Pending) => Self::Pending,
@@ -160,9 +163,9 @@ impl State {
 }
 
 impl Transaction {
-    /// True if a reported Failure counts now. It never does while the transaction
-    /// is at its connector; nor, of a connector whose word is not trusted, while it
-    /// may still be the word of the one that is at work.
+    /// True if a reported Failure counts now. It does not count while the transaction is in
+    /// flight. From a connector whose rejections are not trusted, it does not count while
+    /// that connector may still be working on the transaction.
     fn accepts_failure(&self, is_in_flight: bool, reporter: &Reporter) -> bool {
         let is_unclear =
             matches!(self.state, State::Initial | State::Unknown) || self.was_sent_by_us();
@@ -170,8 +173,8 @@ impl Transaction {
         !is_in_flight && (reporter.is_trusted || !may_be_at_work || !self.kind.is_action_kind())
     }
 
-    /// Sees to it that recovery counts a waiting Failure as soon as it may.
-    fn look_when_window_ends(&mut self) {
+    /// Plans the next look of recovery for when a waiting Failure counts, at the latest.
+    fn plan_look_at_window_end(&mut self) {
         let window_ends = self.window_ends();
         let planned = self.recovery.look_at;
         self.recovery.look_at = planned.map(|planned| planned.min(window_ends));

@@ -1,20 +1,18 @@
-//! Reports: what connectors, webhooks and operators say happened at the PSP. A
-//! report about a transaction of ours *is* that transaction, in whatever order the
-//! connector's answer, the report and recovery come. An effect that nobody asked
-//! for here moves the balances all the same.
+//! Recording reports of connectors, webhooks and operators about effects at the PSP. A
+//! report about a transaction of this Payment settles that transaction, in any order of
+//! the connector's answer, the report and recovery. An effect that was not requested
+//! here changes the balances, too.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
 use super::likeness::TakenBack;
 use super::matching::Match;
 use super::{
-    Payment, RecoveryProgress, Reported, State, Timestamp, Transaction, TransactionId,
-    TransactionKind, UpdateRefusal,
+    Payment, Reported, State, Timestamp, Transaction, TransactionId, TransactionKind, UpdateRefusal,
 };
 use crate::money::Money;
 
-/// An effect at the PSP, as somebody else saw it: as an update tells of it, or as
-/// the platform shows it in a look-up.
+/// An effect at the PSP, as an update or the platform's Payment describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// The kind of effect.
@@ -23,101 +21,86 @@ pub struct Report {
     pub state: State,
     /// The amount it moves.
     pub amount: Money,
-    /// When, where that is said.
+    /// When it happened, if that is reported.
     pub timestamp: Option<Timestamp>,
-    /// The PSP's id of it, or our own id of the transaction.
+    /// The PSP's id of it, or our id of the transaction.
     pub interaction_id: Option<String>,
-    /// The connector's id of it, or our own id of the transaction.
+    /// The connector's id of it, or our id of the transaction.
     pub interface_id: Option<String>,
 }
 
 /// The author of a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reporter {
-    /// The name, where callers have one.
+    /// The name of the caller, if it has one.
     pub by: Option<String>,
-    /// When the report came.
+    /// When the report was received.
     pub at: Timestamp,
-    /// True if the connector's word proves that nothing moved. A report that it
-    /// makes while it is called is worth no more than its answer.
+    /// True if a rejection by the Payment's connector proves that nothing moved. A report
+    /// that comes during a call proves no more than the connector's answer.
     pub is_trusted: bool,
 }
 
-/// The way in which it is known which transaction a report is about.
+/// The way in which a report was matched to a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Certainty {
-    /// An id says so.
+    /// By an id.
     Id,
-    /// It has the same type and amount.
+    /// By the same type and amount.
     Likeness,
 }
 
 impl Payment {
-    /// Records a report. Returns whether it changed anything.
+    /// Records a report.
     pub(super) fn record_report(
         &mut self,
         new: &TransactionId,
         report: &Report,
         reporter: &Reporter,
-    ) -> Result<bool, UpdateRefusal> {
-        let (expected, found) = (self.currency(), report.amount.currency());
-        if found != expected {
-            return Err(UpdateRefusal::OtherCurrency { expected, found });
-        }
-        let is_news = self.record_matched(new, report, reporter)?;
-        // What moved may have made room for another report.
-        self.book_waiting(reporter.at);
-        Ok(is_news)
-    }
-
-    fn record_matched(
-        &mut self,
-        new: &TransactionId,
-        report: &Report,
-        reporter: &Reporter,
-    ) -> Result<bool, UpdateRefusal> {
+    ) -> Result<(), UpdateRefusal> {
+        self.check_currency(report)?;
         let found = self.match_report(report, None);
-        self.record_as(found, new, report, reporter)
+        self.record_as(found, new, report, reporter)?;
+        // The new balances may allow a report that did not fit before.
+        self.book_waiting(reporter.at);
+        Ok(())
     }
 
-    /// Records what a PSP says it did, as [`super::Update::RecordEffect`].
+    /// Records what a PSP reports that it did, as [`super::Update::RecordEffect`].
     pub(super) fn record_effect(
         &mut self,
         report: &Report,
         reporter: &Reporter,
-    ) -> Result<bool, UpdateRefusal> {
+    ) -> Result<(), UpdateRefusal> {
         self.record_effect_as(self.match_effect(report), report, reporter)
     }
 
-    /// Records what a PSP says it did, as what it was found to be.
+    /// Records what a PSP reports that it did, as the given match.
     pub(super) fn record_effect_as(
         &mut self,
         found: Match,
         report: &Report,
         reporter: &Reporter,
-    ) -> Result<bool, UpdateRefusal> {
-        let (expected, other) = (self.currency(), report.amount.currency());
-        if other != expected {
-            return Err(UpdateRefusal::OtherCurrency { expected, found: other });
-        }
-        if !self.is_of_interest(report) {
-            return Ok(false);
+    ) -> Result<(), UpdateRefusal> {
+        self.check_currency(report)?;
+        if !self.can_have_effect(report) {
+            return Ok(());
         }
         let name = report.interaction_id.as_deref().unwrap_or_default();
         let new = self.new_effect_id(&[&self.key.to_string(), name]);
-        let is_news = self.record_as(found, &new, report, reporter)?;
+        self.record_as(found, &new, report, reporter)?;
         self.book_waiting(reporter.at);
-        Ok(is_news)
+        Ok(())
     }
 
-    /// True if an effect that a PSP tells of can be one of this Payment. A PSP has one
-    /// authorization for it, so that one confirms what is expected here, and is never
-    /// another one; and nothing is released of what was not authorized.
-    fn is_of_interest(&self, report: &Report) -> bool {
-        let is_expected = |ours: &Transaction| {
-            ours.kind == TransactionKind::Authorization
-                && ours.amount == report.amount
-                && ours.state != State::Success
+    /// True if the effect that a PSP reports can be one of this Payment. A PSP has one
+    /// authorization for it: its report confirms one that is expected here, and adds none.
+    /// Nothing is released if nothing was authorized.
+    fn can_have_effect(&self, report: &Report) -> bool {
+        let is_expected = |transaction: &Transaction| {
+            transaction.kind == TransactionKind::Authorization
+                && transaction.amount == report.amount
+                && transaction.state != State::Success
         };
         match report.kind {
             TransactionKind::Authorization => self.transactions.values().any(is_expected),
@@ -126,201 +109,239 @@ impl Payment {
         }
     }
 
+    fn check_currency(&self, report: &Report) -> Result<(), UpdateRefusal> {
+        let (expected, found) = (self.currency(), report.amount.currency());
+        if found == expected {
+            return Ok(());
+        }
+        Err(UpdateRefusal::OtherCurrency { expected, found })
+    }
+
     fn record_as(
         &mut self,
         found: Match,
         new: &TransactionId,
         report: &Report,
         reporter: &Reporter,
-    ) -> Result<bool, UpdateRefusal> {
+    ) -> Result<(), UpdateRefusal> {
         match found {
             Match::ById(id) => match self.refuted_failure(&id, report) {
-                Some(ours) => Ok(self.record_in_place_of(&id, &ours, report, reporter)),
-                None => Ok(self.record_by_id(&id, report, reporter)),
+                Some(transaction) => self.record_in_place_of(&id, &transaction, report, reporter),
+                None => self.record_by_id(&id, report, reporter),
             },
-            Match::ByLikeness(id) => Ok(self.record_by_likeness(&id, report, reporter)),
-            Match::Other(id) => Ok(self.record_other_amount(&id, report, reporter)),
+            Match::ByLikeness(id) => self.record_by_likeness(&id, report, reporter),
+            Match::OtherAmount(id) => self.record_other_amount(&id, report, reporter),
             Match::New if self.transactions.len() >= Self::TRANSACTIONS_MAX_REPORTED => {
-                Err(UpdateRefusal::TooManyTransactions)
+                return Err(UpdateRefusal::TooManyTransactions);
             }
             Match::New => {
-                let may_be = self.rejected_alike(report);
-                self.add_effect(new, report, &reporter.signature(), may_be);
-                Ok(true)
+                let possible_duplicate_of = self.rejected_candidate(report);
+                self.add_effect(new, report, &reporter.signature(), possible_duplicate_of);
             }
         }
+        Ok(())
     }
 
-    /// Records that an effect happened by the id of a Failure, which was not true.
+    /// Removes a Failure whose id is now reported as happened, and records the report on
+    /// the transaction that this effect is.
     fn record_in_place_of(
         &mut self,
         failed: &TransactionId,
-        ours: &TransactionId,
+        transaction: &TransactionId,
         report: &Report,
         reporter: &Reporter,
-    ) -> bool {
-        let Some(failed) = self.transactions.remove(failed) else { return false };
+    ) {
+        let Some(failed) = self.transactions.remove(failed) else { return };
         let report = Report {
             interaction_id: report.interaction_id.clone().or(failed.interaction_id),
             interface_id: report.interface_id.clone().or(failed.interface_id),
             ..report.clone()
         };
-        self.record_by_likeness(ours, &report, reporter);
-        true
+        self.record_by_likeness(transaction, &report, reporter);
     }
 
-    /// Records a report that an id identifies with this transaction.
+    /// Records a report that an id matches to this transaction.
     pub(super) fn record_by_id(
         &mut self,
         id: &TransactionId,
         report: &Report,
         reporter: &Reporter,
-    ) -> bool {
-        let before = self.transactions.clone();
-        let is_by_own_id =
-            self.transactions.get(id).is_some_and(|ours| ours.is_named_by_own_id(report));
+    ) {
+        let is_by_own_id = self
+            .transactions
+            .get(id)
+            .is_some_and(|transaction| transaction.is_named_by_own_id(report));
         if !is_by_own_id {
-            self.name(id, report);
-            self.record_by_name(id, report, reporter);
-            return self.transactions != before;
+            self.record_ids(id, report);
+            self.record_by_external_id(id, report, reporter);
+            return;
         }
         let displaced = self.displace_other_effect(id, report);
         if let Some(name) = report.interaction_id.as_deref().filter(|name| *name != id.as_str()) {
-            self.claim_name(id, name, reporter.at);
+            self.absorb_effect_named(id, name, reporter.at);
         }
-        self.name(id, report);
-        if let Some(ours) = self.transactions.get_mut(id) {
-            match &mut ours.likeness {
-                // What likeness decided is known now.
-                Some(_) if report.state == State::Failure => ours.likeness = None,
-                Some(likeness) => likeness.known = likeness.known.on_hearing(report.state),
+        self.record_ids(id, report);
+        if let Some(transaction) = self.transactions.get_mut(id) {
+            match &mut transaction.likeness {
+                // The id confirms what was matched by likeness.
+                Some(_) if report.state == State::Failure => transaction.likeness = None,
+                Some(likeness) => likeness.known = likeness.known.after_report(report.state),
                 None => {}
             }
         }
         self.report_known_state(id, report.state, displaced, reporter);
-        self.transactions != before
     }
 
-    /// Records the state of a transaction that is known by our own id, and claims the
-    /// effect that is rather its. `displaced` was taken for it before.
-    pub(super) fn report_known_state(
+    /// Records the reported state of a transaction that our id names. Then records
+    /// `displaced`, which was matched to it before, elsewhere. After a Success, an effect
+    /// that was added separately, or matched to an open transaction, may be this one.
+    fn report_known_state(
         &mut self,
         id: &TransactionId,
         state: State,
         displaced: Option<TakenBack>,
         reporter: &Reporter,
     ) {
-        // Its id says which transaction this is: it is no other.
-        if let Some(ours) = self.transactions.get_mut(id) {
-            ours.may_be = None;
+        // Our id names this transaction, so it duplicates no other.
+        if let Some(transaction) = self.transactions.get_mut(id) {
+            transaction.possible_duplicate_of = None;
         }
-        let is_news = self.report_state(id, state, reporter, Certainty::Id);
-        self.place(id, displaced);
-        if is_news && state == State::Success && !self.claim_added_effect(id, reporter.at) {
-            self.claim_effect_of_open_one(id);
+        let is_changed = self.report_state(id, state, reporter, Certainty::Id);
+        self.reassign_report(id, displaced);
+        if is_changed && state == State::Success && !self.absorb_added_effect(id, reporter.at) {
+            self.move_report_from_open_one(id);
         }
     }
 
-    /// Records a report by the name that the PSP gave to this transaction, or to an
-    /// effect that likeness took for it. That such an effect failed gives nothing back
-    /// while it may be another's.
-    fn record_by_name(&mut self, id: &TransactionId, report: &Report, reporter: &Reporter) {
-        let Some(ours) = self.transactions.get_mut(id) else { return };
-        let Some(likeness) = &mut ours.likeness else {
+    /// Records the state of a transaction that a caller names by our id.
+    ///
+    /// If likeness matched a report to the transaction, and no answer agrees with it, the
+    /// caller may mean the effect of that report. A Failure after a Success is then
+    /// disputed until it is reported again. A Failure after a Pending with an id is about
+    /// the effect with that id.
+    pub(super) fn record_state(&mut self, id: &TransactionId, state: State, reporter: &Reporter) {
+        let Some(transaction) = self.transactions.get_mut(id) else { return };
+        let report = Report {
+            kind: transaction.kind,
+            state,
+            amount: transaction.amount,
+            timestamp: None,
+            interaction_id: None,
+            interface_id: Some(id.as_str().to_owned()),
+        };
+        // The answer and the report agree, so they are about the same effect.
+        transaction.likeness.take_if(|likeness| likeness.known == likeness.reported_state);
+        let likeness = transaction
+            .likeness
+            .as_ref()
+            .filter(|_| state == State::Failure && !transaction.is_disputed);
+        let has_name = likeness.is_some_and(|likeness| likeness.gave_interaction_id);
+        match likeness.map(|likeness| likeness.reported_state) {
+            Some(State::Success) => {
+                self.dispute(id, reporter.at);
+            }
+            Some(State::Initial | State::Pending | State::Unknown) if has_name => {
+                self.record_by_external_id(id, &report, reporter);
+            }
+            Some(State::Initial | State::Pending | State::Unknown | State::Failure) | None => {
+                if state == State::Failure {
+                    transaction.likeness = None;
+                }
+                self.record_by_id(id, &report, reporter);
+            }
+        }
+        self.book_waiting(reporter.at);
+    }
+
+    /// Records a report by the PSP's or the connector's id. If likeness matched this id
+    /// to the transaction, a Failure gives nothing back while it may be about another
+    /// transaction.
+    fn record_by_external_id(&mut self, id: &TransactionId, report: &Report, reporter: &Reporter) {
+        let Some(transaction) = self.transactions.get_mut(id) else { return };
+        let Some(likeness) = &mut transaction.likeness else {
             self.report_state(id, report.state, reporter, Certainty::Id);
             return;
         };
         if report.state != State::Failure {
-            likeness.told = likeness.told.on_hearing(report.state);
+            likeness.reported_state = likeness.reported_state.after_report(report.state);
             self.report_state(id, report.state, reporter, Certainty::Likeness);
+            self.move_report_to_happened_one(id);
             return;
         }
-        if ours.is_disputed || ours.state == State::Failure {
+        if transaction.is_disputed || transaction.state == State::Failure {
             return;
         }
-        let is_open = ours.known_state().is_open();
-        let is_waiting = ours.waiting_failure.is_some();
-        let is_only =
-            self.transactions.get(id).is_some_and(|ours| self.is_only_candidate(ours, reporter.at));
+        let is_open = transaction.known_state().is_open();
+        let is_waiting = transaction.waiting_failure.is_some();
+        let is_only = self
+            .transactions
+            .get(id)
+            .is_some_and(|transaction| self.is_only_candidate(transaction, reporter.at));
         if is_open && !is_only {
             if !is_waiting {
-                self.leave_failure_open(id, reporter);
+                self.reopen_after_failed_effect(id, reporter);
             }
             return;
         }
         let is_in_flight = self.is_in_flight(id);
         if let Some(likeness) =
-            self.transactions.get_mut(id).and_then(|ours| ours.likeness.as_mut())
+            self.transactions.get_mut(id).and_then(|transaction| transaction.likeness.as_mut())
         {
-            likeness.told = State::Failure;
+            likeness.reported_state = State::Failure;
             likeness.came_in_flight = is_in_flight;
         }
         self.report_state(id, State::Failure, reporter, Certainty::Likeness);
     }
 
-    /// Records a report by our own id that tells of another amount. Nobody knows how
-    /// much happened.
-    fn record_other_amount(
-        &mut self,
-        id: &TransactionId,
-        report: &Report,
-        reporter: &Reporter,
-    ) -> bool {
+    /// Records a report with our id but another amount. The transaction is disputed,
+    /// because the effective amount is unknown.
+    fn record_other_amount(&mut self, id: &TransactionId, report: &Report, reporter: &Reporter) {
         let is_positive = matches!(report.state, State::Success | State::Pending);
-        let is_news = is_positive && self.dispute(id, reporter.at);
-        if let Some(ours) = self.transactions.get_mut(id).filter(|_| is_news) {
-            ours.reported = Some(reporter.signature());
+        let is_changed = is_positive && self.dispute(id, reporter.at);
+        if let Some(transaction) = self.transactions.get_mut(id).filter(|_| is_changed) {
+            transaction.reported = Some(reporter.signature());
         }
-        is_news
     }
 
-    /// Notes what the report calls the transaction. Returns whether that is new.
-    pub(super) fn name(&mut self, id: &TransactionId, report: &Report) -> bool {
-        let Some(ours) = self.transactions.get_mut(id) else { return false };
-        // Our own id is what it is shown by until somebody else calls it something.
+    /// Records the ids that the report has for the transaction, where it has none yet, or
+    /// a PSP id that identifies nothing. Returns for the PSP's and for the connector's id
+    /// whether it is from this report.
+    pub(super) fn record_ids(&mut self, id: &TransactionId, report: &Report) -> (bool, bool) {
+        let is_identifying = self.identifying_ids(report).interaction.is_some();
+        let is_identified =
+            self.transactions.get(id).is_some_and(|known| self.has_unique_interaction_id(known));
+        let gives_way = is_identifying
+            && !is_identified
+            && report.interaction_id.as_deref() != Some(id.as_str());
+        let Some(transaction) = self.transactions.get_mut(id) else { return (false, false) };
+        // A report that repeats our own id gives the transaction no other id.
         let foreign = |name: &Option<String>| name.clone().filter(|name| name != id.as_str());
-        let names = (ours.interaction_id.clone(), ours.interface_id.clone());
-        ours.interaction_id =
-            ours.interaction_id.take().or_else(|| foreign(&report.interaction_id));
-        ours.interface_id = ours.interface_id.take().or_else(|| foreign(&report.interface_id));
-        (&ours.interaction_id, &ours.interface_id) != (&names.0, &names.1)
+        let names = (transaction.interaction_id.clone(), transaction.interface_id.clone());
+        let known = transaction.interaction_id.take().filter(|_| !gives_way);
+        transaction.interaction_id = known.or_else(|| foreign(&report.interaction_id));
+        transaction.interface_id =
+            transaction.interface_id.take().or_else(|| foreign(&report.interface_id));
+        (transaction.interaction_id != names.0, transaction.interface_id != names.1)
     }
 
-    /// Adds an effect that is none of the transactions here, except perhaps `may_be`.
+    /// Adds an effect that matches no transaction. It may duplicate `possible_duplicate_of`.
     pub(super) fn add_effect(
         &mut self,
         id: &TransactionId,
         report: &Report,
         by: &Reported,
-        may_be: Option<TransactionId>,
+        possible_duplicate_of: Option<TransactionId>,
     ) {
-        // As one that moved nothing, until it is booked.
+        let effect = Transaction::external(id.clone(), report.clone(), by.at);
+        let state = effect.state;
+        // A Failure moves nothing; the reported state is booked below.
         let added = Transaction {
-            id: id.clone(),
-            kind: report.kind,
             state: State::Failure,
-            amount: report.amount,
-            timestamp: report.timestamp.unwrap_or(by.at),
-            reverses: false,
-            charge: None,
-            refundable: None,
-            merchant_reference: None,
-            interaction_id: report.interaction_id.clone(),
-            interface_id: report.interface_id.clone(),
-            happened_at: None,
-            state_awaiting_balances: None,
-            is_disputed: false,
-            likeness: None,
-            may_be,
-            waiting_failure: None,
+            possible_duplicate_of,
             reported: Some(by.clone()),
-            acknowledged: None,
-            is_external: true,
-            recovery: RecoveryProgress::default(),
+            ..effect
         };
         self.transactions.insert(id.clone(), added);
-        // Somebody else may be at the PSP with one that has only begun.
-        let state = if report.state == State::Initial { State::Unknown } else { report.state };
         if state != State::Failure {
             self.book(id, state, by.at);
             self.book_waiting(by.at);
@@ -329,6 +350,7 @@ impl Payment {
 }
 
 impl Reporter {
+    /// The author and the time, as they are stored.
     pub(super) fn signature(&self) -> Reported {
         const BY_MAX: usize = 256;
         let by = self.by.as_deref().map(|by| by.chars().take(BY_MAX).collect());

@@ -3,76 +3,31 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 use super::recover::FIRST_LOOK_MS;
+use super::state_machine::{Outcome, Step};
 use super::{
     Inconsistent, Nonce, Payment, RecoveryProgress, State, Timestamp, Transaction, TransactionId,
 };
 
-/// The outcome of one attempt at a connector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The PSP did it.
-    Approved,
-    /// The PSP took it on and will report.
-    Received,
-    /// The PSP says no, and that can be trusted: nothing moved.
-    Rejected,
-    /// The connector provably never acted: nothing moved.
-    NeverExecuted,
-    /// It may have happened.
-    Unknown,
-    /// The PSP says no, by a connector whose word is no proof: it may have happened.
-    RejectedWithoutProof,
-    /// It provably did not happen, however unclear it was before: the recorded
-    /// answer to its key, or a complete record without it.
-    Disproved,
-}
-
-impl Outcome {
-    /// True if the attempt ended without an answer to believe.
-    fn is_unclear(self) -> bool {
-        match self {
-            Self::Unknown | Self::RejectedWithoutProof => true,
-            Self::Approved
-            | Self::Received
-            | Self::Rejected
-            | Self::NeverExecuted
-            | Self::Disproved => false,
-        }
-    }
-
-    /// True if it says something of the transaction as a whole, and not only of
-    /// one attempt at it.
-    fn is_of_all_attempts(self) -> bool {
-        match self {
-            Self::Approved | Self::Received | Self::Disproved => true,
-            Self::Rejected | Self::NeverExecuted | Self::Unknown | Self::RejectedWithoutProof => {
-                false
-            }
-        }
-    }
-}
-
 /// The result of settling.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settlement {
-    /// This is to be written.
+    /// The changed Payment, to be written.
     Changed(Box<Payment>),
-    /// There is nothing to write: it was settled before, or the outcome does
-    /// not prove enough. That is the state it stays in.
+    /// Nothing to write, and the state of the transaction: it was settled before, or the
+    /// outcome does not prove enough.
     Unchanged(State),
     /// No such transaction: it was withdrawn before.
     Gone,
 }
 
 impl Payment {
-    /// Applies the outcome of the attempt that `nonce` stands for: moves the
-    /// hold, the state and the slot. Settling again changes nothing.
+    /// Applies the outcome of the attempt with this `nonce`: changes the hold, the state
+    /// and the slot. Settling again changes nothing.
     ///
-    /// A positive outcome counts whenever it comes, and from any attempt. A
-    /// "no" to one attempt counts only from the holder of the slot, and only
-    /// while the transaction is Initial: once an attempt was ambiguous, it proves
-    /// nothing any more, and takes an [`Outcome::Disproved`]. Where a report was
-    /// taken for this transaction by likeness alone, it gives way.
+    /// A positive outcome of any attempt counts at any time. A rejection of one attempt
+    /// counts only from the holder of the slot, and only while the transaction is Initial.
+    /// After an unclear attempt it proves nothing, and an [`Outcome::Disproved`] is needed.
+    /// A report that likeness matched to the transaction gives way to the outcome.
     pub fn settle(
         &self,
         id: &TransactionId,
@@ -80,8 +35,19 @@ impl Payment {
         outcome: Outcome,
         at: Timestamp,
     ) -> Result<Settlement, Inconsistent> {
+        self.settle_attempt(id, self.is_held_by(nonce), outcome, at)
+    }
+
+    /// Settles an outcome that comes from the holder of the slot, or from a look-up or an
+    /// earlier attempt.
+    pub(super) fn settle_attempt(
+        &self,
+        id: &TransactionId,
+        holds_slot: bool,
+        outcome: Outcome,
+        at: Timestamp,
+    ) -> Result<Settlement, Inconsistent> {
         let Some(transaction) = self.transactions.get(id) else { return Ok(Settlement::Gone) };
-        let holds_slot = self.is_held_by(nonce);
         let counts = holds_slot || outcome.is_of_all_attempts();
         let step = if counts { self.step(transaction, outcome) } else { Step::Stay };
         let freed = || {
@@ -107,7 +73,7 @@ impl Payment {
                 next.transactions.remove(id);
                 next.fence(transaction.timestamp);
                 next.rebook_as_it_is();
-                next.place(id, taken_back);
+                next.reassign_report(id, taken_back);
             }
             Step::Dispute => {
                 next.drop_waiting_failure(id);
@@ -118,19 +84,20 @@ impl Payment {
         if step == Step::Stay && is_same {
             return Ok(Settlement::Unchanged(transaction.state_for_caller()));
         }
-        // What moved may have made room for a report.
+        // The new balances may allow a report that did not fit before.
         next.book_waiting(at);
         if matches!(next.check(), Err(Inconsistent::Excess | Inconsistent::Money(_))) {
-            // It does not fit what was reported of others: somebody has to look.
+            // The outcome contradicts the reports about other transactions.
             next = freed();
             next.dispute(id, at);
+            next.note_answer(id, outcome);
         }
         next.check()?;
         Ok(Settlement::Changed(Box::new(next)))
     }
 
-    /// The step of the state machine, for what is known of the transaction apart
-    /// from likeness.
+    /// The step of the state machine from the state that is known without reports by
+    /// likeness.
     fn step(&self, transaction: &Transaction, outcome: Outcome) -> Step {
         let known = transaction.known_state();
         let is_by_likeness = transaction.likeness.is_some();
@@ -169,8 +136,8 @@ impl Payment {
         is_first && is_told && outcome == Outcome::NeverExecuted
     }
 
-    /// The answer says that it happened, or will. A Failure that was taken for it by
-    /// likeness is another's.
+    /// Settles the transaction as Success or Pending. A Failure that likeness matched to it
+    /// is about another transaction.
     fn settle_as_happened(&mut self, id: &TransactionId, state: State, at: Timestamp) {
         let Some(ours) = self.transactions.get(id) else { return };
         let is_failed_by_likeness = ours.has_failure_by_likeness();
@@ -185,18 +152,23 @@ impl Payment {
         if ours.state != State::Success {
             let waiting = ours.waiting_failure.take();
             self.book_or_hold(id, state, at);
+            // A Failure that was reported before this answer proves no more than a rejection
+            // would: it waits until the connector has stopped working.
+            if waiting.is_some() {
+                self.note_unclear(id, at);
+            }
             if let Some(ours) = self.transactions.get_mut(id) {
                 ours.waiting_failure = waiting;
             }
         }
-        self.place(id, taken_back);
+        self.reassign_report(id, taken_back);
         if state == State::Success {
-            self.claim_effect_of_open_one(id);
+            self.move_report_from_open_one(id);
         }
     }
 
-    /// The answer says that nothing happened. An effect that was taken for it by
-    /// likeness is another's.
+    /// Settles the transaction as Failure. An effect that likeness matched to it is another
+    /// one.
     fn settle_as_failed(&mut self, id: &TransactionId) {
         let Some(ours) = self.transactions.get(id) else { return };
         let is_agreed = ours.waiting_failure.is_some() || ours.state == State::Failure;
@@ -212,11 +184,11 @@ impl Payment {
             }
         }
         self.rebook_as_it_is();
-        self.place(id, taken_back);
+        self.reassign_report(id, taken_back);
     }
 
-    /// An answer that changes no state is known all the same, for the time when the
-    /// report is taken back that it contradicts.
+    /// Keeps the outcome of a disputed transaction. It counts if the report that contradicts
+    /// it is taken back.
     fn note_answer(&mut self, id: &TransactionId, outcome: Outcome) {
         let Some(ours) = self.transactions.get_mut(id).filter(|ours| ours.is_disputed) else {
             return;
@@ -240,19 +212,19 @@ impl Payment {
         }
     }
 
-    /// Something positive came: a Failure that waits to be counted never will be.
+    /// Drops a waiting Failure, because a positive outcome contradicts it.
     fn drop_waiting_failure(&mut self, id: &TransactionId) {
         if let Some(ours) = self.transactions.get_mut(id) {
             ours.waiting_failure = None;
         }
     }
 
-    /// The attempt ended without an answer to believe.
+    /// Settles the transaction as Unknown: the attempt had no trusted answer.
     fn settle_as_unknown(&mut self, id: &TransactionId, outcome: Outcome, at: Timestamp) {
         let Some(ours) = self.transactions.get_mut(id) else { return };
         if let Some(likeness) = &mut ours.likeness {
             likeness.known = State::Unknown;
-            // The connector says the same as the report that came meanwhile.
+            // The connector's answer agrees with the report.
             let is_agreed = outcome == Outcome::RejectedWithoutProof;
             likeness.came_in_flight &= !is_agreed;
         }
@@ -261,63 +233,5 @@ impl Payment {
             ours.recovery.look_at = Some(at.plus_ms(FIRST_LOOK_MS));
         }
         self.note_unclear(id, at);
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    Stay,
-    To(State),
-    Withdraw,
-    /// It is final, and this is the opposite.
-    Dispute,
-}
-
-impl State {
-    /// The state machine: every state with every outcome.
-    fn after(self, outcome: Outcome) -> Step {
-        match (self, outcome) {
-            (Self::Initial, Outcome::Approved) => Step::To(Self::Success),
-            (Self::Initial, Outcome::Received) => Step::To(Self::Pending),
-            (Self::Initial, Outcome::Rejected) => Step::To(Self::Failure),
-            (Self::Initial | Self::Pending | Self::Unknown, Outcome::Disproved) => {
-                Step::To(Self::Failure)
-            }
-            (Self::Initial, Outcome::NeverExecuted) => Step::Withdraw,
-            (Self::Initial, Outcome::Unknown | Outcome::RejectedWithoutProof) => {
-                Step::To(Self::Unknown)
-            }
-            (Self::Unknown, Outcome::Received) => Step::To(Self::Pending),
-            (Self::Pending | Self::Unknown, Outcome::Approved) => Step::To(Self::Success),
-            (Self::Pending, Outcome::Received) => Step::Stay,
-            // A "no" after an ambiguous attempt, or after the PSP took it on,
-            // is no proof.
-            (
-                Self::Pending | Self::Unknown,
-                Outcome::Rejected
-                | Outcome::NeverExecuted
-                | Outcome::Unknown
-                | Outcome::RejectedWithoutProof,
-            ) => Step::Stay,
-            // Final by a fact, or by an earlier answer to the same key.
-            (Self::Failure, Outcome::Approved | Outcome::Received) => Step::Dispute,
-            (Self::Success, Outcome::Rejected | Outcome::Disproved) => Step::Dispute,
-            (
-                Self::Success,
-                Outcome::Approved
-                | Outcome::Received
-                | Outcome::NeverExecuted
-                | Outcome::Unknown
-                | Outcome::RejectedWithoutProof,
-            )
-            | (
-                Self::Failure,
-                Outcome::Rejected
-                | Outcome::NeverExecuted
-                | Outcome::Unknown
-                | Outcome::RejectedWithoutProof
-                | Outcome::Disproved,
-            ) => Step::Stay,
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! The connectors to PSPs: calls, answers, and what may be assumed of each connector.
+//! The port of the connectors to PSPs: calls, answers, and the policy of each connector.
 
 use crate::error::BoxError;
 use crate::money::Money;
@@ -10,22 +10,21 @@ use std::future::Future;
 
 /// A client of the services that speak to the PSPs.
 pub trait Connector: Send + Sync {
-    /// True where at least one connector may be sent a transaction again.
+    /// True if at least one connector may be sent a transaction again.
     fn resends(&self) -> bool;
 
     /// The assumptions that hold for this connector.
     fn policy(&self, connector: &ConnectorKey) -> Policy;
 
-    /// Reads what the platform shows of this Payment's transactions; only where
-    /// the policy says that this tells anything.
+    /// Reads the transactions of this Payment on the platform. Only for connectors with
+    /// [`Lookup::Payment`].
     fn look_up(
         &self,
         connector: &ConnectorKey,
         deadline: Timestamp,
     ) -> impl Future<Output = Result<Vec<Report>, BoxError>> + Send;
 
-    /// Asks the connector to act, once, and waits for its answer until
-    /// `deadline` at the longest.
+    /// Sends one request to the connector, and waits for the answer until `deadline`.
     fn call(
         &self,
         call: &Call,
@@ -69,14 +68,14 @@ pub struct Policy {
     pub rejected: Rejections,
     /// The place where an outcome can be looked up.
     pub lookup: Lookup,
-    /// The meaning of a transaction that is not shown.
+    /// The meaning of a transaction that the look-up does not show.
     pub absence: Absence,
     /// The effect of a capture on the rest of the authorization.
     pub rest: Rest,
 }
 
 impl Policy {
-    /// True where the connector's `rejected` proves that nothing moved.
+    /// True if the connector's `rejected` proves that nothing moved.
     pub fn is_trusted(&self) -> bool {
         self.rejected == Rejections::Final
     }
@@ -93,12 +92,12 @@ impl Policy {
 /// The conditions under which a transaction may be sent to a connector again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Resend {
-    /// It may act once more.
+    /// Never: it may act a second time.
     #[default]
     Never,
-    /// It honours our key: the answer is the one recorded for the key.
+    /// With the same key: the connector repeats the answer that it recorded for the key.
     SameKey {
-        /// For this long after the transaction began.
+        /// The time after the beginning of the transaction for which it does so.
         window_ms: u64,
     },
 }
@@ -109,8 +108,7 @@ pub enum Rejections {
     /// It proves that nothing moved.
     #[default]
     Final,
-    /// It may hide a time-out, and an error of the connector may come after it
-    /// acted.
+    /// It may hide a time-out, and an error may be answered after the connector acted.
     Unproven,
 }
 
@@ -124,14 +122,13 @@ pub enum Lookup {
     Payment,
 }
 
-/// The meaning of a transaction that is not shown.
+/// The meaning of a transaction that a look-up does not show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Absence {
-    /// Nothing.
+    /// It proves nothing.
     #[default]
     Unproven,
-    /// The connector records every transaction before it answers: it never
-    /// happened.
+    /// It never happened: the connector records every transaction before it answers.
     Proof,
 }
 
@@ -150,43 +147,43 @@ pub enum Rest {
 pub struct Call {
     /// The Payment, and its payment interface.
     pub connector: ConnectorKey,
-    /// The transaction: sent as `Idempotency-Key`, the same for every attempt.
+    /// The transaction, sent as `Idempotency-Key`. The same for every attempt.
     pub transaction: TransactionId,
     /// 1 for the first call with this transaction.
     pub attempt: u32,
-    /// The action that the caller asked for.
+    /// The requested action.
     pub action: Action,
     /// The reserved amount.
     pub amount: Money,
     /// True if more of the authorization may be captured after this.
     pub has_rest: bool,
-    /// Digits after the decimal point of that amount.
+    /// The number of digits after the decimal point of that amount.
     pub fraction_digits: u8,
     /// The caller's reference.
     pub merchant_reference: Option<String>,
-    /// Goes with every message about this request.
+    /// The correlation id, for log lines and the connector.
     pub correlation_id: String,
-    /// The caller's bearer token, for connectors that want it forwarded.
+    /// The caller's bearer token, for connectors to which it is forwarded.
     pub bearer: Option<Secret>,
 }
 
 /// The answer of a connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The PSP did it.
+    /// The PSP carried out the action.
     Approved,
-    /// The PSP took it on and will report.
+    /// The PSP accepted the action and will report its outcome.
     Received,
-    /// The PSP says no.
+    /// The PSP rejected the action.
     Rejected,
 }
 
-/// An answer of a connector which proves that it did not act.
+/// An answer which proves that the connector did not act.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotActed {
     /// The HTTP status.
     pub status: u16,
-    /// The codes of the contract that it gave as reasons.
+    /// The error codes in it that the contract defines.
     pub codes: Vec<String>,
 }
 
@@ -194,7 +191,7 @@ pub struct NotActed {
 /// money have moved?
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectorError {
-    /// No: the request never left.
+    /// No: the request was not sent.
     #[error("the connector was not reached; nothing was moved")]
     NotReached(#[source] BoxError),
     /// No: the connector answered that it did not act.
@@ -202,11 +199,11 @@ pub enum ConnectorError {
     NotActed {
         /// Its answer.
         answer: NotActed,
-        /// The same for the log.
+        /// The answer as an error, for the log.
         #[source]
         cause: BoxError,
     },
-    /// Perhaps: it left, and no answer we may believe came back.
+    /// Perhaps: the request was sent, and no trusted answer came back.
     #[error("the outcome is unknown")]
     OutcomeUnknown(#[source] BoxError),
 }

@@ -1,12 +1,12 @@
-//! The store of Payments, and how each of its operations can fail.
+//! The port of the store of Payments, and the errors of its operations.
 
 use crate::error::BoxError;
 use crate::payment::{Payment, PaymentKey, ProjectKey, Reservation, Timestamp};
 use std::future::Future;
 
-/// The store of Payments. Every write is conditional, and durable when it answers.
+/// The store of Payments. Every write is conditional, and durable when it returns.
 pub trait Store: Send + Sync {
-    /// Writes a Payment that is not there yet.
+    /// Writes a new Payment.
     fn create(&self, payment: &Payment) -> impl Future<Output = Result<(), CreateError>> + Send;
 
     /// Reads a Payment, consistently.
@@ -22,9 +22,9 @@ pub trait Store: Send + Sync {
         name: &Name,
     ) -> impl Future<Output = Result<Option<Payment>, StoreError>> + Send;
 
-    /// Claims this name before the Payment is written with it, so that no other
-    /// Payment of the project has it or gets it. A name that is never written is free
-    /// again after a minute.
+    /// Claims this name before the Payment is written with it, so that no other Payment of
+    /// the project gets it. If the Payment is then not written, the name is free again
+    /// after a minute.
     fn claim(
         &self,
         payment: &PaymentKey,
@@ -32,8 +32,7 @@ pub trait Store: Send + Sync {
         at: Timestamp,
     ) -> impl Future<Output = Result<(), ClaimError>> + Send;
 
-    /// Makes a name that this Payment no longer has free at once, for any Payment of
-    /// its project.
+    /// Frees a name that this Payment no longer has, for any Payment of its project.
     fn release(
         &self,
         payment: &PaymentKey,
@@ -42,9 +41,9 @@ pub trait Store: Send + Sync {
 
     /// Reserves in one write and without a read. Succeeds exactly where
     /// [`Payment::admit`] accepts the action, except that a reversal is only tried as a
-    /// cancel. Returns the Payment as it is then.
+    /// cancel. Returns the Payment after the write.
     ///
-    /// A reservation that is already there with this nonce is our own write whose
+    /// If the Payment is already reserved with this nonce, it is our own write whose
     /// answer was lost: a success.
     fn reserve(
         &self,
@@ -56,7 +55,7 @@ pub trait Store: Send + Sync {
     fn due(&self, limit: usize)
     -> impl Future<Output = Result<Vec<PaymentKey>, StoreError>> + Send;
 
-    /// Writes `to` over `from`, on condition that `from` is stored. Where `to` is stored
+    /// Writes `to` over `from`, on condition that `from` is stored. If `to` is stored
     /// already, it is our own write whose answer was lost: a success.
     fn replace(
         &self,
@@ -65,7 +64,7 @@ pub trait Store: Send + Sync {
     ) -> impl Future<Output = Result<(), ReplaceError>> + Send;
 }
 
-/// The store could not do its work.
+/// The failures of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// It gave no usable answer. A write may have happened.
@@ -76,7 +75,7 @@ pub enum StoreError {
     Corrupt(#[source] BoxError),
 }
 
-/// A name of a Payment besides its id.
+/// A unique name of a Payment besides its id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Name {
     /// The key that a caller gave it.
@@ -86,7 +85,7 @@ pub enum Name {
 }
 
 impl Name {
-    /// True where this Payment has the name.
+    /// True if this Payment has the name.
     pub fn is_of(&self, payment: &Payment) -> bool {
         match self {
             Self::Key(key) => payment.details.key.as_ref() == Some(key),
@@ -95,7 +94,7 @@ impl Name {
     }
 }
 
-/// The reasons why a Payment does not get a name.
+/// The reasons why a name cannot be claimed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClaimError {
     /// Another Payment has it, or has claimed it.
@@ -143,11 +142,11 @@ pub enum ReserveError {
 /// The reasons why a Payment was not replaced.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplaceError {
-    /// Another writer was first. Holds the Payment as it is now.
+    /// Another writer was first. Holds the current Payment.
     #[error("the Payment has changed")]
     Changed(Box<Payment>),
-    /// The Payment is not there any more.
-    #[error("the Payment is gone")]
+    /// The Payment does not exist any more.
+    #[error("the Payment does not exist any more")]
     Gone,
     /// The store failed.
     #[error(transparent)]

@@ -1,27 +1,27 @@
-//! Messages that a PSP sends by itself, and what they are about.
+//! The port of webhooks: signed messages that a PSP sends on its own initiative.
 
 use super::ConnectorKey;
 use crate::error::BoxError;
 use crate::payment::{ProjectKey, Timestamp, Update};
 use std::future::Future;
 
-/// A reader of the messages that PSPs send by themselves.
+/// A reader of the webhooks of the PSPs.
 pub trait Webhooks: Send + Sync {
-    /// The object at the PSP that a notice is about.
+    /// The object of a notice, at the PSP.
     type Subject: Send + Sync;
 
-    /// Verifies that the PSP of `webhook.connector` sent the message, and reads it.
-    /// Empty for one that says nothing of captures, refunds, cancels and disputes.
+    /// Verifies that the PSP of `webhook.connector` signed the message, and reads it. Empty if
+    /// it is not about a capture, a refund, a cancel or a dispute.
     fn read(
         &self,
         webhook: &Webhook<'_>,
         now: Timestamp,
-    ) -> Result<Vec<Notice<Self::Subject>>, NotRead>;
+    ) -> Result<Vec<Notice<Self::Subject>>, WebhookRefusal>;
 
-    /// Reads at the PSP of `connector` what a notice is about, as it is now; or takes it
-    /// from the notice, if the PSP cannot be asked. `None` for a Payment that another
-    /// connector serves.
-    fn look_at(
+    /// The updates that record what a notice is about: its current state at the PSP of
+    /// `connector`, or the event of the notice if the PSP has no such read. `None` if the
+    /// Payment belongs to another connector.
+    fn read_subject(
         &self,
         connector: &str,
         key: &ConnectorKey,
@@ -42,38 +42,38 @@ pub enum Acknowledgement {
     Text(&'static str),
 }
 
-/// A message as it came.
+/// A message as it was received.
 #[derive(Clone, Copy)]
 pub struct Webhook<'a> {
-    /// The project of its path.
+    /// The project in its path.
     pub project: &'a ProjectKey,
-    /// The connector of its path.
+    /// The name of the connector in its path.
     pub connector: &'a str,
-    /// The value of a header that came once.
+    /// The value of a header that occurs once.
     pub header: &'a (dyn Fn(&str) -> Option<&'a str> + Send + Sync),
     /// The body, byte for byte.
     pub body: &'a [u8],
 }
 
-/// A message that the PSP sent: something happened.
+/// A verified message: an object at the PSP has changed.
 #[derive(Clone, Debug)]
 pub struct Notice<S> {
-    /// The PSP's id of the Payment that it is about.
+    /// The PSP's id of the Payment.
     pub interface_id: String,
-    /// The object that it is about.
+    /// The object that has changed.
     pub subject: S,
 }
 
-/// The reasons why a message is not read.
+/// The reasons to refuse a message.
 #[derive(Debug, thiserror::Error)]
-pub enum NotRead {
-    /// No PSP with webhooks has this name, or not for this project.
+pub enum WebhookRefusal {
+    /// No PSP account with a signing secret has this name and is open to this project.
     #[error("no PSP that sends webhooks is configured by this name for the project")]
     NoSuchConnector,
     /// The signature is missing, wrong or too old.
     #[error("the message is not signed by the PSP")]
     NotSigned,
-    /// It is signed, but no message of the PSP.
+    /// It is signed, but cannot be parsed.
     #[error("the message cannot be read")]
     Unreadable,
 }

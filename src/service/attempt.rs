@@ -1,4 +1,4 @@
-//! The steps after a reservation: one call, and the write of its outcome.
+//! One attempt: the call to the connector, and the write of its outcome.
 
 use super::{
     ANSWER_RESERVE_MS, ActError, CALL_MIN_MS, Invocation, OutOfTime, SETTLE_PAUSE_MS,
@@ -13,8 +13,7 @@ use crate::ports::{
 use std::pin::pin;
 
 impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
-    /// Calls the connector for a transaction that holds the slot, and settles the
-    /// outcome.
+    /// Calls the connector for the transaction in flight, and settles the outcome.
     pub(crate) async fn attempt(
         &self,
         payment: Payment,
@@ -31,7 +30,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
     }
 
     /// Calls the connector, if there is time for it, and logs the call. Returns the
-    /// outcome, and the connector's answer where that proves that it did not act.
+    /// outcome, and the connector's answer if that proves that it did not act.
     async fn call(
         &self,
         payment: &Payment,
@@ -59,9 +58,9 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         } else {
             self.connector.call(&call, deadline).await
         };
-        let outcome = proven(&answer, call.attempt, self.connector.policy(&call.connector));
+        let outcome = proven_outcome(&answer, call.attempt, self.connector.policy(&call.connector));
         let duration_ms = self.clock.now().ms_since(started);
-        observe::connector_called(
+        observe::log_connector_call(
             &call,
             outcome,
             answer.as_ref().err(),
@@ -75,7 +74,8 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         (outcome, not_acted)
     }
 
-    /// Write 2, tried until it is written or the time is up.
+    /// Settles the outcome (write 2). The write is repeated until it succeeds or the time
+    /// is up.
     async fn settle(
         &self,
         mut payment: Payment,
@@ -90,16 +90,16 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         loop {
             let now = self.clock.now();
             let next = match payment.settle(id, &invocation.nonce, outcome, now) {
-                // A Failure that was reported meanwhile may count from now on.
+                // A Failure that was reported during the call may count from now on.
                 Ok(Settlement::Changed(next)) => {
                     let failed = next.apply_waiting_failures(now, policy.is_trusted());
                     Box::new(with_rest_released(failed.unwrap_or(*next), policy, now))
                 }
                 Ok(Settlement::Gone) if outcome != Outcome::NeverExecuted => {
-                    return Err(unsettled(&payment, id, outcome, &Contradicted));
+                    return Err(outcome_unknown(&payment, id, outcome, &WithdrawnTransaction));
                 }
-                // Withdrawn before, in a write whose answer was lost, and reserved anew
-                // by another request with the same key: its outcome is not ours.
+                // Withdrawn before, in a write whose answer was lost, and then reserved by
+                // another request with the same key, to which the outcome belongs.
                 Ok(Settlement::Unchanged(_))
                     if outcome == Outcome::NeverExecuted && began(&payment) != reserved_at =>
                 {
@@ -110,7 +110,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
                     return state.ok_or(ActError::ConnectorFailed(not_acted));
                 }
                 Ok(Settlement::Gone) => return Err(ActError::ConnectorFailed(not_acted)),
-                Err(error) => return Err(unsettled(&payment, id, outcome, &error)),
+                Err(error) => return Err(outcome_unknown(&payment, id, outcome, &error)),
             };
             let deadline = invocation.deadline;
             let has_time =
@@ -118,9 +118,9 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             let replaced = self.in_time(deadline, pin!(self.store.replace(&payment, &next))).await;
             match replaced.unwrap_or_else(|| Err(StoreError::from(OutOfTime).into())) {
                 Ok(()) => {
-                    observe::transition(&payment, &next, id);
-                    observe::released(&payment, &next);
-                    observe::discrepant(&payment, &next, now);
+                    observe::log_transition(&payment, &next, id);
+                    observe::log_release(&payment, &next);
+                    observe::log_discrepancies(&payment, &next, now);
                     let state = next.transactions.get(id).map(Transaction::state_for_caller);
                     return state.ok_or(ActError::ConnectorFailed(not_acted));
                 }
@@ -128,28 +128,32 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
                 Err(ReplaceError::Store(StoreError::Unavailable(_))) if has_time => {
                     self.clock.sleep_ms(SETTLE_PAUSE_MS).await;
                 }
-                Err(error) => return Err(unsettled(&payment, id, outcome, &error)),
+                Err(error) => return Err(outcome_unknown(&payment, id, outcome, &error)),
             }
         }
     }
 }
 
-/// One call to a connector, settled.
+/// The result of an attempt.
 pub(crate) struct Attempt {
-    /// The state in which the transaction durably is.
+    /// The state of the transaction that was written.
     pub(super) settled: Result<State, ActError>,
-    /// The time that settling took.
+    /// The duration of the settling write.
     pub(super) settle_ms: u64,
 }
 
-/// The outcome that an answer proves, as far as its connector is trusted.
-fn proven(answer: &Result<Verdict, ConnectorError>, attempt: u32, policy: Policy) -> Outcome {
+/// The outcome of an attempt, by the answer and the connector's policy.
+fn proven_outcome(
+    answer: &Result<Verdict, ConnectorError>,
+    attempt: u32,
+    policy: Policy,
+) -> Outcome {
     match (answer, policy.rejected) {
         (Ok(Verdict::Approved), _) => Outcome::Approved,
         (Ok(Verdict::Received), _) => Outcome::Received,
         (Ok(Verdict::Rejected), Rejections::Unproven) => Outcome::RejectedWithoutProof,
-        // Only a connector that honours our key is asked again, and what it
-        // answers then is what it recorded for the key.
+        // Only a connector that honours our key is sent a second attempt. Its answer is the
+        // one that it recorded for the key.
         (Ok(Verdict::Rejected), _) if attempt > 1 => Outcome::Disproved,
         (Ok(Verdict::Rejected), _) => Outcome::Rejected,
         (Err(ConnectorError::NotReached(_) | ConnectorError::NotActed { .. }), _) => {
@@ -159,17 +163,18 @@ fn proven(answer: &Result<Verdict, ConnectorError>, attempt: u32, policy: Policy
     }
 }
 
-fn unsettled(
+/// Logs an outcome that could not be written, and returns the error for the caller.
+fn outcome_unknown(
     payment: &Payment,
     id: &TransactionId,
     outcome: Outcome,
     error: &(dyn std::error::Error + 'static),
 ) -> ActError {
-    observe::unsettled(payment, id, outcome, error);
+    observe::log_unwritten_outcome(payment, id, outcome, error);
     ActError::OutcomeUnknown { replayed: false }
 }
 
-/// The connector acted on a transaction that the ledger no longer has.
+/// The error for an outcome of a transaction that was withdrawn.
 #[derive(Debug, thiserror::Error)]
-#[error("the ledger says the opposite")]
-struct Contradicted;
+#[error("the transaction was withdrawn, but the connector was called for it")]
+struct WithdrawnTransaction;

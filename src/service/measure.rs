@@ -7,16 +7,16 @@ use crate::observe::{Metric, measure_by_outcome};
 use crate::payment::{Refusal, Timestamp};
 use crate::ports::Verdict;
 
-/// The durations of an action: in all, and of its two writes.
+/// The durations of an action and of its two writes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Times {
     pub(super) reserve_ms: u64,
-    /// `None` where there was nothing to settle.
+    /// `None` if nothing was settled.
     pub(super) settle_ms: Option<u64>,
     pub(super) total_ms: u64,
 }
 
-/// Writes the metrics of an action that was answered.
+/// Writes the metrics of an action.
 pub(super) fn measure(acted: &Result<Done, ActError>, times: Times, at: Timestamp) {
     let mut metrics = vec![
         Metric::milliseconds("ActionTime", times.total_ms),
@@ -42,7 +42,7 @@ fn outcome(acted: &Result<Done, ActError>) -> &'static str {
     }
 }
 
-/// True where another invocation held the Payment's slot.
+/// True if the Payment's slot was taken.
 fn is_conflict(acted: &Result<Done, ActError>) -> bool {
     matches!(
         acted,

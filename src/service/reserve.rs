@@ -1,4 +1,4 @@
-//! Write 1: the reservation, and its withdrawal where nothing was sent.
+//! The reservation of an action (write 1), and its withdrawal if nothing was sent.
 
 use super::{ActError, CONTENTION_MAX, OutOfTime, Service};
 use crate::error::BoxError;
@@ -10,12 +10,13 @@ use crate::ports::{
 use std::pin::pin;
 
 impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
-    /// Write 1. The condition of the write decides nearly always. Three cases need the
-    /// Payment that failed the condition, and one write more: a reversal that becomes a
-    /// refund, a lease that ran out, and a repeat that may be sent again.
+    /// Reserves an action (write 1). Usually the condition of the write decides. Three
+    /// cases need the Payment that failed the condition, and a further write: a reversal
+    /// that becomes a refund, a lease that has expired, and a repeated request whose
+    /// transaction may be sent again.
     pub(super) async fn reserve(&self, reservation: &Reservation) -> Result<Reserved, ActError> {
         let (found, late_copy_possible) = match self.store.reserve(reservation).await {
-            Ok(payment) => return Ok(Reserved::Now(payment.into())),
+            Ok(payment) => return Ok(Reserved::New(payment.into())),
             Err(ReserveError::NotFound) => return Err(ActError::NotFound),
             Err(ReserveError::Store(error)) => return Err(error.into()),
             Err(ReserveError::Refused { found, late_copy_possible }) => (found, late_copy_possible),
@@ -39,12 +40,12 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         for _ in 0..CONTENTION_MAX {
             let next = match self.next_step(&found, reservation) {
                 Ok(next) => next,
-                Err(Refusal::Repeated(state)) => return Ok(Reserved::Before(state)),
+                Err(Refusal::Repeated(state)) => return Ok(Reserved::Earlier(state)),
                 Err(refusal) => return Err(ActError::Refused(refusal)),
             };
             found = match self.store.replace(&found, &next).await {
                 Ok(()) => {
-                    observe::lease_ran_out(&found, &next);
+                    observe::log_expired_lease(&found, &next);
                     Box::new(next)
                 }
                 Err(ReplaceError::Changed(payment)) => payment,
@@ -52,13 +53,13 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
                 Err(ReplaceError::Store(error)) => return Err(error.into()),
             };
             if found.is_held_by(&reservation.nonce) {
-                return Ok(Reserved::Now(found));
+                return Ok(Reserved::New(found));
             }
         }
         Err(ActError::Refused(Refusal::OtherInFlight))
     }
 
-    /// The Payment after the one step that brings the reservation forward.
+    /// The Payment after the next write that the reservation needs.
     fn next_step(&self, found: &Payment, reservation: &Reservation) -> Result<Payment, Refusal> {
         let Reservation { transaction, nonce, at, lease, .. } = reservation;
         match found.reserve(reservation) {
@@ -70,9 +71,8 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         }
     }
 
-    /// Says whether this transaction can be sent once more without moving money twice.
-    /// A transaction that began elsewhere cannot: its connector does not know it by
-    /// our key.
+    /// True if this transaction can be sent again without moving money twice. False for a
+    /// transaction that began elsewhere: its connector does not know our key.
     pub(crate) fn may_resend(&self, payment: &Payment, id: &TransactionId) -> bool {
         let Some(transaction) = payment.transactions.get(id) else { return false };
         if !transaction.was_sent_by_us() || transaction.is_discrepant() {
@@ -86,55 +86,56 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         }
     }
 
-    /// Answers a reservation that failed. A write that got no answer may have happened
-    /// all the same. Nothing was sent, so it is withdrawn before the caller is
-    /// answered. Where that fails too, its lease runs out and recovery finds it. If
-    /// recovery may send it then, the outcome is unknown.
-    pub(super) async fn not_reserved(
+    /// Withdraws a reservation whose write failed without an answer, because it may have
+    /// been written. Returns the error for the caller. If the withdrawal fails, too, the
+    /// lease expires and recovery finds the reservation. If recovery may then send it, the
+    /// outcome is unknown.
+    pub(super) async fn withdraw_after_error(
         &self,
         reservation: &Reservation,
         deadline: Timestamp,
-        why: ActError,
+        error: ActError,
     ) -> ActError {
-        if !matches!(why, ActError::Unavailable(_)) {
-            return why;
+        if !matches!(error, ActError::Unavailable(_)) {
+            return error;
         }
         let withdrawn = self.in_time(deadline, pin!(self.withdraw(reservation))).await;
-        if let Err(error) = withdrawn.unwrap_or_else(|| Err(OutOfTime.into())) {
-            observe::not_withdrawn(reservation, &error);
+        if let Err(cause) = withdrawn.unwrap_or_else(|| Err(OutOfTime.into())) {
+            observe::log_failed_withdrawal(reservation, &cause);
             if self.connector.resends() {
                 return ActError::OutcomeUnknown { replayed: false };
             }
         }
-        why
+        error
     }
 
-    /// Removes a reservation that was not sent, if it is there.
+    /// Removes a reservation of which nothing was sent, if it exists.
     async fn withdraw(&self, reservation: &Reservation) -> Result<(), BoxError> {
         let found = self.store.get(&reservation.key).await?;
         let Some(mut payment) = found.map(Box::new) else { return Ok(()) };
         for _ in 0..CONTENTION_MAX {
             let next = payment.withdraw(reservation, self.clock.now())?;
-            // By a clock that is ahead of ours its lease has run out, so that others may
-            // send it, or did.
+            // By the clock of another process the lease has expired, so that the other process
+            // may have sent the transaction, or may send it later.
             let is_left = next.transactions.get(&reservation.transaction).is_some_and(|left| {
                 left.state_for_caller() != State::Failure && left.timestamp == reservation.at
             });
             match self.store.replace(&payment, &next).await {
-                Ok(()) if is_left => return Err("its lease had run out already".into()),
+                Ok(()) if is_left => return Err("its lease had expired already".into()),
                 Ok(()) | Err(ReplaceError::Gone) => return Ok(()),
                 Err(ReplaceError::Changed(found)) => payment = found,
                 Err(ReplaceError::Store(error)) => return Err(error.into()),
             }
         }
-        Err("other writers were always first".into())
+        Err("every try met another writer".into())
     }
 }
 
-/// A reservation that is in the ledger.
+/// A reservation in the ledger.
 pub(super) enum Reserved {
-    /// Made by this request: it is to be sent.
-    Now(Box<Payment>),
-    /// Made by an earlier request with the same key, and now in this state.
-    Before(State),
+    /// It was made by this request, and is to be sent.
+    New(Box<Payment>),
+    /// It was made by an earlier request with the same key. Holds the state of its
+    /// transaction.
+    Earlier(State),
 }

@@ -1,5 +1,5 @@
-//! Changes to a Payment that connectors and operators report, written over the version
-//! that they read.
+//! Updates of a Payment by connectors and operators, written over the version that they
+//! have read.
 
 use super::{Service, with_rest_released};
 use crate::observe;
@@ -13,7 +13,7 @@ use crate::ports::{
 pub struct Change {
     /// The Payment.
     pub key: PaymentKey,
-    /// The version that the caller saw.
+    /// The version that the caller has read.
     pub version: u64,
     /// The changes, in order.
     pub updates: Vec<Update>,
@@ -27,10 +27,10 @@ pub enum UpdateError {
     /// No such Payment in this project.
     #[error("no such Payment")]
     NotFound,
-    /// The caller saw another version.
+    /// The caller has read another version.
     #[error("the Payment is at version {current}")]
     Stale {
-        /// The version that is there now.
+        /// The current version.
         current: u64,
     },
     /// One of the changes cannot be made.
@@ -54,8 +54,8 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         }
     }
 
-    /// Changes a Payment, and answers it as it is then. A change that changes
-    /// nothing writes nothing.
+    /// Applies a change, and returns the changed Payment. Nothing is written if nothing
+    /// changes.
     pub async fn update(&self, change: Change) -> Result<Payment, UpdateError> {
         let Some(found) = self.store.get(&change.key).await? else {
             return Err(UpdateError::NotFound);
@@ -81,7 +81,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         }
         match self.store.replace(&found, &next).await {
             Ok(()) => {
-                observe::updated(&found, &next, reporter.at);
+                observe::log_update(&found, &next, reporter.at);
                 self.release(&found, &next).await;
                 Ok(next)
             }
@@ -91,7 +91,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         }
     }
 
-    /// Claims the names that `to` has and `from` had not.
+    /// Claims the names that `to` has and `from` does not have.
     async fn claim(
         &self,
         from: Option<&Payment>,
@@ -102,7 +102,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         for name in names(to).filter(is_new) {
             match (self.store.claim(&to.key, &name, at).await, name) {
                 (Err(ClaimError::Taken), Name::InterfaceId(_)) => {
-                    // A PSP may give two Payments one id; the first is found by it.
+                    // A PSP may give two Payments the same id. The first one is found by it.
                 }
                 (claimed, _) => claimed?,
             }
@@ -110,8 +110,8 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         Ok(())
     }
 
-    /// Frees the names that `from` had and `to` has no more. Where that fails, they
-    /// are free after a minute.
+    /// Frees the names that `from` has and `to` does not have. If that fails, they are free
+    /// after a minute.
     async fn release(&self, from: &Payment, to: &Payment) {
         for name in names(from).filter(|name| !name.is_of(to)) {
             if let Err(error) = self.store.release(&to.key, &name).await {

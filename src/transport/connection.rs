@@ -1,4 +1,4 @@
-//! One connection to one server.
+//! A connection to a server.
 
 use super::{HttpsOrHttp, Response};
 use crate::error::BoxError;
@@ -17,16 +17,16 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout_at;
 use tower_service::Service;
 
-/// The longest time for a reset.
+/// The highest time that a reset may take.
 const RESET_MAX: Duration = Duration::from_millis(100);
 
-/// A connection to one server.
+/// A connection to a server.
 #[derive(Debug)]
 pub(super) struct Connection {
     sender: SendRequest<Full<Bytes>>,
-    /// Resets the connection. Dropped, it does nothing.
+    /// Resets the connection when a message is sent. Has no effect when it is dropped.
     reset: oneshot::Sender<()>,
-    /// Ends when the connection does.
+    /// The task of the connection. It ends with the connection.
     driver: JoinHandle<()>,
 }
 
@@ -37,12 +37,12 @@ impl Connection {
         let stream = connector.call(uri.clone()).await?;
         let (mut sender, mut driver) = http1::handshake(stream).await?;
         let (reset, is_reset) = oneshot::channel();
-        // Ends with the sender, which this call owns, or when it is reset.
+        // The task ends when the sender is dropped, or on a reset.
         let driver = tokio::spawn(async move {
             let driven = select(is_reset, &mut driver).await;
             if let Either::Left((Ok(()), _)) = driven {
                 let tcp = driver.into_parts().io;
-                // It closes in the usual way, then.
+                // If this fails, the connection is closed without a reset.
                 let _ = tcp_stream(&tcp).set_zero_linger();
             } else if let Either::Left((Err(_), _)) = driven {
                 let _ = driver.await;
@@ -52,7 +52,7 @@ impl Connection {
         Ok(Self { sender, reset, driver })
     }
 
-    /// True where the next request can be written at once.
+    /// True if the next request can be written at once.
     pub(super) fn is_ready(&self) -> bool {
         self.sender.is_ready()
     }
@@ -61,10 +61,9 @@ impl Connection {
         self.sender.is_closed()
     }
 
-    /// Sends one request and reads its answer. Where none comes in time, the
-    /// connection is reset: what the server's system has not taken yet, it never
-    /// gets, and a server that reads on is told that the request was given up. A
-    /// connection that is closed would have it served to its end.
+    /// Sends one request and reads its answer. If none comes in time, the connection is
+    /// reset. The server then gets nothing that its system has not received yet, and sees
+    /// that the request was given up. With a normal close, it would process the request.
     pub(super) async fn send(
         mut self,
         request: Request<Full<Bytes>>,
@@ -87,15 +86,15 @@ impl Connection {
     }
 }
 
-/// The reasons why one connection brought no answer.
+/// The reasons why a request got no answer on a connection.
 pub(super) enum NotSent {
-    /// The request came back, with nothing of it written.
+    /// Nothing of the request was written. Holds the request.
     Returned(Box<Request<Full<Bytes>>>, BoxError),
-    /// Something may have been written.
+    /// The request may have been written.
     Lost(BoxError),
 }
 
-/// The TCP connection below, with TLS or without.
+/// The TCP connection of a stream with or without TLS.
 fn tcp_stream(stream: &MaybeHttpsStream<TokioIo<TcpStream>>) -> &TcpStream {
     match stream {
         MaybeHttpsStream::Http(tcp) => tcp.inner(),

@@ -133,7 +133,12 @@ async fn each_end_of_a_webhook_has_its_status() {
         ("/demo/webhooks/adyen", one(&elsewhere), 409, "ResourceNotFound"),
         ("/acme/webhooks/adyen", one(&here), 409, "ResourceNotFound"),
         ("/demo/webhooks/adyen", one(&forged), 401, "invalid_signature"),
-        ("/demo/webhooks/adyen", message(&[here.clone(), forged.clone()]), 401, "invalid_signature"),
+        (
+            "/demo/webhooks/adyen",
+            message(&[here.clone(), forged.clone()]),
+            401,
+            "invalid_signature",
+        ),
         ("/demo/webhooks/adyen", "[]".to_owned(), 401, "invalid_signature"),
         ("/demo/webhooks/adyen", one(&signed("eventDate", json!("?"))), 400, "InvalidJsonInput"),
         ("/demo/webhooks/adyen", long, 413, "ContentTooLarge"),

@@ -4,14 +4,14 @@ use crate::support::payments::capture;
 use crate::support::random::Random;
 use crate::world::{OLD_KEY, World, is_recorded};
 use payment_intents::local::adyen::AdyenSandbox;
-use payment_intents::ports::NotRead;
-use payment_intents::service::{NotNoticed, Noticed};
+use payment_intents::ports::WebhookRefusal;
+use payment_intents::service::{WebhookError, WebhookOutcome};
 use serde_json::{Value, json};
 
 const KEY: &str = AdyenSandbox::HMAC_KEY;
 
-fn is_not_signed(taken: &Result<Noticed, NotNoticed>) -> bool {
-    matches!(taken, Err(NotNoticed::NotRead(NotRead::NotSigned)))
+fn is_not_signed(taken: &Result<WebhookOutcome, WebhookError>) -> bool {
+    matches!(taken, Err(WebhookError::WebhookRefusal(WebhookRefusal::NotSigned)))
 }
 
 fn with(item: &Value, pointer: &str, value: Value) -> Value {
@@ -35,7 +35,8 @@ async fn only_what_adyen_signed_is_read() {
     // A colon moves the boundary between two values, and the signed text stays the same.
     let mut moved = good.clone();
     let (psp, original) = (good["pspReference"].clone(), good["originalReference"].clone());
-    moved["pspReference"] = json!(format!("{}:{}", psp.as_str().unwrap(), original.as_str().unwrap()));
+    moved["pspReference"] =
+        json!(format!("{}:{}", psp.as_str().unwrap(), original.as_str().unwrap()));
     moved["originalReference"] = good["merchantAccountCode"].clone();
     moved["merchantAccountCode"] = good["merchantReference"].clone();
     moved["merchantReference"] = json!("100");
@@ -73,7 +74,8 @@ async fn only_what_adyen_signed_is_read() {
         }
     }
     let text = AdyenSandbox::notification(&[good]).to_string();
-    let twice = text.replacen("\"success\":\"true\"", "\"success\":\"true\",\"success\":\"true\"", 1);
+    let twice =
+        text.replacen("\"success\":\"true\"", "\"success\":\"true\",\"success\":\"true\"", 1);
     let many = AdyenSandbox::notification(&vec![world.event("CAPTURE"); 33]).to_string();
     for body in ["", "[]", "{}", "<html>", r#"{"notificationItems":[]}"#, &twice, &many] {
         let taken = world.post(body.as_bytes()).await;
@@ -104,7 +106,8 @@ async fn no_forged_or_altered_message_is_taken() {
             // One bit of a signed text, which stays ASCII.
             0 | 1 => {
                 let pointer = random.one_of(&texts);
-                let mut bytes = good.pointer(pointer).unwrap().as_str().unwrap().as_bytes().to_vec();
+                let mut bytes =
+                    good.pointer(pointer).unwrap().as_str().unwrap().as_bytes().to_vec();
                 let at = random.index(bytes.len());
                 bytes[at] ^= 1 << random.below(7);
                 with(&good, pointer, json!(String::from_utf8(bytes).unwrap()))
@@ -117,7 +120,8 @@ async fn no_forged_or_altered_message_is_taken() {
             }
             // One letter of the signature.
             3 => {
-                let mut signature = good["additionalData"]["hmacSignature"].as_str().unwrap().to_owned();
+                let mut signature =
+                    good["additionalData"]["hmacSignature"].as_str().unwrap().to_owned();
                 // The last letter before the padding has bits that mean nothing.
                 let at = random.index(signature.len() - 2);
                 let letter = if &signature[at..=at] == "A" { "B" } else { "A" };

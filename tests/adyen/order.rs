@@ -55,8 +55,7 @@ async fn captures_refunds_and_disputes_come_to_the_same_end() {
         adyen.recapture(&ours);
         world.advance(DAY);
         // Nothing is known here of the captures, so refunds are asked for elsewhere.
-        let refunds =
-            [7, 7, 8].map(|amount| adyen.customer_area(PAYMENT, "refunds", amount));
+        let refunds = [7, 7, 8].map(|amount| adyen.customer_area(PAYMENT, "refunds", amount));
         world.advance(DAY);
         adyen.fail(&refunds[0]);
         adyen.reverse_refund(&refunds[2]);

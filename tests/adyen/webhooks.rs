@@ -4,8 +4,8 @@ use crate::support::payments::{capture, key, refund};
 use crate::world::{DAY, MINUTE, PAYMENT, World, is_recorded};
 use payment_intents::local::adyen::{AdyenFault, AdyenSandbox};
 use payment_intents::payment::{Action, State, TransactionKind};
-use payment_intents::ports::NotRead;
-use payment_intents::service::{NotNoticed, Noticed};
+use payment_intents::ports::WebhookRefusal;
+use payment_intents::service::{WebhookError, WebhookOutcome};
 use serde_json::{Value, json};
 
 fn signed(item: Value) -> Value {
@@ -32,7 +32,10 @@ async fn a_message_with_several_items_is_recorded_whole_or_not_at_all() {
     world.shim.calls();
     let body = AdyenSandbox::notification(&[events[0].clone(), forged]).to_string();
     let taken = world.post(body.as_bytes()).await;
-    assert!(matches!(taken, Err(NotNoticed::NotRead(NotRead::NotSigned))), "{taken:?}");
+    assert!(
+        matches!(taken, Err(WebhookError::WebhookRefusal(WebhookRefusal::NotSigned))),
+        "{taken:?}"
+    );
     assert!(world.shim.calls().is_empty(), "nothing is read or written");
     let body = AdyenSandbox::notification(&events).to_string();
     assert!(is_recorded(&world.post(body.as_bytes()).await));
@@ -50,20 +53,20 @@ async fn what_is_not_for_us_is_taken_and_what_is_not_here_yet_is_repeated() {
         json!({"eventCode": "CANCEL_OR_REFUND", "success": "false"}),
     ] {
         let taken = world.deliver(&capture_item(&world, fields.clone())).await;
-        assert_eq!(taken.unwrap(), Noticed::NotForUs, "{fields}");
+        assert_eq!(taken.unwrap(), WebhookOutcome::NotForUs, "{fields}");
     }
     assert_eq!(world.state("c").await, Some(State::Pending));
 
     world.register_at("other", "r", "PAYMENT000000009", State::Success).await;
     let elsewhere = capture_item(&world, json!({"originalReference": "PAYMENT000000009"}));
     let taken = world.deliver(&elsewhere).await;
-    assert!(matches!(taken, Err(NotNoticed::NoSuchPayment)), "{taken:?}");
+    assert!(matches!(taken, Err(WebhookError::NoSuchPayment)), "{taken:?}");
 
     world.adyen.authorize("PAYMENT000000002", 100, "EUR", false);
     world.adyen.tell("AUTHORISATION", "PAYMENT000000002", None, 100, true);
     let event = world.event("AUTHORISATION");
     let early = world.deliver(&event).await;
-    assert!(matches!(early, Err(NotNoticed::NoSuchPayment)), "{early:?}");
+    assert!(matches!(early, Err(WebhookError::NoSuchPayment)), "{early:?}");
     world.register("q", "PAYMENT000000002", State::Pending).await;
     assert!(is_recorded(&world.deliver(&event).await));
     assert_eq!(world.payment_of("q").await.balances.authorized.minor_units(), 100);
@@ -84,7 +87,10 @@ async fn what_cannot_be_told_is_repeated() {
         json!({"eventDate": "2024-01-01T00:00:00+00:00"}),
     ] {
         let taken = world.deliver(&capture_item(&world, fields.clone())).await;
-        assert!(matches!(taken, Err(NotNoticed::NotRead(NotRead::Unreadable))), "{taken:?}");
+        assert!(
+            matches!(taken, Err(WebhookError::WebhookRefusal(WebhookRefusal::Unreadable))),
+            "{taken:?}"
+        );
         assert!(world.shim.calls().is_empty(), "{fields}");
     }
 }

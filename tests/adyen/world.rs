@@ -12,7 +12,9 @@ use payment_intents::payment::{
 use payment_intents::ports::{Clock, Store, Webhook};
 use payment_intents::recovery::RecoveryRun;
 use payment_intents::secret::Secret;
-use payment_intents::service::{ActError, Done, Invocation, NotNoticed, Noticed, Request, Service};
+use payment_intents::service::{
+    ActError, Done, Invocation, Request, Service, WebhookError, WebhookOutcome,
+};
 use payment_intents::transport::Transport;
 use serde_json::Value;
 
@@ -187,7 +189,7 @@ impl World {
     }
 
     /// Delivers one notification item.
-    pub async fn deliver(&self, item: &Value) -> Result<Noticed, NotNoticed> {
+    pub async fn deliver(&self, item: &Value) -> Result<WebhookOutcome, WebhookError> {
         let body = AdyenSandbox::notification(std::slice::from_ref(item)).to_string();
         self.post(body.as_bytes()).await
     }
@@ -199,11 +201,11 @@ impl World {
     }
 
     /// Delivers a message as it is.
-    pub async fn post(&self, body: &[u8]) -> Result<Noticed, NotNoticed> {
+    pub async fn post(&self, body: &[u8]) -> Result<WebhookOutcome, WebhookError> {
         let project = key("p").project;
         let header = |_: &str| None;
         let webhook = Webhook { project: &project, connector: "adyen", header: &header, body };
-        self.service.take_webhook(&webhook, self.clock.now().plus_ms(20_000)).await
+        self.service.handle_webhook(&webhook, self.clock.now().plus_ms(20_000)).await
     }
 
     /// The latest item with this event code.
@@ -222,6 +224,6 @@ pub fn nonce() -> Nonce {
     Nonce::new(uuid::Uuid::new_v4().as_u128())
 }
 
-pub fn is_recorded(taken: &Result<Noticed, NotNoticed>) -> bool {
-    matches!(taken, Ok(Noticed::Recorded(_)))
+pub fn is_recorded(taken: &Result<WebhookOutcome, WebhookError>) -> bool {
+    matches!(taken, Ok(WebhookOutcome::Recorded(_)))
 }

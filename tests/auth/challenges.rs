@@ -1,4 +1,4 @@
-//! What callers are told who are not let in.
+//! The answers to callers without access.
 
 use crate::issuer::{ALL, Issuer, claims};
 use crate::service::TokenService;
@@ -7,7 +7,7 @@ use crate::support::lambda::events::{act, authorized_as, header, with};
 use crate::support::{AUTHORIZED, Reply, capture};
 use serde_json::{Value, json};
 
-/// The whole answer, for a client of this API and for one of OAuth 2.0.
+/// The whole answer has the fields of this API and those of OAuth 2.0.
 fn assert_refused(reply: &Reply, code: &str, challenge: &str, what: &str) {
     let message = match code {
         "access_denied" => {
@@ -24,7 +24,7 @@ fn assert_refused(reply: &Reply, code: &str, challenge: &str, what: &str) {
     assert_eq!(reply.header("www-authenticate"), Some(challenge), "{what}");
 }
 
-/// Without a token, and nobody in front who saw one.
+/// Requests without a token and without an authorizer.
 fn without_token() -> Value {
     let mut event = authorized_as(act(AUTHORIZED, capture(1)), json!(null));
     event["headers"].as_object_mut().unwrap().remove("authorization");
@@ -81,7 +81,7 @@ async fn the_scheme_is_read_in_any_case_and_with_any_blanks() {
     }
 }
 
-/// Whoever verifies tokens itself believes nobody who says that it was done.
+/// With `AUTH=jwt` or `introspection`, the claims of an authorizer are ignored.
 #[tokio::test]
 async fn claims_of_an_authorizer_count_only_where_one_is_in_front() {
     let (issuer, service) = (Issuer::start().await, TokenService::start().await);
@@ -103,8 +103,8 @@ async fn claims_of_an_authorizer_count_only_where_one_is_in_front() {
     }
 }
 
-/// What is wrong with a request is nobody's business who may not make it, but a
-/// path that does not exist is no secret.
+/// An unauthorized caller learns nothing about its request, except that a path does not
+/// exist.
 #[tokio::test]
 async fn without_a_token_nothing_about_the_request_or_the_payment_is_revealed() {
     let stage = Stage::start(Issuer::start().await.variables()).await;
@@ -113,8 +113,8 @@ async fn without_a_token_nothing_about_the_request_or_the_payment_is_revealed() 
         ("/body", "", 401),
         ("/headers/idempotency-key", "a,b", 401),
         ("/headers/content-type", "text/plain", 401),
-        ("/rawPath", "/demo/payment-intents/nobodys", 401),
-        ("/rawPath", "/acme/payment-intents/nobodys", 401),
+        ("/rawPath", "/demo/payment-intents/absent", 401),
+        ("/rawPath", "/acme/payment-intents/absent", 401),
         ("/rawPath", "/demo/nothing", 404),
         ("/requestContext/http/method", "DELETE", 405),
     ] {

@@ -1,11 +1,11 @@
-//! What an operator cannot have meant: the function does not start, and says all
-//! of it at once, in the names of the variables.
+//! Contradictory settings: the function does not start, and its error names all of the
+//! variables at once.
 
 use crate::identity::record::{remember, secret};
-use crate::stage::{API, RECOVERY, Variables, last_words};
+use crate::stage::{API, RECOVERY, Variables, output_at_exit};
 use serde_json::json;
 
-/// What is right with every row.
+/// Settings that are valid in every row.
 fn base() -> Variables {
     vec![
         ("PAYMENTS_TABLE", "payments".to_owned()),
@@ -22,7 +22,7 @@ const SECRET: (&str, &str) = ("AUTH_CLIENT_SECRET", "the-secret-of-us");
 const ARN: (&str, &str) = ("AUTH_CLIENT_SECRET_ARN", "arn:aws:secretsmanager");
 
 #[tokio::test]
-async fn a_contradiction_is_refused_and_all_that_is_missing_is_named() {
+async fn contradictory_and_missing_variables_are_all_named() {
     remember(SECRET.1);
     let auth = |mode| ("AUTH", mode);
     let rows: [(&[(&str, &str)], &str); 18] = [
@@ -71,27 +71,27 @@ async fn a_contradiction_is_refused_and_all_that_is_missing_is_named() {
         ),
         (
             &[auth("jwt"), ISSUER, AUDIENCE, ("AUTH_JWKS_URL", "http://tokens.example/keys")],
-            "AUTH_JWKS_URL is plain http, which only a loopback address may be",
+            "AUTH_JWKS_URL is plain http, which is for loopback addresses only",
         ),
         (
             &[auth("introspection"), ID, SECRET, ("AUTH_INTROSPECTION_URL", "http://10.0.0.1/")],
-            "AUTH_INTROSPECTION_URL is plain http, which only a loopback address may be",
+            "AUTH_INTROSPECTION_URL is plain http, which is for loopback addresses only",
         ),
         (&[auth("jwt"), ISSUER, AUDIENCE, ("AUTH_JWKS_URL", "/keys")], "AUTH_JWKS_URL has no host"),
     ];
     for (variables, expected) in rows {
         let given = variables.iter().map(|(name, value)| (*name, (*value).to_owned()));
-        let said = last_words(API, &base().into_iter().chain(given).collect()).await;
+        let said = output_at_exit(API, &base().into_iter().chain(given).collect()).await;
         let whole = format!("invalid configuration: {expected}");
-        // To the end: no more than that is wrong.
+        // The message ends here: nothing else is wrong.
         let at = said.find(&whole).unwrap_or_else(|| panic!("{variables:?}: {said}"));
         let rest = &said[at + whole.len()..];
         assert!(rest.starts_with(['"', '\n']) || rest.is_empty(), "{variables:?}: {said}");
     }
 }
 
-/// A secret may stand where none is expected, and the operator wants to know where,
-/// not what.
+/// A secret may be in the wrong variable: the error has the variable's name, and not its
+/// value.
 #[tokio::test]
 async fn errors_name_the_wrong_variable_but_not_its_value() {
     let hidden = secret("misplaced");
@@ -131,7 +131,7 @@ async fn errors_name_the_wrong_variable_but_not_its_value() {
             if binary == RECOVERY && is_for_callers {
                 continue;
             }
-            let said = last_words(binary, &[base(), variables.clone()].concat()).await;
+            let said = output_at_exit(binary, &[base(), variables.clone()].concat()).await;
             assert!(said.contains(expected), "{variables:?}: {said}");
             let shows = |secret: &str| said.contains(secret);
             assert!(!shows(&hidden) && !shows(&number.to_string()), "{variables:?}: {said}");

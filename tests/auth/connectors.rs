@@ -1,11 +1,11 @@
-//! What connectors are shown: a token of our own, which has to be got first, or
-//! the caller's.
+//! Tokens for connectors: our own, which is fetched first, or the caller's.
 
 use crate::identity::record::{remember, secret};
 use crate::identity::{Identity, Reply, Role};
 use crate::issuer::{ALL, Issuer, claims};
 use crate::service::basic;
 use crate::stage::{Stage, connectors};
+use crate::support::clock::TestClock;
 use crate::support::lambda::events::{act, header};
 use crate::support::{AUTHORIZED, capture};
 use payment_intents::clock::SystemClock;
@@ -20,32 +20,30 @@ use payment_intents::ports::{Call, Clock, Connector, ConnectorError, ConnectorKe
 use payment_intents::secret::Secret;
 use payment_intents::transport::Transport;
 use serde_json::{Value, json};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
-/// How long a connector has, its token included.
+/// The time of a call to the connector, the token included.
 const TIMEOUT_MS: u64 = 1_000;
 
-/// What the token endpoint says; RFC 6749, 5.1.
+/// The answer of the token endpoint (RFC 6749, 5.1).
 fn granted(token: &str, life_s: impl Into<Value>) -> Reply {
     let granted =
         json!({"access_token": token, "token_type": "Bearer", "expires_in": life_s.into()});
     Reply::Says(200, granted.to_string())
 }
 
-/// The tokens that the connector was shown, in order.
+/// The tokens that the connector received, in order.
 fn shown(identity: &Identity) -> Vec<String> {
-    let asked = identity.asked(Role::Connector);
-    asked.iter().map(|asked| asked.header("authorization").to_owned()).collect()
+    let requests = identity.received(Role::Connector);
+    requests.iter().map(|request| request.header("authorization").to_owned()).collect()
 }
 
 fn fetches(identity: &Identity) -> usize {
-    identity.asked(Role::Tokens).len()
+    identity.received(Role::Tokens).len()
 }
 
-/// A function behind a gateway that gets its own token for its connector.
+/// A function behind a gateway that fetches a token for its connector.
 async fn with_client_credentials(identity: &Identity) -> Stage {
     let authorization = json!({
         "type": "clientCredentials", "tokenUrl": identity.url("/token"),
@@ -57,14 +55,14 @@ async fn with_client_credentials(identity: &Identity) -> Stage {
     Stage::start(vec![("AUTH", "gateway".to_owned()), ("CONNECTORS", connectors)]).await
 }
 
-/// All of it, by a caller with a token of its own.
+/// Captures the whole amount, as a caller with a token.
 fn capture_all() -> Value {
     let event = act(AUTHORIZED, capture(10_000));
     header(event, "authorization", format!("Bearer {}", secret("caller")))
 }
 
 #[tokio::test]
-async fn a_token_of_our_own_is_got_once_and_shown_with_each_call() {
+async fn our_own_token_is_fetched_once_and_sent_with_each_call() {
     let identity = Identity::start().await;
     let stage = with_client_credentials(&identity).await;
     let token = secret("ours");
@@ -74,11 +72,11 @@ async fn a_token_of_our_own_is_got_once_and_shown_with_each_call() {
     }
     assert_eq!(shown(&identity), vec![format!("Bearer {token}"); 5]);
     assert_eq!(fetches(&identity), 1);
-    assert_eq!(basic(identity.asked(Role::Tokens)[0].header("authorization")).0, "us");
+    assert_eq!(basic(identity.received(Role::Tokens)[0].header("authorization")).0, "us");
 }
 
 #[tokio::test]
-async fn a_token_that_the_connector_refuses_is_dropped_and_the_hold_is_given_back() {
+async fn a_refused_token_is_not_sent_again_and_the_hold_is_released() {
     let identity = Identity::start().await;
     let stage = with_client_credentials(&identity).await;
     let (refused, new) = (secret("refused"), secret("new"));
@@ -89,14 +87,14 @@ async fn a_token_that_the_connector_refuses_is_dropped_and_the_hold_is_given_bac
     assert_eq!(reply.outcome(), (502, "ConnectorFailed"), "{reply:?}");
     assert_eq!(stage.transactions().await, ["Authorization Success 10000"]);
     assert_eq!(fetches(&identity), 1);
-    // The same money again: it was given back.
+    // The same amount again: the hold was released.
     assert_eq!(stage.invoke(&capture_all()).await.status, 200);
     assert_eq!(shown(&identity), [format!("Bearer {refused}"), format!("Bearer {new}")]);
     assert_eq!(fetches(&identity), 2);
 }
 
 #[tokio::test]
-async fn where_no_token_can_be_got_nothing_is_sent_and_the_hold_is_given_back() {
+async fn without_a_token_nothing_is_sent_to_the_connector_and_the_hold_is_released() {
     let identity = Identity::start().await;
     let stage = with_client_credentials(&identity).await;
     let token = secret("ours");
@@ -115,7 +113,7 @@ async fn where_no_token_can_be_got_nothing_is_sent_and_the_hold_is_given_back() 
         says(r#"{"access_token":7}"#),
         says(&good[..good.len() - 1]),
         says(&format!("{good}{}", " ".repeat(64 * 1024))),
-        // No header can carry it.
+        // A token that no header can contain.
         granted(&(remember("the-token-with-a-") + "\u{7}"), 0),
     ];
     let count = replies.len();
@@ -127,14 +125,14 @@ async fn where_no_token_can_be_got_nothing_is_sent_and_the_hold_is_given_back() 
         assert!(began.elapsed() < Duration::from_secs(3), "{reply:?}: {:?}", began.elapsed());
         assert_eq!(stage.transactions().await, ["Authorization Success 10000"], "{reply:?}");
     }
-    assert!(shown(&identity).is_empty() && identity.asked(Role::Elsewhere).is_empty());
+    assert!(shown(&identity).is_empty() && identity.received(Role::Elsewhere).is_empty());
     identity.next(Role::Tokens, granted(&token, 3_600));
     assert_eq!(stage.invoke(&capture_all()).await.status, 200);
     assert_eq!((fetches(&identity), shown(&identity).len()), (count + 1, 1));
 }
 
 #[tokio::test]
-async fn the_callers_own_token_goes_on_where_the_operator_says_so_and_nowhere_else() {
+async fn the_callers_token_is_forwarded_only_where_that_is_configured() {
     let issuer = Issuer::start().await;
     for authorization in ["forward", "none"] {
         let url = issuer.identity.url("");
@@ -146,20 +144,6 @@ async fn the_callers_own_token_goes_on_where_the_operator_says_so_and_nowhere_el
         let expected =
             if authorization == "forward" { format!("Bearer {token}") } else { "".into() };
         assert_eq!(shown(&issuer.identity).last().unwrap(), &expected);
-    }
-}
-
-/// Stands still until it is set.
-#[derive(Clone, Debug)]
-struct StillClock(Arc<AtomicU64>);
-
-impl Clock for StillClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_ms(self.0.load(Ordering::SeqCst))
-    }
-
-    async fn sleep_ms(&self, ms: u64) {
-        sleep(Duration::from_millis(ms)).await;
     }
 }
 
@@ -209,7 +193,7 @@ fn call() -> Call {
 }
 
 #[tokio::test]
-async fn a_token_is_renewed_a_minute_before_it_ends_or_after_half_a_short_life() {
+async fn a_token_is_renewed_a_minute_before_it_expires_or_after_half_of_a_short_lifetime() {
     for (life_s, used_ms) in [
         (json!(3_600), 3_540_000),
         (json!(121), 61_000),
@@ -217,16 +201,16 @@ async fn a_token_is_renewed_a_minute_before_it_ends_or_after_half_a_short_life()
         (json!(60), 30_000),
         (json!(1), 500),
         (json!(0), 0_u64),
-        // Who does not say is taken for five minutes.
+        // A token without `expires_in` is used for five minutes.
         (Value::Null, 240_000),
     ] {
         let identity = Identity::start().await;
-        let clock = StillClock(Arc::new(1_795_338_000_000.into()));
+        let clock = TestClock::at(Timestamp::from_ms(1_795_338_000_000));
         let (connector, start) = (connector(&identity, clock.clone()), clock.now());
         identity.next(Role::Tokens, granted("first", life_s.clone()));
         identity.usually(Role::Tokens, granted("second", 3_600));
         for ms in [0, used_ms.saturating_sub(1), used_ms] {
-            clock.0.store(start.plus_ms(ms).ms(), Ordering::SeqCst);
+            clock.set(start.plus_ms(ms));
             connector.call(&call(), clock.now().plus_ms(5_000)).await.unwrap();
         }
         let middle = if used_ms == 0 { "Bearer second" } else { "Bearer first" };
@@ -235,7 +219,7 @@ async fn a_token_is_renewed_a_minute_before_it_ends_or_after_half_a_short_life()
 }
 
 #[tokio::test]
-async fn calls_at_once_get_one_token_and_one_after_the_refusal() {
+async fn parallel_calls_fetch_one_token_and_one_more_after_a_refusal() {
     let identity = Identity::start().await;
     let connector = connector(&identity, SystemClock);
     let deadline = SystemClock.now().plus_ms(20_000);
@@ -260,12 +244,12 @@ async fn calls_at_once_get_one_token_and_one_after_the_refusal() {
     let (one, other) = at_once().await;
     assert!(one.is_ok() && other.is_ok());
     assert_eq!(shown(&identity)[4..], ["Bearer token-2"; 2]);
-    assert_eq!((fetches(&identity), identity.most_at_once(Role::Tokens)), (2, 1));
+    assert_eq!((fetches(&identity), identity.most_simultaneous(Role::Tokens)), (2, 1));
 }
 
-/// Whoever waits for another one's token has its own deadline all the same.
+/// A caller that waits for another caller's token request keeps its own deadline.
 #[tokio::test]
-async fn a_token_service_that_hangs_costs_no_call_more_than_its_own_time() {
+async fn a_hanging_token_service_delays_no_call_past_its_own_deadline() {
     let identity = Identity::start().await;
     identity.usually(Role::Tokens, Reply::Silence);
     let connector = connector(&identity, SystemClock);

@@ -1,5 +1,4 @@
-//! Callers whom API Gateway vouches for, in each of the places where its
-//! authorizers put what they know.
+//! Callers that an authorizer of API Gateway has verified, in each of its formats.
 
 use crate::identity::record::remember;
 use crate::issuer::{ALL, Issuer, claims};
@@ -8,7 +7,7 @@ use crate::support::lambda::events::{act, authorized_as, event, header, with};
 use crate::support::{AUTHORIZED, capture};
 use serde_json::{Value, json};
 
-/// The documents, and where each has its claims: a JWT authorizer and a Lambda
+/// The events, and the place of the claims in each: a JWT authorizer and a Lambda
 /// authorizer of an HTTP API, a Lambda authorizer and a user pool of a REST API.
 const DOCUMENTS: [(&str, &str); 4] = [
     ("capture", "/requestContext/authorizer/jwt/claims"),
@@ -18,12 +17,12 @@ const DOCUMENTS: [(&str, &str); 4] = [
 ];
 
 async fn behind_gateway() -> Stage {
-    // The token that all of the documents show.
+    // The token in all of the events.
     remember("demo-header.demo-claims.demo-signature");
     Stage::start(vec![("AUTH", "gateway".to_owned())]).await
 }
 
-/// The document, with one cent to capture.
+/// The event, with a capture of one cent.
 fn one_cent(name: &str) -> Value {
     with(event(name), "/body", act(AUTHORIZED, capture(1))["body"].clone())
 }
@@ -39,7 +38,7 @@ async fn scopes_are_read_from_every_kind_of_authorizer() {
         for (scope, may) in [
             (ALL, true),
             ("a:demo manage_project:demo b:demo", true),
-            // An HTTP API writes a claim that is a list so.
+            // The text that an HTTP API makes of a claim that is a list.
             ("[manage_project:demo]", true),
             ("[view_payments:demo manage_project:demo]", true),
             ("[manage_project:demo view_payments:demo]", true),
@@ -86,9 +85,9 @@ async fn without_an_authorizer_context_the_answer_is_401() {
     assert_eq!(stage.effects(), 0);
 }
 
-/// Behind a gateway, nobody here has verified what a token says.
+/// With `AUTH=gateway`, the service verifies no token itself.
 #[tokio::test]
-async fn a_token_in_the_header_proves_nothing_behind_a_gateway() {
+async fn behind_a_gateway_a_token_in_the_header_is_not_accepted() {
     let (stage, issuer) = (behind_gateway().await, Issuer::start().await);
     let event = authorized_as(act(AUTHORIZED, capture(1)), json!(null));
     let token = format!("Bearer {}", issuer.ec.token(&claims(ALL)));
@@ -96,7 +95,7 @@ async fn a_token_in_the_header_proves_nothing_behind_a_gateway() {
     assert_eq!(stage.outcome(&event).await, (401, "access_denied".to_owned(), 0));
 }
 
-/// Nor may a caller put claims where an authorizer puts them.
+/// Claims in the request itself do not count.
 #[tokio::test]
 async fn authorizer_claims_that_a_caller_sends_are_ignored() {
     let stage = behind_gateway().await;

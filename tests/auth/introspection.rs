@@ -1,21 +1,21 @@
-//! Opaque tokens, shown to the Lambda.
+//! Opaque tokens, sent to the Lambda.
 
 use crate::identity::record::secret;
 use crate::identity::{Identity, Reply, Role};
-use crate::issuer::{ALL, but, seconds, without};
+use crate::issuer::{ALL, seconds, with_value, without_value};
 use crate::service::{TokenService, active, basic};
-use crate::stage::{Stage, bearing};
+use crate::stage::{Stage, with_token};
 use crate::support::lambda::events::act;
 use crate::support::{AUTHORIZED, capture};
 use serde_json::{Value, json};
 use std::time::Instant;
 
-fn asked(service: &TokenService) -> usize {
-    service.identity.asked(Role::Introspection).len()
+fn introspections(service: &TokenService) -> usize {
+    service.identity.received(Role::Introspection).len()
 }
 
 #[tokio::test]
-async fn the_token_service_is_asked_as_rfc_7662_wants_it() {
+async fn the_introspection_request_follows_rfc_7662() {
     let service = TokenService::start().await;
     let stage = Stage::start(service.variables()).await;
     let tokens = [service.grant(ALL), secret("a-._~+/b") + "=="];
@@ -23,21 +23,21 @@ async fn the_token_service_is_asked_as_rfc_7662_wants_it() {
     for token in &tokens {
         assert_eq!(stage.capture(token).await.status, 200);
     }
-    for (asked, token) in service.identity.asked(Role::Introspection).iter().zip(&tokens) {
-        assert_eq!(asked.uri, "/introspect");
-        assert_eq!(asked.header("host"), service.identity.address.to_string());
-        assert_eq!(asked.header("content-type"), "application/x-www-form-urlencoded");
-        assert_eq!(asked.header("accept"), "application/json");
-        assert_eq!(asked.header("content-length"), asked.body.len().to_string());
+    for (request, token) in service.identity.received(Role::Introspection).iter().zip(&tokens) {
+        assert_eq!(request.uri, "/introspect");
+        assert_eq!(request.header("host"), service.identity.address.to_string());
+        assert_eq!(request.header("content-type"), "application/x-www-form-urlencoded");
+        assert_eq!(request.header("accept"), "application/json");
+        assert_eq!(request.header("content-length"), request.body.len().to_string());
         let client = (service.client_id.clone(), service.client_secret.clone());
-        assert_eq!(basic(asked.header("authorization")), client);
+        assert_eq!(basic(request.header("authorization")), client);
         let hint = ("token_type_hint".to_owned(), "access_token".to_owned());
-        assert_eq!(asked.form(), [("token".to_owned(), token.clone()), hint]);
-        // Nothing that a form would read as something else.
+        assert_eq!(request.form(), [("token".to_owned(), token.clone()), hint]);
+        // The text has no character that form encoding changes.
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"%=&-._~".contains(&byte);
-        assert!(asked.body.bytes().all(plain), "{}", asked.body);
+        assert!(request.body.bytes().all(plain), "{}", request.body);
     }
-    assert_eq!(asked(&service), 2);
+    assert_eq!(introspections(&service), 2);
 }
 
 #[tokio::test]
@@ -48,18 +48,18 @@ async fn a_positive_answer_is_cached_and_a_negative_one_is_not() {
     for _ in 0..3 {
         assert_eq!(stage.capture(&good).await.status, 200);
     }
-    assert_eq!(asked(&service), 1);
+    assert_eq!(introspections(&service), 1);
     for number in 1..=3 {
         let reply = stage.capture(&unknown).await;
         assert_eq!(reply.outcome(), (401, "invalid_token"), "{reply:?}");
-        assert_eq!(asked(&service), 1 + number);
+        assert_eq!(introspections(&service), 1 + number);
     }
     service.identity.grant(&unknown, active(ALL));
     assert_eq!(stage.capture(&unknown).await.status, 200);
     assert_eq!(stage.effects(), 4);
 }
 
-/// Another token is another question, however alike the two are.
+/// The cache key is the whole token.
 #[tokio::test]
 async fn a_cached_answer_is_not_used_for_a_similar_token() {
     let service = TokenService::start().await;
@@ -69,14 +69,14 @@ async fn a_cached_answer_is_not_used_for_a_similar_token() {
     for other in [good.to_uppercase(), format!("{good}="), good[1..].to_owned()] {
         assert_eq!(stage.capture(&other).await.outcome(), (401, "invalid_token"), "{other}");
     }
-    assert_eq!((asked(&service), stage.effects()), (4, 1));
+    assert_eq!((introspections(&service), stage.effects()), (4, 1));
 }
 
 #[tokio::test]
 async fn the_introspection_answer_decides_on_access() {
     let service = TokenService::start().await;
     let stage = Stage::start(service.variables()).await;
-    let says = |name: &str, value: Value| but(active(ALL), name, value);
+    let says = |name: &str, value: Value| with_value(active(ALL), name, value);
     let ms = |seconds: u64| json!(seconds * 1_000);
     const OK: (u16, &str) = (200, "");
     const INVALID: (u16, &str) = (401, "invalid_token");
@@ -95,11 +95,11 @@ async fn the_introspection_answer_decides_on_access() {
         (says("nbf", json!(seconds() + 65)), INVALID),
         (says("active", json!(false)), INVALID),
         (json!({"active": false}), INVALID),
-        (without(active(ALL), "scope"), DENIED),
+        (without_value(active(ALL), "scope"), DENIED),
         (active(""), DENIED),
         (active("view_payments:demo"), DENIED),
-        // What cannot be understood is not taken for either.
-        (without(active(ALL), "active"), UNKNOWN),
+        // An answer that cannot be read counts neither as active nor as inactive.
+        (without_value(active(ALL), "active"), UNKNOWN),
         (says("active", json!("true")), UNKNOWN),
         (says("active", json!(1)), UNKNOWN),
         (says("scope", json!([ALL])), UNKNOWN),
@@ -115,11 +115,11 @@ async fn the_introspection_answer_decides_on_access() {
 }
 
 #[tokio::test]
-async fn where_the_service_cannot_tell_nothing_is_done_and_the_caller_may_come_again() {
+async fn without_an_introspection_answer_nothing_is_done_and_the_caller_may_retry() {
     let (service, other) = (TokenService::start().await, Identity::start().await);
     let stage = Stage::start(service.variables()).await;
     let token = service.grant(ALL);
-    let event = bearing(&token, act(AUTHORIZED, capture(1)));
+    let event = with_token(&token, act(AUTHORIZED, capture(1)));
     let good = active(ALL).to_string();
     let long = format!("{good}{}", " ".repeat(64 * 1024));
     let says = |body: &str| Reply::Says(200, body.to_owned());
@@ -156,10 +156,10 @@ async fn where_the_service_cannot_tell_nothing_is_done_and_the_caller_may_come_a
     }
     assert_eq!(stage.effects(), 0);
     for elsewhere in [&service.identity, &other] {
-        assert!(elsewhere.asked(Role::Elsewhere).is_empty());
+        assert!(elsewhere.received(Role::Elsewhere).is_empty());
     }
-    assert!(other.asked(Role::Introspection).is_empty());
-    // It was not the token's fault.
+    assert!(other.received(Role::Introspection).is_empty());
+    // The token itself was valid.
     let longest = format!("{good}{}", " ".repeat(64 * 1024 - good.len()));
     service.identity.next(Role::Introspection, says(&longest));
     assert_eq!(stage.invoke(&event).await.status, 200);
@@ -176,7 +176,7 @@ async fn malformed_tokens_are_refused_without_introspection() {
         let reply = stage.capture(token).await;
         assert_eq!(reply.outcome(), (401, "invalid_token"), "{token}: {reply:?}");
     }
-    assert_eq!(asked(&service), 0);
+    assert_eq!(introspections(&service), 0);
     service.identity.grant(&long, active(ALL));
     assert_eq!(stage.capture(&long).await.status, 200);
 }

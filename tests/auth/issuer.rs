@@ -1,4 +1,4 @@
-//! An issuer of JWTs, and what a function is told of it.
+//! An issuer of JWTs, and the variables of a function that trusts it.
 
 use crate::identity::keys::{SigningKey, set};
 use crate::identity::{Identity, Reply, Role};
@@ -11,14 +11,14 @@ use uuid::Uuid;
 pub const ISSUER: &str = "https://tokens.example/demo";
 pub const AUDIENCE: &str = "payment-intents";
 
-/// What all of the API's routes want at least one of, for the project of the tests.
+/// Scopes for all routes of the API, in the project of the tests.
 pub const ALL: &str = "manage_project:demo";
 
 pub struct Issuer {
     pub identity: Identity,
     pub rsa: SigningKey,
     pub ec: SigningKey,
-    /// In the set, but not for signatures.
+    /// A key of the set that is not for signatures.
     pub enc: SigningKey,
 }
 
@@ -32,13 +32,13 @@ impl Issuer {
         };
         let mut enc = issuer.enc.jwk();
         enc["use"] = json!("enc");
-        // Sets hold more than anybody reads.
+        // Key sets have members that the service ignores.
         let strange = json!({"kid": "strange-1", "kty": "strange"});
         issuer.publish(&[issuer.rsa.jwk(), strange, issuer.ec.jwk(), enc]);
         issuer
     }
 
-    /// From now on, this is the set.
+    /// Replaces the published key set.
     pub fn publish(&self, keys: &[Value]) {
         self.identity.usually(Role::Keys, Reply::Says(200, set(keys)));
     }
@@ -53,7 +53,7 @@ impl Issuer {
     }
 }
 
-/// Good for an hour, and unlike any other.
+/// Claims that are valid for an hour, with a unique `jti`.
 pub fn claims(scope: impl Into<Value>) -> Value {
     let now = seconds();
     json!({
@@ -63,13 +63,13 @@ pub fn claims(scope: impl Into<Value>) -> Value {
 }
 
 /// The claims, with another value for one of them.
-pub fn but(mut claims: Value, name: &str, value: impl Into<Value>) -> Value {
+pub fn with_value(mut claims: Value, name: &str, value: impl Into<Value>) -> Value {
     claims[name] = value.into();
     claims
 }
 
 /// The claims, without one of them.
-pub fn without(mut claims: Value, name: &str) -> Value {
+pub fn without_value(mut claims: Value, name: &str) -> Value {
     claims.as_object_mut().unwrap().remove(name);
     claims
 }

@@ -1,9 +1,9 @@
-//! The `local` binary: open, unless the operator says otherwise.
+//! The `local` binary: authorization is off, unless `AUTH` says otherwise.
 
 use crate::identity::record::output;
 use crate::issuer::{ALL, Issuer, claims};
 use crate::service::TokenService;
-use crate::stage::{Variables, loud};
+use crate::stage::{Variables, verbose};
 use crate::support::{AUTHORIZED, Server, capture};
 use serde_json::{Value, json};
 use std::fs::{File, OpenOptions};
@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// The server, which ends with the test.
+/// The server. It ends with the test.
 struct Local(Server);
 
 impl Local {
@@ -40,7 +40,7 @@ impl Local {
 
 fn command(variables: &Variables) -> Command {
     let mut command = Server::command();
-    command.env_clear().envs(loud()).envs(variables.iter().cloned());
+    command.env_clear().envs(verbose()).envs(variables.iter().cloned());
     command
 }
 
@@ -49,7 +49,7 @@ fn file() -> File {
 }
 
 #[tokio::test]
-async fn authorization_is_off_on_localhost_and_that_is_said_in_one_line() {
+async fn authorization_is_off_on_localhost_and_one_line_says_so() {
     let off = vec![("AUTH", "off".to_owned())];
     let empty = vec![("AUTH", String::new()), ("AUTH_ISSUER", String::new())];
     for variables in [vec![], off, empty] {
@@ -61,7 +61,7 @@ async fn authorization_is_off_on_localhost_and_that_is_said_in_one_line() {
 }
 
 #[tokio::test]
-async fn authorization_is_on_where_the_operator_says_so() {
+async fn authorization_is_on_where_it_is_configured() {
     let (issuer, service) = (Issuer::start().await, TokenService::start().await);
     let grants = |scope: &str| [issuer.rsa.token(&claims(scope)), service.grant(scope)];
     let tokens = grants(ALL).into_iter().zip(grants("view_payments:demo"));
@@ -86,7 +86,7 @@ async fn settings_that_need_aws_are_refused_on_localhost() {
     let issuer = Issuer::start().await;
     let one = |name: &'static str, value: &str| vec![(name, value.to_owned())];
     for (variables, expected) in [
-        (one("AUTH", "gateway"), "AUTH is gateway, but there is no gateway in front"),
+        (one("AUTH", "gateway"), "AUTH is gateway, but the local server is not behind API Gateway"),
         (one("AUTH", "none"), "AUTH is not one of"),
         (one("AUTH_ISSUER", "https://tokens.example"), "AUTH_ISSUER has no meaning with AUTH=off"),
         (one("AUTH", "jwt"), "AUTH_ISSUER is missing; AUTH_AUDIENCE is missing; AUTH_JWKS_URL"),
@@ -97,7 +97,7 @@ async fn settings_that_need_aws_are_refused_on_localhost() {
                 ("AUTH_CLIENT_ID", "us".to_owned()),
                 ("AUTH_CLIENT_SECRET_ARN", "arn:aws:secretsmanager".to_owned()),
             ],
-            "AUTH_CLIENT_SECRET_ARN can be read by a Lambda only",
+            "AUTH_CLIENT_SECRET_ARN can only be read in a Lambda",
         ),
     ] {
         let ended = timeout(Duration::from_secs(20), command(&variables).output()).await;

@@ -7,18 +7,17 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
-    reason = "that is how a test fails"
+    reason = "a panic fails the test"
 )]
-#![allow(unreachable_pub, reason = "the modules of a suite are its own")]
+#![allow(unreachable_pub, reason = "the modules belong to one suite")]
 
-mod asking;
 mod cache;
 mod challenges;
 mod configuration;
 mod connectors;
-mod discretion;
 mod gateway;
 mod identity;
+mod in_process;
 mod introspection;
 mod issuer;
 mod jwt;
@@ -26,6 +25,7 @@ mod local;
 mod matrix;
 mod mutations;
 mod rotation;
+mod secrecy;
 mod secrets;
 mod service;
 mod stage;

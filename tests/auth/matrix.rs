@@ -1,14 +1,14 @@
-//! What each scope opens, whichever way it is proved.
+//! The routes that each scope allows, in each mode of authorization.
 
 use crate::identity::record::secret;
 use crate::issuer::{Issuer, claims};
 use crate::service::TokenService;
-use crate::stage::{KEY, Stage, bearing};
+use crate::stage::{KEY, Stage, with_token};
 use crate::support::lambda::events::{act, event, header, with};
 use crate::support::{AUTHORIZED, capture};
 use serde_json::{Value, json};
 
-/// A route, what it answers to who may, and what it wants of whom who may not.
+/// A route, its status for an authorized caller, and the scopes that it needs.
 struct Route {
     name: &'static str,
     event: Value,
@@ -60,7 +60,7 @@ fn routes() -> Vec<Route> {
                 "/body",
                 json!({"version": 1_000_000, "actions": []}).to_string(),
             ),
-            // Nobody has seen that version; who may is told so.
+            // No Payment has that version, so an authorized caller gets a conflict.
             status: 409,
             missing: "manage_payments, manage_project",
         },
@@ -69,7 +69,7 @@ fn routes() -> Vec<Route> {
 
 const ALL: &[&str] = &["act", "get", "find", "query", "create", "update"];
 
-/// What a token with these scopes may do in the project `demo`.
+/// The permissions of a token with these scopes in the project `demo`.
 const SCOPES: [(&str, &[&str]); 36] = [
     ("manage_checkout_payment_intents:demo", &["act"]),
     ("manage_project:demo", ALL),
@@ -77,21 +77,21 @@ const SCOPES: [(&str, &[&str]); 36] = [
     ("manage_payments:demo", &["get", "find", "query", "create", "update"]),
     ("view_payments:demo manage_checkout_payment_intents:demo", &["act", "get", "find", "query"]),
     ("manage_payments:demo manage_checkout_payment_intents:demo", ALL),
-    // Of another project.
+    // Scopes of another project.
     ("manage_checkout_payment_intents:acme", &[]),
     ("manage_project:acme", &[]),
     ("view_payments:acme", &[]),
     ("manage_payments:acme", &[]),
     ("manage_project:acme view_payments:demo", &["get", "find", "query"]),
     ("manage_project:acme manage_payments:acme manage_checkout_payment_intents:demo", &["act"]),
-    // For something else.
+    // Scopes for other resources.
     ("view_products:demo", &[]),
     ("manage_orders:demo", &[]),
     ("manage_checkout_payment_intent:demo", &[]),
     ("view_checkout_payment_intents:demo", &[]),
     ("view_project_settings:demo", &[]),
     ("view_project:demo", &[]),
-    // Alike.
+    // Scopes with similar names.
     ("manage_projects:demo", &[]),
     ("anage_project:demo", &[]),
     ("xmanage_project:demo", &[]),
@@ -105,7 +105,7 @@ const SCOPES: [(&str, &[&str]); 36] = [
     ("manage_project::demo", &[]),
     ("manage_project:*", &[]),
     ("*:demo", &[]),
-    // Of no project, or none.
+    // Scopes without a project, or with an empty one.
     ("manage_project:", &[]),
     ("manage_project", &[]),
     (":demo", &[]),
@@ -113,8 +113,8 @@ const SCOPES: [(&str, &[&str]); 36] = [
     ("", &[]),
 ];
 
-/// Asks for each route with each of the scopes, as `granted` makes it of the event.
-async fn each(stage: &Stage, granted: impl Fn(&str, Value) -> Value) {
+/// Requests each route with each list of scopes; `granted` puts the scopes into the event.
+async fn check_all_routes(stage: &Stage, granted: impl Fn(&str, Value) -> Value) {
     let mut acted = 0;
     for (scopes, opened) in SCOPES {
         for Route { name, event, status, missing } in routes() {
@@ -145,29 +145,30 @@ async fn each(stage: &Stage, granted: impl Fn(&str, Value) -> Value) {
 }
 
 #[tokio::test]
-async fn each_scope_opens_what_it_is_for_behind_a_gateway() {
+async fn each_scope_allows_its_own_routes_behind_a_gateway() {
     let stage = Stage::start(vec![("AUTH", "gateway".to_owned())]).await;
-    each(&stage, |scopes, event| {
+    check_all_routes(&stage, |scopes, event| {
         with(event, "/requestContext/authorizer/jwt/claims/scope", scopes)
     })
     .await;
 }
 
 #[tokio::test]
-async fn each_scope_opens_what_it_is_for_in_a_jwt() {
+async fn each_scope_allows_its_own_routes_in_a_jwt() {
     let issuer = Issuer::start().await;
     let stage = Stage::start(issuer.variables()).await;
-    each(&stage, |scopes, event| bearing(&issuer.ec.token(&claims(scopes)), event)).await;
+    check_all_routes(&stage, |scopes, event| with_token(&issuer.ec.token(&claims(scopes)), event))
+        .await;
 }
 
 #[tokio::test]
-async fn each_scope_opens_what_it_is_for_where_the_token_service_says_so() {
+async fn each_scope_allows_its_own_routes_by_introspection() {
     let service = TokenService::start().await;
     let stage = Stage::start(service.variables()).await;
-    each(&stage, |scopes, event| bearing(&service.grant(scopes), event)).await;
+    check_all_routes(&stage, |scopes, event| with_token(&service.grant(scopes), event)).await;
 }
 
-/// Nobody listens where the table should be: whoever gets that far is told.
+/// No server listens at the table's address: an authorized request gets 503.
 #[tokio::test]
 async fn a_missing_scope_is_answered_403_even_during_outages() {
     let issuer = Issuer::start().await;
@@ -177,7 +178,7 @@ async fn a_missing_scope_is_answered_403_even_during_outages() {
     for Route { name, event, .. } in routes() {
         let ask = async |scopes: &str| {
             let bearer = issuer.rsa.token(&claims(scopes));
-            stage.invoke(&bearing(&bearer, event.clone())).await.status
+            stage.invoke(&with_token(&bearer, event.clone())).await.status
         };
         let with_and_without = (ask("manage_project:demo").await, ask("view_products:demo").await);
         assert_eq!(with_and_without, (503, 403), "{name}");

@@ -1,16 +1,16 @@
-//! Tokens that were good before somebody touched them.
+//! Valid tokens that were altered.
 
-use crate::asking::{Asking, INVALID, OK, start};
 use crate::identity::Role;
 use crate::identity::keys::encoded;
-use crate::issuer::{ALL, Issuer, but, claims};
+use crate::in_process::{INVALID, InProcessAuth, OK, start};
+use crate::issuer::{ALL, Issuer, claims, with_value};
 use crate::support::random::Random;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 
-/// Different ones.
+/// The number of different altered tokens.
 const MUTANTS: usize = 10_000;
 
 const CHARACTERS: &[u8] =
@@ -19,13 +19,13 @@ const CHARACTERS: &[u8] =
 #[tokio::test]
 async fn of_ten_thousand_altered_tokens_none_is_accepted() {
     let issuer = Issuer::start().await;
-    let asking = Asking::jwt(&issuer);
-    asking.open_connections(start()).await;
+    let in_process = InProcessAuth::jwt(&issuer);
+    in_process.open_connections(start()).await;
     let ends = start().plus_ms(3_600_000).ms() / 1_000;
     let token = |key: &crate::identity::keys::SigningKey, scope: &str| {
-        key.token(&but(claims(scope), "exp", ends))
+        key.token(&with_value(claims(scope), "exp", ends))
     };
-    // Two of each key: one that is enough, and one that is not.
+    // Two tokens of each key: one with enough scopes, and one without.
     let originals = [
         token(&issuer.ec, ALL),
         token(&issuer.ec, "view_payments:demo"),
@@ -39,21 +39,21 @@ async fn of_ten_thousand_altered_tokens_none_is_accepted() {
         let mut token = originals[mutant].clone();
         for _ in 0..=random.index(3) {
             mutant = random.index(originals.len());
-            token = mutated(&token, &originals[mutant], &mut random);
+            token = altered(&token, &originals[mutant], &mut random);
         }
         if seen.insert(token.clone()) {
-            assert_eq!(asking.at(start(), &token).await, INVALID, "{token}");
+            assert_eq!(in_process.at(start(), &token).await, INVALID, "{token}");
         }
     }
-    assert_eq!(asking.at(start(), &originals[0]).await, OK);
-    assert_eq!(asking.at(start(), &originals[1]).await, "missing scope");
-    assert_eq!(asking.at(start(), &originals[2]).await, OK);
-    // What names another key is refused, and asks nobody.
-    assert_eq!(issuer.identity.asked(Role::Keys).len(), 1);
+    assert_eq!(in_process.at(start(), &originals[0]).await, OK);
+    assert_eq!(in_process.at(start(), &originals[1]).await, "missing scope");
+    assert_eq!(in_process.at(start(), &originals[2]).await, OK);
+    // A token with another key id is refused, without a key request.
+    assert_eq!(issuer.identity.received(Role::Keys).len(), 1);
 }
 
-/// The token, or what is left of it. `other` is a token, too.
-fn mutated(token: &str, other: &str, random: &mut Random) -> String {
+/// An altered copy of the token. `other` is another valid token.
+fn altered(token: &str, other: &str, random: &mut Random) -> String {
     let mut bytes = token.as_bytes().to_vec();
     if bytes.is_empty() {
         return other.to_owned();
@@ -69,19 +69,19 @@ fn mutated(token: &str, other: &str, random: &mut Random) -> String {
         5 => drop(bytes.drain(first..last.min(first + 8))),
         6 => bytes[at] ^= 0x20,
         7 => bytes[first..last].make_ascii_lowercase(),
-        // A bit of what is encoded, the last ones included, which say nothing.
+        // Flips one bit of the encoded text; the last bits carry no data.
         8 => {
             let end = random.one_of(&[bytes.len() - 1, token.find('.').unwrap_or(1) - 1, at]);
             bytes[end] = bytes[end].wrapping_add(1);
         }
-        9 => return spliced(token, other, random),
+        9 => return joined_parts(token, other, random),
         _ => return forged(token, random),
     }
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Some parts of one, the rest of the other.
-fn spliced(token: &str, other: &str, random: &mut Random) -> String {
+/// Joins parts of both tokens.
+fn joined_parts(token: &str, other: &str, random: &mut Random) -> String {
     let (mine, theirs) = (token.split('.').collect::<Vec<_>>(), other.split('.'));
     let parts = theirs.enumerate().map(|(n, part)| match mine.get(n) {
         Some(mine) if random.percent(50) => *mine,
@@ -90,7 +90,7 @@ fn spliced(token: &str, other: &str, random: &mut Random) -> String {
     parts.collect::<Vec<_>>().join(".")
 }
 
-/// Other claims or another header, well encoded, under the same signature.
+/// Other claims or another header, correctly encoded, with the same signature.
 fn forged(token: &str, random: &mut Random) -> String {
     let mut parts = token.split('.').map(str::to_owned).collect::<Vec<_>>();
     let number = random.index(parts.len().min(2));
@@ -104,7 +104,7 @@ fn forged(token: &str, random: &mut Random) -> String {
     match random.below(3) {
         0 => drop(object.remove(name)),
         1 => drop(object.insert(name.to_owned(), json!(value))),
-        // The same, in another order or with more space, is not what was signed.
+        // The same JSON in another order or with more white space was not signed.
         _ => drop(object.insert(" ".repeat(random.index(9)), Value::Null)),
     }
     parts[number] = encoded(Value::Object(object).to_string());

@@ -1,11 +1,11 @@
-//! Settings that are read through the extension for secrets, which serves nobody
-//! before the first event.
+//! Settings that are read through AWS's extension for secrets, which may answer only after
+//! the first event.
 
 use crate::identity::record::secret;
-use crate::identity::{Asked, Identity, Reply, Role, decoded};
+use crate::identity::{Identity, Received, Reply, Role, decoded};
 use crate::issuer::ALL;
 use crate::service::{TokenService, basic};
-use crate::stage::{API, RECOVERY, Stage, Variables, bearing, connectors, last_words};
+use crate::stage::{API, RECOVERY, Stage, Variables, connectors, output_at_exit, with_token};
 use crate::support::lambda::events::act;
 use crate::support::{AUTHORIZED, capture};
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ const ARN: &str =
     "arn:aws:secretsmanager:eu-central-1:123456789012:secret:payment-intents/connectors-a1B2c3";
 const NAME: &str = "CONNECTORS_SECRET_ARN";
 
-/// A function's settings: the connectors are a secret.
+/// The settings of a function whose connectors are a secret.
 struct Vault {
     identity: Identity,
     session_token: String,
@@ -47,12 +47,12 @@ impl Vault {
         })
     }
 
-    fn asked(&self) -> Vec<Asked> {
-        self.identity.asked(Role::Secrets)
+    fn received(&self) -> Vec<Received> {
+        self.identity.received(Role::Secrets)
     }
 }
 
-/// As the extension says it.
+/// The document of the extension with this secret.
 fn holds(value: &str) -> Reply {
     let secret = json!({
         "ARN": ARN, "CreatedDate": 1_795_338_000.125, "Name": "payment-intents/connectors",
@@ -66,7 +66,7 @@ fn not_ready() -> Reply {
     Reply::Says(400, "not ready to serve traffic, please wait".to_owned())
 }
 
-/// What the extension may say instead of a secret.
+/// Replies of the extension without a secret.
 fn failures() -> Vec<Reply> {
     vec![
         Reply::Says(400, "an unexpected error occurred while executing request".to_owned()),
@@ -85,17 +85,17 @@ async fn a_secret_that_is_ready_is_read_at_the_start() {
     let granted = json!({"access_token": token, "expires_in": 3_600}).to_string();
     vault.identity.usually(Role::Tokens, Reply::Says(200, granted));
     let stage = Stage::start(vault.variables()).await;
-    let asked = vault.asked();
-    assert_eq!(asked.len(), 1);
-    let id = asked[0].uri.strip_prefix("/secretsmanager/get?secretId=").unwrap();
+    let requests = vault.received();
+    assert_eq!(requests.len(), 1);
+    let id = requests[0].uri.strip_prefix("/secretsmanager/get?secretId=").unwrap();
     assert_eq!(decoded(id), ARN);
     assert!(!id.contains([':', '/']), "{id}");
-    assert_eq!(asked[0].header("x-aws-parameters-secrets-token"), vault.session_token);
+    assert_eq!(requests[0].header("x-aws-parameters-secrets-token"), vault.session_token);
     for _ in 0..3 {
         assert_eq!(stage.invoke(&act(AUTHORIZED, capture(1))).await.status, 200);
     }
-    assert_eq!(vault.asked().len(), 1);
-    let shown = vault.identity.asked(Role::Connector);
+    assert_eq!(vault.received().len(), 1);
+    let shown = vault.identity.received(Role::Connector);
     assert_eq!(shown[0].header("authorization"), format!("Bearer {token}"));
 }
 
@@ -112,23 +112,27 @@ async fn a_client_secret_is_read_as_well() {
         ("AUTH_CLIENT_SECRET_ARN", "arn:of-the-client".to_owned()),
     ];
     let stage = Stage::start([vault.variables(), service.variables(), own].concat()).await;
-    let reply = stage.invoke(&bearing(&service.grant(ALL), act(AUTHORIZED, capture(1)))).await;
+    let reply = stage.invoke(&with_token(&service.grant(ALL), act(AUTHORIZED, capture(1)))).await;
     assert_eq!(reply.status, 200, "{reply:?}");
-    let asked = service.identity.asked(Role::Introspection);
+    let requests = service.identity.received(Role::Introspection);
     let client = (service.client_id.clone(), held);
-    assert_eq!(basic(asked[0].header("authorization")), client);
-    assert!(decoded(&vault.asked()[0].uri).ends_with("=arn:of-the-client"), "{:?}", vault.asked());
+    assert_eq!(basic(requests[0].header("authorization")), client);
+    assert!(
+        decoded(&vault.received()[0].uri).ends_with("=arn:of-the-client"),
+        "{:?}",
+        vault.received()
+    );
 }
 
 #[tokio::test]
 async fn a_secret_that_is_not_ready_is_read_with_the_first_event() {
-    // An extension that starts as well may not even be there to say so.
+    // The extension may not even listen yet.
     for not_yet in [not_ready(), Reply::Drop] {
         let vault = Vault::start().await;
         vault.identity.usually(Role::Secrets, not_yet.clone());
         let stage = Stage::start(vault.variables()).await;
-        // It was asked for, and nothing waited for it.
-        assert_eq!(vault.asked().len(), 1, "{not_yet:?}");
+        // The secret was requested, and the start did not wait for the reply.
+        assert_eq!(vault.received().len(), 1, "{not_yet:?}");
         for _ in 0..3 {
             vault.identity.next(Role::Secrets, not_yet.clone());
         }
@@ -137,12 +141,12 @@ async fn a_secret_that_is_not_ready_is_read_with_the_first_event() {
         for _ in 0..2 {
             assert_eq!(stage.invoke(&act(AUTHORIZED, capture(1))).await.status, 200);
         }
-        assert_eq!(vault.asked().len(), 5, "{not_yet:?}");
+        assert_eq!(vault.received().len(), 5, "{not_yet:?}");
     }
 }
 
 #[tokio::test]
-async fn a_secret_that_never_comes_is_answered_503_and_asked_for_again_with_the_next_event() {
+async fn without_its_secret_the_answer_is_503_and_the_next_event_requests_it_again() {
     let vault = Vault::start().await;
     vault.identity.usually(Role::Secrets, not_ready());
     let stage = Stage::start(vault.variables()).await;
@@ -152,7 +156,7 @@ async fn a_secret_that_never_comes_is_answered_503_and_asked_for_again_with_the_
     assert_eq!(stage.outcome(&event).await, unavailable);
     let took = began.elapsed();
     assert!((Duration::from_secs(3)..Duration::from_secs(5)).contains(&took), "{took:?}");
-    // And once it is there, whatever is wrong with it.
+    // A secret that arrives later is used, even if it is invalid.
     let wrong = ["", "{}", "garbage", r#"{"*":{"url":"http://connector.example"}}"#].map(holds);
     for reply in failures().into_iter().chain(wrong) {
         vault.identity.next(Role::Secrets, reply.clone());
@@ -163,15 +167,14 @@ async fn a_secret_that_never_comes_is_answered_503_and_asked_for_again_with_the_
     assert_eq!(stage.dynamodb.calls(), [""; 0]);
     let url = vault.identity.url("");
     vault.identity.usually(Role::Secrets, holds(&connectors(&url, json!({"type": "none"}))));
-    let asked = vault.asked().len();
+    let requests = vault.received().len();
     for _ in 0..2 {
         assert_eq!(stage.invoke(&event).await.status, 200);
     }
-    assert_eq!(vault.asked().len(), asked + 1);
+    assert_eq!(vault.received().len(), requests + 1);
 }
 
-/// A failure that time does not mend is better seen in the deployment than by a
-/// caller.
+/// A lasting error should fail the deployment, not a caller's request.
 #[tokio::test]
 async fn a_secret_that_cannot_be_read_at_the_start_ends_the_process() {
     let vault = Vault::start().await;
@@ -180,7 +183,7 @@ async fn a_secret_that_cannot_be_read_at_the_start_ends_the_process() {
     for binary in [API, RECOVERY] {
         for reply in failures() {
             vault.identity.next(Role::Secrets, reply.clone());
-            let said = last_words(binary, &variables).await;
+            let said = output_at_exit(binary, &variables).await;
             assert!(said.contains("CONNECTORS_SECRET_ARN cannot be read"), "{reply:?}: {said}");
             assert!(!said.contains("is missing"), "{reply:?}: {said}");
         }
@@ -190,14 +193,14 @@ async fn a_secret_that_cannot_be_read_at_the_start_ends_the_process() {
             ("garbage", "CONNECTORS is not a JSON object"),
         ] {
             vault.identity.next(Role::Secrets, holds(wrong));
-            let said = last_words(binary, &variables).await;
+            let said = output_at_exit(binary, &variables).await;
             assert!(said.contains(expected), "{wrong:?}: {said}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_setting_and_a_secret_for_it_are_a_contradiction() {
+async fn a_setting_beside_a_secret_for_it_is_refused() {
     let vault = Vault::start().await;
     vault.identity.usually(Role::Secrets, holds(&vault.connectors()));
     let more = vec![
@@ -214,14 +217,14 @@ async fn a_setting_and_a_secret_for_it_are_a_contradiction() {
         (API, vec!["CONNECTORS and CONNECTORS_SECRET_ARN", "AUTH_CLIENT_SECRET and AUTH_CLIENT_"]),
         (RECOVERY, vec!["CONNECTORS and CONNECTORS_SECRET_ARN"]),
     ] {
-        let said = last_words(binary, &variables).await;
+        let said = output_at_exit(binary, &variables).await;
         assert!(expected.iter().all(|problem| said.contains(problem)), "{said}");
         assert!(said.contains("are both set"), "{said}");
     }
-    // No matter what the extension has to say.
+    // The settings contradict each other whatever the extension replies.
     for reply in [not_ready(), Reply::Says(500, String::new())] {
         vault.identity.usually(Role::Secrets, reply);
-        let said = last_words(API, &variables).await;
+        let said = output_at_exit(API, &variables).await;
         assert!(said.contains("CONNECTORS and CONNECTORS_SECRET_ARN are both set"), "{said}");
     }
 }
@@ -234,7 +237,7 @@ async fn recovery_reads_its_secret_as_the_api_does() {
     let stage = Stage::of(RECOVERY, vault.variables()).await;
     let run = async || {
         let posted = stage.function.invoke(20_000, "{}".to_owned()).await;
-        posted.expect("the process lives on")
+        posted.expect("the process goes on")
     };
     vault.identity.next(Role::Secrets, Reply::Says(500, String::new()));
     let report = String::from_utf8(run().await.unwrap_err().to_vec()).unwrap();
@@ -246,11 +249,11 @@ async fn recovery_reads_its_secret_as_the_api_does() {
         run().await.unwrap();
         assert!(!stage.dynamodb.calls().is_empty());
     }
-    assert_eq!(vault.asked().len(), 4);
-    // Or at once.
+    assert_eq!(vault.received().len(), 4);
+    // The same with a secret that is ready at once.
     let vault = Vault::start().await;
     vault.identity.usually(Role::Secrets, good);
     let stage = Stage::of(RECOVERY, vault.variables()).await;
     stage.function.invoke(20_000, "{}".to_owned()).await.unwrap().unwrap();
-    assert_eq!(vault.asked().len(), 1);
+    assert_eq!(vault.received().len(), 1);
 }

@@ -1,5 +1,4 @@
-//! A token service that is asked what tokens grant, and what a function is told
-//! of it.
+//! A token service that introspects tokens, and the variables of a function that uses it.
 
 use crate::identity::record::{remember, secret};
 use crate::identity::{Identity, decoded};
@@ -16,7 +15,7 @@ pub struct TokenService {
 }
 
 impl TokenService {
-    /// What we are called there has all that must not stand as it is in a header.
+    /// Starts it. The client's id and secret have characters that a header must encode.
     pub async fn start() -> Self {
         let client_secret = secret("s/e+c=r%t: ü");
         let client_id = "shop:1 ü&=%".to_owned();
@@ -37,7 +36,7 @@ impl TokenService {
         self.token(active(scope))
     }
 
-    /// A new token of which the service says this.
+    /// A new token with this introspection answer.
     pub fn token(&self, says: Value) -> String {
         let token = secret("opaque");
         self.identity.grant(&token, says);
@@ -45,7 +44,7 @@ impl TokenService {
     }
 }
 
-/// Good for an hour.
+/// An active answer that is valid for an hour.
 pub fn active(scope: &str) -> Value {
     json!({
         "active": true, "scope": scope, "client_id": "demo-shop", "token_type": "Bearer",
@@ -58,7 +57,7 @@ pub fn basic(header: &str) -> (String, String) {
     let encoded = remember(header.strip_prefix("Basic ").unwrap());
     let text = String::from_utf8(BASE64.decode(encoded).unwrap()).unwrap();
     let (id, secret) = text.split_once(':').unwrap();
-    // Nothing in it may be taken for the colon between them, or for a blank.
+    // No character may be read as the separating colon or as a blank.
     assert!(text.bytes().all(|byte| byte.is_ascii_graphic()), "{text}");
     assert_eq!(text.matches(':').count(), 1, "{text}");
     (decoded(id), decoded(&remember(secret)))

@@ -3,14 +3,15 @@
 
 use crate::identity::record::{output, secret};
 use crate::support::dynamo::{Shim, connection};
-use crate::support::lambda::ended_as;
 use crate::support::lambda::events::{act, event, header, read, with};
 use crate::support::lambda::function::Function;
+use crate::support::lambda::process::Program;
+use crate::support::lambda::run_to_exit;
 use crate::support::{AUTHORIZED, Reply, capture, transactions_of};
 use payment_intents::aws::Connection;
 use payment_intents::clock::SystemClock;
 use payment_intents::dynamodb::{DynamoStore, create_table};
-use payment_intents::http::registrations;
+use payment_intents::http::file_drafts;
 use payment_intents::local::emulator::ensure_table;
 use payment_intents::local::sandbox::Sandbox;
 use payment_intents::payment::{Payment, ProjectKey};
@@ -21,27 +22,27 @@ use uuid::Uuid;
 pub const API: &str = env!("CARGO_BIN_EXE_payment-intents");
 pub const RECOVERY: &str = env!("CARGO_BIN_EXE_recovery");
 
-/// What a function is told besides what every function is.
+/// The variables of one function, besides the common ones.
 pub type Variables = Vec<(&'static str, String)>;
 
-/// What an invocation has, as deployed.
+/// The time of an invocation, as deployed.
 const TIMEOUT_MS: u64 = 28_000;
 
-/// A function with its surroundings.
+/// A function and the servers that it uses.
 pub struct Stage {
     pub function: Function,
-    /// In front of the table.
+    /// The proxy in front of the table.
     pub dynamodb: Shim,
     pub sandbox: Sandbox,
 }
 
 impl Stage {
-    /// The API, told this as well. It prints all that it can be made to print.
+    /// Starts the API with these variables, at the most verbose log level.
     pub async fn start(variables: Variables) -> Self {
         Self::of(API, variables).await
     }
 
-    pub async fn of(binary: &'static str, variables: Variables) -> Self {
+    pub async fn of(program: impl Into<Program>, variables: Variables) -> Self {
         let dynamodb = connection().await;
         let shim = Shim::start(&dynamodb.endpoint_url.clone().unwrap()).await;
         let table = table(dynamodb).await;
@@ -52,76 +53,75 @@ impl Stage {
             ("AWS_SECRET_ACCESS_KEY", secret("access-key")),
             ("CONNECTORS", connectors(&sandbox.url().to_string(), json!({"type": "forward"}))),
         ];
-        environment.extend(loud());
+        environment.extend(verbose());
         environment.extend(variables);
-        let function = Function::start(binary, &environment, output()).await;
+        let function = Function::start(program, &environment, output()).await;
         Self { function, dynamodb: shim, sandbox }
     }
 
     pub async fn invoke(&self, event: &Value) -> Reply {
-        self.function.request(TIMEOUT_MS, event).await.expect("the process lives on")
+        self.function.request(TIMEOUT_MS, event).await.expect("the process goes on")
     }
 
     /// Captures one cent.
     pub async fn capture(&self, bearer: &str) -> Reply {
-        self.invoke(&bearing(bearer, act(AUTHORIZED, capture(1)))).await
+        self.invoke(&with_token(bearer, act(AUTHORIZED, capture(1)))).await
     }
 
-    /// Status, code, and the operations on the table since this was last asked.
+    /// Status, code, and the number of operations on the table since the last call.
     pub async fn outcome(&self, event: &Value) -> (u16, String, usize) {
         let reply = self.invoke(event).await;
         (reply.status, reply.code().to_owned(), self.dynamodb.calls().len())
     }
 
-    /// Type, state and amount of each transaction of [`AUTHORIZED`], in order, as one
-    /// behind a gateway sees them.
+    /// Type, state and amount of each transaction of [`AUTHORIZED`], in order, read as a
+    /// caller behind a gateway.
     pub async fn transactions(&self) -> Vec<String> {
         transactions_of(&self.invoke(&event("get-payment")).await.body)
     }
 
-    /// How many times the PSP did something.
+    /// The number of effects at the PSP.
     pub fn effects(&self) -> usize {
         self.sandbox.ledger().len()
     }
 }
 
-/// Every line that there is, and a backtrace for whoever prints one.
-pub fn loud() -> Variables {
-    let loud = [("AWS_LAMBDA_LOG_LEVEL", "TRACE"), ("RUST_LOG", "trace"), ("RUST_BACKTRACE", "1")];
-    loud.map(|(name, value)| (name, value.to_owned())).to_vec()
+/// The most verbose log level, and backtraces.
+pub fn verbose() -> Variables {
+    let verbose =
+        [("AWS_LAMBDA_LOG_LEVEL", "TRACE"), ("RUST_LOG", "trace"), ("RUST_BACKTRACE", "1")];
+    verbose.map(|(name, value)| (name, value.to_owned())).to_vec()
 }
 
-/// One connector for all.
+/// One connector for all payment interfaces.
 pub fn connectors(url: &str, authorization: Value) -> String {
     json!({"*": {"url": url, "timeoutMs": 5_000, "authorization": authorization}}).to_string()
 }
 
-/// What a process says that ends at once, told this, and nothing that is needed
-/// besides.
-pub async fn last_words(binary: &str, variables: &Variables) -> String {
-    let said = [loud(), variables.clone()].concat();
+/// The output of a process that exits at once, with no variables but these.
+pub async fn output_at_exit(binary: &str, variables: &Variables) -> String {
+    let said = [verbose(), variables.clone()].concat();
     let said = said.iter().map(|(name, value)| (*name, value.as_str())).collect::<Vec<_>>();
-    let ended = ended_as(binary, &said).await;
+    let ended = run_to_exit(binary, &said).await;
     assert_eq!(ended.status.code(), Some(1), "{variables:?}");
     let text = String::from_utf8([ended.stdout, ended.stderr].concat()).unwrap();
     std::fs::write(output(), &text).unwrap();
     text
 }
 
-/// The event, with this token and no authorizer in front.
-pub fn bearing(token: &str, event: Value) -> Value {
+/// The event, with this token and without an authorizer.
+pub fn with_token(token: &str, event: Value) -> Value {
     let event = with(event, "/requestContext/authorizer", Value::Null);
     header(event, "authorization", format!("Bearer {token}"))
 }
 
-/// The key of a Payment that is there besides those of the demo, and its PSP's id.
+/// The key of a Payment besides those of the demo, and its id at the PSP.
 pub const KEY: &str = "order-1001";
 
-/// A table of this test's own, with the demo Payments and one that has names, written
-/// as any other is.
+/// A new table with the demo Payments and one that has names, written through the store.
 async fn table(dynamodb: Connection) -> String {
     let (client, name) = (dynamodb.client(), format!("payments-{}", Uuid::new_v4()));
-    // Where the machine is busy, the SDK makes it twice, and the second time fails.
+    // On a busy machine the SDK sends `CreateTable` twice, and the second one fails.
     if create_table(&client, &name).await.is_err() {
         ensure_table(&client, &name).await.unwrap();
     }
@@ -131,8 +131,8 @@ async fn table(dynamodb: Connection) -> String {
     let amount = json!({"centAmount": 1, "currencyCode": "EUR"});
     let named = json!({"id": "named", "key": KEY, "interfaceId": KEY, "amountPlanned": amount});
     drafts.push(named);
-    for registration in registrations(&json!(drafts).to_string(), &project, now).unwrap() {
-        let payment = Payment::register(registration, now).unwrap();
+    for draft in file_drafts(&json!(drafts).to_string(), &project, now).unwrap() {
+        let payment = Payment::register(draft.registration, now).unwrap();
         if payment.details.key.is_some() {
             for name in [Name::Key(KEY.to_owned()), Name::InterfaceId(KEY.to_owned())] {
                 store.claim(&payment.key, &name, now).await.unwrap();

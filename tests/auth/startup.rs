@@ -1,5 +1,5 @@
-//! What is done before the first event: connections to whom it will need, without
-//! asking them for anything, and without waiting for those who are not there.
+//! The start of a function: it opens the connections that the first event needs, sends no
+//! request on them, and does not wait for servers that are silent.
 
 use crate::identity::record::secret;
 use crate::stage::Stage;
@@ -10,10 +10,10 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 
-/// Longer than anybody who connects here takes to say what it wants.
+/// The time within which a client that connects would send its request.
 const SILENCE: Duration = Duration::from_millis(300);
 
-/// Somebody who waits to be called.
+/// A server that accepts connections and reads what arrives.
 struct Callee(TcpListener);
 
 impl Callee {
@@ -26,7 +26,7 @@ impl Callee {
     }
 
     async fn caller(&self) -> TcpStream {
-        timeout(SILENCE, self.0.accept()).await.expect("somebody connected").unwrap().0
+        timeout(SILENCE, self.0.accept()).await.expect("a client connects").unwrap().0
     }
 }
 
@@ -55,7 +55,7 @@ async fn connections_are_opened_before_the_first_event_without_a_request() {
     }
 }
 
-/// The connection is there, and nobody speaks TLS on it.
+/// The server accepts the connection, and does not speak TLS.
 #[tokio::test]
 async fn a_silent_connector_does_not_delay_the_start() {
     let connector = Callee::start().await;

@@ -1,4 +1,5 @@
-// The client-credentials flow of the Checkout SDK: a token service issues its tokens, and says to ours what they grant.
+// The client-credentials flow of the Checkout SDK. A token service issues its tokens, and our service introspects them
+// there.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -25,13 +26,13 @@ after(async () => {
   await tokenService?.stop();
 });
 
-/** The server with introspection. Payments are registered with a token of somebody else. */
+/** The server with introspection. Payments are registered with a token of another client. */
 function startLocalThatAsks({ client, environment }) {
   const authorization = `Bearer ${client({ scopes: [REGISTER] }).issue()}`;
   return startLocal({ connectorTimeoutMs: 2_000, environment, authorization });
 }
 
-/** The SDK that gets its tokens by itself. `tokenCache` is where it keeps them. */
+/** The SDK, which fetches its tokens itself and keeps them in `tokenCache`. */
 function checkout(client, { tokenCache, ...http } = {}) {
   const { clientId, clientSecret, scopes } = client;
   const credentials = { clientId, clientSecret };
@@ -39,11 +40,11 @@ function checkout(client, { tokenCache, ...http } = {}) {
   return checkoutWith(new ClientBuilder().withClientCredentialsFlow(flow), { host: local.url, ...http });
 }
 
-/** The SDK that is given a token, and gets no other. */
+/** The SDK with a given token, which it cannot replace. */
 const checkoutWithToken = (token, http) =>
   checkoutWith(new ClientBuilder().withExistingTokenFlow(`Bearer ${token}`, {}), { host: local.url, ...http });
 
-/** Where the SDK keeps a token that it got an hour ago and still believes in. */
+/** A token cache with a token that the SDK fetched an hour ago and takes for valid. */
 function cacheWith(token) {
   let kept = { token, expirationTime: Date.now() + HOUR_MS };
   return {
@@ -56,7 +57,7 @@ function cacheWith(token) {
 
 const tokensSent = (attempts) => attempts.map((headers) => headers.Authorization.replace(/^Bearer /, ''));
 
-/** An error about access, in the words of the contract and in those of OAuth. */
+/** An error about access, with the fields of the contract and those of OAuth. */
 function assertAccessError(error, name, statusCode, code) {
   assertError(error, name, statusCode, code);
   assert.equal(error.message, error.body.message);
@@ -106,7 +107,7 @@ for (const scope of ['manage_checkout_payment_intents:other', 'manage_project:de
   });
 }
 
-test('without a token the SDK raises Unauthorized 401 access_denied, and nobody is asked', async () => {
+test('without a token the SDK raises Unauthorized 401 access_denied, and nothing is introspected', async () => {
   const paymentId = await local.authorizedPayment();
   const { act, attempts } = checkoutWith(new ClientBuilder(), { host: local.url });
 
@@ -114,7 +115,7 @@ test('without a token the SDK raises Unauthorized 401 access_denied, and nobody 
 
   assertAccessError(error, 'Unauthorized', 401, 'access_denied');
   assert.equal(attempts[0].Authorization, undefined);
-  // Who shows no token is not told of an error (RFC 6750, 3.1).
+  // The challenge to a request without a token has no error (RFC 6750, 3.1).
   assert.match(error.headers['www-authenticate'], /^Bearer /);
   assert.doesNotMatch(error.headers['www-authenticate'], /error=/);
   assert.equal(attempts.length, 1);
@@ -132,12 +133,12 @@ for (const { which, isRevoked, client } of [
     which: 'a token with an exp that is over, in milliseconds',
     client: { inPlaceOfAnswer: activeButOver(IN_MILLISECONDS) },
   },
-  { which: 'a token of nobody' },
+  { which: 'an unknown token' },
 ]) {
   test(`${which}: the SDK raises Unauthorized 401 invalid_token, and has no other to repeat with`, async () => {
     const paymentId = await local.authorizedPayment();
     const issuer = client && tokenService.client({ scopes: [ACT], ...client });
-    const token = issuer?.issue() ?? 'of-nobody';
+    const token = issuer?.issue() ?? 'unknown-token';
     if (isRevoked) issuer.revoke(token);
     const { act, attempts } = checkoutWithToken(token);
 
@@ -167,11 +168,11 @@ for (const headers of [undefined, { 'Idempotency-Key': 'order-7-capture-1' }]) {
     const [, renewed] = client.tokens;
     assert.deepEqual(tokensSent(attempts), [revoked, renewed]);
     assert.equal(client.tokenRequests.length, 1);
-    // It is the same request: so say its correlation id and its key.
+    // It is the same request, with the same correlation id and key.
     assert.equal(attempts[1]['X-Correlation-ID'], attempts[0]['X-Correlation-ID']);
     assert.equal(attempts[1]['Idempotency-Key'], headers?.['Idempotency-Key']);
     assert.equal(answer.headers['x-correlation-id'], attempts[0]['X-Correlation-ID']);
-    // Nothing is on record of the attempt that was refused.
+    // The refused attempt left no record.
     assert.equal(answer.headers['idempotent-replayed'], undefined);
     assert.deepEqual(await effectsOf(paymentId), ONCE);
 
@@ -182,7 +183,7 @@ for (const headers of [undefined, { 'Idempotency-Key': 'order-7-capture-1' }]) {
 }
 
 for (const [unit, exp] of Object.entries({ seconds: IN_SECONDS, milliseconds: IN_MILLISECONDS })) {
-  test(`a token that expires earlier than the SDK thinks, in ${unit}: what is kept of it ends with it`, async () => {
+  test(`a token that expires earlier than the SDK thinks, in ${unit}: the cached introspection ends with it`, async () => {
     const paymentId = await local.authorizedPayment();
     const lifetimeMs = 2_000;
     const client = tokenService.client({ scopes: [ACT], lifetimeMs, exp });
@@ -226,7 +227,7 @@ test('a token that is refused when it has just been issued: the SDK repeats noth
 
 const saidOfTheEnd = { 'exp in seconds': IN_SECONDS, 'exp in milliseconds': IN_MILLISECONDS, 'no exp': null };
 for (const [said, exp] of Object.entries(saidOfTheEnd)) {
-  test(`a warm token costs no second introspection, with ${said}`, async () => {
+  test(`a token in use is introspected once, with ${said}`, async () => {
     const paymentId = await local.authorizedPayment();
     const client = tokenService.client({ scopes: [ACT], lifetimeMs: HOUR_MS, exp });
     const { act, attempts } = checkout(client);
@@ -241,7 +242,7 @@ for (const [said, exp] of Object.entries(saidOfTheEnd)) {
   });
 }
 
-test('what one token grants says nothing of another', async () => {
+test('a cached introspection applies to its own token only', async () => {
   const paymentId = await local.authorizedPayment();
   const allowed = tokenService.client({ scopes: [ACT] });
   const other = tokenService.client({ scopes: ['manage_project:other'] });
@@ -254,11 +255,11 @@ test('what one token grants says nothing of another', async () => {
   assert.deepEqual(await effectsOf(paymentId), ONCE);
 });
 
-/** The answer of a service that could not ask. */
+/** The answer when introspection is unavailable. */
 function assertUnavailable(error) {
   assertError(error, 'ServiceUnavailable', 503, 'ServiceUnavailable');
   assert.match(error.headers['retry-after'], /^\d+$/);
-  // The caller's token may be as good as ever.
+  // The caller's token may still be valid.
   assert.equal(error.headers['www-authenticate'], undefined);
   assert.equal(error.body.error, undefined);
 }
@@ -302,7 +303,7 @@ for (const [how, inPlaceOfAnswer] of Object.entries({
   });
 }
 
-test('a token service that is back: the retry of the SDK is answered, and money moves once', async () => {
+test('after an outage of the token service the retry of the SDK is answered, and money moves once', async () => {
   const paymentId = await local.authorizedPayment();
   const client = tokenService.client({ scopes: [ACT] });
   client.inPlaceOfAnswer = (answer) => {

@@ -1,4 +1,4 @@
-// A client nobody here wrote: the Checkout SDK and its HTTP client, as published, against the local server.
+// A third-party client, the Checkout SDK and its HTTP client as published, against the local server.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -25,7 +25,7 @@ const cancel = { action: 'cancelPayment' };
 const reverse = { action: 'reversePayment' };
 
 const checkout = (http) =>
-  checkoutWith(new ClientBuilder().withExistingTokenFlow('Bearer of-nobody', {}), { host: local.url, ...http });
+  checkoutWith(new ClientBuilder().withExistingTokenFlow('Bearer unknown-token', {}), { host: local.url, ...http });
 
 const moved = async (paymentId) =>
   (await local.effects(paymentId)).map(({ action, centAmount, currencyCode }) => [action, centAmount, currencyCode]);
@@ -122,10 +122,10 @@ for (const { when, actions, body = { actions }, headers, error, fields, effects 
 }
 
 test('an unknown Payment is a NotFound that names it', async () => {
-  const error = await failure(checkout().act('nobody knows me', cancel));
+  const error = await failure(checkout().act('unknown payment', cancel));
 
   assertError(error, 'NotFound', 404, 'ResourceNotFound');
-  assert.equal(error.body.errors[0].resourceId, 'nobody knows me');
+  assert.equal(error.body.errors[0].resourceId, 'unknown payment');
 });
 
 test('a repeated key is answered from the record, and refused with other content', async () => {
@@ -177,7 +177,7 @@ test('the retry of the SDK after its own time-out gets the answer that was lost,
   assert.deepEqual(await moved(paymentId), [['capturePayment', 4_000, 'EUR']]);
 });
 
-test('a client that hangs up on a slow connector and repeats moves money once and is told to verify', async () => {
+test('a client that disconnects from a slow action and repeats it moves money once, and is answered to verify the Payment', async () => {
   const paymentId = await local.authorizedPayment();
   const untilAnswered = { retryCodes: [409], maxRetries: 100, retryDelay: 100, backoff: false };
   const { act } = checkout({ timeout: 300, retryConfig: untilAnswered });

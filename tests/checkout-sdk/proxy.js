@@ -1,11 +1,11 @@
-// A proxy that loses an answer, so that a client has to ask again for what was already done.
+// A proxy that loses an answer, so that a client must repeat a request that was carried out.
 
 import { once } from 'node:events';
 import { createServer, request as httpRequest } from 'node:http';
 
 /**
- * Forwards every request to `target`. The first one is carried out, but its answer never reaches the client; the
- * others wait until it was. `seen` holds the headers of each. Closed when the test `t` ends.
+ * Forwards every request to `target`. The first one is carried out, and its answer is lost; the others wait for that.
+ * `seen` holds the headers of each. Closed when the test `t` ends.
  */
 export async function proxyThatKeepsTheFirstAnswer(t, target) {
   const seen = [];

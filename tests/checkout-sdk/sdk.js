@@ -1,4 +1,4 @@
-// The Checkout SDK and its HTTP client, as published, and what its user reads of an error.
+// The Checkout SDK and its HTTP client, as published, and the errors as its user reads them.
 
 import assert from 'node:assert/strict';
 
@@ -9,8 +9,8 @@ export const capture = (centAmount, merchantReference) =>
   ({ action: 'capturePayment', amount: eur(centAmount), merchantReference });
 
 /**
- * The SDK over the client of `builder`, with everything switched on that makes it repeat a request by itself.
- * `attempts` holds the headers of each request that it really makes.
+ * The SDK over the client of `builder`, with all of its automatic retries. `attempts` holds the headers of each
+ * request that it sends.
  */
 export function checkoutWith(builder, http) {
   const attempts = [];

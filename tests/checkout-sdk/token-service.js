@@ -1,20 +1,20 @@
-// A token service: it issues opaque tokens (RFC 6749, 4.4), says what they grant (RFC 7662), and remembers who asked.
+// A token service: it issues opaque tokens (RFC 6749, 4.4), introspects them (RFC 7662), and records its callers.
 
 import { randomUUID } from 'node:crypto';
 
 import { serve } from '../support/http.mjs';
 
-// As long as the platform's tokens live. The SDK takes a token for expired five minutes before it is.
+// The lifetime of the platform's tokens. The SDK takes a token for expired five minutes early.
 const LIFETIME_MS = 172_800_000;
 
-// The ids and secrets of API clients have such characters in them.
+// Ids and secrets of API clients contain such characters.
 const INTROSPECTOR = { clientId: 'payment-intents_1', clientSecret: 'a-Secret_of-its.own~' };
 
-/** How `exp` may be written: RFC 7662 has seconds, the platform milliseconds. */
+/** The units of `exp`: seconds in RFC 7662, milliseconds on the platform. */
 export const IN_SECONDS = (ms) => Math.floor(ms / 1_000);
 export const IN_MILLISECONDS = (ms) => ms;
 
-/** Starts a token service on a free port of 127.0.0.1. Whatever it still holds open ends with `stop`. */
+/** Starts a token service on a free port of 127.0.0.1. `stop` closes its connections. */
 export async function startTokenService() {
   const clients = new Map();
   const tokens = new Map();
@@ -63,7 +63,7 @@ export async function startTokenService() {
   return {
     url,
 
-    /** What the service needs in its environment to ask here. */
+    /** The variables with which the service introspects here. */
     environment: {
       AUTH: 'introspection',
       AUTH_INTROSPECTION_URL: `${url}/oauth/introspect`,
@@ -71,13 +71,13 @@ export async function startTokenService() {
       AUTH_CLIENT_SECRET: INTROSPECTOR.clientSecret,
     },
 
-    /** Introspections of tokens that nobody issued here. */
+    /** Introspections of unknown tokens. */
     introspectionsOfUnknown,
 
     /**
-     * An API client with its own credentials, so that no test sees another's requests. `lifetimeMs` is how long its
-     * tokens really live, whatever they are said to; `exp` how that is written, or null where it is not said.
-     * `inPlaceOfAnswer(answer, response)` is done where its tokens are introspected.
+     * An API client with its own credentials, so that tests do not see each other's requests. `lifetimeMs` is the real
+     * lifetime of its tokens; `exp` is the unit of their expiry in answers, or null to leave it out.
+     * `inPlaceOfAnswer(answer, response)` replaces the introspection answer.
      */
     client({ scopes, lifetimeMs = LIFETIME_MS, exp = IN_MILLISECONDS, inPlaceOfAnswer }) {
       const client = {
@@ -87,12 +87,12 @@ export async function startTokenService() {
         inPlaceOfAnswer,
         /** Its tokens, in order. */
         tokens: [],
-        /** Its requests to the token endpoint that were granted. */
+        /** The number of tokens that it was granted. */
         tokenRequests: [],
         /** The forms with which its tokens were introspected. */
         introspections: [],
 
-        /** A token that it got earlier. */
+        /** Issues a token that it fetched earlier. */
         issue(scope = scopes.join(' ')) {
           const token = `${randomUUID()}-._~+/==`;
           tokens.set(token, { client, scope, ends: Date.now() + lifetimeMs, isRevoked: false });
@@ -104,7 +104,7 @@ export async function startTokenService() {
           tokens.get(token).isRevoked = true;
         },
 
-        /** All that is said of a token that is over is that it is. */
+        /** The introspection answer of an expired token has nothing but `active`. */
         says({ scope, ends, isRevoked }) {
           if (isRevoked || Date.now() >= ends) return { active: false };
           return { active: true, scope, client_id: client.clientId, exp: exp?.(ends) };
@@ -118,7 +118,7 @@ export async function startTokenService() {
   };
 }
 
-/** The fields of a form; nothing where the body is none. */
+/** The fields of a form; none if the body is not a form. */
 function formOf(request, body) {
   if (request.headers['content-type']?.split(';')[0] !== 'application/x-www-form-urlencoded') return undefined;
   return Object.fromEntries(new URLSearchParams(body));
@@ -132,7 +132,7 @@ function basicOf(request) {
   return { clientId: decodeURIComponent(clientId), clientSecret: decodeURIComponent(clientSecret) };
 }
 
-/** An error as the platform's token service words it. */
+/** An error in the format of the platform's token service. */
 function refusal(statusCode, error) {
   const message = `The token service says ${error}.`;
   return { statusCode, message, errors: [{ code: error, message }], error, error_description: message };

@@ -1,4 +1,4 @@
-// A connector on the library that is inside the public connectors, with this service as its platform.
+// A connector on the library of the public connectors, with this service as its platform.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -16,7 +16,7 @@ before(async () => {
 });
 after(() => world?.stop());
 
-/** A request to the PSP and its answer, as the library notes them. */
+/** A request to the PSP and its answer, as the library records them. */
 const note = GenerateInterfaceInteractionCustomFieldsDraft({
   interactionId: 'interaction-1',
   createdAt: '2026-01-02T03:04:05.678Z',
@@ -25,7 +25,7 @@ const note = GenerateInterfaceInteractionCustomFieldsDraft({
   type: 'AUTHORIZATION',
 });
 
-/** A Payment of which so much is captured, and whose capture is known to all. */
+/** A Payment with this captured amount, whose capture was answered and reported. */
 async function captured(centAmount = 10_000) {
   const paymentId = await world.authorizedPayment();
   assert.deepEqual(await world.act(paymentId, capture(centAmount)), DONE);
@@ -90,7 +90,7 @@ test('a Payment is captured in parts, one part is refunded, and the ledger has e
   assert.deepEqual(ledger(await world.payment(paymentId)), effects.map((effect) => [...effect, 'Success']));
 });
 
-test('of 50 parallel captures of everything the PSP does one, and the Payment shows one Charge', async () => {
+test('of 50 parallel captures of the whole amount the PSP does one, and the Payment shows one Charge', async () => {
   const paymentId = await world.authorizedPayment();
 
   const answers = await Promise.all(Array.from({ length: 50 }, () => world.act(paymentId, capture(10_000))));
@@ -107,7 +107,7 @@ test('of 50 parallel captures of everything the PSP does one, and the Payment sh
 for (const [first, second] of [[4_000, 6_000], [5_000, 5_000]]) {
   test(`captures of ${first} and ${second} with one reference of the PSP are both in the ledger`, async () => {
     const paymentId = await world.authorizedPayment();
-    // Many connectors know each capture by the reference of the authorization.
+    // Many connectors use the reference of the authorization for each capture.
     const interactionId = (await world.payment(paymentId)).interfaceId;
 
     const answers = [];
@@ -127,7 +127,7 @@ for (const [first, second] of [[4_000, 6_000], [5_000, 5_000]]) {
 
 test('the library repeats its update after a conflict, and it is applied once', async () => {
   const paymentId = await world.authorizedPayment();
-  const conflict = { action: 'setStatusInterfaceText', interfaceText: 'somebody else was here' };
+  const conflict = { action: 'setStatusInterfaceText', interfaceText: 'another update' };
   world.proxy.beforeUpdates(paymentId, 1, () => world.update(paymentId, conflict));
   const asked = world.proxy.watch(paymentId);
 
@@ -141,7 +141,7 @@ test('the library repeats its update after a conflict, and it is applied once', 
   assert.deepEqual(world.connector.effects(paymentId), [['Charge', 10_000]]);
 });
 
-test('what the PSP rejects gives back what it held, and is recorded as failed', async () => {
+test('an action that the PSP rejects releases its hold and is recorded as failed', async () => {
   const paymentId = await world.authorizedPayment();
   world.connector.plan(paymentId, { outcome: 'rejected' });
 
@@ -152,10 +152,10 @@ test('what the PSP rejects gives back what it held, and is recorded as failed', 
   assert.deepEqual(world.connector.effects(paymentId), [['Charge', 10_000]]);
 });
 
-test('a token that the token service does not know never gets to the PSP', async () => {
+test('an action with an unknown token is not sent to the PSP', async () => {
   const paymentId = await world.authorizedPayment();
 
-  const refused = await world.act(paymentId, capture(10_000), { token: 'of-nobody' });
+  const refused = await world.act(paymentId, capture(10_000), { token: 'unknown-token' });
 
   assert.deepEqual(refused, { status: 502, code: 'ConnectorFailed' });
   assert.deepEqual(world.connector.effects(paymentId), []);
@@ -163,7 +163,7 @@ test('a token that the token service does not know never gets to the PSP', async
   assert.deepEqual(await world.act(paymentId, capture(10_000)), DONE);
 });
 
-test('the connector has the merchant\'s own token introspected', async () => {
+test('the connector introspects the merchant\'s own token', async () => {
   const paymentId = await world.authorizedPayment();
   world.tokens.introspected.length = 0;
 

@@ -1,4 +1,4 @@
-// With verified tokens: each caller may do what its scope says, and the connector's own token is one of them.
+// With verified tokens: each caller may do what its scope allows, and so may the connector.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -23,7 +23,7 @@ async function ask(path, { token, body } = {}) {
   return { status: answer.status, code: errors?.[0].code };
 }
 
-test('the merchant captures, the connector reports, each with the token of its own', async () => {
+test('the merchant captures and the connector reports, each with its own token', async () => {
   const paymentId = await world.authorizedPayment();
 
   assert.deepEqual(await world.act(paymentId, capture(10_000)), { status: 200, code: undefined });
@@ -36,7 +36,7 @@ test('the merchant captures, the connector reports, each with the token of its o
   assert.deepEqual([...asked].toSorted(), ['connector of merchant', 'service of connector', 'service of merchant']);
 });
 
-test('who reports may not capture, and who captures may not report', async () => {
+test('a connector may not capture, and a merchant may not report', async () => {
   const paymentId = await world.authorizedPayment();
   const { version } = await world.payment(paymentId);
   const charge = { type: 'Charge', amount: { centAmount: 1, currencyCode: 'EUR' }, state: 'Success' };
@@ -50,7 +50,7 @@ test('who reports may not capture, and who captures may not report', async () =>
   assert.equal((await world.payment(paymentId)).version, version);
 });
 
-test('who may see Payments sees them, by id and by key', async () => {
+test('a caller who may view Payments reads them by id and by key', async () => {
   const paymentId = await world.authorizedPayment();
   await world.update(paymentId, { action: 'setKey', key: `key-${paymentId}` });
   const seen = { status: 200, code: undefined };
@@ -61,11 +61,11 @@ test('who may see Payments sees them, by id and by key', async () => {
   }
 });
 
-test('a token that nobody issued, or none at all, does nothing', async () => {
+test('an unknown or missing token is refused', async () => {
   const paymentId = await world.authorizedPayment();
 
-  for (const token of ['of-nobody', undefined]) assert.equal((await ask(`/${paymentId}`, { token })).status, 401);
-  assert.equal((await world.act(paymentId, capture(1), { token: 'of-nobody' })).status, 401);
+  for (const token of ['unknown-token', undefined]) assert.equal((await ask(`/${paymentId}`, { token })).status, 401);
+  assert.equal((await world.act(paymentId, capture(1), { token: 'unknown-token' })).status, 401);
 
   assert.deepEqual(world.connector.effects(paymentId), []);
 });

@@ -1,4 +1,4 @@
-// A connector as the public template builds one, on the library that is inside the public connectors.
+// A connector built like the public template, on the library of the public connectors.
 
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomUUID } from 'node:crypto';
@@ -11,7 +11,7 @@ const PATH = /^\/operations\/payment-intents\/([^/]+)$/;
 const STATES = { approved: 'Success', received: 'Pending', rejected: 'Failure' };
 const NOTHING = () => {};
 
-/** The connector, and the PSP that it stands for. */
+/** The connector, and a PSP behind it. */
 export async function startConnector({ tokenServiceUrl, platformUrl, clientId, clientSecret }) {
   const context = new AsyncLocalStorage();
   const sdk = setupPaymentSDK({
@@ -20,14 +20,14 @@ export async function startConnector({ tokenServiceUrl, platformUrl, clientId, c
     projectKey: 'demo',
     clientId,
     clientSecret,
-    // Required, and asked by none of what is used here.
+    // Required settings, which nothing used here requests.
     sessionUrl: platformUrl,
     checkoutUrl: platformUrl,
     jwksUrl: `${platformUrl}/jwks`,
     jwtIssuer: platformUrl,
     getContextFn: () => context.getStore() ?? { correlationId: '', requestId: '' },
     updateContextFn: (changes) => Object.assign(context.getStore() ?? {}, changes),
-    // It logs every update, and a test that fails says enough.
+    // The library logs every update, which would hide the output of a failed test.
     logger: { debug: NOTHING, info: NOTHING, warn: NOTHING, error: NOTHING },
   });
   const payments = sdk.ctPaymentService;
@@ -40,7 +40,7 @@ export async function startConnector({ tokenServiceUrl, platformUrl, clientId, c
   const report = (paymentId, { type, amount, interactionId }, state) =>
     payments.updatePayment({ id: paymentId, transaction: { type, amount, interactionId, state } });
 
-  /** What an action comes to, as the template decides it. */
+  /** The result of an action, as the template decides it. */
   function modificationOf(payment, { action, amount }) {
     const has = (transactionType, ...states) => payments.hasTransactionInState({ payment, transactionType, states });
     switch (action) {
@@ -87,7 +87,7 @@ export async function startConnector({ tokenServiceUrl, platformUrl, clientId, c
         const answer = await modify(paymentId, JSON.parse(body).actions[0], plan);
         return plan.loses ? response.socket.destroy() : send(response, 200, answer);
       } catch (error) {
-        // As the template's error handler: what is not the library's own is not told to the caller.
+        // Like the template's error handler: details of other errors are not sent to the caller.
         if (!(error instanceof Errorx)) throw error;
         const { httpErrorStatus: statusCode, code, message, fields } = error;
         const errors = fields && { errors: [{ code, message, ...fields }] };
@@ -103,19 +103,19 @@ export async function startConnector({ tokenServiceUrl, platformUrl, clientId, c
     payments,
 
     /**
-     * What the next action on a Payment does that is not the usual. `outcome`: the answer. `acts`: whether the PSP
-     * does it. `reports`: whether the outcome is reported before the answer. `interactionId`: the PSP's reference.
-     * `beforeAnswer`: done then. `loses`: the connection is gone instead of an answer.
+     * Scripts the next action on a Payment. `outcome`: the answer. `acts`: whether the PSP does it. `reports`: whether
+     * the outcome is reported before the answer. `interactionId`: the PSP's reference. `beforeAnswer`: runs before the
+     * answer. `loses`: whether the connection closes without an answer.
      */
     plan: (paymentId, plan) => plans.set(paymentId, plan),
 
-    /** A webhook of the PSP about what it was last asked for a Payment; and about anything else, with `effect`. */
+    /** Sends a webhook about the last request for a Payment, or about `effect`. */
     notify: (paymentId, state, effect = modifications.get(paymentId)) => report(paymentId, effect, state),
 
-    /** The PSP's reference of what it was last asked for a Payment. */
+    /** The PSP's reference of the last request for a Payment. */
     reference: (paymentId) => modifications.get(paymentId).interactionId,
 
-    /** What the PSP did to a Payment, in order. */
+    /** The effects on a Payment at the PSP, in order. */
     effects: (paymentId) =>
       effects
         .filter((effect) => effect.paymentId === paymentId)

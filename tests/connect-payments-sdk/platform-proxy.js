@@ -1,4 +1,4 @@
-// What stands between the connector and its platform, so that tests see what the library asks, and can get in between.
+// A proxy between the connector and its platform, which records the library's requests and can run code before them.
 
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
@@ -30,7 +30,7 @@ export async function startPlatformProxy() {
       target = url;
     },
 
-    /** `GET 200` and the like: what the connector asked of a Payment from now on. */
+    /** Records the connector's requests for a Payment from now on, such as `GET 200`. */
     watch(paymentId) {
       const from = seen.length;
       return () =>
@@ -40,7 +40,7 @@ export async function startPlatformProxy() {
           .map(({ method, status }) => `${method} ${status}`);
     },
 
-    /** Has `act` run, and end, just before each of the next `times` updates of a Payment arrives at the platform. */
+    /** Runs `act` to its end before each of the next `times` updates of a Payment arrives at the platform. */
     beforeUpdates(paymentId, times, act) {
       for (let time = 0; time < times; time += 1) interferences.push({ paymentId, act });
     },

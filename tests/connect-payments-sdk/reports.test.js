@@ -1,4 +1,4 @@
-// What the connector reports of an action, before, during and after its answer: it is the same transaction, once.
+// Reports of the connector about an action, before, during and after its answer: they are the same transaction, once.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -15,11 +15,11 @@ before(async () => {
 });
 after(() => world?.stop());
 
-/** A webhook that the PSP delivers twice, as it does when it is not sure of the first. */
+/** A webhook that the PSP delivers twice, as it does when the first delivery is in doubt. */
 const deliverTwice = (paymentId, state) =>
   Promise.all([world.connector.notify(paymentId, state), world.connector.notify(paymentId, state)]);
 
-/** One Charge of 60.00 EUR of 100.00, in the state that its report gave it, and with the money where that puts it. */
+/** One Charge of 60.00 EUR of 100.00, in its reported state, with the matching balances. */
 async function assertOneCharge(paymentId, state) {
   const payment = await world.payment(paymentId);
   assert.deepEqual(ledger(payment), [['Charge', 6_000, state]]);
@@ -31,8 +31,7 @@ async function assertOneCharge(paymentId, state) {
 }
 
 /**
- * The answer said that the capture was rejected, which proves that nothing of it happened. So what the PSP reports
- * is an effect of its own, which cannot be told from a capture in its dashboard.
+ * A rejected capture did not happen. So a report after it is an effect of its own, like a capture in the dashboard.
  */
 async function assertRejectedAndAnother(paymentId) {
   const payment = await world.payment(paymentId);
@@ -43,7 +42,7 @@ async function assertRejectedAndAnother(paymentId) {
   assert.deepEqual(await world.act(paymentId, refund(6_000)), DONE);
 }
 
-/** What a report and an answer came to. Against an approval, a Failure counts when it is told after it. */
+/** The result of a report and an answer. Against an approval, a Failure counts when it is reported after it. */
 async function assertDecided(paymentId, state, outcome) {
   if (state === 'Success' && outcome === 'rejected') return assertRejectedAndAnother(paymentId);
   if (state === 'Failure' && outcome === 'approved') await world.connector.notify(paymentId, state);
@@ -70,7 +69,7 @@ for (const outcome of OUTCOMES) {
       world.connector.plan(paymentId, {
         ...plan,
         beforeAnswer() {
-          // Not awaited: the answer is on its way at the same time.
+          // Not awaited, so that report and answer are on their way at the same time.
           delivered = deliverTwice(paymentId, state);
         },
       });

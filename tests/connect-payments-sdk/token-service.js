@@ -1,4 +1,4 @@
-// An OAuth 2.0 token service: client credentials, and introspection as RFC 7662 has it.
+// An OAuth 2.0 token service: client credentials, and introspection (RFC 7662).
 
 import { randomUUID } from 'node:crypto';
 
@@ -6,7 +6,7 @@ import { send, serve } from '../support/http.mjs';
 
 const LIFETIME_SECONDS = 3_600;
 
-/** Serves `clients`, each with its `secret` and `scope`. `introspected` holds who asked for whose token. */
+/** Serves `clients`, each with its `secret` and `scope`. `introspected` records who introspected whose token. */
 export async function startTokenService(clients) {
   const tokens = new Map();
   const introspected = [];
@@ -37,7 +37,7 @@ export async function startTokenService(clients) {
   return { ...service, introspected, issue };
 }
 
-/** The client whose credentials a request has. */
+/** The client with the credentials of a request. */
 function authenticated({ headers: { authorization = '' } }, clients) {
   const [scheme, credentials = ''] = authorization.split(' ');
   const [client, secret] = Buffer.from(credentials, 'base64').toString().split(':');

@@ -1,4 +1,4 @@
-// All that takes part: the service, its connector, their token service, and a merchant.
+// All participants: the service, its connector, their token service, and a merchant.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
@@ -21,17 +21,17 @@ export const refund = (centAmount) => ({ action: 'refundPayment', amount: eur(ce
 export const cancel = { action: 'cancelPayment' };
 export const reverse = { action: 'reversePayment' };
 
-/** What happened after the authorization, in short. */
+/** The transactions after the authorization, in short. */
 export const ledger = ({ transactions }) =>
   transactions
     .filter(({ type }) => type !== 'Authorization')
     .map(({ type, amount, state }) => [type, amount.centAmount, state]);
 
-/** The PSP's references of the same transactions. */
+/** The PSP's references of these transactions. */
 export const references = ({ transactions }) =>
   transactions.filter(({ type }) => type !== 'Authorization').map(({ interactionId }) => interactionId);
 
-/** Starts it all. Where `verifiesTokens`, the service asks the token service as well; else it lets everybody in. */
+/** Starts everything. With `verifiesTokens`, the service introspects tokens; otherwise authorization is off. */
 export async function startWorld({ verifiesTokens = false } = {}) {
   const tokens = await startTokenService(CLIENTS);
   const proxy = await startPlatformProxy();
@@ -61,7 +61,7 @@ export async function startWorld({ verifiesTokens = false } = {}) {
     proxy,
     tokens,
 
-    /** A Payment with 100.00 EUR authorized, which the PSP knows by the reference that is its `interfaceId`. */
+    /** A Payment with 100.00 EUR authorized, whose `interfaceId` is the PSP's reference. */
     async authorizedPayment() {
       const reference = `authorization-${randomUUID()}`;
       const authorization = { type: 'Authorization', amount: eur(10_000), interactionId: reference, state: 'Success' };
@@ -74,7 +74,7 @@ export async function startWorld({ verifiesTokens = false } = {}) {
       return id;
     },
 
-    /** One action, asked for by the merchant unless another token is given. */
+    /** Sends one action, with the merchant's token unless another one is given. */
     async act(paymentId, action, { token = merchant, key } = {}) {
       const answer = await fetch(`${local.url}/demo/payment-intents/${paymentId}`, {
         method: 'POST',
@@ -92,7 +92,7 @@ export async function startWorld({ verifiesTokens = false } = {}) {
     /** The Payment, as the connector reads it. */
     payment: (id) => connector.payments.getPayment({ id }),
 
-    /** An update of somebody else, who asks the service itself and not by way of the proxy. */
+    /** An update by another client, which does not pass the proxy. */
     async update(paymentId, ...actions) {
       const { version } = await this.payment(paymentId);
       const answer = await fetch(`${local.url}/demo/payments/${paymentId}`, {

@@ -1,9 +1,9 @@
-//! Every way a call to a connector can end, made to happen on a real socket:
-//! what it counts as, and what had arrived by then.
+//! Each way in which a call to a connector can end, produced on a real socket: its outcome,
+//! and the bytes that had arrived by then.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic fails the test")]
 #![allow(clippy::arithmetic_side_effects, reason = "lengths and times are small here")]
-#![allow(unreachable_pub, reason = "the modules of a suite are its own")]
+#![allow(unreachable_pub, reason = "the modules belong to one suite")]
 
 mod psp;
 #[path = "../support/mod.rs"]
@@ -30,8 +30,8 @@ use tokio::net::TcpListener;
 use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 
-/// How long a connector has. The rows of a table run at the same time, so that
-/// it is waited out once.
+/// The time of a call. The rows of a table run at the same time, so that the suite waits
+/// for it once.
 const TIMEOUT_MS: u64 = 2_000;
 
 const KIB_64: usize = 64 * 1024;
@@ -39,7 +39,7 @@ const APPROVED: &str = r#"{"outcome":"approved"}"#;
 const REJECTED: &str = r#"{"outcome":"rejected"}"#;
 const NEVER: &str = "never executed";
 
-/// The n-th URL is that of the payment interface `n`.
+/// The n-th URL belongs to the payment interface `n`.
 fn connector(urls: Vec<String>, authorization: Authorization) -> HttpConnector<SystemClock> {
     let settings = urls.into_iter().map(|url| ConnectorSettings {
         url: url.parse().unwrap(),
@@ -78,7 +78,7 @@ fn call() -> Call {
     }
 }
 
-/// What a call comes to, in a word.
+/// The outcome of a call, as a word.
 async fn ends(connector: &HttpConnector<SystemClock>, call: &Call) -> &'static str {
     let called = connector.call(call, SystemClock.now().plus_ms(10 * TIMEOUT_MS));
     match timeout(Duration::from_millis(5 * TIMEOUT_MS), called).await.unwrap() {
@@ -90,15 +90,15 @@ async fn ends(connector: &HttpConnector<SystemClock>, call: &Call) -> &'static s
     }
 }
 
-/// A name, what the connector does, and what the call comes to.
+/// A name, the script of the connector, and the outcome of the call.
 type Row = (String, Script, &'static str);
 
 fn row(name: impl ToString, script: impl Into<Script>, expected: &'static str) -> Row {
     (name.to_string(), script.into(), expected)
 }
 
-/// Calls the connector of each row, all at the same time. Each is connected to
-/// once, and receives one request, or nothing but a greeting.
+/// Calls the connector of each row, all at the same time. Each one gets one connection,
+/// with one request or only a TLS greeting.
 async fn call_each(scheme: &str, rows: impl IntoIterator<Item = Row>) {
     let rows = rows.into_iter().collect::<Vec<_>>();
     let psps = join_all(rows.iter().map(|(_, script, _)| Psp::start([script.clone()]))).await;
@@ -112,7 +112,8 @@ async fn call_each(scheme: &str, rows: impl IntoIterator<Item = Row>) {
         let received = psp.finish().await;
         assert_eq!((ended, received.len()), (expected, 1), "{name}");
         let received = &received[0];
-        let fine = if scheme == "https" { greets(received) } else { requests(received) == 1 };
+        let fine =
+            if scheme == "https" { is_tls_greeting(received) } else { requests(received) == 1 };
         assert!(fine, "{name}: {}", String::from_utf8_lossy(received));
     }
 }
@@ -121,25 +122,26 @@ fn requests(received: &[u8]) -> usize {
     String::from_utf8_lossy(received).matches("POST /").count()
 }
 
-/// A TLS record with a handshake, and perhaps an alert: no data of a session.
-fn greets(received: &[u8]) -> bool {
+/// A TLS record with a handshake, perhaps an alert, and no application data.
+fn is_tls_greeting(received: &[u8]) -> bool {
     let length = usize::from(u16::from_be_bytes([received[3], received[4]]));
     let (greeting, rest) = received.split_at(5 + length);
     greeting[0] == 22 && (rest.is_empty() || rest[0] == 21 && rest.len() == 7)
 }
 
-/// An approval that is this long.
+/// An approval of this length.
 fn approval(length: usize) -> String {
     format!("{APPROVED}{}", " ".repeat(length - APPROVED.len()))
 }
 
 #[tokio::test]
 async fn a_connector_that_cannot_be_reached_counts_as_not_called() {
-    // Bound, but nobody listens.
+    // The port is bound, and nothing listens on it.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let refused = socket.local_addr().unwrap();
-    // A label has at most 63 characters: no server is asked for this one.
+    // A label of a host name has at most 63 characters: no DNS server is queried for this
+    // one.
     let nowhere = format!("{}.invalid", "a".repeat(64));
     for (url, cause) in [
         (format!("http://{refused}"), "ConnectionRefused"),
@@ -168,7 +170,7 @@ async fn after_the_deadline_nothing_is_sent() {
     let psp = Psp::start([vec![Request, say(answer(200, APPROVED)), Hold]]).await;
     let connector = connector(vec![psp.url("http")], Nothing);
     assert_eq!(ends(&connector, &call()).await, "approved");
-    // There is a connection to send it on, but no time.
+    // A connection is open, but the deadline has passed.
     let late = connector.call(&call(), SystemClock.now().minus_ms(1)).await;
     drop(connector);
     assert_eq!(psp.finish().await.iter().map(|bytes| requests(bytes)).sum::<usize>(), 1);
@@ -191,7 +193,7 @@ async fn without_a_tls_session_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn once_a_byte_arrived_only_a_whole_answer_counts() {
+async fn once_a_byte_arrived_only_a_complete_answer_counts() {
     let whole = answer(200, APPROVED);
     let with = |header| say(whole.replace("\r\n\r\n", &format!("\r\n{header}\r\n\r\n")));
     let half = say(&whole[..whole.len() - 1]);
@@ -236,9 +238,8 @@ async fn once_a_byte_arrived_only_a_whole_answer_counts() {
     call_each("http", rows).await;
 }
 
-/// A connection that is closed would bring its request to an end as usual. What the
-/// peer's system holds already, it may read all the same; but not without hearing
-/// that the request was given up.
+/// A graceful close would let the connector carry out the request. Bytes in the peer's
+/// buffer can still be read, but the reset tells the peer that the request was given up.
 #[tokio::test]
 async fn a_connector_that_accepts_after_the_time_out_finds_the_connection_reset() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -253,7 +254,7 @@ async fn a_connector_that_accepts_after_the_time_out_finds_the_connection_reset(
 }
 
 #[tokio::test]
-async fn an_answer_counts_as_what_it_proves() {
+async fn each_answer_has_the_outcome_that_it_proves() {
     let error = |codes: &str| {
         let errors = codes.split(' ').map(|code| json!({"code": code, "message": "No."}));
         json!({"message": "No.", "errors": errors.collect::<Vec<_>>()}).to_string()
@@ -336,10 +337,10 @@ async fn a_connection_is_used_again_only_where_that_is_safe() {
     join_all(rows).await;
 }
 
-/// The other side may close at any moment. What is seen of that first is luck;
-/// that a request which arrived is never denied, nor sent again, is not.
+/// The connector may close at any moment, and the client may see that before or after it
+/// sends. A request that arrived never counts as unsent, and is never sent twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_close_that_crosses_a_request_never_hides_it() {
+async fn a_request_that_meets_a_closing_connection_is_never_taken_for_unsent() {
     let yes = || say(answer(200, APPROVED));
     let two = say(answer(200, APPROVED).repeat(2));
     let early = vec![say(answer(408, ""))];
@@ -358,7 +359,7 @@ async fn a_close_that_crosses_a_request_never_hides_it() {
     drop(connector);
     let received = psp.finish().await.into_iter().map(|bytes| String::from_utf8(bytes).unwrap());
     let received = received.collect::<Vec<_>>();
-    // No more than the first request of a connection is answered.
+    // The script answers only the first request of a connection.
     let firsts = received.iter().filter_map(|text| text.split("POST /").nth(1)).collect::<String>();
     for (ended, transaction) in ended {
         let arrived = received.concat().matches(transaction.as_str()).count();
@@ -372,7 +373,7 @@ async fn a_close_that_crosses_a_request_never_hides_it() {
     }
 }
 
-/// What arrives of a call, with `HOST` for the address.
+/// The bytes of a call, with `HOST` in place of the address.
 async fn sent(path: &str, authorization: Authorization, call: &Call) -> String {
     let psp = Psp::start([vec![Request, say(answer(200, APPROVED))]]).await;
     let connector = connector(vec![psp.url("http") + path], authorization);

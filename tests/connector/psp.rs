@@ -1,5 +1,5 @@
-//! A connector that does with each TCP connection what a script says, and keeps
-//! every byte that it was sent.
+//! A connector that runs a script for each TCP connection, and keeps every byte that it
+//! receives.
 
 use Step::{Await, Drip, Head, Hold, Request, Reset, Say, Wait};
 use futures_util::future::join_all;
@@ -12,27 +12,27 @@ use tokio::sync::oneshot::{self, Receiver};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-/// What is done with one connection. After the last step no more is said, and
-/// what still comes is read to its end.
+/// A step of a connection's script. After the last step the connector sends nothing, and
+/// reads until the other side closes.
 pub type Script = Vec<Step>;
 
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// Waits until something has arrived, and leaves it unread. A reset follows.
+    /// Waits until bytes have arrived, and does not read them. A reset follows.
     Await,
-    /// Reads the head of a request, and nothing behind it.
+    /// Reads the head of a request, and no more.
     Head,
     /// Reads a whole request, with the body that every call has.
     Request,
-    /// Sends this.
+    /// Sends these bytes.
     Say(Vec<u8>),
-    /// Sends this, with so many milliseconds after each byte.
+    /// Sends these bytes, with a pause of this many milliseconds after each.
     Drip(Vec<u8>, u64),
-    /// Does nothing for so many milliseconds.
+    /// Waits for this many milliseconds.
     Wait(u64),
-    /// Reads on, and says nothing until the other side closes.
+    /// Reads until the other side closes, and sends nothing.
     Hold,
-    /// Resets the connection, as a process that dies does.
+    /// Resets the connection, as a killed process does.
     Reset,
 }
 
@@ -48,10 +48,10 @@ pub fn chunk(text: &str) -> String {
     format!("{:x}\r\n{text}\r\n", text.len())
 }
 
-/// What arrived, one entry per connection, in the order they were made.
+/// The received bytes of each connection, in the order of the connections.
 pub type Received = Vec<Vec<u8>>;
 
-/// The connector. It serves until it is told to finish.
+/// The connector. It serves until `finish` is called.
 pub struct Psp {
     pub address: SocketAddr,
     stop: oneshot::Sender<()>,
@@ -59,8 +59,8 @@ pub struct Psp {
 }
 
 impl Psp {
-    /// The n-th script is for the n-th connection. To more of them nothing is
-    /// said, but what they bring is kept all the same.
+    /// Starts it. The n-th script is for the n-th connection. Further connections are read,
+    /// and get no answer.
     pub async fn start(scripts: impl IntoIterator<Item = Script>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -73,10 +73,10 @@ impl Psp {
         format!("{scheme}://{}", self.address)
     }
 
-    /// All that arrived, once every connection has come to its end. Whoever
-    /// keeps one open has to drop it first.
+    /// All received bytes, once every connection has ended. A client must drop its open
+    /// connections first.
     pub async fn finish(self) -> Received {
-        // What is connected by now is accepted before the stop is seen.
+        // Connections that are already made are accepted before the server stops.
         sleep(Duration::from_millis(5)).await;
         self.stop.send(()).unwrap();
         self.serving.await.unwrap()
@@ -104,7 +104,7 @@ struct Connection {
 }
 
 impl Connection {
-    /// It fails where the other side has gone, which is an end like others.
+    /// The write fails if the other side has closed, which is an expected end.
     async fn serve(mut self, script: Script) -> Vec<u8> {
         let _ = self.play(script).await;
         self.received
@@ -137,7 +137,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads on until this has come.
+    /// Reads until these bytes have arrived.
     async fn until(&mut self, end: &[u8]) -> Result<()> {
         let start = self.received.len();
         while !self.received[start..].ends_with(end) {

@@ -1,4 +1,4 @@
-//! The PSPs' ledgers against the Payments, and both against what was answered.
+//! Compares the ledgers of the PSPs with the Payments, and both with the answers.
 
 use crate::clients::{Asked, Interface, Request, is_recorded};
 use crate::support::Reply;
@@ -8,19 +8,18 @@ use payment_intents::payment::{Payment, State, Transaction};
 use serde_json::json;
 use std::collections::HashMap;
 
-/// What happened, and in sentences what of it should not have.
+/// The result: counts, and each violation as a sentence.
 #[derive(Default)]
 pub struct Audit {
     pub actions: usize,
     pub effects: usize,
     lost: Vec<String>,
     twice: Vec<String>,
-    /// Neither of the two, but against the rules.
+    /// Other violations of the rules.
     wrong: Vec<String>,
 }
 
-/// By the name of the payment interface, the Payment, and the key that came with
-/// it.
+/// Effects by payment interface, Payment, and the key that was sent.
 type Effects = HashMap<(&'static str, String, String), Vec<Effect>>;
 
 impl Audit {
@@ -35,7 +34,7 @@ impl Audit {
         audit.actions = asked.len();
         audit.answers(&asked, &payments, &effects);
         for request in world.clients.untold() {
-            audit.lost.push(format!("nobody says what came of {request:?}"));
+            audit.lost.push(format!("no answer has the outcome of {request:?}"));
         }
         for (number, payment) in (0..).zip(&payments) {
             audit.payment(Interface::of(number), payment, &mut effects);
@@ -46,7 +45,7 @@ impl Audit {
         audit
     }
 
-    /// `0 lost, 0 twice`, as it should be.
+    /// The counts: `0 lost, 0 twice` is correct.
     pub fn summary(&self) -> String {
         let wrong = self.wrong.len();
         let wrong = if wrong == 0 { String::new() } else { format!(", {wrong} wrong") };
@@ -58,7 +57,7 @@ impl Audit {
         )
     }
 
-    /// Line by line, what should not be.
+    /// One line for each violation.
     pub fn findings(&self) -> String {
         let findings = |kind, of: &[String]| -> Vec<_> {
             of.iter().map(|finding| format!("{kind}: {finding}")).collect()
@@ -104,8 +103,8 @@ impl Audit {
         }
     }
 
-    /// One effect where it happened, none where it did not, and at most one where
-    /// that is not known.
+    /// One effect for a Success, none for a Failure, and at most one for an open
+    /// transaction.
     fn transaction(&mut self, by: Interface, transaction: &Transaction, did: &[Effect]) {
         let Some(action) = transaction.action() else { return };
         // The rest that Stripe released with a capture.
@@ -159,7 +158,7 @@ impl Audit {
                 (200, _) => self.lost.push(finding.clone()),
                 (400, "PaymentFailure") if state == Some(State::Failure) => {}
                 (400, "PaymentFailure") => self.lost.push(finding.clone()),
-                // These may still happen, and their clients ask again.
+                // These may still happen, and their clients repeat the request.
                 (409 | 502 | 503, _) if request.has_key => {}
                 (400 | 409 | 502 | 503, _) if happened > 0 => {
                     self.twice.push(format!("as if nothing had happened, {finding}"));
@@ -172,8 +171,8 @@ impl Audit {
         }
     }
 
-    /// What is recorded for a key is what everybody is told from then on, unless
-    /// nobody could look.
+    /// Every later answer for a key is the recorded one, unless the store could not be
+    /// read.
     fn repeated<'a>(
         &mut self,
         told: &mut HashMap<u64, (u16, &'a str, Option<&'a str>)>,
@@ -195,7 +194,7 @@ impl Audit {
     }
 }
 
-/// The effect that this transaction of a Payment stands for.
+/// The key of the effect of this transaction of a Payment.
 fn claim(
     by: Interface,
     payment: &Payment,

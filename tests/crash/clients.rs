@@ -1,11 +1,10 @@
-//! Clients as they are in the world: some send a key, and repeat with it until
-//! they are told what came of it; the others never repeat what may have
-//! happened.
+//! Clients like real ones: some send a key, and repeat with it until they know the outcome.
+//! The others never repeat an action that may have happened.
 
 use crate::support::lambda::events::{act, header};
 use crate::support::lambda::function::Function;
 use crate::support::random::Random;
-use crate::support::{Reply, cancel, capture, refund, reverse, told};
+use crate::support::{Reply, cancel, capture, refund, reverse, with_reference};
 use crate::{DEADLINE_MS, PAYMENTS, QUIET, payment_id};
 use payment_intents::payment::{Transaction, TransactionKind};
 use serde_json::Value;
@@ -13,7 +12,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
-/// The payment interface of a Payment decides which connector serves it.
+/// The payment interface of a Payment, which selects its connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interface {
     HonoursKeys,
@@ -23,7 +22,7 @@ pub enum Interface {
 }
 
 impl Interface {
-    /// That of the Payment of this number.
+    /// The interface of the Payment with this number.
     pub fn of(payment: u64) -> Self {
         match payment % 3 {
             0 => Self::HonoursKeys,
@@ -41,7 +40,7 @@ impl Interface {
     }
 }
 
-/// Something a client wants, once.
+/// An action that a client requests, to be carried out once.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub number: u64,
@@ -52,7 +51,7 @@ pub struct Request {
 
 impl Request {
     fn random(number: u64, random: &mut Random) -> Self {
-        // Those that come one after the other often meet at one Payment.
+        // Consecutive requests often go to the same Payment.
         let near = random.percent(50);
         let payment = if near { number / 4 % PAYMENTS } else { random.below(PAYMENTS) };
         // Stripe fails as it likes, and without a key nobody asks again in time.
@@ -62,29 +61,29 @@ impl Request {
         let reference = match random.below(100) {
             0..8 => "sandbox:rejected",
             8..16 => "sandbox:received",
-            // Proves nothing of an attempt before it: might stay Unknown there.
+            // A rejection proves nothing of an earlier attempt: it might stay Unknown.
             16..20 if !has_key && !is_resent => "sandbox:refuse",
-            // Without a key nobody asks again before recovery does so after a
-            // minute: longer than this test runs.
+            // Without a key, only recovery asks again, after a minute: longer than this
+            // test runs.
             20..32 if has_key || !is_resent => {
                 random.one_of(&["sandbox:drop", "sandbox:error", "sandbox:garbage"])
             }
             _ => &order,
         };
         let action = match random.below(100) {
-            0..65 => told(capture(number), reference),
-            65..90 => told(refund(number), reference),
-            90..95 => told(cancel(), &order),
-            _ => told(reverse(), &order),
+            0..65 => with_reference(capture(number), reference),
+            65..90 => with_reference(refund(number), reference),
+            90..95 => with_reference(cancel(), &order),
+            _ => with_reference(reverse(), &order),
         };
         Self { number, payment, action, has_key }
     }
 
-    /// Whether the transaction is what became of it. Its number is the amount,
-    /// or in the reference where it has no amount.
+    /// True if the transaction is the one of this action. Its number is its amount, or part
+    /// of the reference where it has no amount.
     pub fn became(&self, transaction: &Transaction) -> bool {
         let moves = matches!(transaction.kind, TransactionKind::Charge | TransactionKind::Refund);
-        let is_numbered = moves && !transaction.reverses;
+        let is_numbered = moves && !transaction.is_reversal;
         let reference = format!("order-{}", self.number);
         transaction.merchant_reference == Some(reference)
             || is_numbered && transaction.amount.minor_units() == self.number
@@ -98,7 +97,7 @@ impl Request {
         header(event, "idempotency-key", format!("key-{}", self.number))
     }
 
-    /// Whether its client knows now what came of it, or never will.
+    /// True if the client knows the outcome, or will never learn it.
     fn is_told(&self, reply: Option<&Reply>) -> bool {
         match reply.map(|reply| reply.status) {
             None | Some(409 | 502 | 503) => !self.has_key,
@@ -108,10 +107,10 @@ impl Request {
     }
 }
 
-/// Before a client repeats what it was not told the outcome of.
+/// The pause before a client repeats a request without an outcome.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What was asked, and what was answered; `None` where the process died.
+/// A request and its answer; `None` if the process died.
 pub type Asked = (Request, Option<Reply>);
 
 #[derive(Default)]
@@ -121,22 +120,20 @@ pub struct Clients(Mutex<State>);
 struct State {
     number: u64,
     asked: Vec<Asked>,
-    /// To be repeated, not before that moment, until somebody says what came of
-    /// it.
+    /// Repeated from that moment on, until an answer has the outcome.
     untold: Vec<(Instant, Request)>,
     under_way: usize,
 }
 
 impl Clients {
-    /// One client among others: random actions, and repeats; from `until` on only
-    /// the latter.
+    /// Runs one of the clients: random actions and repeats; from `until` on, only repeats.
     pub async fn work(&self, lambdas: &[Function], mut random: Random, until: Instant) {
         while Instant::now() < until {
             let request = self.next(&mut random);
             self.ask(random.one_of(&[&lambdas[0], &lambdas[1]]), request).await;
         }
         while Instant::now() < until + QUIET && !self.are_all_told() {
-            if let Some(request) = self.an_untold(&mut random) {
+            if let Some(request) = self.any_without_outcome(&mut random) {
                 self.ask(random.one_of(&[&lambdas[0], &lambdas[1]]), request).await;
             }
             sleep(Duration::from_millis(200)).await;
@@ -148,19 +145,19 @@ impl Clients {
         state.untold.is_empty() && state.under_way == 0
     }
 
-    /// All that was asked, repeats included, in the order of the answers.
+    /// All requests, repeats included, in the order of their answers.
     pub fn take_asked(&self) -> Vec<Asked> {
         std::mem::take(&mut self.state().asked)
     }
 
-    /// Requests with a key of whose outcome nobody told.
+    /// The requests with a key that never got an outcome.
     pub fn untold(&self) -> Vec<Request> {
         self.state().untold.iter().map(|(_, request)| request.clone()).collect()
     }
 
     fn next(&self, random: &mut Random) -> Request {
         let old = match random.below(100) {
-            0..25 => self.an_untold(random),
+            0..25 => self.any_without_outcome(random),
             25..33 => self.a_told(random),
             _ => None,
         };
@@ -172,7 +169,7 @@ impl Clients {
         })
     }
 
-    fn an_untold(&self, random: &mut Random) -> Option<Request> {
+    fn any_without_outcome(&self, random: &mut Random) -> Option<Request> {
         let mut state = self.state();
         let due = |(at, _): &(Instant, Request)| *at <= Instant::now();
         let due: Vec<_> = (0..state.untold.len()).filter(|i| due(&state.untold[*i])).collect();
@@ -183,7 +180,7 @@ impl Clients {
         Some(state.untold.swap_remove(random.one_of(&due)).1)
     }
 
-    /// Something that was answered for good, to be answered so again.
+    /// Repeats a request with a final answer, which must be answered the same.
     fn a_told(&self, random: &mut Random) -> Option<Request> {
         let mut state = self.state();
         let told = |(request, reply): &&Asked| {
@@ -214,7 +211,7 @@ impl Clients {
     }
 }
 
-/// Whether the answer is what the ledger has for this request from then on.
+/// True if the ledger keeps this answer for the request.
 pub fn is_recorded(reply: &Reply) -> bool {
     matches!(reply.outcome(), (200, _) | (400, "PaymentFailure"))
 }

@@ -1,15 +1,15 @@
-//! The real thing under `kill -9`: two processes of the Lambda and one of the
-//! recovery on one table, clients that repeat what they may, two sandbox PSPs, one of
-//! which honours keys, and a Stripe that is called directly and fails now and then.
-//! Whatever is killed, nothing is lost, and nothing happens twice.
+//! Real processes under `kill -9`: two of the Lambda and one of recovery on one table,
+//! clients that repeat requests, two sandbox PSPs, one of which honours keys, and a Stripe
+//! that is called directly and fails now and then. Nothing is lost, and nothing happens
+//! twice.
 //!
-//! `CRASH_SECONDS=N` is how long processes are killed (30), `CRASH_SEED=N`
-//! repeats the choices of an earlier run, as far as timing lets it.
+//! `CRASH_SECONDS=N` is the time in which processes are killed (30). `CRASH_SEED=N` repeats
+//! the choices of an earlier run, as far as timing allows.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "that is how a test fails")]
-#![allow(clippy::indexing_slicing, reason = "that is how a test fails")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a panic fails the test")]
+#![allow(clippy::indexing_slicing, reason = "a panic fails the test")]
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow fails the test, too")]
-#![allow(unreachable_pub, reason = "the modules of a suite are its own")]
+#![allow(unreachable_pub, reason = "the modules belong to one suite")]
 
 mod audit;
 mod clients;
@@ -20,7 +20,7 @@ use audit::Audit;
 use clients::{Clients, Interface};
 use payment_intents::clock::SystemClock;
 use payment_intents::dynamodb::DynamoStore;
-use payment_intents::http::registrations;
+use payment_intents::http::file_drafts;
 use payment_intents::local::emulator;
 use payment_intents::local::sandbox::Sandbox;
 use payment_intents::local::stripe::{StripeFault, StripeSandbox};
@@ -36,20 +36,20 @@ use support::lambda::function::Function;
 use support::random::Random;
 use tokio::time::{sleep, timeout};
 
-/// How long an invocation of the Lambda may take. A lease runs 5 s longer.
+/// The time of an invocation of the Lambda. A lease lasts 5 s longer.
 const DEADLINE_MS: u64 = 6_000;
 
-/// And one of the recovery, which begins nothing new in its last 5 s.
+/// The time of an invocation of recovery, which begins nothing in its last 5 s.
 const RECOVERY_DEADLINE_MS: u64 = 8_000;
 
-/// How long recovery has, once nobody is killed any more.
+/// The time of recovery after the last kill.
 const QUIET: Duration = Duration::from_secs(20);
 
 const PAYMENTS: u64 = 48;
 const CLIENTS: u64 = 6;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_killed_nothing_is_lost_and_nothing_happens_twice() {
+async fn killed_processes_lose_nothing_and_do_nothing_twice() {
     let killing = Duration::from_secs(variable("CRASH_SECONDS").unwrap_or(30));
     let seed = variable("CRASH_SEED").unwrap_or_else(|| SystemClock.now().ms());
     say(&format!("crash: seed {seed}, {} s", killing.as_secs()));
@@ -86,7 +86,7 @@ async fn whatever_is_killed_nothing_is_lost_and_nothing_happens_twice() {
     assert!(audit.effects > 0 && was_cut, "that was no test");
 }
 
-/// Everything there is.
+/// The processes, the table and the PSPs.
 struct World {
     lambdas: [Function; 2],
     recovery: Function,
@@ -153,8 +153,8 @@ impl World {
             })
         };
         let drafts = Value::from((0..PAYMENTS).map(draft).collect::<Vec<_>>()).to_string();
-        for registration in registrations(&drafts, &key(0).project, now).unwrap() {
-            let payment = Payment::register(registration, now).unwrap();
+        for draft in file_drafts(&drafts, &key(0).project, now).unwrap() {
+            let payment = Payment::register(draft.registration, now).unwrap();
             let amount = payment.balances.authorized.minor_units();
             let intent = payment.details.interface_id.clone().unwrap();
             self.stripe.authorize(&intent, amount, "eur", false);
@@ -162,13 +162,13 @@ impl World {
         }
     }
 
-    /// The Payment of that number, as it is now.
+    /// The Payment with that number, as it is now.
     async fn payment(&self, number: u64) -> Payment {
         self.store.get(&key(number)).await.unwrap().unwrap()
     }
 
-    /// Whether recovery still has something to do about it that it can do now.
-    async fn is_unsettled(&self, number: u64) -> bool {
+    /// True if recovery can still resolve something in the Payment now.
+    async fn is_recoverable(&self, number: u64) -> bool {
         let payment = self.payment(number).await;
         let resolvable = Interface::of(number) != Interface::KnowsNoKeys;
         payment.in_flight.is_some()
@@ -181,7 +181,7 @@ impl World {
 
     async fn is_settled(&self) -> bool {
         for number in 0..PAYMENTS {
-            if self.is_unsettled(number).await {
+            if self.is_recoverable(number).await {
                 return false;
             }
         }
@@ -205,8 +205,7 @@ fn key(number: u64) -> PaymentKey {
     }
 }
 
-/// Kills one process after the other, most often soon after an event was handed
-/// to it.
+/// Kills one process after the other, most often shortly after it got an event.
 async fn kill(world: &World, mut random: Random, until: Instant) -> u64 {
     let victims = [&world.lambdas[0], &world.lambdas[1], &world.recovery];
     let mut kills = 0;
@@ -221,8 +220,8 @@ async fn kill(world: &World, mut random: Random, until: Instant) -> u64 {
     kills
 }
 
-/// Runs recovery again and again, until there is nothing more to do for it, or
-/// its time is up. Says how much it found out.
+/// Runs recovery until nothing is left to resolve, or until its time is up. Returns the
+/// number of resolved transactions.
 async fn recover(world: Arc<World>, killed_until: Instant) -> u64 {
     let mut resolved = 0;
     while Instant::now() < killed_until || !world.is_settled().await {
@@ -239,7 +238,7 @@ async fn recover(world: Arc<World>, killed_until: Instant) -> u64 {
     resolved
 }
 
-/// Now and then a write happens whose answer nobody gets, or does not arrive.
+/// Loses some writes to the table, or only their answers.
 async fn lose_answers_of_the_table(world: Arc<World>, mut random: Random) {
     loop {
         sleep(Duration::from_millis(random.below(200))).await;
@@ -247,8 +246,8 @@ async fn lose_answers_of_the_table(world: Arc<World>, mut random: Random) {
     }
 }
 
-/// Now and then Stripe fails: it acts and says nothing, or fails to say it, or does not
-/// get the request, or is slow or busy.
+/// Lets calls to Stripe fail now and then: it acts without an answer or with an error, does
+/// not get the request, is slow, or is busy.
 async fn fail_at_stripe(world: Arc<World>, mut random: Random, until: Instant) {
     while Instant::now() < until {
         sleep(Duration::from_millis(random.below(300))).await;
@@ -265,8 +264,8 @@ async fn fail_at_stripe(world: Arc<World>, mut random: Random, until: Instant) {
     }
 }
 
-/// How often a process was killed between the two writes of a transaction, by
-/// what the others logged of it.
+/// The number of processes that were killed between the two writes of a transaction, from
+/// the logs of the others.
 fn leases_ran_out(directory: &Path) -> usize {
     let log = |name| std::fs::read_to_string(directory.join(name)).unwrap();
     let logs = ["lambda-1.log", "lambda-2.log", "recovery.log"].map(log).concat();
@@ -278,7 +277,7 @@ fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().unwrap())
 }
 
-/// Past the harness, which shows only what a test printed that failed.
+/// Prints past the test harness, which shows the output of failed tests only.
 fn say(line: &str) {
     std::io::stdout().write_all(format!("{line}\n").as_bytes()).unwrap();
 }

@@ -1,5 +1,4 @@
-//! Batches that cannot be read, as a whole or in part, and a function that is not
-//! set up.
+//! Batches that are unreadable as a whole or in part, and a function with missing settings.
 
 use crate::stream::{batch, sequence};
 use crate::support::capture;
@@ -10,7 +9,7 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// A record like this one, with another value at this place; `null` takes it away.
+/// The record with another value at this place; `null` removes the field.
 fn with(record: &Value, pointer: &str, value: Value) -> Value {
     let mut record = record.clone();
     let (parent, name) = pointer.rsplit_once('/').unwrap();
@@ -22,17 +21,18 @@ fn with(record: &Value, pointer: &str, value: Value) -> Value {
     record
 }
 
-/// Lambda hands over the batch again from the reported record on, then halves what
-/// it reports again, and gives up what is left alone: nothing else waits longer.
+/// As Lambda does: it delivers the batch again from the reported record on, halves it on a
+/// repeated failure, and discards a single record that still fails. Other records are not
+/// delayed further.
 #[tokio::test]
-async fn a_record_that_cannot_be_read_keeps_back_what_is_behind_it_and_nothing_else() {
+async fn an_unreadable_record_delays_only_the_records_behind_it() {
     let world = World::start().await;
     for payment in ["p", "q"] {
         world.register(payment, json!({})).await;
         world.act(payment, capture(1_000), 200).await;
     }
     let records = world.stream.records().await;
-    // Between what is to be told of p and of q: the registration of q, or its
+    // The bad record is between the events of p and of q: the registration of q, or its
     // reservation.
     let (registered, reserved) = (&records[3], &records[4]);
     assert_eq!(
@@ -64,10 +64,10 @@ async fn a_record_that_cannot_be_read_keeps_back_what_is_behind_it_and_nothing_e
         let whole = [&records[..3], std::slice::from_ref(&poison), &records[5..]].concat();
         assert_eq!(world.deliver(&whole).await.as_ref(), Some(&number), "{poison}");
         let payments = || -> Vec<String> {
-            world.bus.told().iter().map(|event| event.payment().to_owned()).collect()
+            world.bus.published().iter().map(|event| event.payment().to_owned()).collect()
         };
         assert_eq!(payments(), ["p"], "{poison}");
-        // From there on, and then it alone.
+        // From the bad record on, and then that record alone.
         for batch in [&whole[3..], &whole[3..4]] {
             assert_eq!(world.deliver(batch).await.as_ref(), Some(&number), "{poison}");
             assert_eq!(payments(), [""; 0], "{poison}");
@@ -80,7 +80,7 @@ async fn a_record_that_cannot_be_read_keeps_back_what_is_behind_it_and_nothing_e
     }
 }
 
-/// What comes before it counts, also where that cannot be sent.
+/// The first failed record is reported, whether it is unreadable or could not be sent.
 #[tokio::test]
 async fn of_two_failed_records_the_first_is_reported() {
     let world = World::start().await;
@@ -93,7 +93,7 @@ async fn of_two_failed_records_the_first_is_reported() {
     world.bus.next(&[crate::bus::Answer::Refuses(vec![0])]);
     assert_eq!(world.deliver(&records).await, Some(sequence(&records[2])));
     assert_eq!(world.deliver(&records[2..]).await, Some(sequence(&records[3])));
-    assert_eq!(world.bus.told().len(), 1);
+    assert_eq!(world.bus.published().len(), 1);
 }
 
 #[tokio::test]
@@ -118,13 +118,13 @@ async fn an_event_that_is_no_stream_batch_is_an_invocation_error() {
     }
     world.hand_over(LEFT_MS, r#"{"Records": ["#.to_owned()).await.expect_err("an error");
     assert_eq!(world.bus.calls().len(), 0);
-    // The process lives on, and nothing at all is nothing to complain of.
+    // The process goes on, and an empty batch is no error.
     let said = world.hand_over(LEFT_MS, batch(&[])).await;
     assert_eq!(said, Ok(json!({"batchItemFailures": []})));
 }
 
 #[tokio::test]
-async fn everything_that_is_wrong_with_its_configuration_is_named_at_once() {
+async fn all_configuration_errors_of_the_function_are_named_at_once() {
     const AWS: [&str; 3] = ["AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
     let known = AWS.map(|name| (name, "x"));
     let level = ("AWS_LAMBDA_LOG_LEVEL", "LOUD");
@@ -146,7 +146,7 @@ async fn everything_that_is_wrong_with_its_configuration_is_named_at_once() {
         assert_eq!(output.status.code(), Some(1), "{variables:?}: {said}");
         assert!(named.iter().all(|name| said.contains(name)), "{variables:?}: {said}");
         assert!(!unnamed.iter().any(|name| said.contains(name)), "{variables:?}: {said}");
-        // The line that an operator finds in the log.
+        // The line in the log for the operator.
         let line: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(line["level"], "ERROR", "{line}");
         let message = line["message"].as_str().unwrap();

@@ -1,5 +1,5 @@
-//! EventBridge, as far as the function sees it: it takes `PutEvents`, refuses what
-//! the real one refuses, and otherwise does as it is told.
+//! EventBridge as the function uses it: it accepts `PutEvents`, refuses requests that the
+//! real service refuses, and fails as scripted.
 
 use crate::support::http_server::{self, listen, serve};
 use http::{Request, Response, StatusCode};
@@ -12,35 +12,35 @@ use std::time::Duration;
 use tokio::time::sleep;
 use uuid::Uuid;
 
-/// What becomes of one call.
+/// The scripted result of one call.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// All of it is taken.
+    /// All entries are accepted.
     Takes,
-    /// All of it is taken, after so many milliseconds.
+    /// All entries are accepted, after this many milliseconds.
     TakesLate(u64),
-    /// All but the entries at these places.
+    /// All entries are accepted, except those at these places.
     Refuses(Vec<usize>),
-    /// All of it is taken, and the answer is lost.
+    /// All entries are accepted, and the answer is lost.
     IsLost,
-    /// None of it: this status, with this error.
+    /// No entry is accepted: this status, with this error.
     Fails(u16, &'static str),
-    /// None of it, and nothing is said.
+    /// No entry is accepted, and no answer is sent.
     Hangs,
 }
 
-/// An event that was taken.
+/// An accepted event.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct PublishedEvent {
     pub bus: String,
     pub source: String,
     pub detail_type: String,
-    /// The document as it came.
+    /// The event as JSON.
     pub text: String,
     pub detail: Value,
 }
 
-impl Told {
+impl PublishedEvent {
     pub fn id(&self) -> &str {
         self.detail["id"].as_str().unwrap()
     }
@@ -67,10 +67,10 @@ impl Told {
     }
 }
 
-/// One call: what was in it, and which of that was taken.
+/// One call: its entries, and the accepted ones.
 #[derive(Clone, Debug)]
 pub struct Call {
-    pub events: Vec<Told>,
+    pub events: Vec<PublishedEvent>,
     pub taken: Vec<bool>,
 }
 
@@ -97,23 +97,23 @@ impl Bus {
         bus
     }
 
-    /// What becomes of the next calls, in order; later ones go as usual.
+    /// Scripts the results of the next calls, in order.
     pub fn next(&self, answers: &[Answer]) {
         self.script().next = answers.iter().cloned().collect();
     }
 
-    /// What becomes of calls of which nothing else was said.
+    /// Sets the result of calls without a scripted one.
     pub fn usually(&self, answer: Answer) {
         self.script().usual = Some(answer);
     }
 
-    /// The calls since this was last asked.
+    /// The calls since the last time.
     pub fn calls(&self) -> Vec<Call> {
         std::mem::take(&mut self.script().calls)
     }
 
-    /// What was taken since this or the calls were last asked for.
-    pub fn told(&self) -> Vec<Told> {
+    /// The accepted events since the last time, here or in `calls`.
+    pub fn published(&self) -> Vec<PublishedEvent> {
         let calls = self.calls().into_iter();
         let events = calls.flat_map(|call| call.events.into_iter().zip(call.taken));
         events.filter(|(_, taken)| *taken).map(|(event, _)| event).collect()
@@ -127,8 +127,9 @@ impl Bus {
         assert_eq!(request.headers()["x-amz-target"], "AWSEvents.PutEvents");
         let body = request.into_body().collect().await.map_err(|error| error.to_string())?;
         let body: Value = serde_json::from_slice(&body.to_bytes()).unwrap();
-        let events: Vec<_> = body["Entries"].as_array().unwrap().iter().map(Told::read).collect();
-        // More is a ValidationException of all of it.
+        let events: Vec<_> =
+            body["Entries"].as_array().unwrap().iter().map(PublishedEvent::read).collect();
+        // More entries are a ValidationException for the whole call.
         assert!((1..=10).contains(&events.len()), "{} entries", events.len());
         assert!(body.to_string().len() <= 256 * 1_024, "a call is too large");
         let answer = {
@@ -149,7 +150,7 @@ impl Bus {
             Answer::IsLost => Err("the answer is lost".to_owned()),
             Answer::Fails(status, error) => Ok(respond(
                 StatusCode::from_u16(status).unwrap(),
-                json!({"__type": error, "message": "told to fail"}),
+                json!({"__type": error, "message": "scripted to fail"}),
             )),
             Answer::Hangs => std::future::pending().await,
         }
@@ -169,7 +170,7 @@ impl Answer {
 fn results(taken: &[bool]) -> Response<Full<Bytes>> {
     let entry = |taken: &bool| match taken {
         true => json!({"EventId": Uuid::new_v4().to_string()}),
-        false => json!({"ErrorCode": "InternalFailure", "ErrorMessage": "told to refuse"}),
+        false => json!({"ErrorCode": "InternalFailure", "ErrorMessage": "scripted to refuse"}),
     };
     let entries: Vec<_> = taken.iter().map(entry).collect();
     let failed = taken.iter().filter(|taken| !**taken).count();

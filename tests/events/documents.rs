@@ -1,6 +1,6 @@
-//! Documents as Lambda hands them over:
-//! <https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html>. The service's own
-//! writes, in the frame of a real stream.
+//! Stream batches as Lambda delivers them:
+//! <https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html>. They contain writes of the
+//! service.
 
 use crate::stream::batch;
 use crate::support::lambda::events::read;
@@ -17,14 +17,15 @@ fn records(name: &str) -> Vec<Value> {
     document["Records"].as_array().unwrap().clone()
 }
 
-/// A key is claimed, a Payment registered, a capture reserved and settled. The id
-/// is part of the promise: a later version must not tell the same under another.
+/// A key is claimed, a Payment registered, a capture reserved and settled. The event's id
+/// is part of the contract: a later version must not publish the same event with another
+/// id.
 #[tokio::test]
 async fn the_event_of_a_capture_keeps_its_documented_format() {
     let world = World::start().await;
     assert_eq!(world.deliver(&records("capture")).await, None);
-    let told = world.bus.told();
-    assert_eq!(told.len(), 1);
+    let published = world.bus.published();
+    assert_eq!(published.len(), 1);
     let expected = json!({
         "id": "b09a3c0b-cf3a-8124-ac31-191ef2eea772",
         "notificationType": "Event",
@@ -38,10 +39,10 @@ async fn the_event_of_a_capture_keeps_its_documented_format() {
             "order": {"typeId": "order", "id": "5a1c7e1a-9a0e-4a57-8f44-0a6c2c0d8f21"},
         },
     });
-    assert_eq!(told[0].detail, expected);
+    assert_eq!(published[0].detail, expected);
 }
 
-/// By an operator, or by a time to live that somebody has set.
+/// A removal by an operator or by a time to live.
 #[tokio::test]
 async fn a_removal_is_not_published() {
     let world = World::start().await;
@@ -54,7 +55,7 @@ async fn a_removal_is_not_published() {
     assert_eq!(world.bus.calls().len(), 0);
 }
 
-/// What AWS may change, and what it adds.
+/// Fields that AWS may change or add.
 #[tokio::test]
 async fn records_are_read_with_every_optional_field_of_aws() {
     let world = World::start().await;
@@ -81,16 +82,16 @@ async fn records_are_read_with_every_optional_field_of_aws() {
     ] {
         let said = world.hand_over(crate::world::LEFT_MS, document.clone()).await;
         assert_eq!(said, Ok(json!({"batchItemFailures": []})), "{document}");
-        let told = world.bus.told();
-        assert_eq!(told.len(), 1, "{document}");
-        assert_eq!(told[0].transaction(), CHARGE);
+        let published = world.bus.published();
+        assert_eq!(published.len(), 1, "{document}");
+        assert_eq!(published[0].transaction(), CHARGE);
     }
 }
 
-/// The emulator's records have the same form, and the documents are not behind
-/// what the service writes now.
+/// Records of the emulator have the same form as the documents, and so have the writes of
+/// this version of the service.
 #[tokio::test]
-async fn the_documents_are_what_the_service_writes() {
+async fn the_stream_documents_match_the_writes_of_the_service() {
     let world = World::start().await;
     let note = json!({"type": {"typeId": "type", "key": "notification"}, "fields": {}});
     let fields = json!({
@@ -101,13 +102,12 @@ async fn the_documents_are_what_the_service_writes() {
     });
     world.register(PAYMENT, fields).await;
     world.act(PAYMENT, crate::support::capture(4_000), 200).await;
-    let shapes = |records: &[Value]| records.iter().map(shape).collect::<Vec<_>>();
+    let shapes = |records: &[Value]| records.iter().map(structure).collect::<Vec<_>>();
     assert_eq!(shapes(&records("capture")), shapes(&world.stream.records().await));
 }
 
-/// The value without what differs from record to record: texts, numbers, and the
-/// ids of transactions.
-fn shape(value: &Value) -> Value {
+/// The value without its variable parts: texts, numbers, and ids of transactions.
+fn structure(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
             let name = |(place, name): (usize, &String)| match name.len() {
@@ -115,9 +115,9 @@ fn shape(value: &Value) -> Value {
                 _ => name.clone(),
             };
             let fields = fields.iter().enumerate();
-            fields.map(|(place, (key, value))| (name((place, key)), shape(value))).collect()
+            fields.map(|(place, (key, value))| (name((place, key)), structure(value))).collect()
         }
-        Value::Array(values) => values.iter().map(shape).collect(),
+        Value::Array(values) => values.iter().map(structure).collect(),
         Value::String(_) => json!(""),
         Value::Number(_) => json!(0),
         Value::Null | Value::Bool(_) => value.clone(),

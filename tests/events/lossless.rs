@@ -1,10 +1,10 @@
-//! Whatever the table can hold of a Payment is read off the stream as it was
-//! written.
+//! A Payment that is read from the stream is equal to the one that was written, for every
+//! field of the table.
 
 use crate::stream::{Stream, sequence};
 use crate::support::payments::{any_details, any_past, any_step, at, eur, id, walk};
 use payment_intents::dynamodb::{Connection, DynamoStore, create_table};
-use payment_intents::events::change;
+use payment_intents::events::read_change;
 use payment_intents::local::emulator;
 use payment_intents::payment::{
     Details, Nonce, Payment, Report, Reporter, State, Transaction, TransactionKind, Update,
@@ -17,8 +17,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-/// A Payment as it was written, time and again.
-fn any_life() -> impl Strategy<Value = Vec<Payment>> {
+/// The states of one Payment, in the order of its writes.
+fn any_history() -> impl Strategy<Value = Vec<Payment>> {
     let steps = prop::collection::vec(any_step(), 0..12);
     (any_past(), steps, any_details(), any::<u128>()).prop_map(
         |(mut past, steps, details, nonce)| {
@@ -36,7 +36,7 @@ fn any_life() -> impl Strategy<Value = Vec<Payment>> {
     )
 }
 
-/// With all that a report can leave behind.
+/// A Payment with every field that a report can set.
 fn reported(payment: &Payment) -> Payment {
     let report = Report {
         kind: TransactionKind::Refund,
@@ -57,8 +57,8 @@ fn reported(payment: &Payment) -> Payment {
     payment.update(&updates, &Reporter { by, at: at(20_000), is_trusted: true }).unwrap()
 }
 
-/// Writes one life, and compares each record with what was written, and with the
-/// item that is there then.
+/// Writes the states of one Payment, and compares each record with the state and with the
+/// item.
 async fn check(dynamodb: &Connection, life: Vec<Payment>) -> Result<(), TestCaseError> {
     let client = dynamodb.clone().client();
     let table = format!("payments-{}", Uuid::new_v4());
@@ -87,7 +87,7 @@ async fn check(dynamodb: &Connection, life: Vec<Payment>) -> Result<(), TestCase
 
 fn read(record: &Value) -> (Option<Payment>, Payment) {
     let record = RawValue::from_string(record.to_string()).unwrap();
-    let change = change(&record).unwrap().expect("it is of a Payment");
+    let change = read_change(&record).unwrap().expect("it is of a Payment");
     (change.before, change.after)
 }
 
@@ -97,20 +97,20 @@ fn any_payment_is_read_as_it_was_written() {
     let dynamodb = runtime.block_on(emulator::start(None)).unwrap();
     let config = Config { cases: 48, failure_persistence: None, ..Config::default() };
     let check = |life| runtime.block_on(check(&dynamodb, life));
-    TestRunner::new(config).run(&any_life(), check).unwrap();
+    TestRunner::new(config).run(&any_history(), check).unwrap();
 }
 
-/// The strategy makes each kind of value that an item can hold.
+/// The random Payments have each kind of value that an item can contain.
 #[test]
-fn the_payments_of_the_property_have_everything_that_a_payment_can_have() {
+fn the_random_payments_have_every_kind_of_value() {
     let mut runner = TestRunner::deterministic();
     let mut seen = [false; 8];
     for _ in 0..200 {
-        let life = any_life().new_tree(&mut runner).unwrap().current();
+        let life = any_history().new_tree(&mut runner).unwrap().current();
         let transactions = || life.iter().flat_map(|payment| payment.transactions.values());
         let has = |found: fn(&Transaction) -> bool| transactions().any(found);
         let found = [
-            has(|found| found.reverses),
+            has(|found| found.is_reversal),
             has(|found| found.state_awaiting_balances.is_some()),
             has(|found| found.is_disputed),
             has(|found| found.reported.is_some()),

@@ -1,10 +1,9 @@
-//! What the outside hears of what really happens: the built function behind the
-//! table's stream, between a stream and an event bus.
+//! The published events: the built function between the table's stream and an event bus.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "that is how a test fails")]
-#![allow(clippy::panic, clippy::indexing_slicing, reason = "that is how a test fails")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic fails the test")]
+#![allow(clippy::panic, clippy::indexing_slicing, reason = "a panic fails the test")]
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow fails the test, too")]
-#![allow(unreachable_pub, reason = "the modules of a suite are its own")]
+#![allow(unreachable_pub, reason = "the modules belong to one suite")]
 
 mod batches;
 mod bus;
@@ -12,9 +11,9 @@ mod documents;
 mod lossless;
 mod order;
 mod outages;
-mod silence;
+mod published;
 mod stream;
 #[path = "../support/mod.rs"]
 mod support;
-mod told;
+mod unpublished;
 mod world;

@@ -1,5 +1,4 @@
-//! The order of a Payment's events, whatever EventBridge does with single ones,
-//! and however much time there is.
+//! The order of a Payment's events, with failures of EventBridge and with little time.
 
 use crate::bus::Answer::{Fails, IsLost, Refuses, Takes, TakesLate};
 use crate::bus::{Answer, Call};
@@ -13,8 +12,8 @@ use std::time::{Duration, Instant};
 
 const PAYMENTS: usize = 12;
 
-/// So many captures of each of the Payments, one Payment after the other; of each
-/// event in turn: record, transaction, Payment.
+/// Makes this many captures of each Payment, one Payment after the other. Returns record,
+/// transaction and Payment of each event.
 async fn captured(world: &World, payments: usize, captures: usize) -> (Vec<Value>, Vec<Due>) {
     for payment in 0..payments {
         world.register(&format!("p{payment}"), json!({})).await;
@@ -48,22 +47,22 @@ struct Due {
     payment: String,
 }
 
-/// Hands the records over as Lambda does, until all of it is delivered: from the
-/// reported one on. The calls of each invocation.
+/// Delivers the records as Lambda does, from the reported one on, until all are sent.
+/// Returns the calls of each invocation.
 async fn hand_over(world: &World, left_ms: u64, records: &[Value], due: &[Due]) -> Vec<Vec<Call>> {
     let (mut from, mut invocations) = (0, Vec::new());
     for _ in 0..100 {
         let batch = &records[from..];
         let reported = world.deliver_within(left_ms, batch).await;
         let calls = world.bus.calls();
-        // What was said of each event last: a call may be repeated.
+        // Only the last result of each event counts, because calls are repeated.
         let events = calls.iter().flat_map(|call| call.events.iter().zip(&call.taken));
         let said: BTreeMap<_, _> =
             events.map(|(event, taken)| (event.transaction().to_owned(), *taken)).collect();
         let is_missing = |due: &&Due| {
             due.sequence >= sequence(&batch[0]) && said.get(&due.transaction) != Some(&true)
         };
-        // The first that did not arrive, and nothing before it.
+        // The reported record is the first one that was not sent.
         assert_eq!(reported, due.iter().find(is_missing).map(|due| due.sequence.clone()));
         invocations.push(calls);
         let Some(reported) = reported else { return invocations };
@@ -72,7 +71,7 @@ async fn hand_over(world: &World, left_ms: u64, records: &[Value], due: &[Due]) 
     panic!("it never comes to an end");
 }
 
-/// Each Payment's transactions, in the order in which they first arrived.
+/// The transactions of each Payment, in the order of their first accepted event.
 fn arrived(calls: &[Call]) -> BTreeMap<String, Vec<String>> {
     let mut arrived: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for call in calls {
@@ -89,7 +88,7 @@ fn arrived(calls: &[Call]) -> BTreeMap<String, Vec<String>> {
 }
 
 #[tokio::test]
-async fn each_payments_events_arrive_in_order_whatever_single_events_meet_with() {
+async fn each_payments_events_arrive_in_order_despite_failed_entries() {
     let world = World::start().await;
     let (records, due) = captured(&world, PAYMENTS, 3).await;
     let mut expected: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -120,7 +119,7 @@ async fn each_payments_events_arrive_in_order_whatever_single_events_meet_with()
     }
 }
 
-/// Ten at a time where they may go together.
+/// Ten entries in one call, where they may be together.
 #[tokio::test]
 async fn events_are_sent_in_the_largest_batches_allowed() {
     let world = World::start().await;
@@ -130,9 +129,9 @@ async fn events_are_sent_in_the_largest_batches_allowed() {
     assert_eq!(sizes, [10, 10, 4]);
 }
 
-/// Of several transactions of one write, some arrived: the write comes again.
+/// A write with several transactions, of which some were sent, is delivered again.
 #[tokio::test]
-async fn a_write_of_which_a_part_arrived_comes_again_as_a_whole() {
+async fn a_write_whose_events_were_sent_in_part_is_delivered_again_as_a_whole() {
     let world = World::start().await;
     world.register("p", json!({})).await;
     let charge = |amount| report("Charge", "Success", amount);
@@ -140,16 +139,16 @@ async fn a_write_of_which_a_part_arrived_comes_again_as_a_whole() {
     let records = world.stream.records().await;
     world.bus.next(&[Takes, Refuses(vec![0])]);
     assert_eq!(world.deliver(&records).await, Some(sequence(&records[1])));
-    let first = world.bus.told();
+    let first = world.bus.published();
     assert_eq!(world.deliver(&records[1..]).await, None);
-    let second = world.bus.told();
+    let second = world.bus.published();
     assert_eq!((first.len(), second.len()), (1, 3));
     assert_eq!(first[0].text, second[0].text);
 }
 
-/// 8 s are kept for one more call. Each invocation gets somewhere, be it late.
+/// A call needs 8 s. Each invocation makes progress, even a late one.
 #[tokio::test]
-async fn with_too_little_time_left_one_call_is_made_and_the_rest_comes_again() {
+async fn with_too_little_time_left_one_call_is_made_and_the_rest_is_delivered_again() {
     let world = World::start().await;
     let (records, due) = captured(&world, 1, 4).await;
     let invocations = hand_over(&world, 7_900, &records, &due).await;

@@ -1,5 +1,4 @@
-//! EventBridge is down, slow or silent: nothing is lost, and what is said of it is
-//! true.
+//! EventBridge is unreachable, slow or silent: no event is lost, and the log is correct.
 
 use crate::bus::Answer::{Fails, Hangs, IsLost, Refuses, Takes};
 use crate::bus::Bus;
@@ -12,7 +11,7 @@ use std::time::{Duration, Instant};
 const SENT: &str = "an event was sent";
 const NOT_SENT: &str = "an event could not be sent";
 
-/// Captures of two Payments, and the number of the first that is to be told.
+/// Captures of two Payments, and the place of the first record with an event.
 async fn two_captures(world: &World) -> (Vec<Value>, String) {
     for payment in ["p", "q"] {
         world.register(payment, json!({})).await;
@@ -56,11 +55,11 @@ async fn events_are_retried_until_eventbridge_accepts_them() {
     assert_eq!(world.logged(SENT), Vec::<Value>::new());
     world.bus.usually(Takes);
     assert_eq!(world.deliver(&records[3..]).await, None);
-    assert_eq!(world.bus.told().len(), 2);
+    assert_eq!(world.bus.published().len(), 2);
     assert_eq!(world.logged(SENT).len(), 2);
 }
 
-/// The client's own repetition is enough.
+/// The SDK's own retry is enough.
 #[tokio::test]
 async fn a_call_that_fails_once_is_repeated_at_once() {
     let world = World::start().await;
@@ -77,7 +76,7 @@ async fn a_call_that_fails_once_is_repeated_at_once() {
     }
 }
 
-/// What the log says of each event is what became of it.
+/// The log line of each event says whether it was sent.
 #[tokio::test]
 async fn only_the_accepted_entries_of_a_call_are_logged_as_sent() {
     let world = World::start().await;
@@ -91,14 +90,15 @@ async fn only_the_accepted_entries_of_a_call_are_logged_as_sent() {
         world.bus.next(&[Refuses(refused.clone())]);
         let first = if refused[0] == 0 { &records[2] } else { &records[5] };
         assert_eq!(world.deliver(&records).await, Some(sequence(first)));
-        let told: Vec<_> = world.bus.told().iter().map(|event| json!(event.id())).collect();
+        let published: Vec<_> =
+            world.bus.published().iter().map(|event| json!(event.id())).collect();
         let logged = world.logged(SENT);
         let logged: Vec<_> = logged[before..].iter().map(|line| line["event"].clone()).collect();
-        assert_eq!(logged, told, "{refused:?}");
+        assert_eq!(logged, published, "{refused:?}");
     }
 }
 
-/// 6 s, with all repetitions: long before the function would be ended.
+/// 6 s with all retries: long before the invocation's end.
 #[tokio::test]
 async fn a_silent_eventbridge_is_given_up_in_time_to_report_the_rest() {
     let world = World::start().await;
@@ -106,15 +106,15 @@ async fn a_silent_eventbridge_is_given_up_in_time_to_report_the_rest() {
     world.act("p", capture(1_000), 200).await;
     let mut batch = records;
     batch.extend(world.stream.records().await);
-    // The first two go together.
+    // The first two events are sent in one call.
     world.bus.next(&[Takes]);
     world.bus.usually(Hangs);
     let began = Instant::now();
     let reported = world.deliver_within(15_000, &batch).await;
     assert!(began.elapsed() < Duration::from_secs(7), "{:?}", began.elapsed());
     assert_eq!(reported, Some(sequence(&batch[7])));
-    assert_eq!(world.bus.told().len(), 2);
+    assert_eq!(world.bus.published().len(), 2);
     world.bus.usually(Takes);
     assert_eq!(world.deliver(&batch[7..]).await, None);
-    assert_eq!(world.bus.told().len(), 1);
+    assert_eq!(world.bus.published().len(), 1);
 }

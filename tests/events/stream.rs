@@ -1,4 +1,4 @@
-//! The table's stream: read over its API, and handed on as Lambda does that.
+//! The table's stream, read over its API and delivered as Lambda does.
 
 use http::Request;
 use http_body_util::{BodyExt, Full};
@@ -10,7 +10,7 @@ use payment_intents::dynamodb::Connection;
 use serde_json::{Value, json};
 use std::sync::Mutex;
 
-/// The stream of one table, from its beginning on.
+/// The stream of one table, from its first record.
 pub struct Stream {
     url: String,
     http: HyperClient<HttpConnector, Full<Bytes>>,
@@ -19,7 +19,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Switches it on: from now on the table keeps each write with both images.
+    /// Enables the stream, with both images of each write.
     pub async fn of(dynamodb: &Connection, table: &str) -> Self {
         let url = dynamodb.endpoint_url.clone().unwrap();
         let http = HyperClient::builder(TokioExecutor::new()).build_http();
@@ -42,7 +42,7 @@ impl Stream {
         stream
     }
 
-    /// The records since this was last asked, with what Lambda adds to each.
+    /// The records since the last time, with the fields that Lambda adds.
     pub async fn records(&self) -> Vec<Value> {
         let mut records = Vec::new();
         loop {
@@ -65,7 +65,7 @@ impl Stream {
     }
 
     async fn call(&self, target: &str, body: Value) -> Value {
-        // The emulator wants a signature, and believes any.
+        // The emulator requires a signature, and does not check it.
         let signed = "AWS4-HMAC-SHA256 Credential=local/20261122/eu-central-1/dynamodb/aws4_request, \
                       SignedHeaders=host;x-amz-date;x-amz-target, Signature=0";
         let request = Request::post(&self.url)
@@ -82,7 +82,7 @@ impl Stream {
     }
 }
 
-/// What Lambda hands over.
+/// The event that Lambda delivers.
 pub fn batch(records: &[Value]) -> String {
     json!({"Records": records}).to_string()
 }
@@ -91,13 +91,12 @@ pub fn sequence(record: &Value) -> String {
     text(&record["dynamodb"]["SequenceNumber"])
 }
 
-/// The sort key says whose item it is.
+/// The sort key distinguishes Payments from names.
 pub fn is_of_payment(record: &Value) -> bool {
     record["dynamodb"]["Keys"]["sk"]["S"] == "payment"
 }
 
-/// The transactions that are Success or Failure by this write, and were not so
-/// before it.
+/// The transactions that became Success or Failure by this write.
 pub fn settled(record: &Value) -> Vec<String> {
     let states = |image: &str| {
         let transactions = record["dynamodb"][image]["transactions"]["M"].as_object();

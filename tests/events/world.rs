@@ -1,7 +1,7 @@
-//! Both functions as they are built: the one behind the API, whose writes the
-//! table's stream keeps, and the one behind that stream, which tells a bus.
+//! Both functions as they are built: the API, whose writes the table's stream records, and
+//! the function behind the stream, which publishes to a bus.
 
-use crate::bus::{Bus, Told};
+use crate::bus::{Bus, PublishedEvent};
 use crate::stream::{Stream, batch};
 use crate::support::Reply;
 use crate::support::lambda::events::{act, event, header, with};
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 pub const BUS: &str = "payment-events";
 
-/// What the function behind the stream has, unless a test says otherwise.
+/// The time of an invocation of the function behind the stream.
 pub const LEFT_MS: u64 = 30_000;
 
 pub struct World {
@@ -31,7 +31,7 @@ impl World {
         Self::with(bus, url).await
     }
 
-    /// With EventBridge at another address than the bus.
+    /// Starts both, with another address for EventBridge than the bus.
     pub async fn with(bus: Bus, eventbridge: String) -> Self {
         let dynamodb = emulator::start(None).await.unwrap();
         let client = dynamodb.clone().client();
@@ -56,8 +56,7 @@ impl World {
         Self { bus, stream, client, api, events, directory }
     }
 
-    /// Registers a Payment of which 100.00 EUR are authorized, with these fields
-    /// besides.
+    /// Registers a Payment with 100.00 EUR authorized and these additional fields.
     pub async fn register(&self, id: &str, fields: Value) {
         let amount = json!({"centAmount": 10_000, "currencyCode": "EUR"});
         let authorization = json!({"type": "Authorization", "state": "Success", "amount": amount});
@@ -71,19 +70,19 @@ impl World {
         assert_eq!(reply.status, 201, "{reply:?}");
     }
 
-    /// An action, and the transaction that it became.
+    /// Sends an action, and returns its transaction.
     pub async fn act(&self, payment: &str, action: Value, status: u16) -> String {
         let reply = self.ask(&act(payment, action)).await;
         assert_eq!(reply.status, status, "{reply:?}");
         reply.header("x-transaction-id").unwrap_or_default().to_owned()
     }
 
-    /// An action that may be asked again.
+    /// Sends an action with a key.
     pub async fn act_with_key(&self, payment: &str, action: Value, key: &str) -> Reply {
         self.ask(&header(act(payment, action), "idempotency-key", key)).await
     }
 
-    /// Reports with these update actions, whatever the version is.
+    /// Sends these update actions with the current version.
     pub async fn report(&self, payment: &str, actions: Value) -> Value {
         let version = self.payment(payment).await["version"].clone();
         let path = format!("/demo/payments/{payment}");
@@ -100,11 +99,11 @@ impl World {
     }
 
     async fn ask(&self, event: &Value) -> Reply {
-        self.api.request(LEFT_MS, event).await.expect("the function lives")
+        self.api.request(LEFT_MS, event).await.expect("the function is running")
     }
 
-    /// Hands these records over: the sequence number from which on they are to
-    /// come again, if they are.
+    /// Delivers these records. Returns the sequence number from which they must be
+    /// delivered again, if any.
     pub async fn deliver(&self, records: &[Value]) -> Option<String> {
         self.deliver_within(LEFT_MS, records).await
     }
@@ -116,7 +115,7 @@ impl World {
         failures.first().map(|failure| failure["itemIdentifier"].as_str().unwrap().to_owned())
     }
 
-    /// Hands anything over. An `Err` is an error of the function.
+    /// Delivers any event. An `Err` is an error that the function reported.
     pub async fn hand_over(&self, left_ms: u64, event: String) -> Result<Value, String> {
         let posted = self.events.invoke(left_ms, event).await.expect("it is ready in time");
         posted
@@ -124,18 +123,18 @@ impl World {
             .map_err(|report| String::from_utf8(report.to_vec()).unwrap())
     }
 
-    /// What is told of all that happened since the stream was last read.
-    pub async fn told(&self) -> Vec<Told> {
+    /// The events of all changes since the stream was last read.
+    pub async fn published(&self) -> Vec<PublishedEvent> {
         assert_eq!(self.deliver(&self.stream.records().await).await, None);
-        self.bus.told()
+        self.bus.published()
     }
 
-    /// The types of what is told.
+    /// The types of these events.
     pub async fn types(&self) -> Vec<String> {
-        self.told().await.into_iter().map(|told| told.detail_type).collect()
+        self.published().await.into_iter().map(|published| published.detail_type).collect()
     }
 
-    /// What the function behind the stream logged with this message.
+    /// The log lines with this message of the function behind the stream.
     pub fn logged(&self, message: &str) -> Vec<Value> {
         let log = std::fs::read_to_string(self.directory.path().join("events.log")).unwrap();
         let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());

@@ -1,4 +1,4 @@
-// The platform's client, as published, and what the tests ask it and the service.
+// The platform's client, as published, and the requests of the tests.
 
 import assert from 'node:assert/strict';
 
@@ -9,13 +9,13 @@ export const eur = (centAmount) => ({ centAmount, currencyCode: 'EUR' });
 export const transaction = (type, centAmount, state, rest) => ({ type, amount: eur(centAmount), state, ...rest });
 
 /**
- * The Payments of a project, through the client with all of its repeats but one switched on: `repeatsConflicts` adds
- * the middleware that repeats an update after a 409. `sent` holds each body that went out.
+ * The Payments of a project, through the client with its automatic retries. `repeatsConflicts` adds the middleware
+ * that repeats an update after a 409. `sent` holds each body that was sent.
  */
 export function paymentsOf(host, { projectKey = 'demo', repeatsConflicts = false } = {}) {
   const sent = [];
   const builder = new ClientBuilder()
-    .withExistingTokenFlow('Bearer of-nobody', {})
+    .withExistingTokenFlow('Bearer unknown-token', {})
     .withCorrelationIdMiddleware()
     .withHttpMiddleware({
       host,
@@ -41,7 +41,7 @@ export function paymentsOf(host, { projectKey = 'demo', repeatsConflicts = false
   };
 }
 
-/** Asks the service for one action, and reads what it answers. */
+/** Sends one action to the service, and returns the answer. */
 export async function act(host, paymentId, action) {
   const answer = await fetch(`${host}/demo/payment-intents/${paymentId}`, {
     method: 'POST',
@@ -84,7 +84,7 @@ function assertAmount(amount) {
   assert.ok(Number.isInteger(amount.fractionDigits), `${amount.fractionDigits} is no number of digits`);
 }
 
-/** All that the client's types declare as required. */
+/** The fields that the client's types require. */
 export function assertPayment(payment) {
   assert.equal(typeof payment.id, 'string');
   assert.ok(Number.isSafeInteger(payment.version), `${payment.version} is no version`);

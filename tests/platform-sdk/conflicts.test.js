@@ -1,4 +1,4 @@
-// Updates that meet: what a version is for.
+// Concurrent updates, and the version that orders them.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -29,7 +29,7 @@ test('a stale version is a ConcurrentModification with the current one, and chan
   assert.deepEqual(await payments.byId(created.id), updated);
 });
 
-test('the middleware of the client repeats a stale update once, with the version it was told', async () => {
+test('the middleware of the client repeats a stale update once, with the current version', async () => {
   const payments = paymentsOf(local.url, { repeatsConflicts: true });
   const created = await payments.create(draft);
   const updated = await payments.update(created, code('1'));
@@ -42,7 +42,7 @@ test('the middleware of the client repeats a stale update once, with the version
   assert.deepEqual(await payments.byId(created.id), repeated);
 });
 
-test('of parallel updates those that are answered 200 are there, and no other', async () => {
+test('of parallel updates exactly those that are answered 200 are applied', async () => {
   const payments = paymentsOf(local.url, { repeatsConflicts: true });
   const created = await payments.create(draft);
   const numbers = Array.from({ length: 20 }, (_, number) => number);
@@ -72,7 +72,7 @@ test('an action on the Payment raises its version, so that an update from before
   assert.ok(version > created.version);
 });
 
-test('updates and actions that run side by side get in nobody\'s way for good', async () => {
+test('parallel updates and actions all succeed in the end', async () => {
   const payments = paymentsOf(local.url);
   const created = await payments.create(draft);
   const untilApplied = async (number) => {

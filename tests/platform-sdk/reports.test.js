@@ -1,4 +1,4 @@
-// What the PSP did, reported to the service with the platform's own client: each report moves money in the ledger once.
+// Effects at the PSP, reported with the platform's own client: each report moves money in the ledger once.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
@@ -16,7 +16,7 @@ after(() => local?.stop());
 const register = (...transactions) => paymentsOf(local.url).create({ amountPlanned: eur(10_000), transactions });
 const authorization = (state = 'Success') => transaction('Authorization', 10_000, state);
 
-/** Tells the service something about a Payment as it is now. */
+/** Sends an update action with the current version. */
 async function tell(paymentId, ...actions) {
   const payments = paymentsOf(local.url);
   return payments.update(await payments.byId(paymentId), ...actions);
@@ -37,7 +37,7 @@ async function assertAnswer(paymentId, action, expected) {
   assert.deepEqual({ status, code }, expected, `${action.action} ${action.amount?.centAmount}`);
 }
 
-test('a capture in the PSP\'s dashboard leaves so much less to capture, and can be refunded', async () => {
+test('a capture in the PSP\'s dashboard reduces the amount left to capture, and can be refunded', async () => {
   const { id } = await register(authorization());
 
   const told = await tell(id, add('Charge', 4_000, 'Success', { interactionId: 'dashboard-1' }));
@@ -48,7 +48,7 @@ test('a capture in the PSP\'s dashboard leaves so much less to capture, and can 
   await assertAnswer(id, refund(10_000), DONE);
 });
 
-test('a capture in the dashboard that is not through yet holds its amount', async () => {
+test('a pending capture in the dashboard holds its amount', async () => {
   const { id } = await register(authorization());
 
   const told = await tell(id, add('Charge', 4_000, 'Pending', { interactionId: 'dashboard-2' }));
@@ -86,7 +86,7 @@ test('a further authorization can be captured as well', async () => {
   await assertAnswer(id, capture(15_000), DONE);
 });
 
-test('what the PSP releases of an authorization cannot be captured any more', async () => {
+test('an amount that the PSP releases cannot be captured any more', async () => {
   const { id } = await register(authorization());
   await assertAnswer(id, capture(4_000), DONE);
 
@@ -108,7 +108,7 @@ test('a report with a known interaction id is the same report', async () => {
   await assertAnswer(id, capture(6_000), DONE);
 });
 
-/** A capture whose outcome the service does not know, though the PSP did it. */
+/** A capture that the PSP carried out and whose outcome is unknown to the service. */
 async function unclear(centAmount = 10_000) {
   const { id } = await register(authorization());
   const { status, transactionId } = await act(local.url, id, capture(centAmount, 'sandbox:drop'));
@@ -132,7 +132,7 @@ for (const [how, report] of [
     await assertAnswer(id, refund(10_000), DONE);
   });
 
-  test(`an unclear capture that is reported as a failure ${how} gives back what it held`, async () => {
+  test(`an unclear capture that is reported as a failure ${how} releases its hold`, async () => {
     const { id, transactionId } = await unclear();
 
     const told = await tell(id, report(transactionId, 'Failure'));
@@ -142,7 +142,7 @@ for (const [how, report] of [
   });
 }
 
-test('an unclear capture takes the interaction id of its report, and knows the report again by it', async () => {
+test('an unclear capture takes the interaction id of its report, and a repeat of the report is recognised by it', async () => {
   const { id, transactionId } = await unclear(4_000);
   const report = add('Charge', 4_000, 'Success', { interactionId: 'psp-1' });
 
@@ -191,7 +191,7 @@ for (const [state, then] of [['Success', refund(10_000)], ['Failure', capture(10
   });
 }
 
-test('a capture that turns out to have failed gives back its amount, and takes it again when it turns', async () => {
+test('a capture that is reported as failed later releases its amount, and takes it again when it succeeds', async () => {
   const { id } = await register(authorization());
   const { transactionId } = await act(local.url, id, capture(10_000));
 
@@ -203,20 +203,20 @@ test('a capture that turns out to have failed gives back its amount, and takes i
   await assertAnswer(id, refund(10_000), DONE);
 });
 
-test('a failure of what was refunded already is recorded though it does not add up, and frees no money', async () => {
+test('the failure of a refunded capture is recorded as a discrepancy, and frees no money', async () => {
   const { id } = await register(authorization());
   const { transactionId } = await act(local.url, id, capture(10_000));
   await assertAnswer(id, refund(10_000), DONE);
 
   const told = await tell(id, change(transactionId, 'Failure'));
 
-  // It is open until somebody says what is so.
+  // It is open until a further report resolves it.
   assert.deepEqual(ledger(told), [['Charge', 10_000, 'Initial'], ['Refund', 10_000, 'Success']]);
   await assertAnswer(id, refund(1), REFUSED);
   await assertAnswer(id, capture(1), REFUSED);
 });
 
-test('a success of what was captured anew is recorded though it does not add up, and frees no money', async () => {
+test('the success of a failed capture whose amount was captured again is recorded as a discrepancy, and frees no money', async () => {
   const { id } = await register(authorization());
   const { transactionId } = await act(local.url, id, capture(10_000));
   await tell(id, change(transactionId, 'Failure'));

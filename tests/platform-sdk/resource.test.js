@@ -1,4 +1,4 @@
-// A client nobody here wrote: the platform's own, as published, with this service as its platform.
+// A third-party client, the platform's own as published, with this service as its platform.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
@@ -18,7 +18,7 @@ const authorized = (rest) =>
   ({ amountPlanned: eur(10_000), transactions: [transaction('Authorization', 10_000, 'Success')], ...rest });
 const customFields = (fields) => ({ type: { typeId: 'type', id: '8a1f3e0c-6a53-4c9e-9c7c-0d4f0d9f8f11' }, fields });
 
-test('a Payment of the planned amount alone has all that is required of one', async () => {
+test('a Payment with only a planned amount has all required fields', async () => {
   const created = await paymentsOf(local.url).create({ amountPlanned: eur(10_000) });
 
   assertPayment(created);
@@ -62,7 +62,7 @@ test('a Payment is read back by its id and by its key as it was created', async 
   assert.deepEqual(await payments.byKey(draft.key), created);
 });
 
-test('a key belongs to one Payment of a project, and to one of another project as well', async () => {
+test('a key is unique within a project, and may exist in another project', async () => {
   const payments = paymentsOf(local.url);
   const key = uniqueKey();
   const first = await payments.create(authorized({ key }));
@@ -86,7 +86,7 @@ test('of many Payments that are created with one key at once, one is', async () 
   assert.equal((await payments.byKey(key)).id, created[0].value.id);
 });
 
-test('a key can be moved: what had it is no longer found by it, and what has it is', async () => {
+test('a moved key finds the Payment that has it now, and not the one before', async () => {
   const payments = paymentsOf(local.url);
   const key = uniqueKey();
   const first = await payments.create(authorized({ key }));
@@ -101,7 +101,7 @@ test('a key can be moved: what had it is no longer found by it, and what has it 
   assert.deepEqual(await payments.byKey(key), moved);
 });
 
-test("a Payment is found by its PSP's id, from its creation or from when that is set", async () => {
+test("a Payment is found by its PSP's id, set at its creation or later", async () => {
   const payments = paymentsOf(local.url);
   const [early, late] = [`psp-${randomUUID()}`, `psp ${randomUUID()}/1`];
   const created = await payments.create(authorized({ interfaceId: early }));
@@ -116,7 +116,7 @@ test("a Payment is found by its PSP's id, from its creation or from when that is
   assert.deepEqual((await paymentsOf(local.url, { projectKey: 'acme' }).byInterfaceId(early)).results, []);
 });
 
-test('any other predicate is refused, since it would find nothing, or all', async () => {
+test('any other predicate is refused', async () => {
   const error = await failure(paymentsOf(local.url).where('key="a" or key="b"'));
   assertError(error, 'BadRequest', 400, 'InvalidInput', {});
 });

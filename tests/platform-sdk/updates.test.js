@@ -1,4 +1,4 @@
-// Each update action of the platform that the service offers, sent by the platform's own client.
+// Each update action of the platform that the service supports, sent by the platform's own client.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
@@ -18,7 +18,7 @@ const draft = { amountPlanned: eur(10_000), transactions: [transaction('Authoriz
 const PAST = '2026-01-02T03:04:05.678Z';
 const authorization = ({ transactions }) => transactions[0];
 
-/** What an action sets, to something that is not there yet: its field, the value, and where it is shown. */
+/** Each action that sets an empty field: the field, the value, and its place in the Payment. */
 const SETS = {
   setKey: ['key', ({ id }) => `key-${id}`, ({ key }) => key],
   setInterfaceId: ['interfaceId', ({ id }) => `interface-${id}`, ({ interfaceId }) => interfaceId],
@@ -32,7 +32,7 @@ const SETS = {
   changeTransactionTimestamp: ['timestamp', () => PAST, (payment) => authorization(payment).timestamp],
   setTransactionInterfaceId: ['interfaceId', () => 'connector-2', (payment) => authorization(payment).interfaceId],
 };
-/** What an action adds to, and what. */
+/** Each action that adds to a list: the list and the entry. */
 const ADDS = {
   addTransaction: ['transactions', { transaction: transaction('Authorization', 500, 'Failure') }],
   addInterfaceInteraction: ['interfaceInteractions', { type: { typeId: 'type', id: 'note' }, fields: { a: 1 } }],
@@ -46,7 +46,7 @@ const setting = (name, payment) => {
 const adding = (name) => ({ action: name, ...ADDS[name][1] });
 
 for (const [name, [, value, read]] of Object.entries(SETS)) {
-  test(`${name} sets what it says, raises the version, and does nothing the second time`, async () => {
+  test(`${name} sets its field, raises the version, and changes nothing the second time`, async () => {
     const payments = paymentsOf(local.url);
     const created = await payments.create(draft);
 
@@ -63,7 +63,7 @@ for (const [name, [, value, read]] of Object.entries(SETS)) {
 
 const REMOVABLE = ['setMethodInfoMethod', 'setMethodInfoName', 'setStatusInterfaceCode', 'setTransactionInterfaceId'];
 for (const name of REMOVABLE) {
-  test(`${name} without a value removes what is there`, async () => {
+  test(`${name} without a value removes the field`, async () => {
     const payments = paymentsOf(local.url);
     const created = await payments.create(draft);
     const [field, , read] = SETS[name];
@@ -99,7 +99,7 @@ test('all actions of one request are applied, and each raises the version', asyn
   const updated = await payments.update(created, ...actions);
 
   assertPayment(updated);
-  // Transactions are shown by their time, which is among what was changed.
+  // Transactions are ordered by their timestamps, one of which was changed.
   const shown = { ...updated, transactions: updated.transactions.filter(({ id }) => id === authorization(created).id) };
   for (const [name, [, value, read]] of Object.entries(SETS)) assert.deepEqual(read(shown), value(created), name);
   for (const [name, [list]] of Object.entries(ADDS)) assert.equal(updated[list].length, created[list].length + 1, name);

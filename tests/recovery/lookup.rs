@@ -1,9 +1,9 @@
-//! What the platform shows: when it is asked, by whom, and what it proves.
+//! Look-ups on the platform: their times, their requests, and the conclusions.
 
 use crate::platform::world::{
-    APPROVED, LIAR_SHOWS, LIAR_SHOWS_ALL, MINUTE, SHOWS, SHOWS_ALL, World,
+    APPROVED, MINUTE, SHOWS, SHOWS_ALL, UNTRUSTED_SHOWS, UNTRUSTED_SHOWS_ALL, World,
 };
-use crate::platform::{Outside, Reply, Role, TestClock, shown, token, transaction};
+use crate::platform::{Reply, Role, ScriptedServer, TestClock, shown, token, transaction};
 use crate::support::payments::{AUTHORIZED, at, capture, eur, id, key, registered, reservation};
 use futures_util::future::join_all;
 use payment_intents::connector::{Connectors, HttpConnector};
@@ -34,11 +34,11 @@ async fn an_outcome_is_looked_up_six_minutes_after_it_became_unclear_and_not_bef
         }
         world.clock.set(unclear_since.plus_ms(6 * MINUTE - 1));
         world.recover().await;
-        assert_eq!(world.outside.asked(Role::Platform).len(), 0);
+        assert_eq!(world.server.received(Role::Platform).len(), 0);
         assert_eq!(world.state("t").await, Some(State::Unknown));
         world.clock.advance(1);
         assert_eq!(world.recover().await.resolved, 1);
-        assert_eq!(world.outside.asked(Role::Platform).len(), 1);
+        assert_eq!(world.server.received(Role::Platform).len(), 1);
         assert_eq!(world.state("t").await, Some(State::Failure));
         assert_eq!(world.payment().await.balances.capturable, eur(100));
     }
@@ -53,14 +53,15 @@ async fn a_look_up_settles_only_outcomes_that_it_proves() {
     let mut untimed = ours("Success");
     untimed[0].as_object_mut().unwrap().remove("timestamp");
     let rows = [
-        // What is shown; what it proves where absence does not, and where it does.
+        // The transactions shown; the conclusion where absence proves nothing, and where it
+        // does.
         (ours("Success"), State::Success, State::Success),
         (ours("Pending"), State::Pending, State::Pending),
         (ours("Initial"), State::Unknown, State::Unknown),
         (ours("Failure"), State::Failure, State::Failure),
         (vec![], State::Unknown, State::Failure),
         (vec![charge("Success", 60, now.minus_ms(30_000))], State::Success, State::Success),
-        // Too early to be ours by our clock; but whose else would it be?
+        // By our clock it is too early to be ours, but no other transaction matches.
         (vec![charge("Success", 60, before)], State::Unknown, State::Unknown),
         (vec![charge("Failure", 60, before)], State::Unknown, State::Failure),
         (untimed, State::Unknown, State::Unknown),
@@ -72,17 +73,17 @@ async fn a_look_up_settles_only_outcomes_that_it_proves() {
     ];
     for (seen, unproven, proven) in rows {
         let failed = seen == ours("Failure");
-        // A liar's failure is not one.
-        let of_liar = |state| if failed { State::Unknown } else { state };
+        // A Failure of an untrusted connector proves nothing.
+        let of_untrusted = |state| if failed { State::Unknown } else { state };
         for (policy, expected) in [
             (SHOWS, unproven),
             (SHOWS_ALL, proven),
-            (LIAR_SHOWS, of_liar(unproven)),
-            (LIAR_SHOWS_ALL, of_liar(proven)),
+            (UNTRUSTED_SHOWS, of_untrusted(unproven)),
+            (UNTRUSTED_SHOWS_ALL, of_untrusted(proven)),
         ] {
             let world = World::new(policy).await;
             world.lose("t", capture(60)).await;
-            world.outside.usually(Role::Platform, shown(&seen));
+            world.server.usually(Role::Platform, shown(&seen));
             world.clock.advance(6 * MINUTE);
             world.recover().await;
             assert_eq!(world.state("t").await, Some(expected), "{policy:?}: {seen:?}");
@@ -93,23 +94,23 @@ async fn a_look_up_settles_only_outcomes_that_it_proves() {
     }
 }
 
-/// What became of a transaction of ours.
+/// The fate of one of our transactions.
 #[derive(Clone, Copy, Debug)]
 enum Fate {
     Approved,
     Lost,
-    /// Lost, and found not to have happened.
+    /// Its answer is lost, and a look-up proves that it did not happen.
     Disproved,
-    /// Begun when the others are looked up, and not yet answered.
+    /// In flight at the time of the look-up.
     InFlight,
 }
 
-/// So many ms after the beginning, a capture of 30.
+/// A capture of 30, this many milliseconds after the beginning.
 type Ours<'a> = &'a [(u64, Fate)];
-/// What the platform has of them.
+/// The transactions that the platform shows.
 type Theirs<'a> = &'a [(u64, &'a str)];
 
-/// What became of each, where its platform shows this six minutes after the last.
+/// The state of each transaction, after a look-up six minutes after the last one.
 async fn looked_up(policy: Policy, ours: Ours<'_>, theirs: Theirs<'_>) -> Vec<State> {
     let world = World::new(policy).await;
     let began = world.clock.now();
@@ -134,7 +135,7 @@ async fn looked_up(policy: Policy, ours: Ours<'_>, theirs: Theirs<'_>) -> Vec<St
         world.clock.advance(6 * MINUTE);
     }
     let theirs = theirs.iter().map(|(ms, state)| charge(state, 30, began.plus_ms(*ms)));
-    world.outside.usually(Role::Platform, shown(&theirs.collect::<Vec<_>>()));
+    world.server.usually(Role::Platform, shown(&theirs.collect::<Vec<_>>()));
     world.recover().await;
     let payment = world.payment().await;
     (0..ours.len()).map(|n| payment.transactions[&id(&format!("t{n}"))].state).collect()
@@ -161,21 +162,26 @@ async fn a_shown_effect_of_another_transaction_does_not_settle_the_open_one() {
         (SHOWS, later, &[(0, "Success"), (HOUR, "Success")], [Success, Success]),
         (SHOWS_ALL, later, &[(0, "Success"), (HOUR, "Success")], [Success, Success]),
         (SHOWS_ALL, later, &[(0, "Success")], [Success, Failure]),
-        // Of two that are open, it is the one that began before it, and last.
+        // Of two open ones, the shown one is the one that began before it, and last.
         (SHOWS, both, &[(1, "Success")], [Success, Unknown]),
         (SHOWS, both, &[(1, "Pending")], [Pending, Unknown]),
         (SHOWS, both, &[(MINUTE, "Success")], [Unknown, Success]),
         (SHOWS, both, &[(1, "Success"), (MINUTE, "Success")], [Success, Success]),
-        // Looked at first, the latest cannot tell whose it is, and waits.
+        // If the latest is looked up first, it cannot be told apart, and stays open.
         (SHOWS_ALL, both, &[(1, "Success")], [Success, Unknown]),
         (SHOWS_ALL, both, &[(MINUTE, "Success")], [Failure, Success]),
         (SHOWS_ALL, both, &[(1, "Failure"), (MINUTE, "Success")], [Failure, Success]),
         (SHOWS, &[(0, Lost), (2, Approved)], &[(1, "Pending"), (3, "Success")], [Pending, Success]),
-        // What is shown may be of the one that is at its connector now.
+        // The shown transaction may be the one in flight.
         (SHOWS, now_another, &[(SEEN, "Success")], [Unknown, Initial]),
         (SHOWS, now_another, &[(SEEN, "Failure")], [Unknown, Initial]),
-        // One of which nothing is shown does not stand for what a liar shows.
-        (LIAR_SHOWS_ALL, &[(0, Disproved), (HOUR, Lost)], &[(HOUR, "Failure")], [Failure, Unknown]),
+        // An absent one is not matched to what an untrusted connector shows.
+        (
+            UNTRUSTED_SHOWS_ALL,
+            &[(0, Disproved), (HOUR, Lost)],
+            &[(HOUR, "Failure")],
+            [Failure, Unknown],
+        ),
     ];
     let mut wrong = Vec::new();
     for (policy, ours, theirs, expected) in rows {
@@ -191,18 +197,18 @@ async fn a_shown_effect_of_another_transaction_does_not_settle_the_open_one() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// A draft need not say when its transactions happened.
+/// A PaymentDraft may have transactions without a timestamp.
 #[tokio::test]
 async fn a_registered_charge_does_not_take_the_effect_of_a_later_capture() {
     for policy in [SHOWS_ALL, SHOWS] {
         let world = World::new(policy).await;
         let past = [AUTHORIZED[0], (TransactionKind::Charge, State::Success, 30)];
         world.table.store.create(&registered("q", &past)).await.unwrap();
-        world.outside.next(Role::Connector, Reply::Drop);
+        world.server.next(Role::Connector, Reply::Drop);
         world.act_on("q", "t", capture(30)).await.unwrap_err();
         let theirs = [at(0).minus_ms(60 * MINUTE), world.clock.now()];
         let theirs = theirs.map(|at| charge("Success", 30, at));
-        world.outside.usually(Role::Platform, shown(&theirs));
+        world.server.usually(Role::Platform, shown(&theirs));
         world.clock.advance(6 * MINUTE);
         world.recover().await;
         let payment = world.table.store.get(&key("q")).await.unwrap().unwrap();
@@ -216,9 +222,9 @@ async fn a_look_up_is_discarded_when_the_payment_changed_meanwhile() {
     world.lose("t", capture(30)).await;
     world.clock.advance(6 * MINUTE);
     let (service, now) = (world.table.store.clone(), world.clock.now());
-    // The one that is shown is another's, which is done only now.
-    world.outside.usually(Role::Platform, shown(&[charge("Success", 30, now)]));
-    world.outside.during(async move {
+    // The shown transaction belongs to the other one, which is settled later.
+    world.server.usually(Role::Platform, shown(&[charge("Success", 30, now)]));
+    world.server.during(async move {
         let asked = reservation("other", 1, capture(30), now);
         let held = service.reserve(&asked).await.unwrap();
         let settled = held.settle(&id("other"), &asked.nonce, Outcome::Approved, now);
@@ -232,7 +238,7 @@ async fn a_look_up_is_discarded_when_the_payment_changed_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_platform_that_cannot_be_asked_proves_nothing() {
+async fn a_failed_look_up_proves_nothing() {
     let payment = |transactions: Value| {
         Reply::Says(200, json!({"id": "p", "transactions": transactions}).to_string())
     };
@@ -266,33 +272,33 @@ async fn a_platform_that_cannot_be_asked_proves_nothing() {
         let world = World::new(SHOWS_ALL).await;
         world.lose("t", capture(60)).await;
         world.clock.advance(6 * MINUTE);
-        world.outside.next(role, reply.clone());
+        world.server.next(role, reply.clone());
         let report = world.recover_within(5_300).await;
         assert_eq!((report.unknown, report.failed), (1, 0), "{reply:?}");
         assert_eq!(world.state("t").await, Some(State::Unknown), "{reply:?}");
         assert_eq!(world.payment().await.balances.capturable, eur(40), "{reply:?}");
-        let asked = world.outside.asked(Role::Platform).len();
+        let asked = world.server.received(Role::Platform).len();
         assert_eq!(asked, usize::from(matches!(role, Role::Platform)), "{reply:?}");
-        // It is asked again.
+        // The platform is asked again.
         world.clock.advance(2 * MINUTE);
         assert_eq!(world.recover().await.resolved, 1, "{reply:?}");
     }
 }
 
-/// The time of an invocation is everybody's, and `timeoutMs` is 500.
+/// All look-ups share the time of the invocation; `timeoutMs` is 500.
 #[tokio::test]
 async fn a_platform_that_is_silent_does_not_use_up_the_time_of_a_run() {
     let world = World::new(SHOWS_ALL).await;
     world.crashes(3).await;
     world.clock.advance(33_000 + 6 * MINUTE);
-    world.outside.next(Role::Platform, Reply::Silence);
+    world.server.next(Role::Platform, Reply::Silence);
     let run =
         tokio::time::timeout(std::time::Duration::from_secs(10), world.recover_within(60_000));
     let report = run.await.map_err(|_| "it waits for the first one until the end");
     assert_eq!(report.map(|report| (report.unknown, report.resolved)), Ok((1, 2)));
 }
 
-/// commercetools does not require the time of a transaction.
+/// commercetools does not require a timestamp of a transaction.
 #[tokio::test]
 async fn another_transaction_without_a_time_does_not_hide_ours() {
     let world = World::new(SHOWS).await;
@@ -300,26 +306,26 @@ async fn another_transaction_without_a_time_does_not_hide_ours() {
     let mut authorization = transaction("Authorization", "Success", (100, "EUR"), at(0));
     authorization.as_object_mut().unwrap().remove("timestamp");
     let ours = charge("Success", 60, world.clock.now());
-    world.outside.usually(Role::Platform, shown(&[authorization, ours]));
+    world.server.usually(Role::Platform, shown(&[authorization, ours]));
     world.clock.advance(6 * MINUTE);
     world.recover().await;
     assert_eq!(world.state("t").await, Some(State::Success));
 }
 
-/// Only what looks things up.
+/// Runs only the look-ups.
 struct Reader {
     connector: HttpConnector<TestClock>,
     clock: TestClock,
-    outside: Outside,
+    server: ScriptedServer,
 }
 
 impl Reader {
     async fn new() -> Self {
         let clock = TestClock::at(at(0));
-        let outside = Outside::start(clock.clone()).await;
-        let connectors = Connectors::from([("*".to_owned(), outside.settings(SHOWS))]);
+        let server = ScriptedServer::start(clock.clone()).await;
+        let connectors = Connectors::from([("*".to_owned(), server.settings(SHOWS))]);
         let connector = HttpConnector::new(connectors, Transport::new().unwrap(), clock.clone());
-        Self { connector, clock, outside }
+        Self { connector, clock, server }
     }
 
     async fn look_up(&self) -> Result<Vec<Report>, BoxError> {
@@ -332,9 +338,9 @@ impl Reader {
         self.connector.look_up(&connector, self.clock.now().plus_ms(5_000)).await
     }
 
-    /// The tokens that the platform was shown, in order.
+    /// The tokens that the platform received, in order.
     fn presented(&self) -> Vec<String> {
-        let asked = self.outside.asked(Role::Platform);
+        let asked = self.server.received(Role::Platform);
         asked.iter().map(|asked| asked.header("authorization").to_owned()).collect()
     }
 }
@@ -342,15 +348,15 @@ impl Reader {
 #[tokio::test]
 async fn a_token_is_fetched_with_client_credentials_and_kept_until_shortly_before_it_expires() {
     let reader = Reader::new().await;
-    reader.outside.next(Role::Tokens, token(1, 3_600));
+    reader.server.next(Role::Tokens, token(1, 3_600));
     for (second, expected) in [(0, 1), (1, 1), (3_539, 1), (3_540, 2), (3_541, 2)] {
         reader.clock.set(at(second * 1_000));
         reader.look_up().await.unwrap();
         let presented = reader.presented();
         assert_eq!(presented.last().unwrap(), &format!("Bearer token-{expected}"), "{second} s");
-        assert_eq!(reader.outside.asked(Role::Tokens).len(), expected, "{second} s");
+        assert_eq!(reader.server.received(Role::Tokens).len(), expected, "{second} s");
     }
-    for asked in reader.outside.asked(Role::Tokens) {
+    for asked in reader.server.received(Role::Tokens) {
         // `shop%3A1%20%C3%BC:s%2Fe%2Bc%3Dret`
         let basic = "Basic c2hvcCUzQTElMjAlQzMlQkM6cyUyRmUlMkJjJTNEcmV0";
         assert_eq!(asked.header("authorization"), basic);
@@ -360,24 +366,24 @@ async fn a_token_is_fetched_with_client_credentials_and_kept_until_shortly_befor
 }
 
 #[tokio::test]
-async fn callers_at_once_fetch_one_token() {
+async fn parallel_callers_fetch_one_token() {
     let reader = Reader::new().await;
     for seen in join_all((0..10).map(|_| reader.look_up())).await {
         assert_eq!(seen.unwrap(), []);
     }
-    assert_eq!(reader.outside.asked(Role::Tokens).len(), 1);
+    assert_eq!(reader.server.received(Role::Tokens).len(), 1);
     assert_eq!(reader.presented(), ["Bearer token-1"; 10]);
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_is_not_shown_again() {
+async fn a_refused_token_is_not_sent_again() {
     let reader = Reader::new().await;
-    reader.outside.next(Role::Platform, Reply::Says(401, "{}".to_owned()));
+    reader.server.next(Role::Platform, Reply::Says(401, "{}".to_owned()));
     reader.look_up().await.unwrap_err();
     reader.look_up().await.unwrap();
     assert_eq!(reader.presented(), ["Bearer token-1", "Bearer token-2"]);
-    // Another error says nothing of the token.
-    reader.outside.next(Role::Platform, Reply::Says(403, "{}".to_owned()));
+    // Another error does not mean that the token is invalid.
+    reader.server.next(Role::Platform, Reply::Says(403, "{}".to_owned()));
     reader.look_up().await.unwrap_err();
     reader.look_up().await.unwrap();
     assert_eq!(reader.presented()[2..], ["Bearer token-2"; 2]);

@@ -1,6 +1,5 @@
-//! What becomes of outcomes that nobody knows: no second effect, no guess, and
-//! none forgotten. Over a real DynamoDB API and real HTTP, with a clock that the
-//! test moves.
+//! Unknown outcomes: no second effect, no guess, and none stays open for ever. Over a real
+//! DynamoDB API and real HTTP, with a clock that the test moves.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,7 +8,7 @@
     clippy::arithmetic_side_effects,
     reason = "a test that cannot start has failed"
 )]
-#![allow(unreachable_pub, reason = "the modules of a suite are its own")]
+#![allow(unreachable_pub, reason = "the modules belong to one suite")]
 
 mod lookup;
 mod operator;
@@ -23,7 +22,7 @@ use payment_intents::payment::{Payment, Refusal, State};
 use payment_intents::ports::{Clock, Policy, Rejections, Store};
 use payment_intents::recovery::RecoveryRun;
 use payment_intents::service::ActError;
-use platform::world::{APPROVED, KEYED, LIAR, MINUTE, OPAQUE, World, nonce};
+use platform::world::{APPROVED, KEYED, MINUTE, OPAQUE, UNTRUSTED, World, nonce};
 use platform::{Reply, Role, error, outcome};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -83,7 +82,7 @@ async fn after_a_crash_a_connector_that_honours_keys_is_sent_the_same_key_once_m
         world.clock.advance(1);
         let (store, (seen, mut slot)) =
             (world.table.store.clone(), tokio::sync::oneshot::channel());
-        world.outside.during(async move {
+        world.server.during(async move {
             seen.send(store.get(&key("p")).await.unwrap().unwrap().in_flight).unwrap();
         });
         if by_caller {
@@ -107,14 +106,14 @@ async fn after_a_crash_a_connector_that_honours_keys_is_sent_the_same_key_once_m
 }
 
 #[tokio::test]
-async fn sending_again_settles_what_it_proves_and_nothing_else() {
+async fn a_resend_settles_only_outcomes_that_it_proves() {
     const REFUSED: &str = "http://127.0.0.1:1";
-    let liar = Policy { rejected: Rejections::Unproven, ..KEYED };
+    let untrusted = Policy { rejected: Rejections::Unproven, ..KEYED };
     for (answer, policy, url, expected) in [
         (outcome("approved"), KEYED, None, State::Success),
         (outcome("received"), KEYED, None, State::Pending),
         (outcome("rejected"), KEYED, None, State::Failure),
-        (outcome("rejected"), liar, None, State::Unknown),
+        (outcome("rejected"), untrusted, None, State::Unknown),
         (error(400, "InvalidField"), KEYED, None, State::Unknown),
         (error(404, "ResourceNotFound"), KEYED, None, State::Unknown),
         (error(401, "invalid_token"), KEYED, None, State::Unknown),
@@ -128,7 +127,7 @@ async fn sending_again_settles_what_it_proves_and_nothing_else() {
         });
         let world = world.await;
         world.crash("p", "t", capture(60)).await;
-        world.outside.next(Role::Connector, answer.clone());
+        world.server.next(Role::Connector, answer.clone());
         world.clock.advance(34_000);
         let report = world.recover().await;
         assert_eq!(world.state("t").await, Some(expected), "{answer:?}");
@@ -139,7 +138,7 @@ async fn sending_again_settles_what_it_proves_and_nothing_else() {
         assert_eq!(payment.balances.capturable, eur(free), "{answer:?}");
         assert_eq!(payment.in_flight, None, "{answer:?}");
         if is_unknown && url.is_none() && policy == KEYED {
-            // What is known in the end is known by the same key.
+            // A repeat with the same key gets the resolved outcome.
             world.clock.advance(2 * MINUTE);
             assert_eq!(world.recover().await.resolved, 1, "{answer:?}");
             assert_eq!(world.sent(), ["t", "t"], "{answer:?}");
@@ -175,8 +174,8 @@ async fn where_rejections_prove_nothing_every_rejection_leaves_the_outcome_unkno
         error(404, "ResourceNotFound"),
         error(401, "invalid_token"),
     ] {
-        let world = World::new(LIAR).await;
-        world.outside.next(Role::Connector, answer.clone());
+        let world = World::new(UNTRUSTED).await;
+        world.server.next(Role::Connector, answer.clone());
         let acted = world.act("t", capture(60)).await;
         let unknown = matches!(acted, Err(ActError::OutcomeUnknown { replayed: false }));
         assert!(unknown, "{answer:?}: {acted:?}");
@@ -186,7 +185,7 @@ async fn where_rejections_prove_nothing_every_rejection_leaves_the_outcome_unkno
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_recoveries_at_once_send_each_transaction_again_once() {
+async fn ten_parallel_recoveries_resend_each_transaction_once() {
     let world = World::new(KEYED).await;
     world.crashes(20).await;
     world.clock.advance(34_000);
@@ -211,11 +210,11 @@ async fn ten_recoveries_at_once_send_each_transaction_again_once() {
 }
 
 #[tokio::test]
-async fn a_run_whose_time_is_up_says_so_and_the_next_one_goes_on() {
+async fn a_run_without_time_left_reports_that_and_the_next_one_continues() {
     let world = World::new(KEYED).await;
     world.crashes(5).await;
     world.clock.advance(34_000);
-    world.outside.takes(4_000);
+    world.server.takes(4_000);
     for (looked_at, is_cut_short) in [(2, true), (2, true), (1, false), (0, false)] {
         let report = world.recover_within(12_000).await;
         assert_eq!((report.payments, report.resolved), (looked_at, looked_at));
@@ -225,7 +224,7 @@ async fn a_run_whose_time_is_up_says_so_and_the_next_one_goes_on() {
     assert_eq!(world.sent().len(), 5);
 }
 
-/// By hand, by other software, or by a bug.
+/// Effects by hand, by other software, or by a bug.
 #[tokio::test]
 async fn an_item_that_cannot_be_read_does_not_stop_the_others() {
     for (damaged, failed) in [("demo#p1", 1), ("no project", 0)] {
@@ -249,7 +248,7 @@ async fn an_item_that_cannot_be_read_does_not_stop_the_others() {
 }
 
 #[tokio::test]
-async fn the_index_holds_what_is_open_the_first_to_look_at_first_and_nothing_final() {
+async fn the_index_lists_exactly_the_open_payments_and_the_first_due_first() {
     let world = World::new(OPAQUE).await;
     assert_eq!(world.table.store.due(100).await.unwrap(), []);
     let act = async |payment: &str| {
@@ -267,16 +266,16 @@ async fn the_index_holds_what_is_open_the_first_to_look_at_first_and_nothing_fin
     .into_iter()
     .enumerate()
     {
-        world.outside.next(Role::Connector, answer.clone());
+        world.server.next(Role::Connector, answer.clone());
         let payment = act(&format!("ends-{n}")).await;
         let listed = world.table.store.due(100).await.unwrap().contains(&payment.key);
         assert_eq!((payment.recover_at().is_some(), listed), (is_open, is_open), "{answer:?}");
     }
-    // More than fit into one answer, in every partition, written out of order.
+    // More than one page in each shard, written out of order.
     let mut expected: Vec<Payment> = Vec::new();
     for n in [7, 3, 11, 1, 5, 9, 2, 10, 4, 12, 6, 8] {
         world.clock.set(at(n * MINUTE));
-        world.outside.next(Role::Connector, Reply::Drop);
+        world.server.next(Role::Connector, Reply::Drop);
         expected.push(act(&format!("open-{n}")).await);
     }
     expected.sort_by_key(Payment::recover_at);

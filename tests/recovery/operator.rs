@@ -1,11 +1,11 @@
-//! What an operator sees, and what an operator sets, with the built binaries.
+//! Logs, metrics and settings, with the built binaries.
 
 use crate::platform::world::nonce;
-use crate::platform::{Function, Outside, Reply, Role, TestClock, outcome};
+use crate::platform::{Function, Reply, Role, ScriptedServer, TestClock, outcome};
 use crate::support::dynamo::{connection, table_at};
 use crate::support::lambda::events::{act, header};
 use crate::support::payments::{self, capture, key, registered, reservation};
-use crate::support::{self, AUTHORIZED, CAPTURED, Server, told};
+use crate::support::{self, AUTHORIZED, CAPTURED, Server, with_reference};
 use payment_intents::clock::SystemClock;
 use payment_intents::payment::{Payment, Reservation};
 use payment_intents::ports::{Clock, Store};
@@ -14,24 +14,25 @@ use serde_json::{Value, json};
 const API: &str = env!("CARGO_BIN_EXE_payment-intents");
 const RECOVERY: &str = env!("CARGO_BIN_EXE_recovery");
 
-/// A table, and what both functions are told.
+/// A table, and the variables of both functions.
 struct Deployment {
     table: crate::support::dynamo::Table,
     url: String,
-    outside: Outside,
+    server: ScriptedServer,
 }
 
 impl Deployment {
     async fn new() -> Self {
         let dynamodb = connection().await;
         let url = dynamodb.endpoint_url.clone().unwrap();
-        let outside = Outside::start(TestClock::at(SystemClock.now())).await;
-        Self { table: table_at(dynamodb).await, url, outside }
+        let server = ScriptedServer::start(TestClock::at(SystemClock.now())).await;
+        Self { table: table_at(dynamodb).await, url, server }
     }
 
-    /// `keyed`, `shows` and `dead` are connectors; the rest has one that lies.
+    /// `keyed`, `shows` and `dead` have connectors of their own. Every other interface has
+    /// one that is not trusted.
     async fn function(&self, binary: &str) -> Function {
-        let url = &self.outside.url;
+        let url = &self.server.url;
         let authorization = json!({
             "type": "clientCredentials", "tokenUrl": format!("{url}/token"),
             "clientId": "us", "clientSecret": "tell-tale-secret",
@@ -57,7 +58,7 @@ impl Deployment {
         self.table.store.create(&payment).await.unwrap();
     }
 
-    /// An invocation that died this long ago.
+    /// An invocation that died this long ago, between its two writes.
     async fn crash(&self, id: &str, ms_ago: u64) {
         let now = SystemClock.now().minus_ms(ms_ago);
         let asked = reservation("t", nonce().bits(), capture(60), now);
@@ -95,7 +96,7 @@ fn assert_discreet(lines: &[Value]) {
     for line in lines {
         let text = line.to_string();
         assert!(!text.contains("tell-tale"), "{text}");
-        // Those of the tokens that the token service gives.
+        // The tokens of the token service are secret as well.
         assert!(!text.contains("token-1"), "{text}");
     }
 }
@@ -110,7 +111,7 @@ async fn a_run_of_recovery_is_reported_measured_and_logged() {
         deployment.crash(payment, ms_ago).await;
     }
     let body = json!({"transactions": "tell-tale-body"}).to_string();
-    deployment.outside.next(Role::Platform, Reply::Says(200, body));
+    deployment.server.next(Role::Platform, Reply::Says(200, body));
     let recovery = deployment.function(RECOVERY).await;
     let report = recovery.invoke(&json!({})).await;
     let expected = json!({"payments": 3, "open": 2, "unknown": 2, "resolved": 1, "failed": 0,
@@ -139,9 +140,9 @@ async fn a_run_of_recovery_is_reported_measured_and_logged() {
     );
     let sent = said(&lines, "a call to the connector ended");
     assert_eq!((sent.len(), &sent[0]["attempt"]), (1, &json!(2)));
-    let asked = "the platform could not be asked what became of a transaction";
+    let asked = "the state of a transaction could not be looked up on the platform";
     assert_eq!(said(&lines, asked).len(), 1);
-    let looked = said(&lines, "recovery looked at what is open");
+    let looked = said(&lines, "recovery looked at the open transactions");
     assert_eq!((&looked[0]["unknown"], &looked[0]["resolved"]), (&json!(2), &json!(1)));
     assert_discreet(&lines);
 }
@@ -156,20 +157,20 @@ async fn a_call_is_measured_and_logged_with_its_causes_and_without_secrets() {
     let mut asked = 0;
     let mut invoke = async |payment: &str| {
         asked += 1;
-        let event = act(payment, told(support::capture(10), "tell-tale-reference"));
+        let event = act(payment, with_reference(support::capture(10), "tell-tale-reference"));
         let event = header(event, "authorization", "Bearer tell-tale-token");
         let event = header(event, "x-correlation-id", format!("order-{asked}"));
         let event = header(event, "idempotency-key", format!("tell-tale-key-{asked}"));
         api.invoke(&event).await["statusCode"].as_u64().unwrap()
     };
     assert_eq!(invoke("p").await, 200);
-    // From a connector whose `rejected` may hide anything.
-    deployment.outside.next(Role::Connector, outcome("rejected"));
+    // Reported by a connector whose `rejected` proves nothing.
+    deployment.server.next(Role::Connector, outcome("rejected"));
     assert_eq!(invoke("p").await, 500);
-    deployment.outside.next(Role::Connector, Reply::Drop);
+    deployment.server.next(Role::Connector, Reply::Drop);
     assert_eq!(invoke("keyed").await, 500);
     assert_eq!(invoke("unreached").await, 502);
-    let forwarded = deployment.outside.asked(Role::Connector);
+    let forwarded = deployment.server.received(Role::Connector);
     assert_eq!(forwarded[0].header("authorization"), "Bearer tell-tale-token");
 
     let lines = api.lines().await;
@@ -208,7 +209,7 @@ async fn a_call_is_measured_and_logged_with_its_causes_and_without_secrets() {
     assert_discreet(&lines);
 }
 
-/// A line of metrics holds every metric and dimension that it announces.
+/// A line of metrics contains every metric and dimension that it declares.
 fn assert_complete(line: &Value) {
     let directives = line["_aws"]["CloudWatchMetrics"].as_array();
     for directive in directives.into_iter().flatten() {
@@ -221,15 +222,15 @@ fn assert_complete(line: &Value) {
     }
 }
 
-/// Each row is two requests: what the second one changes, and what the two do.
+/// Each row: the settings, the second of two requests, and the number of effects.
 #[tokio::test]
-async fn a_repeat_is_known_by_its_correlation_id_where_the_operator_wants_that() {
+async fn a_repeat_is_recognised_by_its_correlation_id_where_that_is_configured() {
     const BY_ID: &[(&str, &str)] = &[("REPEAT_DETECTION", "correlation-id")];
     let first = (AUTHORIZED, support::capture(1_000), "order-1");
     let rows = [
         (BY_ID, first.clone(), 1),
         (BY_ID, (AUTHORIZED, support::capture(1_001), "order-1"), 2),
-        (BY_ID, (AUTHORIZED, told(support::capture(1_000), "inv-7"), "order-1"), 2),
+        (BY_ID, (AUTHORIZED, with_reference(support::capture(1_000), "inv-7"), "order-1"), 2),
         (BY_ID, (AUTHORIZED, support::capture(1_000), "order-2"), 2),
         (BY_ID, (CAPTURED, support::refund(1_000), "order-1"), 2),
         (&[("REPEAT_DETECTION", "key")], first.clone(), 2),

@@ -1,4 +1,4 @@
-//! What callers are answered, and what that promises.
+//! The answers to callers, and checks of their promises.
 
 use crate::ports::locked;
 use crate::schedule::Schedule;
@@ -7,7 +7,7 @@ use payment_intents::payment::{Refusal, State, TransactionId};
 use payment_intents::ports::Verdict;
 use payment_intents::service::{ActError, Done};
 
-/// What an attempt was answered.
+/// The answer to an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Answered {
     Result(u8),
@@ -16,12 +16,12 @@ pub enum Answered {
     KeyReused,
     NothingSent,
     Unknown,
-    /// A report was heard.
+    /// An update was applied.
     Told,
 }
 
 impl Schedule {
-    /// Checks what an answer promises.
+    /// Checks the promise of an answer.
     pub fn check_answer(&mut self, client: usize, id: &TransactionId, answered: Answered) {
         let says_not_sent = match answered {
             Answered::Refused | Answered::Busy | Answered::NothingSent => true,
@@ -60,7 +60,7 @@ impl Schedule {
         self.check_client(client);
     }
 
-    /// One wish, one effect, however often it was asked.
+    /// One wanted action has at most one effect, however often it was requested.
     pub fn check_client(&self, client: usize) {
         if self.plan.clients[client].key.is_some() {
             return;
@@ -83,7 +83,7 @@ pub fn failed(op: &Op, call: Answer) -> Answer {
     if matches!(op, Op::Call(_)) { call } else { Answer::Unavailable }
 }
 
-/// What of an answer makes a difference to who gets it.
+/// The parts of an answer by which a caller decides.
 pub fn described(answer: &Answer) -> String {
     match answer {
         Answer::Payment(payment) => {

@@ -1,4 +1,4 @@
-//! All schedules of a small world, or many of a large one.
+//! All schedules of a small world, or many random ones of a large world.
 
 use crate::psp::{Style, Tier};
 use crate::schedule::{Chooser, Client, Plan, Schedule};
@@ -6,21 +6,21 @@ use crate::world::{Past, eur};
 use payment_intents::payment::{Action, TransactionId};
 use std::collections::HashSet;
 
-/// No schedule is longer than this.
+/// The largest number of steps of a schedule.
 const STEPS_MAX: usize = 400;
 
-/// A schedule that went wrong.
+/// A schedule that violates an invariant.
 #[derive(Clone, Debug)]
 pub struct Failure {
     pub what: String,
     pub plan: Plan,
     pub choices: Vec<usize>,
-    /// After that many steps everybody went quiet.
+    /// The number of steps after which no more faults happened.
     pub steps: usize,
 }
 
-/// Follows choices made before, then takes the ordinary ones; notes how many
-/// there were each time.
+/// Follows the given choices, then takes the first option. Records the number of options at
+/// each step.
 struct Replay<'a> {
     choices: &'a [usize],
     widths: Vec<usize>,
@@ -34,8 +34,8 @@ impl Chooser for Replay<'_> {
     }
 }
 
-/// Carries out the schedule that `choices` begin; stops at a state that `known`
-/// has seen, counted from the first step that is new.
+/// Runs the schedule that begins with `choices`. Stops at a state in `known`, checked from
+/// the first new step on.
 fn run(
     plan: &Plan,
     choices: &[usize],
@@ -72,8 +72,8 @@ struct Ran {
     trace: Vec<String>,
 }
 
-/// Every schedule of `plan`, depth first; equal states are gone on from once.
-/// Says whether that was all, or whether there were more than `most` states.
+/// Explores every schedule of `plan`, depth first; equal states are continued once. Returns
+/// false if there were more than `most` states.
 pub fn exhaust(plan: &Plan, known: &mut HashSet<u64>, most: usize) -> Result<bool, Box<Failure>> {
     let mut choices: Vec<usize> = Vec::new();
     let limit = known.len().saturating_add(most);
@@ -101,8 +101,7 @@ pub fn exhaust(plan: &Plan, known: &mut HashSet<u64>, most: usize) -> Result<boo
     }
 }
 
-/// A small generator of random numbers (splitmix64): the same seed, the same
-/// schedule, on every machine.
+/// A random number generator (splitmix64): a seed gives the same schedule on every machine.
 pub struct Random(u64);
 
 impl Random {
@@ -120,8 +119,7 @@ impl Random {
     }
 }
 
-/// Chooses the ordinary, one of the first few, or anything, and writes down what
-/// it chose.
+/// Chooses the first option, one of the first few, or any, and records its choices.
 struct Dice<'a> {
     random: &'a mut Random,
     choices: Vec<usize>,
@@ -139,7 +137,7 @@ impl Chooser for Dice<'_> {
     }
 }
 
-/// One random schedule of a random plan.
+/// Runs one random schedule of a random plan.
 pub fn random(seed: u64) -> Result<(), Box<Failure>> {
     let mut random = Random::new(seed);
     let plan = any_plan(&mut random);
@@ -191,14 +189,15 @@ fn any_plan(random: &mut Random) -> Plan {
     let mut up_to = |most: usize| u8::try_from(random.below(most + 1)).unwrap();
     let (crashes, faults, recoveries) = (up_to(3), up_to(4), up_to(4));
     let jumps = up_to(2);
-    // Half of them are without reports, and few with some that are not so.
-    let (reports, events, lies) = match random.below(8) {
+    // Half of the plans have no reports, and few have untrue ones.
+    let (reports, events, untrue_reports) = match random.below(8) {
         0..=3 => (0, 0, 0),
         4 | 5 => (1 + random.below(4), 0, 0),
         6 => (1 + random.below(4), 1 + random.below(3), 0),
         _ => (1 + random.below(4), random.below(3), 1),
     };
-    let [reports, events, lies] = [reports, events, lies].map(|most| u8::try_from(most).unwrap());
+    let [reports, events, untrue_reports] =
+        [reports, events, untrue_reports].map(|most| u8::try_from(most).unwrap());
     let style = match random.below(4) {
         0 => Style::Shared,
         1 => Style::Nameless,
@@ -215,7 +214,7 @@ fn any_plan(random: &mut Random) -> Plan {
         recoveries,
         reports,
         events,
-        lies,
+        untrue_reports,
         jumps,
         decisions: random.below(2) == 0,
         is_skewed: random.below(4) == 0,
@@ -223,7 +222,7 @@ fn any_plan(random: &mut Random) -> Plan {
 }
 
 impl Failure {
-    /// The shortest and most ordinary schedule that goes wrong in the same world.
+    /// The shortest schedule, with the most ordinary choices, that fails in the same world.
     pub fn minimised(&self) -> Self {
         let fails = |choices: &[usize]| run(&self.plan, choices, None, false, self.steps).violation;
         let mut best = self.clone();
@@ -255,7 +254,7 @@ impl Failure {
         best
     }
 
-    /// What happened, step by step.
+    /// The steps of the schedule, as text.
     pub fn trace(&self) -> Vec<String> {
         run(&self.plan, &self.choices, None, true, self.steps).trace
     }

@@ -1,8 +1,8 @@
-//! The proof: the real service and recovery on a scheduler that decides what
-//! happens to every call, over a model of the store and of connectors of every
-//! kind, with every fault that we know of, in every order.
+//! The proof: the real service and recovery run on a scheduler, which decides the result of
+//! every call, over models of the store and of all kinds of connectors, with every known
+//! fault in every order.
 //!
-//! `SIMULATION_SCHEDULES=N` says how many random schedules; `SIMULATION_SEED=N`
+//! `SIMULATION_SCHEDULES=N` sets the number of random schedules. `SIMULATION_SEED=N`
 //! repeats the one with that seed.
 
 #![allow(
@@ -13,7 +13,7 @@
     clippy::print_stdout,
     clippy::unwrap_used,
     unreachable_pub,
-    reason = "a simulation that goes wrong has failed, and says so"
+    reason = "a panic fails the simulation"
 )]
 
 mod answers;
@@ -34,7 +34,7 @@ use schedule::{Client, Plan};
 use std::collections::HashSet;
 use world::{Past, eur};
 
-/// A debug build looks at a sample; the figures are for `--release`.
+/// A debug build runs a sample; the documented figures are those of `--release`.
 const IS_SAMPLE: bool = cfg!(debug_assertions);
 
 fn client(action: Action, key: Option<&'static str>, repeats: u8) -> Client {
@@ -89,25 +89,25 @@ fn small_worlds() -> Vec<Plan> {
             recoveries: 0,
             reports: 0,
             events: 0,
-            lies: 0,
+            untrue_reports: 0,
             jumps: 0,
             decisions: true,
             is_skewed: false,
         };
-        // One request that is repeated, and much that goes wrong.
+        // One repeated request, with many faults.
         for (past, action) in alone.clone() {
             let clients = vec![client(action, Some("k1"), 1)];
             let troubled = Plan { past, clients, crashes: 2, ..quiet.clone() };
             worlds.push(Plan { faults: 1, recoveries: 1, jumps: 1, ..troubled });
         }
-        // One request, something that happens at the PSP, and a report about either.
+        // One request, one effect at the PSP without us, and a report about either.
         for (past, action) in alone.clone() {
             let clients = vec![client(action, None, 0)];
             let surprised = Plan { past, clients, crashes: 1, ..quiet.clone() };
             worlds.push(Plan { reports: 1, events: 1, ..surprised.clone() });
             worlds.push(Plan { reports: 2, events: 1, crashes: 0, ..surprised });
         }
-        // Several at once, and one thing or two that go wrong.
+        // Several requests, with one or two faults.
         for (past, clients) in together.clone() {
             let several = Plan { past, clients, ..quiet.clone() };
             worlds.push(Plan { crashes: 2, ..several.clone() });
@@ -178,7 +178,7 @@ fn no_random_schedule_violates_an_invariant() {
     println!("random: {schedules} schedules, 0 violations");
 }
 
-/// `work` for each number below `count`, on two threads, in order.
+/// The results of `work` for each number below `count`, in order, computed on two threads.
 fn in_parallel<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let next = std::sync::atomic::AtomicUsize::new(0);
     let mut done: Vec<(usize, T)> = std::thread::scope(|scope| {

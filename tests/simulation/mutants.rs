@@ -1,8 +1,8 @@
-//! Realistic mistakes, one at a time: a proof that cannot fail proves nothing.
-//! `mutants.toml` lists them. All of them are woven into one copy of the source,
-//! each behind a switch, and `woven.rs` is built over that copy.
+//! Realistic mistakes, one at a time, which the simulation must catch. `mutants.toml` lists
+//! them. All are built into one copy of the source, each behind a switch, with `woven.rs`
+//! as its program.
 
-#![allow(clippy::disallowed_types, reason = "what serde derives names every type of number")]
+#![allow(clippy::disallowed_types, reason = "the derive of serde names every type of number")]
 
 use crate::in_parallel;
 use serde::Deserialize;
@@ -13,10 +13,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// How many random schedules are searched for one that shows a mistake.
+/// The number of random schedules in the search for one that shows a mistake.
 const SCHEDULES_MAX: u32 = 300_000;
 
-/// The library's part of the copy: which mistake the thread makes.
+/// The module that is added to the copy: the mistake that a thread makes.
 const SWITCH: &str = r#"
 #[allow(missing_docs)]
 pub mod woven {
@@ -32,8 +32,8 @@ pub mod woven {
 }
 "#;
 
-/// The copy's manifest, after the tables that it keeps. The schedules are many, so
-/// the copy is optimised in a debug build too; what it depends on is as it was.
+/// The profile of the copy. Many schedules run, so the copy is optimised in a debug build
+/// too; its dependencies are as they were.
 const MANIFEST_END: &str = r#"
 [[example]]
 name = "woven"
@@ -58,21 +58,21 @@ struct Mutants {
 #[derive(Deserialize)]
 struct Mutant {
     name: String,
-    /// The mistake in a sentence.
+    /// A description of the mistake.
     mistake: String,
     #[serde(flatten)]
     place: Place,
-    /// The other places where the same mistake is made.
+    /// Other places of the same mistake.
     #[serde(default)]
     also: Vec<Place>,
-    /// The test that catches it, where that is not the simulation: `file: test`.
+    /// The test that catches it, where the simulation cannot: `file: test`.
     caught_by: Option<String>,
-    /// Why the simulation cannot.
+    /// The reason why the simulation cannot catch it.
     why: Option<String>,
 }
 
-/// Where the source is changed. `find` stands between `after` and `before`, and all
-/// three together stand there once; white space does not count.
+/// A change of the source. `find` is between `after` and `before`, and all three together
+/// occur once; white space is ignored.
 #[derive(Deserialize)]
 struct Place {
     file: String,
@@ -84,7 +84,7 @@ struct Place {
     make: String,
 }
 
-/// A place that was found.
+/// The place of a change.
 struct Found<'a> {
     span: Range<usize>,
     number: usize,
@@ -137,7 +137,7 @@ fn here() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Writes the copy with all mistakes woven in. Returns its directory.
+/// Writes the copy with all mistakes. Returns its directory.
 fn woven_copy(mutants: &[Mutant]) -> PathBuf {
     let mut files = BTreeMap::new();
     for directory in ["src", "tests/simulation"] {
@@ -149,11 +149,14 @@ fn woven_copy(mutants: &[Mutant]) -> PathBuf {
     }
     let text = |name: &str| fs::read_to_string(here().join(name)).unwrap();
     files.insert("Cargo.toml".to_owned(), manifest(&text("Cargo.toml")));
-    files.insert("Cargo.lock".to_owned(), text("Cargo.lock"));
+    // The local server includes the API's description.
+    for name in ["Cargo.lock", "openapi.yaml"] {
+        files.insert(name.to_owned(), text(name));
+    }
     let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join("woven");
     for (name, text) in files {
         let path = copy.join(name);
-        // What is as it was is not built again.
+        // Unchanged files are not written, so that cargo does not build them again.
         if fs::read_to_string(&path).is_ok_and(|before| before == text) {
             continue;
         }
@@ -215,8 +218,8 @@ fn weave_all(mutants: &[Mutant], files: &mut BTreeMap<String, String>) {
     }
 }
 
-/// The text of `span` with every mistake in it behind its switch. A mistake may be
-/// inside what another one replaces.
+/// The text of `span` with every mistake behind its switch. A mistake may be inside the
+/// text that another one replaces.
 fn weave(text: &str, span: Range<usize>, found: &[Found]) -> String {
     let mut woven = String::new();
     let mut at = span.start;
@@ -230,15 +233,15 @@ fn weave(text: &str, span: Range<usize>, found: &[Found]) -> String {
         assert!(overlaps.is_none(), "{} overlaps what another replaces", first.make);
         let original = weave(text, first.span.clone(), inside);
         woven += &text[at..first.span.start];
-        woven += &switched(mistakes, &original);
+        woven += &choice_between(mistakes, &original);
         (at, rest) = (first.span.end, others);
     }
     woven + &text[at..span.end]
 }
 
-/// The choice between what is right and what the mistakes make of it: whole
-/// statements where it ends like one, else an expression.
-fn switched(mistakes: &[Found], original: &str) -> String {
+/// The choice between the right text and the mistakes: statements if it ends like one, else
+/// an expression.
+fn choice_between(mistakes: &[Found], original: &str) -> String {
     let cases = mistakes.iter().map(|one| {
         let (number, make) = (one.number, one.make);
         format!("if crate::woven::is_on({number}) {{ {make} }} else ")
@@ -249,7 +252,7 @@ fn switched(mistakes: &[Found], original: &str) -> String {
 }
 
 impl Place {
-    /// Where `find` stands in `text` as it is described.
+    /// The position of `find` in `text`.
     fn spans(&self, text: &str) -> Vec<Range<usize>> {
         let dense = |text: &str| text.chars().filter(|one| !one.is_whitespace()).count();
         let is_visible = |(_, one): &(usize, char)| !one.is_whitespace();
@@ -268,8 +271,8 @@ impl Place {
     }
 }
 
-/// Builds the copy as this test was built, so that nothing but itself is compiled.
-/// Returns the program.
+/// Builds the copy with the settings of this test, so that dependencies are not built
+/// again. Returns the program.
 fn build(copy: &Path) -> PathBuf {
     let program = std::env::current_exe().unwrap();
     let directory = program.parent().and_then(Path::parent).unwrap();
@@ -277,18 +280,17 @@ fn build(copy: &Path) -> PathBuf {
         "debug" => "dev",
         named => named,
     };
-    let features = [("local", cfg!(feature = "local")), ("faults", cfg!(feature = "faults"))];
-    let features: Vec<_> = features.iter().filter(|(_, is_on)| *is_on).map(|one| one.0).collect();
+    let features = if cfg!(feature = "local") { "local" } else { "" };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
-    // What cargo tells the tests of this package would have others built anew.
+    // Variables that cargo sets for the tests would cause other crates to be built again.
     let told = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "OUT_DIR"];
     let names = std::env::vars_os().map(|(name, _)| name);
     for name in names.filter(|name| told.iter().any(|told| starts_with(name, told))) {
         command.env_remove(name);
     }
     command.args(["build", "--example", "woven", "--offline", "--profile", profile]);
-    command.args(["--features", &features.join(",")]);
+    command.args(["--features", features]);
     command.arg("--target-dir").arg(Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap());
     let built = command.current_dir(copy).output().unwrap();
     let said = String::from_utf8_lossy(&built.stderr);
@@ -300,7 +302,7 @@ fn starts_with(name: &OsString, beginning: &str) -> bool {
     name.to_string_lossy().starts_with(beginning)
 }
 
-/// Says which schedule shows the mistake, or why none does.
+/// The schedule that shows the mistake, or an error if none does.
 fn search(binary: &Path, number: usize) -> Result<String, String> {
     let arguments = [number.to_string(), SCHEDULES_MAX.to_string()];
     let ran = Command::new(binary).args(arguments).output().unwrap();

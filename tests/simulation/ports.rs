@@ -1,4 +1,4 @@
-//! The ports of the real code, in the model's hands.
+//! The ports of the real code, over the model.
 
 use crate::world::{Answer, Op, Process, SKEW_MS, World};
 use payment_intents::error::BoxError;
@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-/// Everything that the process number `process` sees of the world.
+/// The view of the world by the process number `process`.
 #[derive(Clone)]
 pub struct Port {
     pub world: Arc<Mutex<World>>,
@@ -33,8 +33,8 @@ pub fn locked(world: &Mutex<World>) -> MutexGuard<'_, World> {
     world.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A call that waits for the scheduler. Dropped before it was answered, it is
-/// still under way.
+/// A call that waits for the scheduler. If it is dropped before the answer, its message is
+/// still on its way.
 struct Asked {
     port: Port,
     op: Option<Op>,
@@ -75,7 +75,7 @@ impl Drop for Asked {
     }
 }
 
-/// Wakes when the scheduler has moved the clock that far.
+/// Wakes when the scheduler has advanced the clock to that time.
 struct Sleeping {
     port: Port,
     wake_at: Timestamp,

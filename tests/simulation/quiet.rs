@@ -1,9 +1,10 @@
-//! The end of a schedule: nothing more goes wrong, and everything must come right.
+//! The end of a schedule: without further faults, every transaction must become final and
+//! correct.
 
-use crate::landing::{Telling, group};
+use crate::landing::{SentReport, group};
 use crate::ports::locked;
 use crate::psp::{RESEND_WINDOW_MS, Style, Tier};
-use crate::reports::Word;
+use crate::reports::PossibleReport;
 use crate::schedule::{Choice, MINUTE_MS, Schedule};
 use crate::world::{SKEW_MS, World};
 use payment_intents::payment::{
@@ -13,15 +14,16 @@ use payment_intents::ports::Lookup;
 use std::collections::BTreeSet;
 
 impl Schedule {
-    /// Everybody is gone, what they sent arrives, nothing more goes wrong, and recovery runs each minute:
-    /// then everything comes to its end, where the connector allows it by itself.
+    /// All processes end, their messages arrive, and recovery runs each minute without
+    /// faults. Then every transaction becomes final, if its connector allows that without
+    /// reports.
     pub fn quiet(&mut self) {
         for run in 0..self.runs.len() {
             self.kill(run);
         }
         (self.plan.crashes, self.plan.faults, self.plan.jumps) = (0, 0, 0);
-        (self.plan.reports, self.plan.events, self.plan.lies) = (0, 0, 0);
-        // What is still under way arrives.
+        (self.plan.reports, self.plan.events, self.plan.untrue_reports) = (0, 0, 0);
+        // Messages on their way arrive.
         while !locked(&self.world).late.is_empty() {
             self.take(Choice::DeliverLate(0));
         }
@@ -29,9 +31,10 @@ impl Schedule {
         let skew_ms = if self.plan.is_skewed { SKEW_MS * 2 } else { 0 };
         let within_ms = match self.plan.tier {
             Tier::SameKey => self.next_look_ms().max(120_000),
-            // What somebody else did, or what is not so, may look like ours.
+            // Effects that we did not send, and untrue reports, may be matched to ours.
             Tier::Queryable if self.is_unclear() => 0,
-            // Without ids, clocks that differ leave open which of equal ones it is.
+            // Without ids, different clocks make it ambiguous which of equal transactions a
+            // report is about.
             Tier::Queryable
                 if self.plan.is_skewed
                     && self.plan.style == Style::Nameless
@@ -39,34 +42,34 @@ impl Schedule {
             {
                 0
             }
-            // Of two equal ones the older waits until the other is cleared up.
+            // Of two equal transactions, the older stays open until the other is resolved.
             Tier::Queryable if self.has_equal_ones() => self.next_look_ms().max(1_500_000),
             Tier::Queryable => self.next_look_ms().max(480_000),
-            Tier::LateRecorder | Tier::Opaque | Tier::Liar => 0,
+            Tier::LateRecorder | Tier::Opaque | Tier::Untrusted => 0,
         };
         let mut minutes = 0;
-        while self.is_open() && minutes < 75 && !self.waits_for_a_fact() {
+        while self.is_open() && minutes < 75 && !self.needs_a_report() {
             minutes += 1;
             let then = start.plus_ms(minutes * MINUTE_MS);
             self.pass_until(then);
             self.recover_alone();
         }
         let took_ms = locked(&self.world).now.ms_since(start);
-        let waits = self.waits_for_a_fact();
+        let waits = self.needs_a_report();
         if within_ms > 0 && !waits && (self.is_open() || took_ms > within_ms + skew_ms) {
             let mut world = locked(&self.world);
             world.violated(format!("not final {took_ms} ms after everything was quiet"));
         }
-        self.tell_the_truth();
+        self.report_true_states();
         self.check_end();
     }
 
-    /// Where recovery has looked in vain before, it looks again later and later;
-    /// until then, a minute's schedule included.
+    /// The time until the next look: recovery waits longer after each look without a
+    /// result, plus a minute for its schedule.
     fn next_look_ms(&self) -> u64 {
         let world = locked(&self.world);
         let looked = world.payment.open_transactions().filter(|open| open.recovery.looks > 0);
-        let next = looked.map(|open| world.payment.look_at(open).ms_since(world.now)).max();
+        let next = looked.map(|open| world.payment.next_look_at(open).ms_since(world.now)).max();
         next.map_or(0, |next_ms| next_ms + MINUTE_MS)
     }
 
@@ -88,9 +91,9 @@ impl Schedule {
         world.payment.open_transactions().next().is_some() || world.payment.in_flight.is_some()
     }
 
-    /// What is Pending, or was unclear for longer than its key is honoured, takes
-    /// somebody who knows.
-    fn waits_for_a_fact(&self) -> bool {
+    /// A Pending transaction, or an Unknown one whose key is no longer honoured, needs a
+    /// report.
+    fn needs_a_report(&self) -> bool {
         let world = locked(&self.world);
         if world.payment.in_flight.is_some() {
             return false;
@@ -106,7 +109,7 @@ impl Schedule {
         }) && world.payment.open_transactions().next().is_some()
     }
 
-    /// One run of recovery, undisturbed.
+    /// One run of recovery without faults.
     fn recover_alone(&mut self) {
         let listed = locked(&self.world).recover_at.is_some();
         if !listed {
@@ -141,31 +144,33 @@ impl Schedule {
         locked(&self.world).violated("a run did not come to its end");
     }
 
-    /// The facts that are still to come: the last word about each effect that was
-    /// not heard, and what became of what is open still.
-    fn tell_the_truth(&mut self) {
+    /// The outstanding reports: the last state of each effect that was not applied, and the
+    /// outcome of each open transaction.
+    fn report_true_states(&mut self) {
         if !self.plan.tier.is_trusted() {
-            // Nobody is at work any more, so that even a "no" of a liar counts.
+            // No connector is at work any more, so that even an untrusted "no" is true.
             let then = locked(&self.world).now.plus_ms(SETTLE_WINDOW_MS + MINUTE_MS);
             self.pass_until(then);
         }
-        // One that is taken for another makes that one's own word news.
+        // If one is matched to another, that other one's own report is news.
         let count = locked(&self.world).effects.len();
         for index in (0..count).chain(0..count) {
-            if locked(&self.world).is_untold(index) {
-                self.tell_alone(|schedule| schedule.tell(Word::Truth(index)));
+            if locked(&self.world).is_report_outstanding(index) {
+                self.report_alone(|schedule| {
+                    schedule.report_until_applied(PossibleReport::TrueState(index))
+                });
             }
         }
-        self.tell_of_what_is_open();
-        self.let_failures_count();
+        self.report_open_transactions();
+        self.wait_until_failures_count();
         self.compare_sums();
         self.resolve_discrepancies();
-        // What made room may have let something in that is open.
-        self.tell_of_what_is_open();
+        // New room may have admitted an open transaction.
+        self.report_open_transactions();
         self.compare_sums();
     }
 
-    fn tell_of_what_is_open(&mut self) {
+    fn report_open_transactions(&mut self) {
         let open: Vec<_> = {
             let world = locked(&self.world);
             let open = world.payment.open_transactions();
@@ -180,13 +185,13 @@ impl Schedule {
             };
             let state = if happened { State::Success } else { State::Failure };
             let update = Update::ChangeTransactionState { id: id.clone(), state };
-            let telling = Telling { effect: None, transaction: Some(id), update };
-            self.tell_alone(|schedule| schedule.say(telling, false));
+            let sent_report = SentReport { effect: None, transaction: Some(id), update };
+            self.report_alone(|schedule| schedule.send_report(sent_report, false));
         }
     }
 
-    /// Where the connector may be at work, a Failure counts when it cannot be.
-    fn let_failures_count(&mut self) {
+    /// A Failure counts only once the connector can no longer be at work.
+    fn wait_until_failures_count(&mut self) {
         let is_waiting = |ours: &Transaction| ours.waiting_failure.is_some();
         if locked(&self.world).payment.transactions.values().any(is_waiting) {
             let then = locked(&self.world).now.plus_ms(SETTLE_WINDOW_MS + MINUTE_MS);
@@ -195,38 +200,39 @@ impl Schedule {
         }
     }
 
-    /// An operator looks at what is flagged: says of a contradiction what is so, and
-    /// accepts an excess that is.
+    /// An operator resolves each discrepancy: reports the true state of a contradiction,
+    /// and acknowledges a true excess.
     fn resolve_discrepancies(&mut self) {
-        self.check_flags();
+        self.check_discrepancies();
         for _ in 0..8 {
-            let Some(telling) = self.resolution() else { return };
+            let Some(sent_report) = self.resolution() else { return };
             if !self.plan.tier.is_trusted() {
-                // What is in dispute takes a word that comes after its connector stopped.
+                // A dispute is resolved by a report from after the connector stopped.
                 let then = locked(&self.world).now.plus_ms(SETTLE_WINDOW_MS + MINUTE_MS);
                 self.pass_until(then);
             }
-            self.tell_alone(|schedule| schedule.say(telling, false));
-            self.let_failures_count();
+            self.report_alone(|schedule| schedule.send_report(sent_report, false));
+            self.wait_until_failures_count();
         }
     }
 
-    /// Nothing is flagged where nothing unasked happened, and all that was said was so.
-    fn check_flags(&self) {
+    /// Without effects that we did not send and without untrue reports, there is no
+    /// discrepancy.
+    fn check_discrepancies(&self) {
         let mut world = locked(&self.world);
         let is_clear = !world.is_surprised && !world.is_doubted && world.mistaken.is_empty();
         let flagged = world.payment.discrepancies().next().map(|flagged| flagged.id.to_string());
         if let Some(flagged) = flagged.filter(|_| is_clear) {
-            world.violated(format!("{flagged} is flagged, and nobody said what is not so"));
+            world.violated(format!("{flagged} has a discrepancy, and all reports were true"));
         }
     }
 
-    fn resolution(&self) -> Option<Telling> {
+    fn resolution(&self) -> Option<SentReport> {
         let world = locked(&self.world);
         let flagged = world.payment.discrepancies().next()?;
         let id = flagged.id.clone();
         let update = if flagged.state_awaiting_balances.is_some_and(|state| !state.is_open()) {
-            // One too many is none that happened.
+            // A transaction too many is one that did not happen.
             let of = group(flagged.kind, flagged.amount);
             let all = world.payment.transactions.values();
             let done = all.filter(|one| group(one.kind, one.amount) == of);
@@ -243,20 +249,20 @@ impl Schedule {
             let state = if moved > done { State::Success } else { State::Failure };
             Update::ChangeTransactionState { id: id.clone(), state }
         };
-        Some(Telling { effect: None, transaction: Some(id), update })
+        Some(SentReport { effect: None, transaction: Some(id), update })
     }
 
-    /// Facts without ids of their own, and those that are not so, may have been taken
-    /// for one another. Whoever
-    /// compares the sums finds out, and says which is not so.
+    /// Reports without their own ids, and untrue ones, may be matched to other
+    /// transactions. An operator who compares the sums finds that, and reports what is not
+    /// so.
     fn compare_sums(&mut self) {
         for _ in 0..8 {
-            let Some(telling) = self.correction() else { return };
-            self.tell_alone(|schedule| schedule.say(telling, false));
+            let Some(sent_report) = self.correction() else { return };
+            self.report_alone(|schedule| schedule.send_report(sent_report, false));
         }
     }
 
-    fn correction(&self) -> Option<Telling> {
+    fn correction(&self) -> Option<SentReport> {
         let world = locked(&self.world);
         let mistaken = world.mistaken.iter().find_map(|of| {
             let same = |kind, amount| group(kind, amount) == *of;
@@ -277,7 +283,7 @@ impl Schedule {
         if let Some(one) = open.or_else(wrong) {
             let id = one.id.clone();
             let update = Update::ChangeTransactionState { id: id.clone(), state: right };
-            return Some(Telling { effect: None, transaction: Some(id), update });
+            return Some(SentReport { effect: None, transaction: Some(id), update });
         }
         let moved = moved?;
         let id = format!("fact-missing-{}", self.words);
@@ -291,18 +297,17 @@ impl Schedule {
         };
         let update =
             Update::AddTransaction { id: TransactionId::parse(&id).unwrap(), report: fact };
-        Some(Telling { effect: None, transaction: None, update })
+        Some(SentReport { effect: None, transaction: None, update })
     }
 
-    fn tell_alone(&mut self, tell: impl FnOnce(&mut Self)) {
+    fn report_alone(&mut self, tell: impl FnOnce(&mut Self)) {
         let run = self.runs.len();
         tell(self);
         self.finish(run);
     }
 
-    /// The transactions that nobody can tell from this one. A platform does not
-    /// tell equal ones apart, nor do facts that might be about either: there, what
-    /// they moved together counts.
+    /// The transactions that cannot be told apart from this one, because of the platform's
+    /// data or because reports may be about any of them. Only their sum is compared.
     fn alike(&self, world: &World, id: &TransactionId) -> Alike {
         let Some(one) = world.payment.transactions.get(id) else { return Alike::default() };
         let is_looked_up = self.plan.tier.policy().lookup == Lookup::Payment;
@@ -321,7 +326,7 @@ impl Schedule {
         Alike { done: done.count(), moved: moved.count() }
     }
 
-    /// At the end everything is final, and the ledger says what the PSP did.
+    /// Checks that everything is final, and that the ledger equals the PSP's.
     fn check_end(&mut self) {
         if self.is_open() {
             let mut world = locked(&self.world);
@@ -334,7 +339,7 @@ impl Schedule {
         if world.recover_at.is_some() && world.violation.is_none() {
             world.violated("something final is still in the index");
         }
-        // The caller may have asked anew: nothing may ever come of these.
+        // The caller may have sent a new request: these must never have an effect.
         for id in &self.not_sent {
             if world.moves_of(id) > 0 {
                 world.violated(format!("{id} was answered as not sent, and moved money"));
@@ -346,9 +351,9 @@ impl Schedule {
         }
     }
 
-    /// What the ledger says is done, is done, and nothing else; where facts could
-    /// be taken for one another, in all. Nobody has to look where all that was said
-    /// is so, and could be told apart.
+    /// Checks that the ledger has exactly the effects that happened; as a sum, where
+    /// reports are ambiguous. No discrepancy remains if all reports were true and
+    /// unambiguous.
     fn check_sums(&self) {
         let mut world = locked(&self.world);
         let payment = world.payment.clone();
@@ -382,22 +387,21 @@ impl Schedule {
 }
 
 impl World {
-    /// Whether its last word is still to be heard: of one that nobody here asked
-    /// for, that became otherwise, of which something else was heard, or whose
-    /// place another has taken.
-    fn is_untold(&self, index: usize) -> bool {
+    /// True if a last report is outstanding: for an effect that we did not send, one that
+    /// changed, one with a wrong report, or one whose id another transaction has.
+    fn is_report_outstanding(&self, index: usize) -> bool {
         let effect = &self.effects[index];
         let is_mistaken = self.is_mistaken(effect.kind, effect.amount);
         let named = self.payment.transactions.values();
         let mut named = named.filter(|one| one.interaction_id == effect.reference);
         let is_there =
             named.any(|one| one.state_awaiting_balances.unwrap_or(one.state) == effect.state());
-        let is_news = effect.transaction.is_none() || effect.heard.is_some();
-        is_news && effect.heard != Some(effect.state()) || is_mistaken && !is_there
+        let is_news = effect.transaction.is_none() || effect.applied_state.is_some();
+        is_news && effect.applied_state != Some(effect.state()) || is_mistaken && !is_there
     }
 }
 
-/// How many of those that cannot be told apart are done by the ledger, and were by
+/// The numbers of indistinguishable transactions that are successful by the ledger, and at
 /// the PSP.
 #[derive(Clone, Copy, Debug, Default)]
 struct Alike {

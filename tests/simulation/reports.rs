@@ -1,8 +1,7 @@
-//! Those who know: connectors, webhooks and operators, what they say of what the
-//! PSP did, and how they say it.
+//! Reports by connectors, webhooks and operators: their content, and their delivery.
 
 use crate::answers::Answered;
-use crate::landing::{Telling, reported_amount};
+use crate::landing::{SentReport, reported_amount};
 use crate::ports::locked;
 use crate::psp::Effect;
 use crate::runs::INVOCATION_MS;
@@ -11,112 +10,111 @@ use crate::world::{Doing, Op, World, key};
 use payment_intents::payment::{Report, State, Transaction, TransactionId, Update, UpdateRefusal};
 use payment_intents::service::{Change, Service, UpdateError};
 
-/// How far back a time may lie that has nothing to do with what is told.
+/// The age of a timestamp that has nothing to do with the reported effect.
 const YEARS_MS: u64 = 100_000_000_000;
 
-/// How often somebody says it again whom a conflict or a failure kept from it.
+/// The number of times that a report is repeated after a conflict or a failure.
 const TRIES: usize = 4;
 
-/// What may be said.
+/// A report that can be made.
 #[derive(Clone, Copy, Debug)]
-pub enum Word {
-    /// How it stands with an effect: as what happened.
-    Truth(usize),
-    /// The same, of a transaction that is known by its id.
-    TruthOfTransaction(usize),
-    /// How it stands with an effect, by what the PSP calls it and by our own id.
-    TruthByBothIds(usize),
-    /// That the PSP has begun.
+pub enum PossibleReport {
+    /// The state of an effect, as a new transaction.
+    TrueState(usize),
+    /// The state of a transaction, by its id.
+    TrueStateById(usize),
+    /// The state of an effect, by the PSP's id and by our own.
+    TrueStateByBothIds(usize),
+    /// The PSP has begun.
     Begun(usize),
-    /// The contrary of what is so.
-    Lie(usize),
-    /// That nothing came of a transaction, and nothing will.
-    Nothing(usize),
-    /// What a connector believes that is still at work: nothing came of it.
-    Hasty(usize),
+    /// An untrue state.
+    UntrueState(usize),
+    /// A transaction did not happen, and never will.
+    NeverHappened(usize),
+    /// A failure, as seen by a connector that is still at work.
+    PrematureFailure(usize),
 }
 
 impl Schedule {
-    /// All that may be said now.
-    pub fn possible_words(&self, world: &World) -> Vec<Word> {
-        let mut words = Vec::new();
+    /// All reports that can be made now.
+    pub fn possible_reports(&self, world: &World) -> Vec<PossibleReport> {
+        let mut reports = Vec::new();
         for (index, effect) in world.effects.iter().enumerate() {
             if is_news(effect) && !world.is_indistinct(effect) {
-                words.push(Word::Truth(index));
+                reports.push(PossibleReport::TrueState(index));
             }
             if is_news(effect) && world.recorded(effect).is_some() {
-                words.push(Word::TruthOfTransaction(index));
+                reports.push(PossibleReport::TrueStateById(index));
             }
             if is_news(effect) && effect.transaction.is_some() {
-                words.push(Word::TruthByBothIds(index));
+                reports.push(PossibleReport::TrueStateByBothIds(index));
             }
-            if effect.is_done && effect.heard.is_none() && is_news(effect) {
-                words.push(Word::Begun(index));
+            if effect.is_done && effect.applied_state.is_none() && is_news(effect) {
+                reports.push(PossibleReport::Begun(index));
             }
-            if self.plan.lies > 0 {
-                words.push(Word::Lie(index));
+            if self.plan.untrue_reports > 0 {
+                reports.push(PossibleReport::UntrueState(index));
             }
         }
         for (index, open) in world.payment.open_transactions().enumerate() {
-            if world.will_never_happen(&open.id) {
-                words.push(Word::Nothing(index));
+            if world.cannot_happen(&open.id) {
+                reports.push(PossibleReport::NeverHappened(index));
             }
             if !world.tier.is_trusted() && world.is_at_work(&open.id) {
-                words.push(Word::Hasty(index));
+                reports.push(PossibleReport::PrematureFailure(index));
             }
         }
-        words
+        reports
     }
 
-    /// Somebody says it, until it is heard.
-    pub fn tell(&mut self, word: Word) {
-        let Some(telling) = self.telling(word) else { return };
-        match word {
-            Word::Lie(index) => {
+    /// Sends a report, and repeats it until it is applied.
+    pub fn report_until_applied(&mut self, report: PossibleReport) {
+        let Some(sent_report) = self.sent_report(report) else { return };
+        match report {
+            PossibleReport::UntrueState(index) => {
                 let mut world = locked(&self.world);
                 let (kind, amount) = (world.effects[index].kind, world.effects[index].amount);
                 world.contradicted(kind, amount);
                 world.is_misled = true;
             }
-            Word::Hasty(_) => locked(&self.world).is_doubted = true,
-            Word::Truth(_)
-            | Word::TruthOfTransaction(_)
-            | Word::TruthByBothIds(_)
-            | Word::Begun(_)
-            | Word::Nothing(_) => {}
+            PossibleReport::PrematureFailure(_) => locked(&self.world).is_doubted = true,
+            PossibleReport::TrueState(_)
+            | PossibleReport::TrueStateById(_)
+            | PossibleReport::TrueStateByBothIds(_)
+            | PossibleReport::Begun(_)
+            | PossibleReport::NeverHappened(_) => {}
         }
-        self.say(telling, matches!(word, Word::Hasty(_)));
+        self.send_report(sent_report, matches!(report, PossibleReport::PrematureFailure(_)));
     }
 
-    /// Somebody says just this. A connector that is at work says it no longer than
-    /// that.
-    pub fn say(&mut self, telling: Telling, is_at_work: bool) {
+    /// Sends one report. A connector stops repeating it when its own work ends.
+    pub fn send_report(&mut self, sent_report: SentReport, is_at_work: bool) {
         self.words += 1;
         let by = format!("psp-{}", self.words);
         let (deadline, mut version) = {
             let mut world = locked(&self.world);
-            world.note(|| format!("told: {:?}", telling.update));
+            world.note(|| format!("told: {:?}", sent_report.update));
             (world.now.plus_ms(INVOCATION_MS), world.payment.version)
         };
-        let doing = Doing::Telling(telling.clone());
+        let doing = Doing::SentReport(sent_report.clone());
         self.begin(doing, None, deadline, |port| async move {
             let service = Service::new(port.clone(), port.clone(), port.clone());
-            let id = telling.transaction.clone().filter(|_| is_at_work);
+            let id = sent_report.transaction.clone().filter(|_| is_at_work);
             for _ in 0..TRIES {
                 if id.as_ref().is_some_and(|id| !locked(&port.world).is_at_work(id)) {
                     return None;
                 }
-                let updates = vec![telling.update.clone()];
+                let updates = vec![sent_report.update.clone()];
                 let change = Change { key: key(), version, updates, by: Some(by.clone()) };
                 match service.update(change).await {
                     Ok(told) => {
-                        locked(&port.world).check_told(&told, &telling);
+                        locked(&port.world).check_applied_report(&told, &sent_report);
                         return Some(Answered::Told);
                     }
                     Err(UpdateError::Stale { current }) => version = current,
                     Err(UpdateError::Store(_)) => {}
                     Err(UpdateError::NotFound | UpdateError::KeyTaken(_)) => return None,
-                    // Withdrawn meanwhile: nothing of it was sent.
+                    // The transaction was withdrawn meanwhile, and never sent.
                     Err(UpdateError::Refused(UpdateRefusal::NoSuchTransaction(_))) => return None,
                     Err(UpdateError::Refused(refusal)) => {
                         locked(&port.world).violated(format!("a report was refused: {refusal}"));
@@ -128,7 +126,7 @@ impl Schedule {
         });
     }
 
-    fn telling(&self, word: Word) -> Option<Telling> {
+    fn sent_report(&self, report: PossibleReport) -> Option<SentReport> {
         let world = locked(&self.world);
         let id = TransactionId::parse(&format!("fact-{}", self.words)).unwrap();
         let of = |index: usize| (Some(index), &world.effects[index]);
@@ -148,33 +146,35 @@ impl Schedule {
                 interface_id: None,
             };
             let update = Update::AddTransaction { id: id.clone(), report };
-            Telling { effect: index, transaction: effect.transaction.clone(), update }
+            SentReport { effect: index, transaction: effect.transaction.clone(), update }
         };
         let changed = |effect: Option<usize>, id: TransactionId, state| {
             let update = Update::ChangeTransactionState { id: id.clone(), state };
-            Telling { effect, transaction: Some(id), update }
+            SentReport { effect, transaction: Some(id), update }
         };
-        Some(match word {
-            Word::Truth(index) => added(of(index), world.effects[index].state()),
-            Word::Begun(index) => added(of(index), State::Pending),
-            Word::Lie(index) => {
+        Some(match report {
+            PossibleReport::TrueState(index) => added(of(index), world.effects[index].state()),
+            PossibleReport::Begun(index) => added(of(index), State::Pending),
+            PossibleReport::UntrueState(index) => {
                 let is_done = world.effects[index].is_done;
                 added(of(index), if is_done { State::Failure } else { State::Success })
             }
-            Word::TruthByBothIds(index) => {
-                let mut telling = added(of(index), world.effects[index].state());
-                if let Update::AddTransaction { report, .. } = &mut telling.update {
+            PossibleReport::TrueStateByBothIds(index) => {
+                let mut sent_report = added(of(index), world.effects[index].state());
+                if let Update::AddTransaction { report, .. } = &mut sent_report.update {
                     let own = world.effects[index].transaction.as_ref()?;
                     report.interface_id = Some(own.to_string());
                 }
-                telling
+                sent_report
             }
-            Word::TruthOfTransaction(index) => {
+            PossibleReport::TrueStateById(index) => {
                 let effect = &world.effects[index];
                 changed(Some(index), world.recorded(effect)?, effect.state())
             }
-            Word::Nothing(index) => changed(None, open(index)?.id.clone(), State::Failure),
-            Word::Hasty(index) => {
+            PossibleReport::NeverHappened(index) => {
+                changed(None, open(index)?.id.clone(), State::Failure)
+            }
+            PossibleReport::PrematureFailure(index) => {
                 let open = open(index)?;
                 let report = Report {
                     kind: open.kind,
@@ -185,38 +185,39 @@ impl Schedule {
                     interface_id: None,
                 };
                 let update = Update::AddTransaction { id, report };
-                Telling { effect: None, transaction: Some(open.id.clone()), update }
+                SentReport { effect: None, transaction: Some(open.id.clone()), update }
             }
         })
     }
 
-    /// What somebody said was heard, or nobody knows whether it was.
-    pub fn heard(&mut self, telling: &Telling, is_heard: bool) {
+    /// Records that a report was applied, or that this is unknown.
+    pub fn record_applied(&mut self, sent_report: &SentReport, is_applied: bool) {
         let mut world = locked(&self.world);
-        let heard = if is_heard { telling.state() } else { State::Unknown };
+        let applied_state = if is_applied { sent_report.state() } else { State::Unknown };
         let is_its = |effect: &Effect| {
-            telling.transaction.is_some() && effect.transaction == telling.transaction
+            sent_report.transaction.is_some() && effect.transaction == sent_report.transaction
         };
-        // What nobody had done when it was said may be done by now.
-        let meant = telling.effect.or_else(|| world.effects.iter().position(is_its));
+        // An effect that had not happened at the time of the report may have happened by
+        // now.
+        let meant = sent_report.effect.or_else(|| world.effects.iter().position(is_its));
         if let Some(index) = meant {
-            world.effects[index].heard = Some(heard);
+            world.effects[index].applied_state = Some(applied_state);
         }
     }
 }
 
-/// What was registered is no news, until it changes.
+/// A registered state is no news, until it changes.
 fn is_news(effect: &Effect) -> bool {
     let is_past = effect.transaction.as_ref().is_some_and(|id| id.as_str().starts_with("past-"));
-    !is_past || effect.heard.is_some()
+    !is_past || effect.applied_state.is_some()
 }
 
 impl World {
-    /// Whether nobody could tell this word, said again, from one about another.
+    /// True if this report, repeated, cannot be told from one about another transaction.
     fn is_indistinct(&self, effect: &Effect) -> bool {
         let same = |other: &&Effect| (other.kind, other.amount) == (effect.kind, effect.amount);
         effect.reference.is_none()
-            && effect.heard == Some(effect.state())
+            && effect.applied_state == Some(effect.state())
             && (self.effects.iter().filter(same).count() > 1
                 || self
                     .payment
@@ -227,7 +228,7 @@ impl World {
                     > 1)
     }
 
-    /// Where the ledger has it.
+    /// The transaction of the effect in the ledger.
     pub fn recorded(&self, effect: &Effect) -> Option<TransactionId> {
         if let Some(id) = &effect.transaction {
             return self.payment.transactions.contains_key(id).then(|| id.clone());
@@ -241,8 +242,9 @@ impl World {
         all.find(is_same).map(|found| found.id.clone())
     }
 
-    /// Whether nobody can send it any more, or its connector has said no for good.
-    fn will_never_happen(&self, id: &TransactionId) -> bool {
+    /// True if the transaction can no longer be sent, or its connector has finally rejected
+    /// it.
+    fn cannot_happen(&self, id: &TransactionId) -> bool {
         let is_in_flight = self.payment.is_in_flight(id);
         let is_sent_again = self.tier.policy().resend != payment_intents::ports::Resend::Never;
         let is_idle = !is_in_flight && !self.is_at_work(id) && !is_sent_again;
@@ -251,7 +253,7 @@ impl World {
         is_ours && is_idle && self.of(id).count() == 0
     }
 
-    /// Whether a connector has it in hand.
+    /// True if a connector is working on it.
     fn is_at_work(&self, id: &TransactionId) -> bool {
         let calls = |op: &Op| matches!(op, Op::Call(call) if call.transaction == *id);
         let pending = self.processes.iter().filter_map(|process| process.pending.as_ref());

@@ -1,4 +1,4 @@
-//! Runs of the real code: begun, answered call by call, killed.
+//! Runs of the real code: started, answered call by call, killed.
 
 use crate::answers::{Answered, described};
 use crate::ports::{Port, locked};
@@ -12,17 +12,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-/// How long an invocation may run.
+/// The time of an invocation.
 pub const INVOCATION_MS: u64 = 28_000;
 
 pub struct Run {
-    /// Whose attempt it is.
+    /// The number of the client whose attempt it is.
     client: Option<usize>,
     future: Pin<Box<dyn Future<Output = Option<Answered>>>>,
 }
 
 impl Schedule {
-    /// Answers the call that `run` waits for, and lets it go on.
+    /// Answers the call of `run`, and continues it.
     pub fn answer(&mut self, run: usize, with: impl FnOnce(&mut World, &Op) -> Answer) {
         {
             let mut world = locked(&self.world);
@@ -62,7 +62,7 @@ impl Schedule {
         self.kill(run);
     }
 
-    /// The process is gone; what it had sent may still arrive.
+    /// Ends the process. Its sent messages may still arrive.
     pub fn kill(&mut self, run: usize) {
         let Some(killed) = self.runs[run].take() else { return };
         let client = killed.client;
@@ -70,8 +70,8 @@ impl Schedule {
         self.ended(run, client, None);
     }
 
-    /// Lets time pass: whoever is past his deadline is killed, what was too long
-    /// under way is lost, and whoever slept wakes.
+    /// Advances time: processes past their deadline are killed, old messages are lost, and
+    /// sleepers wake.
     pub fn pass_until(&mut self, then: Timestamp) {
         let then = then.max(locked(&self.world).now);
         locked(&self.world).now = then;
@@ -90,7 +90,7 @@ impl Schedule {
         }
     }
 
-    /// Begins a run of the real code.
+    /// Starts a run of the real code.
     pub fn begin<F>(
         &mut self,
         doing: Doing,
@@ -162,7 +162,7 @@ impl Schedule {
         });
     }
 
-    /// A run has come to its end, with an answer or without.
+    /// Ends a run, with or without an answer.
     fn ended(&mut self, run: usize, client: Option<usize>, answered: Option<Answered>) {
         let doing = {
             let mut world = locked(&self.world);
@@ -177,10 +177,10 @@ impl Schedule {
             (Doing::Acting(transaction), Some(client), Some(answered)) => {
                 self.check_answer(client, &transaction, answered);
             }
-            (Doing::Telling(telling), _, answered) => {
-                self.heard(&telling, answered == Some(Answered::Told));
+            (Doing::SentReport(sent_report), _, answered) => {
+                self.record_applied(&sent_report, answered == Some(Answered::Told));
             }
-            (Doing::Nothing | Doing::Recovering | Doing::Acting(_), _, _) => {}
+            (Doing::NeverHappened | Doing::Recovering | Doing::Acting(_), _, _) => {}
         }
     }
 }

@@ -1,10 +1,10 @@
-//! One schedule: callers, recoveries and those who know, and at each step a choice
-//! of what happens next to which of them.
+//! One schedule: callers, recovery runs and reporters, and at each step a choice of the
+//! next event.
 
 use crate::answers::{Answered, failed};
 use crate::ports::locked;
 use crate::psp::{CONNECTOR_WORKS_MS, Decision, Event, Style, Tier};
-use crate::reports::Word;
+use crate::reports::PossibleReport;
 use crate::runs::Run;
 use crate::world::{Answer, Op, Past, World};
 use payment_intents::payment::{Action, Transaction, TransactionId, TransactionKind};
@@ -12,64 +12,64 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex};
 
-/// How often recovery is scheduled.
+/// The interval of recovery.
 pub const MINUTE_MS: u64 = 60_000;
 
-/// What happens in a schedule, and how much may go wrong.
+/// The participants of a schedule, and the number of faults.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Plan {
     pub tier: Tier,
     pub past: Past,
     pub style: Style,
-    /// Whether it is said when something happened.
+    /// True if reports have a timestamp.
     pub is_timed: bool,
     pub clients: Vec<Client>,
     pub crashes: u8,
     pub faults: u8,
     pub recoveries: u8,
-    /// How often somebody says what happened.
+    /// The number of reports.
     pub reports: u8,
-    /// How often something happens that nobody asked us for.
+    /// The number of effects that we did not send.
     pub events: u8,
-    /// How often somebody says, or answers, what is not so.
-    pub lies: u8,
+    /// The number of untrue reports and answers.
+    pub untrue_reports: u8,
     pub jumps: u8,
-    /// What the PSP may decide besides approving.
+    /// The PSP's decisions besides approval.
     pub decisions: bool,
-    /// Whether the processes' clocks differ.
+    /// True if the clocks of processes differ.
     pub is_skewed: bool,
 }
 
-/// Somebody who wants one thing done, once.
+/// A client that wants one action done, once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Client {
     pub action: Action,
-    /// A key, with which it repeats after anything but a result.
+    /// A key, with which it repeats the request until it gets an outcome.
     pub key: Option<&'static str>,
     pub repeats: u8,
-    /// Its own reference, which is part of what it wants.
+    /// Its own reference, which is part of the request.
     pub reference: Option<&'static str>,
 }
 
 impl Client {
-    /// Whether this transaction is what the client wants.
+    /// True if this transaction is the client's action.
     pub fn is_wanted(&self, made: &Transaction) -> bool {
         let is_same = match (&self.action, made.action()) {
-            (Action::Reverse, Some(Action::Cancel | Action::Refund { .. })) => made.reverses,
-            (wanted, Some(made_of)) => !made.reverses && *wanted == made_of,
+            (Action::Reverse, Some(Action::Cancel | Action::Refund { .. })) => made.is_reversal,
+            (wanted, Some(made_of)) => !made.is_reversal && *wanted == made_of,
             (_, None) => false,
         };
         is_same && self.reference == made.merchant_reference.as_deref()
     }
 }
 
-/// Where the choices come from.
+/// The source of the choices.
 pub trait Chooser {
-    /// One of `options`, all of them possible; the first is the ordinary one.
+    /// Chooses one of `options` possible ones. The first is the ordinary one.
     fn choose(&mut self, options: usize) -> usize;
 }
 
-/// What may happen next.
+/// A possible next event.
 #[derive(Clone, Copy, Debug)]
 pub enum Choice {
     Start(usize),
@@ -86,7 +86,7 @@ pub enum Choice {
     CrashAfter(usize),
     DeliverLate(usize),
     Recover,
-    Tell(Word),
+    Tell(PossibleReport),
     Happen(Event),
     WaitForTimer,
     TimeOut(usize),
@@ -100,12 +100,12 @@ pub struct Schedule {
     pub plan: Plan,
     pub world: Arc<Mutex<World>>,
     pub runs: Vec<Option<Run>>,
-    /// Attempts begun, by client; and how the last one ended.
+    /// The started attempts of each client, and the end of the last one.
     pub attempts: Vec<(u8, Option<Answered>, bool)>,
     pub nonces: u128,
-    /// How often somebody said something.
+    /// The number of reports so far.
     pub words: u32,
-    /// Transactions without a key of which a caller was told that nothing was sent.
+    /// Transactions without a key whose caller got the answer that nothing was sent.
     pub not_sent: Vec<TransactionId>,
 }
 
@@ -125,7 +125,7 @@ impl Schedule {
         }
     }
 
-    /// Takes one step; false where nothing is left to happen.
+    /// Takes one step; false if no event is left.
     pub fn step(&mut self, chooser: &mut dyn Chooser) -> bool {
         let choices = self.choices();
         if choices.is_empty() {
@@ -144,7 +144,7 @@ impl Schedule {
         locked(&self.world).trace.clone().unwrap_or_default()
     }
 
-    /// Equal states go on equally.
+    /// A hash of the state: equal states continue equally.
     pub fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.plan.hash(&mut hasher);
@@ -156,7 +156,7 @@ impl Schedule {
         hasher.finish()
     }
 
-    /// All that may happen next: the ordinary first.
+    /// All possible next events, the ordinary one first.
     fn choices(&self) -> Vec<Choice> {
         let world = locked(&self.world);
         let mut choices = Vec::new();
@@ -174,11 +174,11 @@ impl Schedule {
             choices.push(Choice::Recover);
         }
         for run in pending {
-            self.troubles(&world, run, &mut choices);
+            self.possible_faults(&world, run, &mut choices);
         }
         choices.extend((0..world.late.len()).map(Choice::DeliverLate));
         if self.plan.reports > 0 {
-            choices.extend(self.possible_words(&world).into_iter().map(Choice::Tell));
+            choices.extend(self.possible_reports(&world).into_iter().map(Choice::Tell));
         }
         if self.plan.events > 0 {
             choices.extend(world.possible_events().into_iter().map(Choice::Happen));
@@ -195,8 +195,8 @@ impl Schedule {
         choices
     }
 
-    /// What may go wrong with one call.
-    fn troubles(&self, world: &World, run: usize, choices: &mut Vec<Choice>) {
+    /// The possible faults of one call.
+    fn possible_faults(&self, world: &World, run: usize, choices: &mut Vec<Choice>) {
         let Some(op) = &world.processes[run].pending else { return };
         let is_call = matches!(op, Op::Call(_));
         let is_decided = world.processes[run].decided.is_some();
@@ -231,21 +231,24 @@ impl Schedule {
         }
     }
 
-    /// What the PSP may decide besides approving.
+    /// The PSP's decisions besides approval.
     fn decisions(&self) -> impl Iterator<Item = Decision> {
-        let is_liar = matches!(self.plan.tier, Tier::Liar | Tier::LateRecorder);
+        let is_liar = matches!(self.plan.tier, Tier::Untrusted | Tier::LateRecorder);
         [
             (Decision::Reject, self.plan.decisions),
             (Decision::Receive, self.plan.decisions),
-            (Decision::ActAndReject, self.plan.decisions && is_liar || self.plan.lies > 0),
-            (Decision::ApproveWithoutActing, self.plan.lies > 0),
+            (
+                Decision::ActAndReject,
+                self.plan.decisions && is_liar || self.plan.untrue_reports > 0,
+            ),
+            (Decision::ApproveWithoutActing, self.plan.untrue_reports > 0),
         ]
         .into_iter()
         .filter_map(|(decision, is_possible)| is_possible.then_some(decision))
     }
 
-    /// A client begins, or repeats what brought no result: with its key after
-    /// anything, without one only where nothing was sent.
+    /// A client starts, or repeats a request without an outcome: with its key after any
+    /// answer, without a key only if nothing was sent.
     fn may_start(&self, client: usize) -> bool {
         let (attempts, last, running) = self.attempts[client];
         let spec = &self.plan.clients[client];
@@ -319,14 +322,14 @@ impl Schedule {
             Choice::CrashBefore(run) => self.crash(run, false),
             Choice::CrashAfter(run) => self.crash(run, true),
             Choice::DeliverLate(index) => {
-                let (answer, telling) = {
+                let (answer, sent_report) = {
                     let mut world = locked(&self.world);
                     let late = world.late.remove(index);
                     world.note(|| format!("late: {}", late.op.name()));
-                    (world.execute_as(late.telling.clone(), &late.op), late.telling)
+                    (world.execute_as(late.sent_report.clone(), &late.op), late.sent_report)
                 };
-                if let (Answer::Replaced(Ok(())), Some(telling)) = (answer, telling) {
-                    self.heard(&telling, true);
+                if let (Answer::Replaced(Ok(())), Some(sent_report)) = (answer, sent_report) {
+                    self.record_applied(&sent_report, true);
                 }
             }
             Choice::Recover => {
@@ -335,8 +338,9 @@ impl Schedule {
             }
             Choice::Tell(word) => {
                 self.plan.reports -= 1;
-                self.plan.lies -= u8::from(matches!(word, Word::Lie(_)));
-                self.tell(word);
+                self.plan.untrue_reports -=
+                    u8::from(matches!(word, PossibleReport::UntrueState(_)));
+                self.report_until_applied(word);
             }
             Choice::Happen(event) => {
                 self.plan.events -= 1;
@@ -379,7 +383,8 @@ impl Schedule {
         }
     }
 
-    /// A decision that is answered with the contrary is a lie, except of a liar.
+    /// Records the PSP's decision. An answer that contradicts it is untrue, except from an
+    /// untrusted connector.
     fn decided(&mut self, run: usize, decision: Decision) {
         let mut world = locked(&self.world);
         let is_lie = match decision {
@@ -388,7 +393,7 @@ impl Schedule {
             Decision::Approve | Decision::Receive | Decision::Reject => false,
         };
         if is_lie {
-            self.plan.lies -= 1;
+            self.plan.untrue_reports -= 1;
             if let Some(Op::Call(call)) = world.processes[run].pending.clone() {
                 let reserved = world.payment.transactions.get(&call.transaction);
                 let kind = reserved.map_or(TransactionKind::Charge, |reserved| reserved.kind);

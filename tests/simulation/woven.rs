@@ -1,7 +1,7 @@
-//! The program of the copy that has the realistic mistakes woven in: makes one of
-//! them, and searches for a schedule that shows it. `mutants.rs` builds and runs it.
+//! The program of the copy with the realistic mistakes: makes one of them, and searches for
+//! a schedule that shows it. `mutants.rs` builds and runs it.
 
-#![allow(warnings, reason = "the lints are for the source that this is a copy of")]
+#![allow(warnings, reason = "the lints apply to the original source")]
 
 mod answers;
 mod explore;
@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     for seed in 0..u64::from(schedules) {
         switch(number);
         let Err(failure) = random(seed) else { continue };
-        // What goes wrong without it too shows nothing.
+        // A schedule that fails without the mistake shows nothing.
         switch(None);
         if random(seed).is_err() {
             continue;

@@ -1,8 +1,8 @@
 //! The built Lambda with a Stripe account in its settings.
 
-use crate::support::lambda::ended;
 use crate::support::lambda::events::{act, event, with};
 use crate::support::lambda::function::Function;
+use crate::support::lambda::run_api_to_exit;
 use crate::support::{Reply, capture, refund};
 use payment_intents::clock::SystemClock;
 use payment_intents::local::emulator;
@@ -165,7 +165,7 @@ async fn the_keys_of_an_account_are_refused_in_a_variable_that_many_can_read() {
     let ends = async |url: &str| {
         let variables =
             [("AUTH", "gateway"), ("PAYMENTS_TABLE", "payments"), ("CONNECTORS", &connectors(url))];
-        let output = ended(&variables).await;
+        let output = run_api_to_exit(&variables).await;
         assert!(!output.status.success());
         String::from_utf8(output.stderr).unwrap() + &String::from_utf8(output.stdout).unwrap()
     };

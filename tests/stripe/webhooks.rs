@@ -5,18 +5,18 @@ use crate::support::random::Random;
 use crate::world::{MINUTE, World, dashboard};
 use payment_intents::local::stripe::{StripeFault, StripeSandbox};
 use payment_intents::payment::{State, TransactionKind};
-use payment_intents::ports::{Clock, NotRead};
-use payment_intents::service::{NotNoticed, Noticed};
+use payment_intents::ports::{Clock, WebhookRefusal};
+use payment_intents::service::{WebhookError, WebhookOutcome};
 use serde_json::{Value, json};
 
 const SECRET: &str = StripeSandbox::WEBHOOK_SECRET;
 
-fn is_recorded(taken: &Result<Noticed, NotNoticed>) -> bool {
-    matches!(taken, Ok(Noticed::Recorded(_)))
+fn is_recorded(taken: &Result<WebhookOutcome, WebhookError>) -> bool {
+    matches!(taken, Ok(WebhookOutcome::Recorded(_)))
 }
 
-fn is_not_signed(taken: &Result<Noticed, NotNoticed>) -> bool {
-    matches!(taken, Err(NotNoticed::NotRead(NotRead::NotSigned)))
+fn is_not_signed(taken: &Result<WebhookOutcome, WebhookError>) -> bool {
+    matches!(taken, Err(WebhookError::WebhookRefusal(WebhookRefusal::NotSigned)))
 }
 
 #[tokio::test]
@@ -116,22 +116,25 @@ async fn what_is_not_for_us_is_taken_and_what_is_not_here_yet_is_repeated() {
         json!({"type": "customer.created", "data": {"object": {"id": "cus_1"}}}),
         json!({"type": "charge.refunded", "data": {"object": {"id": "ch_1", "payment_intent": null}}}),
     ] {
-        assert_eq!(world.webhook(&event).await.unwrap(), Noticed::NotForUs, "{event}");
+        assert_eq!(world.webhook(&event).await.unwrap(), WebhookOutcome::NotForUs, "{event}");
     }
     let unknown = world.webhook(&json!([])).await;
-    assert!(matches!(unknown, Err(NotNoticed::NotRead(NotRead::Unreadable))), "{unknown:?}");
+    assert!(
+        matches!(unknown, Err(WebhookError::WebhookRefusal(WebhookRefusal::Unreadable))),
+        "{unknown:?}"
+    );
 
     world.stripe.authorize("pi_q", 100, "eur", false);
     world.register_at("other", "r", "pi_r", State::Success).await;
     let elsewhere = json!({"type": "payment_intent.succeeded", "data": {"object": {"id": "pi_r"}}});
     let elsewhere = world.webhook(&elsewhere).await;
-    assert!(matches!(elsewhere, Err(NotNoticed::NoSuchPayment)), "{elsewhere:?}");
+    assert!(matches!(elsewhere, Err(WebhookError::NoSuchPayment)), "{elsewhere:?}");
 
     let event = json!({
         "type": "payment_intent.amount_capturable_updated", "data": {"object": {"id": "pi_q"}},
     });
     let early = world.webhook(&event).await;
-    assert!(matches!(early, Err(NotNoticed::NoSuchPayment)), "{early:?}");
+    assert!(matches!(early, Err(WebhookError::NoSuchPayment)), "{early:?}");
     world.register("q", "pi_q", State::Pending).await;
     assert!(is_recorded(&world.webhook(&event).await));
 }

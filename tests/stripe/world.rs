@@ -1,5 +1,6 @@
 //! A service whose PSP is a Stripe on localhost, with a clock that a test moves.
 
+use crate::support::clock::TestClock;
 use crate::support::dynamo::{Shim, Table, connection, table_at};
 use crate::support::payments::{at, eur, id, key, reservation};
 use http_body_util::{BodyExt, Full};
@@ -13,18 +14,16 @@ use payment_intents::connector::{
 use payment_intents::dynamodb::{Connection, DynamoStore};
 use payment_intents::local::stripe::StripeSandbox;
 use payment_intents::payment::{
-    Action, Details, Nonce, Payment, Registration, RegistrationTransaction, State, Timestamp,
-    TransactionKind,
+    Action, Details, Nonce, Payment, Registration, Report, State, TransactionKind,
 };
 use payment_intents::ports::{Clock, Store, Webhook};
 use payment_intents::recovery::RecoveryRun;
 use payment_intents::secret::Secret;
-use payment_intents::service::{ActError, Done, Invocation, NotNoticed, Noticed, Request, Service};
+use payment_intents::service::{
+    ActError, Done, Invocation, Request, Service, WebhookError, WebhookOutcome,
+};
 use payment_intents::transport::Transport;
 use serde_json::Value;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 pub const MINUTE: u64 = 60_000;
 
@@ -33,25 +32,6 @@ pub const INTENT: &str = "pi_p";
 
 /// How long a call to Stripe may take here.
 pub const TIMEOUT_MS: u64 = 1_000;
-
-#[derive(Clone, Debug)]
-pub struct TestClock(Arc<AtomicU64>);
-
-impl TestClock {
-    pub fn advance(&self, ms: u64) {
-        self.0.fetch_add(ms, Ordering::SeqCst);
-    }
-}
-
-impl Clock for TestClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_ms(self.0.load(Ordering::SeqCst))
-    }
-
-    async fn sleep_ms(&self, ms: u64) {
-        tokio::time::sleep(Duration::from_millis(ms)).await;
-    }
-}
 
 pub struct World {
     pub service: Service<DynamoStore, HttpConnector<TestClock>, TestClock>,
@@ -90,7 +70,7 @@ impl World {
     }
 
     async fn over(stripe: StripeSandbox, settings: ConnectorSettings, intent: &str) -> Self {
-        let clock = TestClock(Arc::new(at(60 * MINUTE).ms().into()));
+        let clock = TestClock::at(at(60 * MINUTE));
         let connectors = Connectors::from([("stripe".to_owned(), settings)]);
         let connector = HttpConnector::new(connectors, Transport::new().unwrap(), clock.clone());
         let shim = Shim::start(connection().await.endpoint_url.as_deref().unwrap()).await;
@@ -115,12 +95,11 @@ impl World {
 
     /// The same, for a Payment of this payment interface.
     pub async fn register_at(&self, interface: &str, payment: &str, intent: &str, state: State) {
-        let authorization = RegistrationTransaction {
-            id: id("authorization"),
+        let authorization = Report {
             kind: TransactionKind::Authorization,
             state,
             amount: eur(100),
-            timestamp: at(0),
+            timestamp: Some(at(0)),
             interaction_id: Some(intent.to_owned()),
             interface_id: None,
         };
@@ -133,7 +112,7 @@ impl World {
             key: key(payment),
             amount_planned: eur(100),
             fraction_digits: 2,
-            transactions: vec![authorization],
+            transactions: vec![(id("authorization"), authorization)],
             details,
         };
         let payment = Payment::register(registration, at(0)).unwrap();
@@ -208,7 +187,7 @@ impl World {
     }
 
     /// Hands an event over, signed now.
-    pub async fn webhook(&self, event: &Value) -> Result<Noticed, NotNoticed> {
+    pub async fn webhook(&self, event: &Value) -> Result<WebhookOutcome, WebhookError> {
         let body = event.to_string();
         let now = self.clock.now();
         let signature = StripeSandbox::signature(StripeSandbox::WEBHOOK_SECRET, &body, now);
@@ -216,7 +195,11 @@ impl World {
     }
 
     /// Hands a message over with this signature.
-    pub async fn signed(&self, body: &str, signature: Option<&str>) -> Result<Noticed, NotNoticed> {
+    pub async fn signed(
+        &self,
+        body: &str,
+        signature: Option<&str>,
+    ) -> Result<WebhookOutcome, WebhookError> {
         let project = key("p").project;
         // The header outlives the call, since the test waits for it.
         let signature: Option<&'static str> =
@@ -224,7 +207,7 @@ impl World {
         let header = move |name: &str| signature.filter(|_| name == "stripe-signature");
         let body = body.as_bytes();
         let webhook = Webhook { project: &project, connector: "stripe", header: &header, body };
-        self.service.take_webhook(&webhook, self.clock.now().plus_ms(20_000)).await
+        self.service.handle_webhook(&webhook, self.clock.now().plus_ms(20_000)).await
     }
 
     /// The latest event of this type.

@@ -1,4 +1,4 @@
-//! Actions as callers post them, and the update actions of those who report.
+//! The JSON of actions, and of the update actions that report effects.
 
 use serde_json::{Value, json};
 
@@ -25,8 +25,8 @@ pub fn amount(action: &str, cent_amount: u64, currency_code: &str) -> Value {
     })
 }
 
-/// The action with the reference that tells the sandbox what to do.
-pub fn told(mut action: Value, reference: &str) -> Value {
+/// The action with a reference that scripts the sandbox.
+pub fn with_reference(mut action: Value, reference: &str) -> Value {
     action["merchantReference"] = json!(reference);
     action
 }

@@ -1,5 +1,5 @@
-//! A real DynamoDB API for the suites: the embedded emulator, or whatever
-//! `AWS_ENDPOINT_URL_DYNAMODB` names. Each test has a table of its own.
+//! A real DynamoDB API for the suites: the embedded emulator, or the one that
+//! `AWS_ENDPOINT_URL_DYNAMODB` names. Each test has its own table.
 
 use super::http_server::{Answer, listen, serve};
 use aws_sdk_dynamodb::Client;
@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use uuid::Uuid;
 
-/// A table of this test's own.
+/// A table for one test.
 pub struct Table {
     pub store: DynamoStore,
     pub client: Client,
@@ -26,7 +26,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// When the item says that recovery should look: what the index is made of.
+    /// The time at which recovery should look, as stored in the item: the key of the index.
     pub async fn recover_at(&self, payment: &Payment) -> Option<Timestamp> {
         let get = self.client.get_item().table_name(&self.name).consistent_read(true);
         let get = get.key("pk", S(payment.key.to_string())).key("sk", S("payment".to_owned()));
@@ -36,7 +36,7 @@ impl Table {
     }
 }
 
-/// Where DynamoDB is.
+/// The connection to DynamoDB.
 pub async fn connection() -> Connection {
     #[allow(clippy::disallowed_methods, reason = "says where the suite runs")]
     match std::env::var("AWS_ENDPOINT_URL_DYNAMODB") {
@@ -56,21 +56,21 @@ pub async fn table_at(connection: Connection) -> Table {
     Table { store: DynamoStore::new(client.clone(), name.clone()), client, name }
 }
 
-/// What happens to one request on its way to DynamoDB.
+/// A fault of one request to DynamoDB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing.
+    /// No fault.
     None,
     /// It is carried out, and the answer is lost.
     LostAnswer,
-    /// It does not arrive.
+    /// It does not arrive, and the connection is closed.
     Lost,
-    /// It does not arrive, and nobody says so.
+    /// It does not arrive, and the connection stays open without an answer.
     Silent,
 }
 
-/// Stands between the SDK and DynamoDB, counts what passes, and loses what it
-/// is told to.
+/// A proxy between the SDK and DynamoDB, which records operations and loses messages as
+/// planned.
 #[derive(Clone)]
 pub struct Shim {
     pub url: String,
@@ -97,17 +97,17 @@ impl Shim {
         shim
     }
 
-    /// What happens to the next requests, in order; to later ones, nothing.
+    /// Plans the faults of the next requests, in order. Later requests have none.
     pub fn plan(&self, faults: &[Fault]) {
         *self.plan.lock().unwrap() = faults.iter().copied().collect();
     }
 
-    /// How often a function read what is nobody's, so as to be connected.
+    /// The number of reads that only open a connection.
     pub fn openings(&self) -> usize {
         self.openings.load(Ordering::SeqCst)
     }
 
-    /// The other operations that came by since this was last asked.
+    /// The other operations since the last call.
     pub fn calls(&self) -> Vec<String> {
         std::mem::take(&mut self.calls.lock().unwrap())
     }
@@ -139,7 +139,7 @@ impl Shim {
     }
 }
 
-/// No project has an empty key.
+/// True for a read of the empty project key, which only opens a connection.
 fn opens_a_connection(body: &[u8]) -> bool {
     let body: serde_json::Value = serde_json::from_slice(body).unwrap();
     body["Key"]["pk"]["S"] == "#"

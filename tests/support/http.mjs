@@ -1,4 +1,4 @@
-// A small HTTP server for the npm suites: for their connectors, token services and proxies.
+// A small HTTP server for the npm suites' connectors, token services and proxies.
 
 import { once } from 'node:events';
 import { createServer } from 'node:http';
@@ -11,14 +11,14 @@ export async function serve(answer) {
       for await (const chunk of request) chunks.push(chunk);
       await answer(request, response, Buffer.concat(chunks).toString());
     } catch (error) {
-      // A caller must not wait for an answer that never comes, nor be told that all is well.
+      // A failed handler is an error for the caller, which must not wait for ever.
       if (!response.headersSent) send(response, 500, { code: 'General', message: String(error), statusCode: 500 });
     }
   });
   await once(server.listen(0, '127.0.0.1'), 'listening');
   return {
     url: `http://127.0.0.1:${server.address().port}`,
-    /** Ends the server, and with it whatever it still holds open. */
+    /** Ends the server and closes its connections. */
     async stop() {
       if (!server.listening) return;
       server.close();

@@ -1,4 +1,4 @@
-//! An HTTP server on a free port of localhost, which answers as its test says.
+//! An HTTP server on a free port of localhost, with the answers of its test.
 
 use http::{Request, Response};
 use http_body_util::Full;

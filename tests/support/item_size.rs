@@ -1,13 +1,8 @@
-//! How large DynamoDB takes an item to be, and counts it: its attributes' names
-//! and values, by the rules of its developer guide ("DynamoDB item sizes and
-//! formats").
+//! The size of an item as DynamoDB counts it: names and values of its attributes, by the
+//! rules of its developer guide ("DynamoDB item sizes and formats").
 
 #![allow(dead_code, unreachable_pub, reason = "each suite uses its part of this")]
-#![allow(
-    clippy::panic,
-    clippy::arithmetic_side_effects,
-    reason = "a test that cannot count has failed"
-)]
+#![allow(clippy::panic, clippy::arithmetic_side_effects, reason = "a panic fails the test")]
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use std::collections::HashMap;
@@ -17,7 +12,7 @@ pub fn of(item: &HashMap<String, AttributeValue>) -> usize {
     item.iter().map(|(name, value)| name.len() + value_size(value)).sum()
 }
 
-/// Collections take three bytes, and one for each entry, besides what is in them.
+/// A collection takes three bytes, one more for each entry, and the size of its entries.
 fn value_size(value: &AttributeValue) -> usize {
     match value {
         AttributeValue::S(text) => text.len(),
@@ -30,7 +25,7 @@ fn value_size(value: &AttributeValue) -> usize {
     }
 }
 
-/// Two digits to a byte, zeros at either end left out, and one byte more.
+/// One byte for two digits, without leading and trailing zeros, and one byte more.
 fn number_size(number: &str) -> usize {
     let digits = number.trim_start_matches('0').trim_end_matches('0');
     digits.len().div_ceil(2) + 1

@@ -1,4 +1,4 @@
-// The built local server, as a child of this process, and what its side doors show.
+// The built local server as a child process, and its sandbox ledger.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -7,23 +7,29 @@ import { createInterface } from 'node:readline';
 
 const START_TIMEOUT_MS = 30_000;
 
+/** None of them outlives this process. */
+const running = new Set();
+process.on('exit', () => running.forEach((server) => server.kill('SIGKILL')));
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
+
 /**
- * Starts the server on a free port, with `environment` beside our own, and waits until it listens. It never outlives
- * this process. `connector` is the address of one to use in place of the sandbox; `authorization`, the header with
- * which Payments are registered, where the server wants one. With `stripe` there is a Stripe, too.
+ * Starts the server on a free port, with the additional variables `environment`, and waits until it listens. It ends
+ * with this process. `connector` is a URL in place of the sandbox; `authorization` is the header with which Payments
+ * are registered, if the server requires one. With `stripe` or `adyen`, that PSP runs beside the
+ * sandbox.
  */
-export async function startLocal({ connectorTimeoutMs, connector, environment, authorization, stripe }) {
+export async function startLocal({ connectorTimeoutMs, connector, environment, authorization, stripe, adyen }) {
   const binary = process.env.PAYMENT_INTENTS_LOCAL;
   assert.ok(binary, 'PAYMENT_INTENTS_LOCAL must name the built `local` binary');
   const options = ['--port', '0', '--connector-timeout-ms', String(connectorTimeoutMs)];
   if (connector) options.push('--connector', connector);
   if (stripe) options.push('--stripe');
+  if (adyen) options.push('--adyen');
   const server = spawn(binary, options, {
     env: { ...process.env, ...environment },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  process.on('exit', () => server.kill('SIGKILL'));
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit(1));
+  running.add(server);
 
   const welcome = [];
   const url = await new Promise((resolve, reject) => {
@@ -61,7 +67,7 @@ export async function startLocal({ connectorTimeoutMs, connector, environment, a
       return payment.id;
     },
 
-    /** What the sandbox PSP really did to a Payment, in order. */
+    /** The effects on a Payment at the sandbox PSP, in order. */
     async effects(paymentId) {
       const ledger = await (await fetch(`${url}/sandbox/ledger`)).json();
       return ledger.filter((effect) => effect.paymentId === paymentId);

@@ -1,6 +1,6 @@
 //! The helpers of all suites. A suite in a folder includes this file by its path.
 //!
-//! | module | what it has |
+//! | module | contents |
 //! |---|---|
 //! | `payments` | Payments from a given past, and random ones for property tests |
 //! | `reporting` | Payments about which a connector or an operator reports something |
@@ -11,6 +11,8 @@
 //! | `lambda` | the built Lambdas under an emulated Runtime API, and the events of API Gateway |
 //! | `dynamo` | tables in a real DynamoDB API, and a proxy in front of it that loses messages |
 //! | `http_server` | the accept loop of every HTTP server in the tests |
+//! | `scripted` | the replies that a test scripts for such a server, and the received requests |
+//! | `clock` | a clock that a test moves |
 //! | `tls` | TLS in front of such a server |
 
 #![allow(dead_code, unreachable_pub, reason = "no suite uses all of this")]
@@ -27,6 +29,8 @@
 #[cfg(feature = "local")]
 pub mod actions;
 #[cfg(feature = "local")]
+pub mod clock;
+#[cfg(feature = "local")]
 pub mod dynamo;
 #[cfg(feature = "local")]
 pub mod http_server;
@@ -37,11 +41,13 @@ pub mod payments;
 pub mod random;
 pub mod reporting;
 #[cfg(feature = "local")]
+pub mod scripted;
+#[cfg(feature = "local")]
 pub mod server;
 #[cfg(feature = "local")]
 pub mod tls;
 
 #[cfg(feature = "local")]
-pub use actions::{amount, cancel, capture, refund, reverse, told};
+pub use actions::{amount, cancel, capture, refund, reverse, with_reference};
 #[cfg(feature = "local")]
 pub use server::{AUTHORIZED, AUTHORIZED_JPY, CAPTURED, PENDING, Reply, Server, transactions_of};

@@ -1,17 +1,21 @@
-//! Payments for the suites: made by hand from a past, or at random from a seed
-//! of steps, always through the doors that the service itself uses.
+//! Payments for the suites, built from given transactions or from random steps, always
+//! through the public functions of the core.
 
 use payment_intents::money::{Currency, Money};
 use payment_intents::payment::{
     Action, Details, Nonce, Outcome, Payment, PaymentId, PaymentKey, ProjectKey, Registration,
-    RegistrationRefusal, RegistrationTransaction, Report, Reporter, Reservation, Settlement, State,
-    Timestamp, TransactionId, TransactionKind, Update,
+    RegistrationRefusal, Report, Reporter, Reservation, Settlement, State, Timestamp,
+    TransactionId, TransactionKind, Update,
 };
 use proptest::prelude::*;
 
 /// The past of a Payment of which 1.00 EUR is authorized.
 pub const AUTHORIZED: &[(TransactionKind, State, u64)] =
     &[(TransactionKind::Authorization, State::Success, 100)];
+
+/// The past of a Payment of which 1.00 EUR is authorized, and all of it captured.
+pub const CAPTURED_IN_FULL: &[(TransactionKind, State, u64)] =
+    &[AUTHORIZED[0], (TransactionKind::Charge, State::Success, 100)];
 
 pub fn at(ms: u64) -> Timestamp {
     Timestamp::from_ms(1_700_000_000_000).plus_ms(ms)
@@ -33,8 +37,8 @@ pub fn id(text: &str) -> TransactionId {
     TransactionId::parse(text).unwrap()
 }
 
-/// A Payment in EUR to which this happened before it was registered. The
-/// transactions are called `past-0`, `past-1`, …
+/// A Payment in EUR with these transactions before its registration, named `past-0`,
+/// `past-1`, …
 pub fn payment(past: &[(TransactionKind, State, u64)]) -> Payment {
     registered("p", past)
 }
@@ -43,22 +47,23 @@ pub fn registered(payment: &str, past: &[(TransactionKind, State, u64)]) -> Paym
     register(payment, past, eur(100)).unwrap()
 }
 
-/// The same, where it may not add up.
+/// Registers a Payment with these transactions, whose amounts may not add up.
 pub fn register(
     payment: &str,
     past: &[(TransactionKind, State, u64)],
     amount_planned: Money,
 ) -> Result<Payment, RegistrationRefusal> {
-    let transactions =
-        past.iter().enumerate().map(|(index, (kind, state, amount))| RegistrationTransaction {
-            id: id(&format!("past-{index}")),
+    let transactions = past.iter().enumerate().map(|(index, (kind, state, amount))| {
+        let report = Report {
             kind: *kind,
             state: *state,
             amount: eur(*amount),
-            timestamp: at(0),
+            timestamp: Some(at(0)),
             interaction_id: Some(format!("psp-{index}")),
             interface_id: None,
-        });
+        };
+        (id(&format!("past-{index}")), report)
+    });
     let registration = Registration {
         key: key(payment),
         amount_planned,
@@ -94,26 +99,26 @@ pub fn refund_of(charge: &str, amount: u64) -> Action {
     Action::Refund { amount: eur(amount), charge: Some(id(charge)) }
 }
 
-/// What may happen next to a Payment.
+/// A step in the life of a Payment.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// An action is asked, with one of a few keys.
+    /// An action is requested, with one of a few keys.
     Ask(u8, Action),
-    /// The attempt in flight ends.
+    /// The attempt in flight settles.
     End(Outcome),
-    /// An attempt of long ago comes to its end now.
+    /// An attempt that lost its lease settles.
     LateEnd(u8, Outcome),
-    /// The lease runs out, and somebody notices.
+    /// The lease runs out, and another process records that.
     Expire,
-    /// A reservation of which nothing was sent is fenced off.
+    /// A reservation that was not sent is withdrawn.
     Withdraw(u8),
     /// An Unknown transaction is sent again.
     Resume(u8),
-    /// Recovery looked in vain.
+    /// Recovery looked, and found no outcome.
     LookAgain(u8),
-    /// Somebody, who is trusted or not, reports something.
+    /// A reporter, trusted or not, reports an effect.
     Tell(Update, bool),
-    /// What was reported too early is counted, if its time has come.
+    /// Reports that were waiting are counted, if their time has come.
     CountWaiting,
 }
 
@@ -157,7 +162,7 @@ pub fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A report, by an id of the PSP, of ours, of several, or of nobody.
+/// A report with an id of the PSP, an id of ours, an id of several transactions, or none.
 pub fn any_report() -> impl Strategy<Value = Update> {
     use TransactionKind::{Authorization, CancelAuthorization, Charge, Chargeback, Refund};
     let kind = prop_oneof![
@@ -204,7 +209,7 @@ pub fn any_report() -> impl Strategy<Value = Update> {
     prop_oneof![8 => added, 3 => said, 1 => renamed, 1 => accepted]
 }
 
-/// A step, or a report of what happened at the PSP.
+/// A step, or a report.
 pub fn any_step_or_report() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => any_step(),
@@ -215,7 +220,7 @@ pub fn any_step_or_report() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Pasts that add up; others cannot be registered.
+/// Transactions that add up, since others cannot be registered.
 pub fn any_past() -> impl Strategy<Value = Payment> {
     use TransactionKind::{Authorization, CancelAuthorization, Charge, Chargeback, Refund};
     let kind = prop_oneof![
@@ -246,8 +251,8 @@ pub fn any_past() -> impl Strategy<Value = Payment> {
     )
 }
 
-/// Carries out steps one after the other, a second apart; `seen` is shown each
-/// Payment on the way.
+/// Carries out the steps, one second apart, and calls `seen` with each Payment before and
+/// after a change.
 pub fn walk(
     mut payment: Payment,
     steps: &[Step],
@@ -264,7 +269,7 @@ pub fn walk(
 }
 
 impl Step {
-    /// What the step makes of the Payment, if it changes anything.
+    /// The Payment after the step, if the step changes it.
     fn take(&self, payment: &Payment, nonce: u128, now: Timestamp) -> Option<Payment> {
         let settled = |transaction: &TransactionId, nonce: &Nonce, outcome| match payment
             .settle(transaction, nonce, outcome, now)
@@ -310,13 +315,13 @@ impl Step {
     }
 }
 
-/// A Payment that has been through something.
+/// A Payment after random steps.
 pub fn any_payment() -> impl Strategy<Value = Payment> {
     (any_past(), prop::collection::vec(any_step_or_report(), 0..12))
         .prop_map(|(past, steps)| walk(past, &steps, |_, _| {}))
 }
 
-/// What a Payment may carry besides its ledger.
+/// Details of a Payment, with every field that may be set.
 pub fn any_details() -> impl Strategy<Value = Details> {
     let text = || prop::option::of("[a-zA-Z0-9 äß€😀]{1,20}");
     let document = || prop::option::of(Just(r#"{"b": 1.50, "a": [null, "x"]}"#.to_owned()));

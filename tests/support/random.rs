@@ -1,9 +1,9 @@
-//! Numbers that a seed repeats: splitmix64.
+//! Random numbers that a seed repeats: splitmix64.
 
 pub struct Random(u64);
 
 impl Random {
-    /// One of many streams of the same seed.
+    /// One of many independent streams of the same seed.
     pub fn new(seed: u64, stream: u64) -> Self {
         Self(seed ^ Self(stream).next())
     }

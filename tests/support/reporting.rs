@@ -26,7 +26,7 @@ pub fn report(kind: TransactionKind, state: State, amount: u64, name: &str) -> R
     Report { kind, state, amount: eur(amount), timestamp: None, interaction_id, interface_id: None }
 }
 
-/// Told by a trusted reporter.
+/// A report of a trusted reporter.
 pub fn told(payment: &Payment, report: Report) -> Payment {
     told_by(payment, report, &reporter(later(), true))
 }
@@ -39,7 +39,7 @@ pub fn told_by(payment: &Payment, report: Report, reporter: &Reporter) -> Paymen
     next
 }
 
-/// The action in flight, as the transaction of that name, with the nonce 1.
+/// A capture in flight with this transaction name and the nonce 1.
 pub fn in_flight(payment: &Payment, name: &str, amount: u64, when: Timestamp) -> Payment {
     payment.reserve(&reservation(name, 1, capture(amount), when)).unwrap()
 }
@@ -67,7 +67,7 @@ pub fn admitted(payment: &Payment, action: Action) -> Result<(), Refusal> {
     payment.admit(&reservation("next", 9, action, later().plus_ms(9_000))).map(drop)
 }
 
-/// Whether a discrepancy stops captures and cancels, and whether it stops refunds.
+/// A pair: a discrepancy stops captures and cancels; it stops refunds.
 pub fn stopped(payment: &Payment) -> (bool, bool) {
     let is_stopped = |action| matches!(admitted(payment, action), Err(Refusal::Discrepancy { .. }));
     assert_eq!(is_stopped(capture(1)), is_stopped(Action::Cancel));
@@ -82,8 +82,22 @@ pub fn acknowledged(payment: &Payment, name: &str) -> Payment {
     next
 }
 
-/// A capture of so much that is Unknown.
+/// A capture of this amount whose outcome is Unknown.
 pub fn unclear(payment: &Payment, name: &str, amount: u64) -> Payment {
-    let open = in_flight(payment, name, amount, at(1_000));
-    settled(&open, name, Outcome::Unknown, at(2_000))
+    unclear_at(payment, name, amount, 1_000)
+}
+
+/// A capture of this amount, sent at this time, whose outcome is Unknown a second later.
+pub fn unclear_at(payment: &Payment, name: &str, amount: u64, when: u64) -> Payment {
+    let open = in_flight(payment, name, amount, at(when));
+    settled(&open, name, Outcome::Unknown, at(when + 1_000))
+}
+
+/// The Payment after a caller gave the PSP's id of a transaction.
+pub fn named(payment: &Payment, name: &str, interaction_id: &str) -> Payment {
+    let interaction_id = interaction_id.to_owned();
+    let update = Update::ChangeTransactionInteractionId { id: id(name), interaction_id };
+    let next = payment.update(&[update], &reporter(later(), true)).unwrap();
+    assert_eq!(next.check(), Ok(()));
+    next
 }

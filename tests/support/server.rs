@@ -84,6 +84,17 @@ impl Server {
         self.process.kill().await.unwrap();
     }
 
+    /// Interrupts the process, as Ctrl-C does.
+    pub async fn interrupt(&self) {
+        let id = self.process.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-INT", &id]).status().await.unwrap().success());
+    }
+
+    /// Waits until the process ends by itself. Returns its exit code.
+    pub async fn ended(mut self) -> Option<i32> {
+        timeout(START_MAX, self.process.wait()).await.expect("it ends").unwrap().code()
+    }
+
     /// Sends a request exactly as it is: the path is not touched.
     pub async fn send(
         &self,
@@ -129,7 +140,7 @@ impl Server {
         transactions_of(&self.payment(payment).await)
     }
 
-    /// What the sandbox PSP really did to the Payment: action and amount.
+    /// The effects of the Payment at the sandbox PSP: action and amount.
     pub async fn effects(&self, payment: &str) -> Vec<(String, u64)> {
         let ledger = self.get("/sandbox/ledger").await.body;
         let effects = ledger.as_array().unwrap().iter();
@@ -153,7 +164,7 @@ impl Reply {
         self.body["errors"][0]["code"].as_str().unwrap_or("")
     }
 
-    /// Status and code: what a caller decides by.
+    /// Status and code, by which a caller decides.
     pub fn outcome(&self) -> (u16, &str) {
         (self.status, self.code())
     }

@@ -1,4 +1,4 @@
-//! TLS in front of any server on localhost, with a certificate of one's own.
+//! TLS in front of any server on localhost, with a certificate of the tests.
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
@@ -15,17 +15,17 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring::default_provider;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-/// A certificate authority that nobody trusts, unless told to.
+/// A certificate authority that is trusted only where a test configures it.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// What a certificate is good for.
+/// The validity of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Certificate {
-    /// The server that shows it.
+    /// Valid for the server's address.
     Valid,
-    /// Another name.
+    /// For another name.
     OtherName,
-    /// A time that is over.
+    /// Expired.
     Expired,
 }
 
@@ -38,7 +38,7 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    /// Writes what `SSL_CERT_FILE` may name.
+    /// Writes the certificate for `SSL_CERT_FILE`.
     pub fn write(&self, directory: &Path) -> PathBuf {
         let path = directory.join("authority.pem");
         std::fs::write(&path, self.0.pem()).unwrap();
@@ -72,14 +72,14 @@ impl Default for Authority {
     }
 }
 
-/// Ends TLS, and hands what is inside to a server without it. It lives as long as
-/// the runtime of its test.
-pub struct Front {
+/// A TLS server that forwards the plain bytes to another server. It lives as long as the
+/// runtime of its test.
+pub struct TlsProxy {
     address: SocketAddr,
     sessions: Arc<AtomicUsize>,
 }
 
-impl Front {
+impl TlsProxy {
     pub async fn start(
         authority: &Authority,
         certificate: Certificate,
@@ -109,7 +109,7 @@ impl Front {
         format!("https://{}{path}", self.address)
     }
 
-    /// How many clients were content with the certificate.
+    /// The number of TLS sessions that clients have completed.
     pub fn sessions(&self) -> usize {
         self.sessions.load(Ordering::SeqCst)
     }

@@ -1,11 +1,11 @@
-//! What the template says.
+//! The template, as data.
 
 use super::Names;
 use super::sources::read;
 use saphyr::{LoadableYamlNode, Scalar, Yaml};
 use serde_json::{Map, Value, json};
 
-/// The variables that a function gets, those of all functions included.
+/// The variables of a function, with those of all functions.
 pub(crate) fn variables(function: &str) -> Names {
     let template = template();
     let own = &template["Resources"][function]["Properties"]["Environment"]["Variables"];
@@ -13,13 +13,13 @@ pub(crate) fn variables(function: &str) -> Names {
     [own, all].iter().flat_map(|given| given.as_object().unwrap().keys().cloned()).collect()
 }
 
-/// What a role allows.
+/// A statement of a role.
 pub(crate) fn actions(role: &str) -> Names {
     let statements = statements(&template()["Resources"][role]["Properties"]);
     statements.iter().flat_map(|statement| listed(&statement["Action"])).collect()
 }
 
-/// The statements of a role's policies, those included that a condition may drop.
+/// The statements of a role's policies, with those that depend on a condition.
 pub(crate) fn statements(role: &Value) -> Vec<Value> {
     let policies = role["Policies"].as_array().unwrap().iter();
     let policies = policies.map(|policy| policy.get("Fn::If").map_or(policy, |either| &either[1]));
@@ -46,7 +46,7 @@ pub(crate) fn resources(kind: &str) -> impl Iterator<Item = Value> {
         .map(|(_, resource)| resource["Properties"].clone())
 }
 
-/// The names of our metrics in alarms and, since it is text, in the dashboard.
+/// The names of our metrics in alarms and in the dashboard, which is text.
 pub(crate) fn metrics(value: &Value, found: &mut Names) {
     if value["Namespace"] == "PaymentIntents" {
         found.insert(value["MetricName"].as_str().unwrap().to_owned());

@@ -1,10 +1,9 @@
-//! The template gives what the code uses, and nothing else: routes, variables,
-//! rights, metrics. Whoever adds one to the code alone, or to the template alone,
-//! sees this go red. What CloudFormation makes of the template, `.ci/check-template`
-//! checks.
+//! The template matches the code: routes, variables, permissions, metrics. An addition to
+//! only one of the two fails here. `.ci/check-template` checks the template as
+//! CloudFormation.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot read the sources has failed")]
-#![allow(clippy::indexing_slicing, reason = "a part of the template that is missing is a failure")]
+#![allow(clippy::indexing_slicing, reason = "a missing part of the template fails the test")]
 
 mod document;
 mod sources;
@@ -12,13 +11,14 @@ mod sources;
 use document::{actions, listed, metrics, resources, statements, template, variables};
 use serde_json::json;
 use sources::{
-    NOT_IN_A_LAMBDA, action, operations, read, sources, squeezed, store_methods, upper_case_names,
+    NOT_IN_A_LAMBDA, action, operations, read, sources, store_methods, upper_case_names,
+    without_white_space,
 };
 use std::collections::BTreeSet;
 
 type Names = BTreeSet<String>;
 
-/// Put there by Lambda itself.
+/// Variables that Lambda sets.
 const GIVEN_BY_LAMBDA: [&str; 5] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_LAMBDA_LOG_LEVEL",
@@ -27,7 +27,7 @@ const GIVEN_BY_LAMBDA: [&str; 5] = [
     "AWS_SESSION_TOKEN",
 ];
 
-/// For other places than AWS, or for a secret in the open.
+/// Variables for other places than AWS, or for a secret in plain text.
 const NOT_OFFERED: [&str; 4] = [
     "AUTH_CLIENT_SECRET",
     "AWS_ENDPOINT_URL_DYNAMODB",
@@ -35,10 +35,10 @@ const NOT_OFFERED: [&str; 4] = [
     "PARAMETERS_SECRETS_EXTENSION_HTTP_PORT",
 ];
 
-/// In the same places, but no variables: the levels of the log.
+/// Texts that look like variables: the levels of the log.
 const LEVELS: [&str; 6] = ["DEBUG", "ERROR", "FATAL", "INFO", "TRACE", "WARN"];
 
-/// What Lambda itself does in every function's name.
+/// Operations that Lambda needs in the role of every function.
 const DONE_FOR_ALL: [&str; 4] = [
     "logs:CreateLogStream",
     "logs:PutLogEvents",
@@ -46,7 +46,7 @@ const DONE_FOR_ALL: [&str; 4] = [
     "xray:PutTraceSegments",
 ];
 
-/// What it does in the name of one that is fed by a stream.
+/// Operations that Lambda needs for a function behind a stream.
 const DONE_FOR_A_STREAM: [&str; 5] = [
     "dynamodb:DescribeStream",
     "dynamodb:GetRecords",
@@ -55,7 +55,7 @@ const DONE_FOR_A_STREAM: [&str; 5] = [
     "sqs:SendMessage",
 ];
 
-/// What would show all Payments, or lose one.
+/// Operations that could read all Payments or lose one.
 const FORBIDDEN: [&str; 3] = ["dynamodb:DeleteItem", "dynamodb:DeleteTable", "dynamodb:Scan"];
 
 #[test]
@@ -66,7 +66,7 @@ fn the_routes_are_those_of_the_code() {
         let route = line.split('`').next().unwrap();
         if ["GET ", "POST ", "PUT ", "PATCH ", "DELETE "].iter().any(|verb| route.starts_with(verb))
         {
-            // A gateway knows a key for an id.
+            // API Gateway calls the key of the route `id`.
             used.insert(route.replace("key={key}", "{paymentId}"));
         }
     }
@@ -114,7 +114,7 @@ fn is_about_callers(name: &str) -> bool {
 }
 
 #[test]
-fn the_rights_are_those_that_the_code_uses() {
+fn the_permissions_are_those_that_the_code_uses() {
     let store = store_methods();
     for (function, role, callers) in [
         ("PaymentIntents", "PaymentIntentsRole", &["src/service.rs", "src/service/"][..]),
@@ -124,7 +124,7 @@ fn the_rights_are_those_that_the_code_uses() {
         for (path, code) in sources() {
             if callers.iter().any(|caller| path.starts_with(caller)) {
                 for (method, operations) in &store {
-                    if squeezed(&code).contains(&format!("self.store.{method}(")) {
+                    if without_white_space(&code).contains(&format!("self.store.{method}(")) {
                         used.extend(operations.iter().map(|name| action("dynamodb", name)));
                     }
                 }
@@ -135,7 +135,7 @@ fn the_rights_are_those_that_the_code_uses() {
         }
         assert_eq!(actions(role), used, "{function}");
     }
-    // Whatever else there is, which no method of the store comes to.
+    // Other permissions, which no method of the store uses.
     for (path, code) in sources().filter(|(path, _)| path != NOT_IN_A_LAMBDA) {
         if code.contains("aws_sdk_dynamodb") || path.starts_with("src/dynamodb") {
             let asked = operations(&code).iter().map(|name| action("dynamodb", name)).collect();
@@ -146,7 +146,7 @@ fn the_rights_are_those_that_the_code_uses() {
 }
 
 #[test]
-fn events_may_publish_and_nothing_else() {
+fn the_events_function_may_only_publish() {
     let done = [&DONE_FOR_ALL[..], &DONE_FOR_A_STREAM].concat();
     let mut used = done.into_iter().map(str::to_owned).collect::<Names>();
     for (_, code) in sources() {
@@ -161,7 +161,7 @@ fn events_may_publish_and_nothing_else() {
 }
 
 #[test]
-fn nobody_may_scan_delete_or_do_anything_at_all() {
+fn no_role_may_scan_delete_or_use_a_wildcard() {
     for role in resources("AWS::IAM::Role") {
         for statement in statements(&role) {
             let names = listed(&statement["Action"]);
@@ -190,9 +190,9 @@ fn the_table_is_the_one_that_localhost_has() {
     assert!(statements(role).iter().any(|statement| statement["Resource"] == queried));
 }
 
-/// An alarm on a metric that nobody writes is silent for ever.
+/// An alarm on a metric that does not exist never fires.
 #[test]
-fn every_metric_that_is_looked_at_is_written() {
+fn every_metric_of_an_alarm_or_the_dashboard_is_written() {
     let code = sources().map(|(_, code)| code).collect::<String>();
     let template = template();
     let mut looked_at = Names::new();
@@ -204,7 +204,7 @@ fn every_metric_that_is_looked_at_is_written() {
 }
 
 #[test]
-fn the_environments_give_parameters_that_exist() {
+fn the_environments_set_only_existing_parameters() {
     let declared = &template()["Parameters"];
     let config = read("samconfig.toml").parse::<toml::Table>().unwrap();
     let mut stacks = Names::new();

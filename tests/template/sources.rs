@@ -1,11 +1,11 @@
-//! What the code says of itself, as far as its text tells.
+//! The use of routes, variables and operations, read from the source text.
 
 use super::Names;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What DynamoDB can be asked to do with items.
+/// Operations of DynamoDB on items.
 const ON_ITEMS: [&str; 13] = [
     "batch_execute_statement",
     "batch_get_item",
@@ -22,10 +22,10 @@ const ON_ITEMS: [&str; 13] = [
     "update_item",
 ];
 
-/// Makes the table on localhost; in AWS the template does.
+/// The method that creates the table on localhost. In AWS the template creates it.
 pub(crate) const NOT_IN_A_LAMBDA: &str = "src/dynamodb/table.rs";
 
-/// Each method of the store, with the operations of DynamoDB that it comes to.
+/// Each method of the store, with its operations of DynamoDB.
 pub(crate) fn store_methods() -> Vec<(String, Names)> {
     let functions = sources()
         .filter(|(path, _)| path.starts_with("src/dynamodb") && path != NOT_IN_A_LAMBDA)
@@ -38,14 +38,14 @@ pub(crate) fn store_methods() -> Vec<(String, Names)> {
     methods.into_iter().map(|(name, body)| (name, reached(&body, &functions))).collect()
 }
 
-/// The operations in `body` and in whatever it calls of `functions`.
+/// The operations in `body`, and in the `functions` that it calls.
 fn reached(body: &str, functions: &[(String, String)]) -> Names {
     let mut bodies = vec![body];
     let mut found = Names::new();
     let mut seen = BTreeSet::new();
     while let Some(body) = bodies.pop() {
         found.extend(operations(body));
-        let code = squeezed(body);
+        let code = without_white_space(body);
         for (name, called) in functions {
             let is_called =
                 code.contains(&format!("self.{name}(")) || code.contains(&format!("={name}("));
@@ -57,7 +57,7 @@ fn reached(body: &str, functions: &[(String, String)]) -> Names {
     found
 }
 
-/// The functions in `code`, each by its name with what follows it up to the next.
+/// The text of each function in `code`, by name, up to the next function.
 fn functions(code: &str) -> Vec<(String, String)> {
     let following = code.split(" fn ").skip(1);
     following
@@ -68,11 +68,10 @@ fn functions(code: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The operations of an SDK's client that are called: `client.update_item()`, and
-/// by whatever name the client goes, those that act on items. Its settings are asked
-/// of nobody.
+/// The operations that `code` calls on an SDK client: all calls on `client`, and item
+/// operations on a client of any name. Calls of its settings do not count.
 pub(crate) fn operations(code: &str) -> Names {
-    let code = squeezed(code);
+    let code = without_white_space(code);
     let calls = code.split("client.").skip(1).filter_map(|call| call.split_once("()"));
     let is_name = |name: &&str| name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
     let called = calls.map(|(name, _)| name).filter(is_name).filter(|name| *name != "config");
@@ -89,7 +88,7 @@ pub(crate) fn action(service: &str, operation: &str) -> String {
     format!("{service}:{}", words.collect::<String>())
 }
 
-/// What stands in quotes and could be a variable's name.
+/// The texts in quotes that could be names of variables.
 pub(crate) fn upper_case_names(code: &str) -> Names {
     let is_name = |text: &&str| {
         text.len() > 2
@@ -100,12 +99,12 @@ pub(crate) fn upper_case_names(code: &str) -> Names {
     quoted.filter(is_name).map(str::to_owned).collect()
 }
 
-/// Without white space, so that it does not matter where a line was broken.
-pub(crate) fn squeezed(code: &str) -> String {
+/// The text without white space, so that line breaks do not matter.
+pub(crate) fn without_white_space(code: &str) -> String {
     code.split_whitespace().collect()
 }
 
-/// The files that the Lambdas are made of, by their path, without comments and tests.
+/// The source files of the Lambdas by path, without comments and tests.
 pub(crate) fn sources() -> impl Iterator<Item = (String, String)> {
     let mut files = Vec::new();
     collect(Path::new("src"), &mut files);
@@ -121,7 +120,7 @@ fn collect(directory: &Path, files: &mut Vec<String>) {
     for entry in fs::read_dir(root().join(directory)).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
         let path = directory.join(&name);
-        // The local server is no Lambda.
+        // The local server is not part of a Lambda.
         if root().join(&path).is_dir() && name != "local" {
             collect(&path, files);
         } else if name.ends_with(".rs") && name != "local.rs" {

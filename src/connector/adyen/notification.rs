@@ -38,7 +38,7 @@ use crate::connector::minor_units::from_adyen;
 use crate::error::BoxError;
 use crate::payment::{DatedReport, Report, State, Timestamp, TransactionKind};
 use crate::platform::parse_time;
-use crate::ports::NotRead;
+use crate::ports::WebhookRefusal;
 use serde::Deserialize;
 
 /// The most items of one message. Adyen sends one.
@@ -114,13 +114,13 @@ pub(in crate::connector) fn read_notification(
     account: &AdyenAccount,
     body: &[u8],
     now: Timestamp,
-) -> Result<Vec<(String, Event)>, NotRead> {
+) -> Result<Vec<(String, Event)>, WebhookRefusal> {
     // What is no message of Adyen has no signature either.
-    let read: Notification = serde_json::from_slice(body).map_err(|_| NotRead::NotSigned)?;
+    let read: Notification = serde_json::from_slice(body).map_err(|_| WebhookRefusal::NotSigned)?;
     let items: Vec<_> = read.notification_items.into_iter().map(|wrapper| wrapper.item).collect();
     let is_signed = |item: &Item| item.is_signed(account);
     if items.is_empty() || items.len() > ITEMS_MAX || !items.iter().all(is_signed) {
-        return Err(NotRead::NotSigned);
+        return Err(WebhookRefusal::NotSigned);
     }
     let ours = items.iter().filter(|item| item.merchant_account_code == account.merchant_account);
     ours.filter_map(|item| item.event(now).transpose()).collect()
@@ -144,16 +144,17 @@ impl Item {
 
     /// The event, and the `pspReference` of its payment. `None` for a code that is not in
     /// the table. An error for one that is, but whose meaning cannot be told.
-    fn event(&self, now: Timestamp) -> Result<Option<(String, Event)>, NotRead> {
+    fn event(&self, now: Timestamp) -> Result<Option<(String, Event)>, WebhookRefusal> {
         let Some((kind, is_undone)) = self.meaning()? else { return Ok(None) };
         let is_success = match self.success.as_str() {
             "true" => true,
             "false" => false,
-            _ => return Err(NotRead::Unreadable),
+            _ => return Err(WebhookRefusal::Unreadable),
         };
-        let at = self.event_date.as_deref().and_then(parse_time).ok_or(NotRead::Unreadable)?;
+        let at =
+            self.event_date.as_deref().and_then(parse_time).ok_or(WebhookRefusal::Unreadable)?;
         if at > now.plus_ms(CLOCKS_DIFFER_MS) {
-            return Err(NotRead::Unreadable);
+            return Err(WebhookRefusal::Unreadable);
         }
         let present = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let original = present(&self.original_reference);
@@ -165,7 +166,7 @@ impl Item {
             kind,
             state: if is_success && !is_undone { State::Success } else { State::Failure },
             is_undone,
-            value: u64::try_from(self.amount.value).map_err(|_| NotRead::Unreadable)?,
+            value: u64::try_from(self.amount.value).map_err(|_| WebhookRefusal::Unreadable)?,
             currency: self.amount.currency.clone(),
             at,
             psp_reference: original.map(|_| self.psp_reference.clone()),
@@ -175,7 +176,7 @@ impl Item {
     }
 
     /// The kind of effect, and whether it is one that failed after it had happened.
-    fn meaning(&self) -> Result<Option<(TransactionKind, bool)>, NotRead> {
+    fn meaning(&self) -> Result<Option<(TransactionKind, bool)>, WebhookRefusal> {
         let action = self.additional_data.as_ref().and_then(|data| data.action.as_deref());
         Ok(Some(match self.event_code.as_str() {
             "AUTHORISATION" => (TransactionKind::Authorization, false),
@@ -189,7 +190,7 @@ impl Item {
                 (Some("refund"), _) => (TransactionKind::Refund, false),
                 // Nothing happened, and we asked for none.
                 (_, "false") => return Ok(None),
-                _ => return Err(NotRead::Unreadable),
+                _ => return Err(WebhookRefusal::Unreadable),
             },
             "CHARGEBACK" | "SECOND_CHARGEBACK" => (TransactionKind::Chargeback, false),
             "CHARGEBACK_REVERSED" => (TransactionKind::Chargeback, true),

@@ -19,8 +19,8 @@ use serde::Deserialize;
 pub(super) enum Meaning {
     /// This outcome.
     Is(Result<Verdict, ConnectorError>),
-    /// It will be the same whenever it is asked for, and proves nothing: the objects at
-    /// Stripe may.
+    /// It proves nothing, and Stripe would repeat it. The objects at Stripe may prove the
+    /// outcome.
     LookUp(BoxError),
 }
 
@@ -30,8 +30,8 @@ impl Meaning {
     }
 }
 
-/// Some of the codes by which Stripe says that the state of a payment does not allow the
-/// action, or that it was tried and failed: for the log.
+/// Common codes of rejections: the state of the payment does not allow the action, or it was
+/// tried and failed. They are named in the log.
 const REJECTIONS: &[&str] = &[
     "amount_too_large",
     "amount_too_small",
@@ -72,7 +72,7 @@ const BEFORE_EXECUTING: &[&str] = &[
     "url_invalid",
 ];
 
-/// True if the answer was saved for the key, and is given again.
+/// True if Stripe had saved the answer for the key, and repeats it.
 pub(super) fn is_saved(answer: &Response) -> bool {
     has_header(answer, "idempotent-replayed", "true")
 }
@@ -81,7 +81,7 @@ pub(super) fn is_saved(answer: &Response) -> bool {
 pub(super) fn read(account: &StripeAccount, call: &Call, answer: &Response) -> Meaning {
     if answer.status == StatusCode::OK {
         return Meaning::Is(
-            done(account, call, &answer.body).map_err(ConnectorError::OutcomeUnknown),
+            outcome_of(account, call, &answer.body).map_err(ConnectorError::OutcomeUnknown),
         );
     }
     let error = StripeError::read(answer);
@@ -104,8 +104,8 @@ pub(super) fn read(account: &StripeAccount, call: &Call, answer: &Response) -> M
     }
 }
 
-/// The outcome by the object that a successful call answers with.
-fn done(account: &StripeAccount, call: &Call, body: &[u8]) -> Result<Verdict, BoxError> {
+/// The outcome of a successful call, by the object in its answer.
+fn outcome_of(account: &StripeAccount, call: &Call, body: &[u8]) -> Result<Verdict, BoxError> {
     let id = payment_intent_id(&call.connector)?;
     let sent = to_stripe(call.amount, call.fraction_digits)?;
     let is_other = || "Stripe answered with an object that is not what was asked for";
@@ -139,17 +139,17 @@ fn done(account: &StripeAccount, call: &Call, body: &[u8]) -> Result<Verdict, Bo
     }
 }
 
-/// An error of Stripe. Shown with names of the lists above and no others, which could say
-/// anything.
+/// An error of Stripe. Its text has only codes of the lists above, because any other text
+/// could contain a secret.
 #[derive(Debug, thiserror::Error)]
 #[error("Stripe answered {status} {}", self.name())]
 struct StripeError {
     status: StatusCode,
     kind: String,
     code: String,
-    /// Stripe advises to send it again.
+    /// Stripe advises to repeat the request.
     is_retry: bool,
-    /// Stripe advises not to: it would answer the same.
+    /// Stripe advises not to repeat the request: the answer would be the same.
     is_no_retry: bool,
 }
 
@@ -179,7 +179,7 @@ impl StripeError {
         }
     }
 
-    /// True if it is Stripe's, and not of something in front of it.
+    /// True if it is an error of Stripe, and not of a proxy in front of it.
     fn is_known(&self) -> bool {
         !self.kind.is_empty()
     }
@@ -205,7 +205,7 @@ impl StripeError {
         if BEFORE_EXECUTING.contains(&self.code.as_str()) {
             return self.not_acted();
         }
-        // A content error, by the documentation: the request has to be another one.
+        // By the documentation, an error of the content: the same request cannot succeed.
         if matches!(self.kind.as_str(), "card_error" | "invalid_request_error") {
             return Meaning::Is(Ok(Verdict::Rejected));
         }
@@ -392,7 +392,7 @@ mod tests {
                 assert_eq!(counted, expected, "{status} {kind} {code} {headers:?}");
             }
         }
-        // Something in front of Stripe may answer, too.
+        // A proxy in front of Stripe may have answered.
         for status in [400, 401, 402, 403, 404, 429, 500] {
             for body in ["", "<html>", "{}", r#"{"error":"no"}"#] {
                 assert_eq!(counts(capture(), false, status, &[], body), "unknown", "{status}");

@@ -1,4 +1,4 @@
-//! The objects of Stripe, as far as they are read, and the reports that they come to.
+//! The objects of Stripe, with the fields that are read, and the reports made of them.
 
 use super::request::payment_intent_id;
 use crate::connector::minor_units::from_stripe;
@@ -52,7 +52,7 @@ pub(super) struct Dispute {
 
 #[derive(Deserialize)]
 struct BalanceTransaction {
-    /// Below zero where Stripe takes it from the merchant.
+    /// Negative if Stripe takes it from the merchant.
     amount: i64,
 }
 
@@ -63,17 +63,17 @@ pub(super) struct List<T> {
     pub(super) has_more: bool,
 }
 
-/// The entry in `metadata` by which a transaction of ours is known: its id, and this.
+/// The value of an entry of `metadata`. Its key is the id of one of our transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mark {
-    /// A capture of so much, in Stripe's units.
+    /// A capture of this amount, in Stripe's units.
     Capture(u64),
-    /// A refund of so much, in Stripe's units.
+    /// A refund of this amount, in Stripe's units.
     Refund(u64),
 }
 
 impl Mark {
-    /// The parameter that sets it. A key of `metadata` has at most 40 characters:
+    /// The parameter that sets the entry. A key of `metadata` has at most 40 characters:
     /// <https://docs.stripe.com/api/metadata>
     pub(super) fn field(self, id: &str) -> Result<(String, String), BoxError> {
         const KEY_MAX: usize = 40;
@@ -115,10 +115,14 @@ impl PaymentIntent {
         }
     }
 
-    /// The captures and the release. An error where they cannot be told. Without
-    /// multicapture the ledger books by itself what a capture releases, and what is open
-    /// there may still hold a part of it.
-    pub(super) fn placed(&self, digits: u8, multicapture: bool) -> Result<Vec<Report>, BoxError> {
+    /// The captures and the release. An error if the marks do not allow to tell the captures
+    /// apart. Without multicapture, the ledger itself books the release of a capture, because
+    /// an open transaction there may still hold a part of the amount.
+    pub(super) fn captures_and_release(
+        &self,
+        digits: u8,
+        multicapture: bool,
+    ) -> Result<Vec<Report>, BoxError> {
         let mut reports = self.captures(digits)?;
         if multicapture || self.status != "succeeded" {
             reports.extend(self.released(digits)?);
@@ -126,7 +130,7 @@ impl PaymentIntent {
         Ok(reports)
     }
 
-    /// An error while what became of a capture or a cancel cannot be told.
+    /// An error while the outcome of a capture or a cancel is not certain.
     pub(super) fn check_settled(&self) -> Result<(), BoxError> {
         match self.status.as_str() {
             "requires_capture" | "succeeded" | "canceled" => Ok(()),
@@ -139,15 +143,15 @@ impl PaymentIntent {
         matches!(self.status.as_str(), "succeeded" | "canceled")
     }
 
-    /// The captures: ours by their marks, and what remains of the amount that was
-    /// received, once nothing more can be captured, as one of somebody else.
+    /// The captures: ours by their marks, and one of others for the rest of the received
+    /// amount, if nothing more can be captured.
     fn captures(&self, digits: u8) -> Result<Vec<Report>, BoxError> {
         let mut reports = Vec::new();
         let mut rest = self.amount_received;
         for (id, mark) in Mark::of(self.metadata.as_ref()) {
             let Mark::Capture(amount) = mark else { continue };
-            // A call that Stripe refused may have left its mark, or not: that is not
-            // documented. With more marks than money nobody knows which are true.
+            // It is not documented if a refused call leaves its mark. If the marks exceed the
+            // received amount, it is unknown which of them are true.
             rest = match self.amount_received {
                 0 => return Ok(Vec::new()),
                 _ => {
@@ -171,7 +175,7 @@ impl PaymentIntent {
         Ok(reports)
     }
 
-    /// The release of what was not captured: by a cancel, or by the last capture.
+    /// The release of the amount that was not captured, by a cancel or by the last capture.
     fn released(&self, digits: u8) -> Result<Option<Report>, BoxError> {
         let released = self.amount.saturating_sub(self.amount_received);
         if !self.is_final() || released == 0 {
@@ -184,8 +188,8 @@ impl PaymentIntent {
         }))
     }
 
-    /// The authorization, while it can be captured. It has no name: some call it by its
-    /// charge, some by the PaymentIntent.
+    /// The authorization, while it can be captured. Its report has no id, because it may have
+    /// been registered with the id of the charge or of the PaymentIntent.
     pub(super) fn authorized(&self, digits: u8) -> Result<Option<Report>, BoxError> {
         if self.status != "requires_capture" {
             return Ok(None);
@@ -205,7 +209,7 @@ impl Refund {
         check_payment_intent(self.payment_intent.as_deref(), key)
     }
 
-    /// The refund, known by our id where it is ours.
+    /// The report of the refund, with our id if it is one of ours.
     pub(super) fn report(&self, digits: u8) -> Result<Report, BoxError> {
         let state = match self.status.as_deref() {
             Some("succeeded") => State::Success,
@@ -229,7 +233,7 @@ impl Dispute {
         check_payment_intent(self.payment_intent.as_deref(), key)
     }
 
-    /// The chargeback. An inquiry is none: no money moves in it.
+    /// The report of the chargeback. An inquiry moves no money, so it has none.
     /// <https://docs.stripe.com/disputes/how-disputes-work>
     pub(super) fn report(&self, digits: u8) -> Result<Option<Report>, BoxError> {
         let moved = self.balance_transactions.iter().map(|one| one.amount);
@@ -276,12 +280,12 @@ struct EventObject {
     payment_intent: Option<String>,
 }
 
-/// The objects at Stripe that an event is about.
+/// The object of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::connector) enum Subject {
-    /// The PaymentIntent itself: its captures, and its cancel.
+    /// The PaymentIntent: its captures, and its cancel.
     PaymentIntent,
-    /// All refunds of it.
+    /// All refunds of the PaymentIntent.
     Refunds,
     /// One refund.
     Refund(String),
@@ -290,8 +294,8 @@ pub(in crate::connector) enum Subject {
 }
 
 impl Event {
-    /// The PaymentIntent that the event is about, and what of it; `None` for a type of
-    /// event that says nothing of these. <https://docs.stripe.com/api/events/types>
+    /// The PaymentIntent and the object of the event; `None` for a type of event that is not
+    /// about a capture, a cancel, a refund or a dispute. <https://docs.stripe.com/api/events/types>
     pub(in crate::connector) fn subject(self) -> Option<(String, Subject)> {
         let EventObject { id, payment_intent } = self.data.object;
         match self.r#type.as_str() {
@@ -368,16 +372,16 @@ mod tests {
             ("succeeded", 40, &[], false, Some(&["Charge 40 ch_1"])),
             ("succeeded", 50, &[A], false, Some(&["Charge 40 a", "Charge 10 ch_1"])),
             ("succeeded", 70, &[A, B], false, Some(&["Charge 40 a", "Charge 30 b"])),
-            // One of the two was refused, and nobody knows which.
+            // One of the two was refused, and it is unknown which.
             ("succeeded", 40, &[A, B], false, None),
             ("requires_capture", 0, &[A], false, Some(&[])),
             ("requires_capture", 70, &[A, B], true, Some(&["Charge 40 a", "Charge 30 b"])),
-            // More of it may be captured: only the sum is known.
+            // More may be captured: only the sum is known.
             ("requires_capture", 60, &[A], true, Some(&["Charge 40 a"])),
             ("canceled", 0, &[], false, Some(&["CancelAuthorization 100 "])),
             ("canceled", 40, &[A], true, Some(&["Charge 40 a", "CancelAuthorization 60 "])),
             ("processing", 0, &[A], false, Some(&[])),
-            // Notes of somebody else.
+            // Entries of others.
             (
                 "succeeded",
                 40,
@@ -386,7 +390,8 @@ mod tests {
                 Some(&["Charge 40 a"]),
             ),
         ] {
-            let reports = shown(intent(status, received, marks).placed(2, multicapture));
+            let reports =
+                shown(intent(status, received, marks).captures_and_release(2, multicapture));
             let expected =
                 expected.map(|all| all.iter().map(|&one| one.to_owned()).collect::<Vec<_>>());
             assert_eq!(reports, expected, "{status} {received} {marks:?}");

@@ -15,9 +15,8 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use percent_encoding::utf8_percent_encode;
 
-/// The request of an action. It follows from the transaction alone, apart from
-/// `final_capture`, so that each attempt sends the same: Stripe refuses a key with other
-/// parameters.
+/// The request of an action. Except for `final_capture`, it depends only on the transaction,
+/// so that each attempt sends the same: Stripe refuses a key with other parameters.
 pub(super) fn act(
     settings: &ConnectorSettings,
     account: &StripeAccount,
@@ -54,7 +53,7 @@ pub(super) fn act(
     Ok(request.body(Full::from(form(fields.iter().map(|(name, value)| (&**name, &**value)))))?)
 }
 
-/// The request that reads one object, or with an empty `id` a list of them.
+/// The request that reads an object, or a list of objects if `id` is empty.
 pub(super) fn get(
     settings: &ConnectorSettings,
     account: &StripeAccount,
@@ -85,7 +84,7 @@ fn to_stripe_api(
         .header("stripe-version", &account.api_version))
 }
 
-/// The PaymentIntent of a Payment, which its `interfaceId` names.
+/// The id of the PaymentIntent: the `interfaceId` of the Payment.
 pub(super) fn payment_intent_id(key: &ConnectorKey) -> Result<&str, BoxError> {
     let id = key.interface_id.as_deref().ok_or("the Payment has no interfaceId")?;
     let is_id = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');

@@ -4,15 +4,15 @@ use crate::payment::Timestamp;
 use crate::secret::Secret;
 use ring::hmac;
 
-/// By how much the clock of a message may differ from ours, either way.
+/// The tolerated age of a signature, and the tolerated advance of its clock.
 const TOLERANCE_MS: u64 = 300_000;
 
-/// More signatures than these are not read: Stripe sends one for each secret of the
-/// endpoint, and a second one for 24 hours while it is rotated.
+/// The highest number of signatures that are read. Stripe sends one for each secret of the
+/// endpoint: two for 24 hours after a rotation.
 const SIGNATURES_MAX: usize = 8;
 
-/// True if one of `secrets` signed exactly these bytes at about this time. `signature`
-/// is the header `Stripe-Signature`.
+/// True if one of `secrets` signed these bytes within the tolerated time. `signature` is the
+/// header `Stripe-Signature`.
 pub(in crate::connector) fn is_signed(
     secrets: &[Secret],
     signature: &str,
@@ -29,14 +29,14 @@ pub(in crate::connector) fn is_signed(
     let signed = [time.as_bytes(), b".", body].concat();
     let signatures = fields().filter(|(name, _)| *name == "v1").take(SIGNATURES_MAX);
     let signatures: Vec<_> = signatures.filter_map(|(_, value)| bytes(value)).collect();
-    // Each is compared in a time that does not depend on where it differs.
+    // The comparison takes the same time for each wrong signature.
     secrets.iter().any(|secret| {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.reveal().as_bytes());
         signatures.iter().any(|tag| hmac::verify(&key, &signed, tag).is_ok())
     })
 }
 
-/// A moment in whole seconds, in digits alone.
+/// A time in whole seconds, of digits only.
 fn seconds(text: &str) -> Option<Timestamp> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let seconds: u64 = text.parse().ok().filter(|_| is_number)?;

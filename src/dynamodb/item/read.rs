@@ -1,5 +1,5 @@
-//! Item → Payment. A damaged item, or one that this service did not write, is an error
-//! that names the attribute.
+//! The conversion of an item to a Payment. The error for an invalid item names the
+//! attribute.
 
 use super::{CANCELLING, FORMAT, FORMAT_WITHOUT_STOPS, Tag, kind, state};
 use crate::dynamodb::Item;
@@ -25,7 +25,7 @@ pub(in crate::dynamodb) fn to_payment(
         .map_err(|error| StoreError::Corrupt(error.into()))
 }
 
-/// The Payment of an entry of the recovery index, and the time when it is due.
+/// The time at which an entry of the recovery index is due, and its Payment.
 pub(in crate::dynamodb) fn index_entry(entry: &Item) -> Result<(u64, PaymentKey), StoreError> {
     let recover_at = Reader::of(entry).number("recover_at");
     Ok((recover_at.map_err(|error| StoreError::Corrupt(error.into()))?, payment_key(entry)?))
@@ -53,9 +53,8 @@ pub(in crate::dynamodb) fn claim(claim: &Item) -> Result<(PaymentId, Timestamp),
     read().map_err(|error: Unreadable| StoreError::Corrupt(error.into()))
 }
 
-/// The attributes of an item, or of a map in it. They are few, and a Payment may
-/// have fifty transactions: to look through them takes less time than to hash each
-/// name that could be there.
+/// The attributes of an item, or of a map in it. They are few, so that a linear search is
+/// faster than hashing each name.
 struct Reader<'a>(Vec<(&'a str, &'a AttributeValue)>);
 
 impl<'a> Reader<'a> {
@@ -129,7 +128,7 @@ impl<'a> Reader<'a> {
             state: self.required(Tag::STATE, |value| state(text(value)?))?,
             amount: amount.ok_or(Unreadable::Missing(Tag::AMOUNT))?,
             timestamp: self.timestamp(Tag::TIMESTAMP)?,
-            reverses: self.has(Tag::REVERSES),
+            is_reversal: self.has(Tag::IS_REVERSAL),
             charge: self.optional(Tag::CHARGE, |id| TransactionId::parse(text(id)?).ok())?,
             refundable: self.optional_money(Tag::REFUNDABLE, currency)?,
             merchant_reference: self.optional_text(Tag::MERCHANT_REFERENCE)?,
@@ -139,7 +138,8 @@ impl<'a> Reader<'a> {
             state_awaiting_balances: self.optional_state(Tag::AWAITING_BALANCES)?,
             is_disputed: self.has(Tag::DISPUTED),
             likeness: self.optional_map(Tag::LIKENESS)?.map(|one| one.likeness()).transpose()?,
-            may_be: self.optional(Tag::MAY_BE, |id| TransactionId::parse(text(id)?).ok())?,
+            possible_duplicate_of: self
+                .optional(Tag::POSSIBLE_DUPLICATE_OF, |id| TransactionId::parse(text(id)?).ok())?,
             waiting_failure: self.reported(Tag::FAILURE_BY, Tag::FAILURE_AT)?,
             reported: self.reported(Tag::REPORTED_BY, Tag::REPORTED_AT)?,
             acknowledged: self.reported(Tag::ACKNOWLEDGED_BY, Tag::ACKNOWLEDGED_AT)?,
@@ -164,7 +164,7 @@ impl<'a> Reader<'a> {
         let by = self.reported(Tag::REPORTED_BY, Tag::REPORTED_AT)?;
         Ok(Likeness {
             known: required(Tag::STATE)?,
-            told: required(Tag::AWAITING_BALANCES)?,
+            reported_state: required(Tag::AWAITING_BALANCES)?,
             gave_interaction_id: self.has(Tag::INTERACTION_ID),
             gave_interface_id: self.has(Tag::INTERFACE_ID),
             timestamp: self.optional_timestamp(Tag::HAPPENED_AT)?,
@@ -292,7 +292,7 @@ fn number(value: &AttributeValue) -> Option<u64> {
     value.as_n().ok()?.parse().ok()
 }
 
-/// An item that this service did not write, or that was damaged since.
+/// The errors of an item that this service did not write, or that was damaged.
 #[derive(Debug, thiserror::Error)]
 enum Unreadable {
     #[error("the attribute {0} is missing")]

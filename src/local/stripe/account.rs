@@ -1,5 +1,5 @@
-//! The account at the sandbox Stripe: PaymentIntents, refunds and disputes, and what
-//! each call does to them.
+//! The account at the Stripe on localhost: PaymentIntents, refunds and disputes, and the
+//! effects of each call.
 
 use super::form::Form;
 use crate::clock::SystemClock;
@@ -7,7 +7,7 @@ use crate::ports::Clock;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// The objects, and the events that tell of them.
+/// The objects and their events.
 #[derive(Debug, Default)]
 pub(super) struct Account {
     intents: BTreeMap<String, Intent>,
@@ -62,7 +62,7 @@ pub(super) struct Refused {
 }
 
 /// The effect of a call: the PaymentIntent, the name of the action, and the amount.
-pub(super) type Moved = (String, &'static str, u64);
+pub(super) type Movement = (String, &'static str, u64);
 
 impl Refused {
     pub(super) fn new(status: u16, kind: &str, code: Option<&str>, message: &str) -> Self {
@@ -80,7 +80,7 @@ impl Refused {
 }
 
 impl Account {
-    /// `POST /v1/payment_intents`: one that is authorized at once, to be captured later.
+    /// `POST /v1/payment_intents`: it is authorized at once, and captured later.
     pub(super) fn create(&mut self, form: &Form) -> Called {
         let id = self.new_id("pi");
         let intent = Intent {
@@ -99,11 +99,11 @@ impl Account {
         };
         let shown = intent.shown();
         self.intents.insert(id, intent);
-        self.tell("payment_intent.amount_capturable_updated", shown.clone());
+        self.add_event("payment_intent.amount_capturable_updated", shown.clone());
         Ok(shown)
     }
 
-    /// Adds a PaymentIntent that is authorized, under this id.
+    /// Adds an authorized PaymentIntent with this id.
     pub(super) fn authorize(&mut self, id: &str, amount: u64, currency: &str, multicapture: bool) {
         let intent = Intent {
             id: id.to_owned(),
@@ -141,7 +141,7 @@ impl Account {
         found.map(|dispute| self.dispute_shown(dispute)).ok_or_else(|| Refused::missing(id))
     }
 
-    /// `GET /v1/refunds`, the latest first, a page at a time.
+    /// `GET /v1/refunds`: a page, with the latest first.
     pub(super) fn refunds(&self, query: &Form) -> Called {
         let intent = query.text("payment_intent").unwrap_or_default();
         let limit = query.amount("limit")?.unwrap_or(10);
@@ -157,7 +157,7 @@ impl Account {
         Ok(json!({"object": "list", "data": page, "has_more": left.len() > limit}))
     }
 
-    pub(super) fn capture(&mut self, id: &str, form: &Form) -> Result<(Value, Moved), Refused> {
+    pub(super) fn capture(&mut self, id: &str, form: &Form) -> Result<(Value, Movement), Refused> {
         let asked = form.amount("amount_to_capture")?;
         let is_final = form.text("final_capture") != Some("false");
         let intent = self.intents.get_mut(id).ok_or_else(|| Refused::missing(id))?;
@@ -176,16 +176,16 @@ impl Account {
         intent.status = if is_final { "succeeded" } else { "requires_capture" };
         intent.metadata.extend(form.metadata());
         let (shown, charge) = (intent.shown(), intent.charge_shown());
-        let told = match is_final {
+        let event = match is_final {
             true => "payment_intent.succeeded",
             false => "payment_intent.amount_capturable_updated",
         };
-        self.tell("charge.captured", charge);
-        self.tell(told, shown.clone());
+        self.add_event("charge.captured", charge);
+        self.add_event(event, shown.clone());
         Ok((shown, (id.to_owned(), "capturePayment", amount)))
     }
 
-    pub(super) fn cancel(&mut self, id: &str) -> Result<(Value, Moved), Refused> {
+    pub(super) fn cancel(&mut self, id: &str) -> Result<(Value, Movement), Refused> {
         let intent = self.intents.get_mut(id).ok_or_else(|| Refused::missing(id))?;
         if intent.status != "requires_capture" {
             return Err(intent.unexpected("canceled"));
@@ -194,7 +194,7 @@ impl Account {
         intent.status = "canceled";
         intent.canceled_at = Some(now_s());
         let shown = intent.shown();
-        self.tell("payment_intent.canceled", shown.clone());
+        self.add_event("payment_intent.canceled", shown.clone());
         Ok((shown, (id.to_owned(), "cancelPayment", released)))
     }
 
@@ -202,7 +202,7 @@ impl Account {
         &mut self,
         form: &Form,
         status: &'static str,
-    ) -> Result<(Value, Moved), Refused> {
+    ) -> Result<(Value, Movement), Refused> {
         let id = form.text("payment_intent").unwrap_or_default();
         let intent = self.intents.get(id).ok_or_else(|| Refused::missing(id))?;
         let moved = |refund: &&Refund| refund.intent == id && refund.status != "failed";
@@ -214,7 +214,7 @@ impl Account {
         }
         let amount = form.amount("amount")?.unwrap_or(left);
         if amount > left {
-            // Without a code, as Stripe does it.
+            // Stripe's error has no code either.
             return Err(Refused::invalid(None, "Greater than the unrefunded amount."));
         }
         let refund = Refund {
@@ -228,24 +228,24 @@ impl Account {
         let (shown, moved) =
             (self.refund_shown(&refund), (refund.intent.clone(), "refundPayment", amount));
         self.refunds.push(refund);
-        self.tell("refund.created", shown.clone());
+        self.add_event("refund.created", shown.clone());
         Ok((shown, moved))
     }
 
-    /// A refund comes to its end.
+    /// Sets the last status of a refund.
     pub(super) fn end_refund(&mut self, id: &str, status: &'static str) {
         let Some(refund) = self.refunds.iter_mut().find(|refund| refund.id == id) else { return };
         refund.status = status;
-        let told = if status == "failed" { "refund.failed" } else { "refund.updated" };
+        let event = if status == "failed" { "refund.failed" } else { "refund.updated" };
         if let Ok(shown) = self.refund_of(id) {
-            self.tell(told, shown);
+            self.add_event(event, shown);
         }
     }
 
-    /// The payer's bank disputes a payment, or a dispute comes on. Returns its id.
+    /// Opens a dispute about a PaymentIntent, or changes its status. Returns its id.
     pub(super) fn dispute(&mut self, intent: &str, amount: u64, status: &str) -> String {
         let known = self.disputes.iter_mut().find(|dispute| dispute.intent == intent);
-        let (id, told) = match known {
+        let (id, event) = match known {
             Some(dispute) => {
                 status.clone_into(&mut dispute.status);
                 (dispute.id.clone(), "charge.dispute.closed")
@@ -258,12 +258,12 @@ impl Account {
             }
         };
         if let Ok(shown) = self.dispute_of(&id) {
-            self.tell(told, shown);
+            self.add_event(event, shown);
         }
         id
     }
 
-    fn tell(&mut self, r#type: &str, object: Value) {
+    fn add_event(&mut self, r#type: &str, object: Value) {
         let id = self.new_id("evt");
         self.events.push(json!({
             "id": id, "object": "event", "type": r#type, "created": now_s(),

@@ -1,4 +1,4 @@
-//! What is checked of a request before anything is carried out or saved.
+//! The checks of a request before anything is carried out or saved.
 
 use super::StripeSandbox;
 use super::account::Refused;
@@ -20,7 +20,7 @@ pub(super) fn check_head(headers: &HeaderMap) -> Result<(), Refused> {
     Ok(())
 }
 
-/// The parameters of a POST, if they are those of its endpoint.
+/// The parameters of a POST. An error if its endpoint does not have them.
 pub(super) fn checked(path: &str, body: &str, key: &str) -> Result<Form, Refused> {
     let (known, required): (&[&str], &[&str]) = match path.trim_start_matches("/v1/") {
         "payment_intents" => (

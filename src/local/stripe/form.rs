@@ -1,4 +1,4 @@
-//! The parameters of a request, checked as Stripe checks them before it does anything.
+//! The parameters of a request, with the checks that Stripe makes before it carries it out.
 
 use super::account::Refused;
 use percent_encoding::percent_decode_str;
@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default, PartialEq, Eq, Clone)]
 pub(super) struct Form(BTreeMap<String, String>);
 
-/// <https://docs.stripe.com/api/metadata>
+/// The limits of <https://docs.stripe.com/api/metadata>, in characters.
 const METADATA_KEY_MAX: usize = 40;
 const METADATA_VALUE_MAX: usize = 500;
 
 impl Form {
-    /// Reads `name=value&…`. A parameter that is not `known`, or comes twice, is refused.
+    /// Reads `name=value&…`. Refuses a parameter that is not `known` or occurs twice.
     pub(super) fn read(text: &str, known: &[&str]) -> Result<Self, Refused> {
         let decoded = |text: &str| {
             let text = text.replace('+', " ");
@@ -44,7 +44,7 @@ impl Form {
         self.0.get(name).map(String::as_str)
     }
 
-    /// An amount above zero, in digits alone.
+    /// A positive amount of digits only.
     pub(super) fn amount(&self, name: &str) -> Result<Option<u64>, Refused> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let amount = text.parse().ok().filter(|amount: &u64| *amount > 0);
@@ -55,7 +55,7 @@ impl Form {
         }
     }
 
-    /// Refuses what lacks one of these.
+    /// Refuses a request without one of these parameters.
     pub(super) fn require(&self, names: &[&str]) -> Result<(), Refused> {
         match names.iter().find(|name| self.text(name).is_none()) {
             Some(name) => Err(invalid("parameter_missing", name)),

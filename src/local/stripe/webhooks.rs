@@ -1,5 +1,5 @@
-//! The webhooks of the Stripe on localhost: each event once, in order, repeated until it
-//! is taken.
+//! The webhooks of the Stripe on localhost: each event in order, repeated until it is
+//! accepted.
 
 use super::StripeSandbox;
 use crate::clock::SystemClock;
@@ -10,14 +10,14 @@ use http::{Request, Uri};
 use http_body_util::Full;
 use std::time::Duration;
 
-/// The number of times that an event is sent until it is given up.
+/// The highest number of attempts to send an event.
 const TRIES_MAX: usize = 5;
 
-/// The pause after an event that was not taken, and between looks at the events.
+/// The pause after an event that was not accepted, and between two checks for new events.
 const PAUSE_MS: u64 = 200;
 
 impl StripeSandbox {
-    /// Sends its events to `url`, signed, for as long as the process lives.
+    /// Sends its signed events to `url`, as long as the process runs.
     pub(in crate::local) async fn send_webhooks(self, transport: Transport, url: Uri) {
         let mut sent = 0;
         loop {
@@ -35,7 +35,7 @@ impl StripeSandbox {
     }
 }
 
-/// Sends an event once. Returns whether it was taken.
+/// Sends an event once. Returns true if it was accepted.
 async fn send(transport: &Transport, url: &Uri, body: &str) -> Result<bool, BoxError> {
     const TIME: Duration = Duration::from_secs(20);
     const ANSWER_BYTES_MAX: usize = 64 * 1024;

@@ -31,7 +31,7 @@ impl SigningKey {
         Self { id: id.to_owned(), pair: Pair::Es256 { pair, pkcs8 } }
     }
 
-    /// The one RSA key of the tests: to make one takes too long.
+    /// The RSA key of all tests: generating one takes too long.
     pub fn rs256(id: &str) -> Self {
         let pem = include_str!("rsa-key-for-tests-only.pem");
         let body = pem.split("-----").nth(2).unwrap().replace('\n', "");
@@ -39,7 +39,7 @@ impl SigningKey {
         Self { id: id.to_owned(), pair: Pair::Rs256(pair) }
     }
 
-    /// As the issuer publishes it (RFC 7517).
+    /// The key as the issuer publishes it (RFC 7517).
     pub fn jwk(&self) -> Value {
         let id = &self.id;
         match &self.pair {
@@ -56,8 +56,7 @@ impl SigningKey {
         }
     }
 
-    /// The public key in the forms in which a careless verifier might take it for
-    /// a shared secret.
+    /// The public key in the forms that a careless verifier might use as a shared secret.
     pub fn public_bytes(&self) -> Vec<Vec<u8>> {
         let jwk = self.jwk().to_string().into_bytes();
         match &self.pair {
@@ -76,7 +75,7 @@ impl SigningKey {
         }
     }
 
-    /// The header that an issuer writes.
+    /// The header of an issuer's token.
     pub fn header(&self) -> Value {
         json!({"alg": self.algorithm(), "kid": self.id, "typ": "at+jwt"})
     }
@@ -98,8 +97,7 @@ impl SigningKey {
         }
     }
 
-    /// The signature in another form than JWTs have: DER for ES256, SHA-512 for
-    /// RS256.
+    /// A signature in a form that JWTs do not have: DER for ES256, SHA-512 for RS256.
     pub fn other_signature(&self, message: &[u8]) -> Vec<u8> {
         match &self.pair {
             Pair::Es256 { pkcs8, .. } => {
@@ -118,17 +116,17 @@ fn rsa_signature(pair: &RsaKeyPair, encoding: &'static dyn RsaEncoding, message:
     signature
 }
 
-/// The set of an issuer.
+/// The key set of an issuer.
 pub fn set(keys: &[Value]) -> String {
     json!({ "keys": keys }).to_string()
 }
 
-/// Header, claims, and whatever `sign` makes of both.
+/// Header and claims, with the signature that `sign` makes of both.
 pub fn joined(header: &Value, claims: &Value, sign: impl Fn(&[u8]) -> Vec<u8>) -> String {
     let (header, claims) = (encoded(header.to_string()), encoded(claims.to_string()));
     let message = format!("{header}.{claims}");
     let signature = encoded(sign(message.as_bytes()));
-    // Either part gives away what the token says or proves, if it says anything.
+    // Each part of a token is a secret, unless it is short.
     for part in [&claims, &signature].into_iter().filter(|part| part.len() > 16) {
         remember(part);
     }

@@ -1,28 +1,25 @@
-//! Everything around tokens, in one server that does as it is told: an issuer's
-//! keys, introspection, a token endpoint, AWS's extension for secrets, and a
-//! connector that is shown a token.
+//! One server for everything around tokens, with scripted replies: an issuer's keys,
+//! introspection, a token endpoint, AWS's extension for secrets, and a connector.
 
 pub mod keys;
 pub mod record;
 
 use crate::support::http_server::{Answer, listen, serve};
-use http::{HeaderMap, Method, Request, Response, header};
-use http_body_util::{BodyExt, Full};
+use crate::support::scripted::Script;
+pub use crate::support::scripted::{Received, Reply, decoded};
+use http::{Method, Request};
 use hyper::body::Incoming;
-use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
-use tokio::time::sleep;
 
-/// What the server is asked for.
+/// The endpoints of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// `GET /keys`
     Keys,
-    /// `POST /introspect`: what was granted, unless a reply says otherwise.
+    /// `POST /introspect`: the granted answer, unless a reply is scripted.
     Introspection,
     /// `POST /token`
     Tokens,
@@ -30,48 +27,8 @@ pub enum Role {
     Secrets,
     /// `POST /operations/payment-intents/…`: approves.
     Connector,
-    /// What nobody has reason to ask for.
+    /// Any other path.
     Elsewhere,
-}
-
-/// What becomes of one request.
-#[derive(Clone, Debug)]
-pub enum Reply {
-    Says(u16, String),
-    /// The same, after so many milliseconds.
-    Late(u64, u16, String),
-    /// 302, to here.
-    Redirect(String),
-    /// The connection is closed.
-    Drop,
-    /// Nothing comes.
-    Silence,
-}
-
-/// A request as it came.
-#[derive(Clone, Debug)]
-pub struct Asked {
-    pub role: Role,
-    pub uri: String,
-    pub headers: HeaderMap,
-    pub body: String,
-}
-
-impl Asked {
-    pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
-    }
-
-    /// The fields of the form, decoded, in order.
-    pub fn form(&self) -> Vec<(String, String)> {
-        let fields = self.body.split('&').filter_map(|field| field.split_once('='));
-        fields.map(|(name, value)| (decoded(name), decoded(value))).collect()
-    }
-}
-
-/// What a form means by it.
-pub fn decoded(text: &str) -> String {
-    percent_decode_str(&text.replace('+', " ")).decode_utf8().unwrap().into_owned()
 }
 
 /// The server. It lives as long as the runtime of its test.
@@ -83,12 +40,9 @@ pub struct Identity {
 
 #[derive(Default)]
 struct State {
-    /// The next requests of a role are answered so, in order; later ones as usual.
-    next: HashMap<Role, VecDeque<Reply>>,
-    usual: HashMap<Role, Reply>,
-    /// What introspection says of a token.
+    script: Script<Role>,
+    /// The introspection answer of each granted token.
     granted: HashMap<String, Value>,
-    asked: Vec<Asked>,
     busy: HashMap<Role, usize>,
     most_busy: HashMap<Role, usize>,
 }
@@ -106,28 +60,28 @@ impl Identity {
         format!("http://{}{path}", self.address)
     }
 
-    /// How the next request is answered that has no answer yet.
+    /// Adds the reply to the next request that has none yet.
     pub fn next(&self, role: Role, reply: Reply) {
-        self.state().next.entry(role).or_default().push_back(reply);
+        self.state().script.next(role, reply);
     }
 
-    /// How requests are answered of which nothing else was said.
+    /// Sets the reply to requests without a scripted one.
     pub fn usually(&self, role: Role, reply: Reply) {
-        self.state().usual.insert(role, reply);
+        self.state().script.usually(role, reply);
     }
 
-    /// Introspection says this of the token.
+    /// Sets the introspection answer for the token.
     pub fn grant(&self, token: &str, says: Value) {
         self.state().granted.insert(token.to_owned(), says);
     }
 
-    /// What came, in order.
-    pub fn asked(&self, role: Role) -> Vec<Asked> {
-        self.state().asked.iter().filter(|asked| asked.role == role).cloned().collect()
+    /// The received requests, in order.
+    pub fn received(&self, role: Role) -> Vec<Received> {
+        self.state().script.received(role)
     }
 
-    /// How many requests of the role there were at the same time.
-    pub fn most_at_once(&self, role: Role) -> usize {
+    /// The largest number of simultaneous requests of the role.
+    pub fn most_simultaneous(&self, role: Role) -> usize {
         self.state().most_busy.get(&role).copied().unwrap_or_default()
     }
 
@@ -137,46 +91,26 @@ impl Identity {
 
     async fn answer(self, request: Request<Incoming>) -> Answer {
         let role = role(request.method(), request.uri().path());
-        let (parts, body) = request.into_parts();
-        let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
-        let body = String::from_utf8(body.to_vec()).unwrap();
-        let asked = Asked { role, uri: parts.uri.to_string(), headers: parts.headers, body };
+        let request = Received::read(request).await?;
         let _busy = Busy::new(&self, role);
-        match self.reply(asked) {
-            Reply::Says(status, body) => says(status, body),
-            Reply::Late(ms, status, body) => {
-                sleep(Duration::from_millis(ms)).await;
-                says(status, body)
-            }
-            Reply::Redirect(location) => {
-                let response = Response::builder().status(302).header(header::LOCATION, location);
-                Ok(response.body(Full::default()).unwrap())
-            }
-            Reply::Drop => Err("told to close the connection".to_owned()),
-            Reply::Silence => std::future::pending().await,
-        }
+        self.reply(role, request).send().await
     }
 
-    fn reply(&self, asked: Asked) -> Reply {
+    fn reply(&self, role: Role, request: Received) -> Reply {
         let mut state = self.state();
-        let role = asked.role;
-        let next = state.next.get_mut(&role).and_then(VecDeque::pop_front);
-        let reply = next.or_else(|| state.usual.get(&role).cloned()).unwrap_or_else(|| {
-            let (status, body) = match role {
-                Role::Introspection => (200, state.introspected(&asked)),
-                Role::Connector => (200, json!({"outcome": "approved"})),
-                Role::Keys | Role::Tokens | Role::Secrets | Role::Elsewhere => (404, json!({})),
-            };
-            Reply::Says(status, body.to_string())
-        });
-        state.asked.push(asked);
-        reply
+        let (status, body) = match role {
+            Role::Introspection => (200, state.introspected(&request)),
+            Role::Connector => (200, json!({"outcome": "approved"})),
+            Role::Keys | Role::Tokens | Role::Secrets | Role::Elsewhere => (404, json!({})),
+        };
+        let scripted = state.script.receive(role, request);
+        scripted.unwrap_or_else(|| Reply::Says(status, body.to_string()))
     }
 }
 
 impl State {
-    fn introspected(&self, asked: &Asked) -> Value {
-        let token = asked.form().into_iter().find(|(name, _)| name == "token");
+    fn introspected(&self, request: &Received) -> Value {
+        let token = request.form().into_iter().find(|(name, _)| name == "token");
         let granted = token.and_then(|(_, token)| self.granted.get(&token).cloned());
         granted.unwrap_or_else(|| json!({"active": false}))
     }
@@ -195,12 +129,7 @@ fn role(method: &Method, path: &str) -> Role {
     }
 }
 
-fn says(status: u16, body: String) -> Answer {
-    let response = Response::builder().status(status);
-    Ok(response.header(header::CONTENT_TYPE, "application/json").body(Full::from(body)).unwrap())
-}
-
-/// Counts a request as long as it is worked on, however that ends.
+/// Counts a request until its handling ends, in whatever way.
 struct Busy<'a>(&'a Identity, Role);
 
 impl<'a> Busy<'a> {

@@ -1,6 +1,5 @@
-//! What must never be printed, and what is: where [`KEEP`] names a directory, each
-//! secret of a suite and all that its processes print are kept there, so that one
-//! can be searched for the other.
+//! A record of secrets and of output: where [`KEEP`] names a directory, each secret of a
+//! suite and the output of its processes are kept there, and one is searched for the other.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -13,24 +12,24 @@ pub const KEEP: &str = "KEEP_TEST_OUTPUT_IN";
 /// The file of the secrets in it, one per line.
 pub const SECRETS: &str = "secrets";
 
-/// A secret that there is only once.
+/// A new secret that occurs nowhere else.
 pub fn secret(name: &str) -> String {
     remember(&format!("{name}-{}", Uuid::new_v4()))
 }
 
-/// Keeps what must not be printed. What is short is found anywhere.
+/// Adds a secret to the record. A short one would be found by chance.
 pub fn remember(secret: &str) -> String {
     assert!(secret.len() >= 8 && !secret.contains('\n'), "{secret:?} cannot be searched for");
     if let Some(directory) = directory() {
         let path = directory.join(SECRETS);
         let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
-        // In one write, which does not mix with those of other tests.
+        // One write, so that the lines of parallel tests do not mix.
         file.write_all(format!("{secret}\n").as_bytes()).unwrap();
     }
     secret.to_owned()
 }
 
-/// Where a process may print to.
+/// The file for the output of a process.
 pub fn output() -> PathBuf {
     match directory() {
         Some(directory) => directory.join(format!("{}.output", Uuid::new_v4())),

@@ -1,10 +1,10 @@
-//! A built binary as Lambda runs it, and everything that it prints.
+//! A built binary under an emulated Runtime API, and its output.
 
 use crate::support::lambda::process::Process;
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
-/// As deployed.
+/// The time of an invocation, as deployed.
 const TIMEOUT_MS: u64 = 28_000;
 
 pub struct Function {
@@ -17,7 +17,8 @@ impl Function {
     pub async fn start(binary: &str, variables: &[(&str, &str)]) -> Self {
         let always = [("AWS_LAMBDA_LOG_LEVEL", "TRACE"), ("AUTH", "gateway")];
         let log = NamedTempFile::new().unwrap();
-        let process = Process::start(binary, &[&always, variables].concat(), log.path()).await;
+        let process =
+            Process::start(&binary.into(), &[&always, variables].concat(), log.path()).await;
         Self { process, log }
     }
 
@@ -26,7 +27,7 @@ impl Function {
         serde_json::from_slice(&posted.unwrap()).unwrap()
     }
 
-    /// Ends it. Each line that it printed is JSON.
+    /// Ends it. Returns its output, each line of which is JSON.
     pub async fn lines(mut self) -> Vec<Value> {
         self.process.child.kill().await.unwrap();
         let printed = std::fs::read_to_string(self.log.path()).unwrap();

@@ -1,75 +1,35 @@
-//! Everything that recovery talks to over HTTP, in one server that does as it
-//! is told: a connector, the platform whose Payments it writes to, and a token
-//! service. And a clock that stands still until a test moves it.
+//! One server with scripted replies for all that recovery uses over HTTP: a connector, the
+//! platform's Payments, and a token service.
 
 mod function;
 pub mod world;
 
 pub use function::Function;
 
+pub use crate::support::clock::TestClock;
 use crate::support::http_server::{Answer, listen, serve};
-use http::{HeaderMap, Method, Request, Response};
-use http_body_util::{BodyExt, Full};
+pub use crate::support::scripted::Reply;
+use crate::support::scripted::{Received, Script};
+use http::{Method, Request};
 use hyper::body::Incoming;
 use payment_intents::connector::{Authorization, ClientCredentials, ConnectorSettings, Platform};
 use payment_intents::payment::Timestamp;
-use payment_intents::ports::{Clock, Lookup, Policy};
+use payment_intents::ports::{Lookup, Policy};
 use payment_intents::secret::Secret;
 use serde_json::{Value, json};
-use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// Stands still. What waits by it waits for real: else every deadline would
-/// have come already.
-#[derive(Clone, Debug)]
-pub struct TestClock(Arc<AtomicU64>);
-
-impl TestClock {
-    pub fn at(now: Timestamp) -> Self {
-        Self(Arc::new(now.ms().into()))
-    }
-
-    pub fn set(&self, now: Timestamp) {
-        self.0.store(now.ms(), Ordering::SeqCst);
-    }
-
-    pub fn advance(&self, ms: u64) {
-        self.0.fetch_add(ms, Ordering::SeqCst);
-    }
-}
-
-impl Clock for TestClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_ms(self.0.load(Ordering::SeqCst))
-    }
-
-    async fn sleep_ms(&self, ms: u64) {
-        tokio::time::sleep(Duration::from_millis(ms)).await;
-    }
-}
-
-/// What becomes of one request.
-#[derive(Clone, Debug)]
-pub enum Reply {
-    Says(u16, String),
-    /// The connection is closed.
-    Drop,
-    /// Nothing comes.
-    Silence,
-}
-
-/// One of the contract's outcomes.
+/// An outcome of the contract.
 pub fn outcome(outcome: &str) -> Reply {
     Reply::Says(200, json!({ "outcome": outcome }).to_string())
 }
 
-/// An error as the contract has it.
+/// An error of the contract.
 pub fn error(status: u16, code: &str) -> Reply {
     Reply::Says(status, json!({"statusCode": status, "errors": [{"code": code}]}).to_string())
 }
@@ -91,65 +51,45 @@ pub fn transaction(kind: &str, state: &str, (amount, currency): Amount, at: Time
 
 pub type Amount = (u64, &'static str);
 
-/// A request as it came.
-#[derive(Clone, Debug)]
-pub struct Asked {
-    pub headers: HeaderMap,
-    pub body: String,
-}
-
-impl Asked {
-    pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
-    }
-}
-
 /// The server's three roles.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     Connector,
     Platform,
     Tokens,
 }
 
-/// The next requests of a role are answered so, in order; later ones as usual.
-#[derive(Default)]
-struct Script {
-    next: VecDeque<Reply>,
-    usual: Option<Reply>,
-    asked: Vec<Asked>,
-}
-
 type During = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The server.
 #[derive(Clone)]
-pub struct Outside {
+pub struct ScriptedServer {
     pub url: String,
     clock: TestClock,
-    scripts: Arc<[Mutex<Script>; 3]>,
+    script: Arc<Mutex<Script<Role>>>,
     takes_ms: Arc<AtomicU64>,
     during: Arc<Mutex<Option<During>>>,
 }
 
-impl Outside {
+impl ScriptedServer {
     pub async fn start(clock: TestClock) -> Self {
         let (listener, address) = listen().await;
-        let outside = Self {
+        let server = Self {
             url: format!("http://{address}"),
             clock,
-            scripts: Arc::default(),
+            script: Arc::default(),
             takes_ms: Arc::default(),
             during: Arc::default(),
         };
-        outside.usually(Role::Connector, outcome("approved"));
-        outside.usually(Role::Platform, shown(&[]));
-        let served = outside.clone();
+        server.usually(Role::Connector, outcome("approved"));
+        server.usually(Role::Platform, shown(&[]));
+        let served = server.clone();
         serve(listener, move |request| served.clone().answer(request));
-        outside
+        server
     }
 
-    /// Calls it, and looks things up there where the policy has that.
+    /// A connector that calls this server, and looks transactions up there if the policy
+    /// says so.
     pub fn settings(&self, policy: Policy) -> ConnectorSettings {
         let credentials = ClientCredentials {
             token_url: format!("{}/token", self.url).parse().unwrap(),
@@ -170,35 +110,33 @@ impl Outside {
         }
     }
 
-    /// How the next request is answered that has no answer yet.
+    /// Adds the reply to the next request that has none yet.
     pub fn next(&self, role: Role, reply: Reply) {
-        self.script(role).next.push_back(reply);
+        self.script().next(role, reply);
     }
 
-    /// How requests are answered of which nothing else was said.
+    /// Sets the reply to requests without a scripted one.
     pub fn usually(&self, role: Role, reply: Reply) {
-        self.script(role).usual = Some(reply);
+        self.script().usually(role, reply);
     }
 
-    /// What came, in order.
-    pub fn asked(&self, role: Role) -> Vec<Asked> {
-        self.script(role).asked.clone()
+    /// The received requests, in order.
+    pub fn received(&self, role: Role) -> Vec<Received> {
+        self.script().received(role)
     }
 
-    /// How much time passes while the connector works.
+    /// Sets the time that each call takes.
     pub fn takes(&self, ms: u64) {
         self.takes_ms.store(ms, Ordering::SeqCst);
     }
 
-    /// What else happens while the connector or the platform works on the next
-    /// request.
+    /// Runs this while the connector or the platform handles the next request.
     pub fn during(&self, happens: impl Future<Output = ()> + Send + 'static) {
         *self.during.lock().unwrap() = Some(Box::pin(happens));
     }
 
-    #[expect(clippy::as_conversions, reason = "a role is a place in the array")]
-    fn script(&self, role: Role) -> std::sync::MutexGuard<'_, Script> {
-        self.scripts[role as usize].lock().unwrap()
+    fn script(&self) -> MutexGuard<'_, Script<Role>> {
+        self.script.lock().unwrap()
     }
 
     async fn answer(self, request: Request<Incoming>) -> Answer {
@@ -209,16 +147,13 @@ impl Outside {
                 self.clock.advance(self.takes_ms.load(Ordering::SeqCst));
                 Role::Connector
             }
-            _ => return Err("nobody asks that".to_owned()),
+            _ => return Err("there is no such path".to_owned()),
         };
-        let (parts, body) = request.into_parts();
-        let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
-        let body = String::from_utf8(body.to_vec()).unwrap();
+        let request = Received::read(request).await?;
         let reply = {
-            let mut script = self.script(role);
-            script.asked.push(Asked { headers: parts.headers, body });
-            let next = script.next.pop_front().or_else(|| script.usual.clone());
-            next.unwrap_or_else(|| token(script.asked.len(), 3_600))
+            let mut script = self.script();
+            let scripted = script.receive(role, request);
+            scripted.unwrap_or_else(|| token(script.received(role).len(), 3_600))
         };
         let during = match role {
             Role::Connector | Role::Platform => self.during.lock().unwrap().take(),
@@ -227,17 +162,11 @@ impl Outside {
         if let Some(happens) = during {
             happens.await;
         }
-        match reply {
-            Reply::Says(status, body) => {
-                Ok(Response::builder().status(status).body(Full::from(body)).unwrap())
-            }
-            Reply::Drop => Err("told to close the connection".to_owned()),
-            Reply::Silence => std::future::pending().await,
-        }
+        reply.send().await
     }
 }
 
-/// The token service's n-th token, which lives that long.
+/// The n-th token of the token service, with this lifetime.
 pub fn token(n: usize, life_s: u64) -> Reply {
     let granted =
         json!({"access_token": format!("token-{n}"), "token_type": "Bearer", "expires_in": life_s});

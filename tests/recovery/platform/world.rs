@@ -1,6 +1,6 @@
-//! A service over a real table, with everything outside it scripted.
+//! A service over a real table, with a scripted connector and platform.
 
-use super::{Outside, Reply, Role, TestClock};
+use super::{Reply, Role, ScriptedServer, TestClock};
 use crate::support::dynamo::{Table, table};
 use crate::support::payments::{AUTHORIZED, at, capture, id, key, registered, reservation};
 use payment_intents::connector::{ConnectorSettings, Connectors, HttpConnector};
@@ -24,13 +24,13 @@ pub const OPAQUE: Policy = Policy {
     absence: Absence::Unproven,
     rest: Rest::Kept,
 };
-pub const LIAR: Policy = Policy { rejected: Rejections::Unproven, ..OPAQUE };
+pub const UNTRUSTED: Policy = Policy { rejected: Rejections::Unproven, ..OPAQUE };
 pub const KEYED: Policy =
     Policy { resend: Resend::SameKey { window_ms: 1_200 * MINUTE }, ..OPAQUE };
 pub const SHOWS: Policy = Policy { lookup: Lookup::Payment, ..OPAQUE };
 pub const SHOWS_ALL: Policy = Policy { absence: Absence::Proof, ..SHOWS };
-pub const LIAR_SHOWS: Policy = Policy { rejected: Rejections::Unproven, ..SHOWS };
-pub const LIAR_SHOWS_ALL: Policy = Policy { rejected: Rejections::Unproven, ..SHOWS_ALL };
+pub const UNTRUSTED_SHOWS: Policy = Policy { rejected: Rejections::Unproven, ..SHOWS };
+pub const UNTRUSTED_SHOWS_ALL: Policy = Policy { rejected: Rejections::Unproven, ..SHOWS_ALL };
 
 pub type TestService = Service<DynamoStore, HttpConnector<TestClock>, TestClock>;
 
@@ -38,26 +38,26 @@ pub struct World {
     pub service: Arc<TestService>,
     pub table: Table,
     pub clock: TestClock,
-    pub outside: Outside,
+    pub server: ScriptedServer,
 }
 
 impl World {
-    /// With one Payment, `p`, of which 100 are authorized.
+    /// Starts it with one Payment, `p`, of which 100 are authorized.
     pub async fn new(policy: Policy) -> Self {
         Self::with(policy, |_| {}).await
     }
 
     pub async fn with(policy: Policy, change: impl FnOnce(&mut ConnectorSettings)) -> Self {
         let clock = TestClock::at(at(60 * MINUTE));
-        let outside = Outside::start(clock.clone()).await;
-        let mut settings = outside.settings(policy);
+        let server = ScriptedServer::start(clock.clone()).await;
+        let mut settings = server.settings(policy);
         change(&mut settings);
         let table = table().await;
         let connectors = Connectors::from([("*".to_owned(), settings)]);
         let connector = HttpConnector::new(connectors, Transport::new().unwrap(), clock.clone());
         let service = Service::new(table.store.clone(), connector, clock.clone()).into();
         table.store.create(&registered("p", AUTHORIZED)).await.unwrap();
-        Self { service, table, clock, outside }
+        Self { service, table, clock, server }
     }
 
     pub async fn act(&self, transaction: &str, action: Action) -> Result<Done, ActError> {
@@ -85,20 +85,20 @@ impl World {
         self.service.act(request).await
     }
 
-    /// An action whose answer is lost.
+    /// Sends an action whose answer is lost.
     pub async fn lose(&self, transaction: &str, action: Action) {
-        self.outside.next(Role::Connector, Reply::Drop);
+        self.server.next(Role::Connector, Reply::Drop);
         let acted = self.act(transaction, action).await;
         assert!(matches!(acted, Err(ActError::OutcomeUnknown { replayed: false })), "{acted:?}");
     }
 
-    /// An invocation that dies between its two writes. Its lease runs for 33 s.
+    /// Reserves as an invocation that died between its two writes. Its lease lasts 33 s.
     pub async fn crash(&self, payment: &str, transaction: &str, action: Action) {
         let asked = reservation(transaction, nonce().bits(), action, self.clock.now());
         self.table.store.reserve(&Reservation { key: key(payment), ..asked }).await.unwrap();
     }
 
-    /// So many Payments whose invocation died.
+    /// Registers this many Payments whose invocation died.
     pub async fn crashes(&self, count: usize) {
         for n in 0..count {
             let payment = format!("p{n}");
@@ -127,10 +127,10 @@ impl World {
         self.payment().await.recover_at()
     }
 
-    /// The keys that the connector was sent, in order.
+    /// The keys of the received calls, in order.
     pub fn sent(&self) -> Vec<String> {
-        let asked = self.outside.asked(Role::Connector);
-        asked.iter().map(|asked| asked.header("idempotency-key").to_owned()).collect()
+        let requests = self.server.received(Role::Connector);
+        requests.iter().map(|request| request.header("idempotency-key").to_owned()).collect()
     }
 }
 

@@ -1,5 +1,5 @@
-//! The model of the world around the service: the table, the PSP, and the rules that
-//! every step is judged by. The suite `conformance` compares it with the real store.
+//! The model of everything around the service: the table, the PSP, and the rules that every
+//! step must keep. The suite `conformance` compares it with the real store.
 
 pub mod landing;
 pub mod oracle;

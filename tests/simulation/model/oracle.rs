@@ -1,6 +1,6 @@
-//! The oracle: at every reservation, what may have happened at the PSP by all that
-//! was told so far, and this amount, are no more than there is. It knows what the
-//! PSP really did and what was told of it, and nothing of how the service decides.
+//! The oracle: at every reservation, this amount and all effects that may have happened by
+//! the reports so far do not exceed the money. It knows the PSP's effects and the reports,
+//! and nothing of the service's decisions.
 
 use crate::landing::group;
 use crate::psp::{Effect, Style};
@@ -10,70 +10,70 @@ use std::collections::BTreeMap;
 
 type Group = (TransactionKind, u64);
 
-/// How many effects of one kind and amount may have happened.
+/// The number of effects of one kind and amount that may have happened.
 #[derive(Default)]
 struct Count {
-    /// Ours, of which a report told that they happened.
-    ours_told: u64,
-    /// Ours that the PSP did, or may yet do, of which no report told anything: by
-    /// when they were reserved.
-    ours_untold: Vec<u64>,
-    /// What others did there, as far as a report told of it: by when it did.
+    /// Our transactions that were reported as successful.
+    ours_reported: u64,
+    /// Our transactions that the PSP carried out, or may carry out, without a report: by
+    /// the version of their reservation.
+    ours_unreported: Vec<u64>,
+    /// Reported effects that we did not send: by the version before which they happened.
     others: Vec<u64>,
-    /// Of those, the ones that happened before any of ours began.
+    /// Of those, the ones that happened before our first transaction.
     others_before: u64,
 }
 
 impl Count {
-    /// The number of effects noted, with those that may be the same one.
+    /// The number of effects, where some may be the same one.
     fn len(&self) -> u64 {
-        let listed = self.ours_untold.len() + self.others.len();
-        self.ours_told + self.others_before + listed as u64
+        let listed = self.ours_unreported.len() + self.others.len();
+        self.ours_reported + self.others_before + listed as u64
     }
 
-    /// A report without an id of ours may be about any of those of ours that were
-    /// reserved before it and of which none told, so that they are the same; a
-    /// report more is an effect more.
+    /// A report without our id may be about any of our unreported transactions that were
+    /// reserved before it: then both are one effect. Each further report is a further
+    /// effect.
     fn total(&mut self) -> u64 {
-        self.ours_untold.sort_unstable();
+        self.ours_unreported.sort_unstable();
         self.others.sort_unstable();
-        // What happened years ago can only be what had begun before.
-        let past = self.ours_untold.iter().filter(|reserved_at| **reserved_at == 0).count();
+        // An effect with an old timestamp can only be a transaction that began before.
+        let past = self.ours_unreported.iter().filter(|reserved_at| **reserved_at == 0).count();
         let mut same = past.min(usize::try_from(self.others_before).unwrap());
         let distinct_before = self.others_before - same as u64;
-        self.ours_untold.drain(..same);
+        self.ours_unreported.drain(..same);
         same = 0;
-        for told_at in &self.others {
-            if self.ours_untold.get(same).is_some_and(|reserved_at| reserved_at < told_at) {
+        for reported_at in &self.others {
+            if self.ours_unreported.get(same).is_some_and(|reserved_at| reserved_at < reported_at) {
                 same += 1;
             }
         }
-        let distinct = self.ours_untold.len() + self.others.len() - same;
+        let distinct = self.ours_unreported.len() + self.others.len() - same;
         let past = self.others_before - distinct_before;
-        self.ours_told + distinct as u64 + distinct_before + past
+        self.ours_reported + distinct as u64 + distinct_before + past
     }
 }
 
 impl World {
-    /// Notes what a report tells, from the write on that records it.
-    pub fn note_told(&mut self) {
-        let Some(telling) = self.telling.clone() else { return };
-        let state = telling.state();
+    /// Records the content of a report, from the write that stores it.
+    pub fn record_reports(&mut self) {
+        let Some(sent_report) = self.sent_report.clone() else { return };
+        let state = sent_report.state();
         if state == State::Unknown {
             return;
         }
-        let is_named = telling.fact().is_some_and(|fact| fact.interaction_id.is_some());
-        let is_own = telling.fact().is_some_and(|fact| fact.interface_id.is_some());
+        let is_named = sent_report.fact().is_some_and(|fact| fact.interaction_id.is_some());
+        let is_own = sent_report.fact().is_some_and(|fact| fact.interface_id.is_some());
         let is_by_id =
-            telling.fact().is_none() || is_own || is_named && self.style != Style::Shared;
-        if let Some(id) = &telling.transaction
-            && (is_by_id || telling.effect.is_none())
+            sent_report.fact().is_none() || is_own || is_named && self.style != Style::Shared;
+        if let Some(id) = &sent_report.transaction
+            && (is_by_id || sent_report.effect.is_none())
         {
-            self.told_of.insert(id.clone(), state);
+            self.reported_states.insert(id.clone(), state);
         }
-        // Whoever says how far a transaction is, by its own id, says it of the effect by
-        // whose name it is shown.
-        let shown = telling.transaction.as_ref().filter(|_| telling.fact().is_none());
+        // A report by our own id is also about the effect by whose PSP id the transaction
+        // is shown.
+        let shown = sent_report.transaction.as_ref().filter(|_| sent_report.fact().is_none());
         let shown = shown.and_then(|id| self.payment.transactions.get(id));
         if let Some(name) = shown.and_then(|ours| ours.interaction_id.clone()) {
             let is_shown = |effect: &&mut Effect| effect.reference.as_ref() == Some(&name);
@@ -84,19 +84,19 @@ impl World {
             }
         }
         let is_its = |effect: &Effect| {
-            telling.transaction.is_some() && effect.transaction == telling.transaction
+            sent_report.transaction.is_some() && effect.transaction == sent_report.transaction
         };
-        if let Some(index) = telling.effect.or_else(|| self.effects.iter().position(is_its)) {
+        if let Some(index) = sent_report.effect.or_else(|| self.effects.iter().position(is_its)) {
             let version = self.payment.version;
             let effect = &mut self.effects[index];
             effect.told = Some(state);
-            effect.is_told_by_name |= is_named;
-            effect.told_at = if effect.told_at == 0 { version } else { effect.told_at };
+            effect.is_reported_by_psp_id |= is_named;
+            effect.reported_at = if effect.reported_at == 0 { version } else { effect.reported_at };
         }
     }
 
-    /// A write was made. Where it lets an action go to its connector, nothing can
-    /// come of that but what there is room for.
+    /// Checks a write. If it allows a call to the connector, there must be enough money for
+    /// its effect.
     pub fn check_send(&mut self, before: &Payment) {
         let Some(slot) = self.payment.in_flight.clone() else { return };
         let was_held = before.in_flight.as_ref().is_some_and(|held| held.nonce == slot.nonce);
@@ -138,7 +138,7 @@ impl World {
         self.sum(&[TransactionKind::Charge], except, false)
     }
 
-    /// The sum of what may have happened; or of what is known to have, where
+    /// The sum of the effects that may have happened; of those that certainly have, if
     /// `may` is false.
     fn sum(&self, kinds: &[TransactionKind], except: &TransactionId, may: bool) -> u64 {
         let mut counts: BTreeMap<Group, (u64, Count)> = BTreeMap::new();
@@ -159,7 +159,7 @@ impl World {
                 let of = group(open.kind, open.amount);
                 let entry = counts.entry(of).or_default();
                 entry.0 = entry.0.max(open.amount.minor_units());
-                entry.1.ours_untold.push(self.reserved_at(&open.id));
+                entry.1.ours_unreported.push(self.reserved_at(&open.id));
             }
         }
         counts.values_mut().map(|(amount, count)| *amount * count.total()).sum()
@@ -174,31 +174,33 @@ impl World {
         };
         let is_distinct = effect.reference.is_some();
         match (&effect.transaction, told) {
-            // By likeness alone, a Failure of the only one that it can be about
-            // counts as one.
+            // A Failure without an id counts, if only one transaction can have failed.
             (Some(id), _) if may && self.is_failed_by_report(id) => {}
-            // An answer that came later says that it happened.
+            // A later answer says that it happened.
             (Some(id), Some(false)) if !may && self.is_known(id) => {
-                count.ours_untold.push(self.reserved_at(id));
+                count.ours_unreported.push(self.reserved_at(id));
             }
-            // Rejected by its answer, and told all the same: it looks like any other.
+            // Rejected by its answer and reported as successful: it may be any effect of
+            // its kind and amount.
             (Some(id), Some(true)) if self.is_rejected(id) => {
                 if count.others.is_empty() {
-                    count.others.push(effect.told_at);
+                    count.others.push(effect.reported_at);
                 }
             }
             (Some(_), Some(true))
-                if effect.is_told_by_name && (self.style == Style::Named || !may) =>
+                if effect.is_reported_by_psp_id && (self.style == Style::Named || !may) =>
             {
-                count.ours_told += 1;
+                count.ours_reported += 1;
             }
-            // A look-up showed it apart from the others.
-            (Some(id), _) if !may && effect.is_seen && self.is_known(id) => count.ours_told += 1,
-            (Some(id), Some(true)) => count.ours_untold.push(self.reserved_at(id)),
+            // A look-up distinguished it from the others.
+            (Some(id), _) if !may && effect.is_seen && self.is_known(id) => {
+                count.ours_reported += 1
+            }
+            (Some(id), Some(true)) => count.ours_unreported.push(self.reserved_at(id)),
             (Some(_), Some(false)) => {}
             (Some(id), None) => {
                 if effect.has_acted && (may || self.is_known(id)) {
-                    count.ours_untold.push(self.reserved_at(id));
+                    count.ours_unreported.push(self.reserved_at(id));
                 }
             }
             // A look-up showed that it failed.
@@ -207,61 +209,62 @@ impl World {
                 count.others_before += 1
             }
             (None, Some(true)) if is_distinct => count.others.push(self.began_before(effect)),
-            // Of the only one that had begun, it was told that it failed.
+            // It was the only one that had begun, and a report says that it failed.
             (None, Some(true)) if self.may_have_failed(effect) => {}
-            // Who tells of several without a name tells of one.
+            // Several reports without an id may be about the same effect.
             (None, Some(true)) if count.others.is_empty() => {
                 count.others.push(self.began_before(effect));
             }
             (None, Some(true)) => {}
-            // A look-up that found it may have taken it for one of ours.
-            (None, None) if effect.is_seen && !may => count.others.push(effect.told_at),
+            // The look-up that found it may have matched it to one of ours.
+            (None, None) if effect.is_seen && !may => count.others.push(effect.reported_at),
             (None, Some(false) | None) => {}
         }
     }
 
-    /// The version before which a transaction of ours must have been reserved to be this
-    /// effect, by when it was told, and by its time where that was told.
+    /// The version before which our transaction must have been reserved to be this effect,
+    /// by the report's time and by the effect's timestamp.
     fn began_before(&self, effect: &Effect) -> u64 {
         if !self.is_timed {
-            return effect.told_at;
+            return effect.reported_at;
         }
         let latest = effect.at.plus_ms(SKEW_MS);
         let ours = self.payment.transactions.values();
         let ours = ours.filter(|ours| !ours.is_external && ours.timestamp <= latest);
         let reserved = ours.map(|ours| self.reserved_at(&ours.id)).max().unwrap_or(0);
-        effect.told_at.min(reserved + 1)
+        effect.reported_at.min(reserved + 1)
     }
 
-    /// True if a report without an id said that an effect failed, after one without an
-    /// id said that `begun` had begun. Without ids, the ledger takes them for one.
+    /// True if a Failure without an id was reported after `begun` was reported without an
+    /// id. Without ids, the ledger takes both for one effect.
     fn may_have_failed(&self, begun: &Effect) -> bool {
         let is_failure = |effect: &Effect| {
             let is_alike = group(effect.kind, effect.amount) == group(begun.kind, begun.amount);
-            let is_later = effect.told == Some(State::Failure) && effect.told_at > begun.told_at;
+            let is_later =
+                effect.told == Some(State::Failure) && effect.reported_at > begun.reported_at;
             is_alike && is_later && effect.reference.is_none() && effect.transaction.is_none()
         };
         begun.told == Some(State::Pending) && self.effects.iter().any(is_failure)
     }
 
-    /// Whether the ledger holds a transaction for done, without a doubt.
+    /// True if the ledger has the transaction as Success, without a dispute.
     fn is_known(&self, id: &TransactionId) -> bool {
         let ours = self.payment.transactions.get(id);
         ours.is_some_and(|ours| ours.state == State::Success && !ours.is_discrepant())
     }
 
-    /// Whether the ledger holds a transaction for failed by its answer.
+    /// True if the transaction failed by its answer.
     fn is_rejected(&self, id: &TransactionId) -> bool {
         let ours = self.payment.transactions.get(id);
         ours.is_some_and(|ours| ours.state == State::Failure && ours.reported.is_none())
     }
 
-    /// When a transaction of ours was reserved, by the version; 0 for what was before.
+    /// The version at which a transaction of ours was reserved; 0 for earlier ones.
     fn reserved_at(&self, id: &TransactionId) -> u64 {
         self.reserved_at.get(id).copied().unwrap_or(0)
     }
 
-    /// What is at its connector, or still under way to it.
+    /// The transaction in flight, or still on its way to the connector.
     fn open_without_effect(
         &self,
         kinds: &[TransactionKind],
@@ -278,10 +281,10 @@ impl World {
         ours.filter(|ours| !self.is_failed_by_report(&ours.id)).cloned().collect()
     }
 
-    /// Whether a report said of this very transaction that it failed, or could only
-    /// be about it, and it was not told otherwise since.
+    /// True if a Failure was reported about this transaction, or could only be about it,
+    /// and no later report contradicts.
     fn is_failed_by_report(&self, id: &TransactionId) -> bool {
-        let is_told = self.told_of.get(id) == Some(&State::Failure);
+        let is_told = self.reported_states.get(id) == Some(&State::Failure);
         let by_likeness = self
             .payment
             .transactions
@@ -290,9 +293,9 @@ impl World {
         is_told || by_likeness && self.failed_alone.contains(id)
     }
 
-    /// Notes of a write that it took a Failure for the only transaction that could
-    /// have failed, so that a Failure without a known id counts as its.
-    pub fn note_failed_alone(&mut self, before: &Payment) {
+    /// Records that a write matched a Failure to the only transaction that could have
+    /// failed, so that another Failure without a known id counts as the same.
+    pub fn record_only_failure(&mut self, before: &Payment) {
         let failed: Vec<_> = self
             .payment
             .transactions

@@ -1,5 +1,5 @@
-//! The PSP and its connector, as a model: what it did and declined, for whom, and
-//! what it has room for.
+//! The model of the PSP and its connector: the effects, the refusals, and the available
+//! money.
 
 use crate::landing::group;
 use crate::world::{World, eur};
@@ -7,33 +7,34 @@ use payment_intents::money::Money;
 use payment_intents::payment::{Action, Report, State, Timestamp, TransactionId, TransactionKind};
 use payment_intents::ports::{Absence, Call, Lookup, Policy, Rejections, Resend, Verdict};
 
-/// How long a connector may work after we gave up.
+/// The time that a connector may continue after our deadline.
 pub const CONNECTOR_WORKS_MS: u64 = 300_000;
 
-/// How long the connector that honours keys says that it does so.
+/// The time for which the connector promises to honour a key.
 pub const RESEND_WINDOW_MS: u64 = 72_000_000;
 
-/// How long it really does.
+/// The time for which it really honours a key.
 const KEYS_KEPT_MS: u64 = 86_400_000;
 
-/// What a connector can and cannot do.
+/// The abilities of a connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Tier {
     /// Honours keys.
     SameKey,
-    /// Does not, but records every transaction before it answers.
+    /// Does not honour keys, but records every transaction before it answers.
     Queryable,
-    /// The same, but records late, and calls a failure what may have happened.
+    /// As `Queryable`, but records late, and reports transactions as failed that may have
+    /// happened.
     LateRecorder,
-    /// Neither honours keys nor can be asked.
+    /// Does not honour keys, and shows nothing to a look-up.
     Opaque,
-    /// Opaque, and answers `rejected` after it acted.
-    Liar,
+    /// As `Opaque`, and answers `rejected` although it acted.
+    Untrusted,
 }
 
 impl Tier {
     pub const ALL: [Self; 5] =
-        [Self::SameKey, Self::Queryable, Self::LateRecorder, Self::Opaque, Self::Liar];
+        [Self::SameKey, Self::Queryable, Self::LateRecorder, Self::Opaque, Self::Untrusted];
 
     pub fn policy(self) -> Policy {
         let cautious = Policy { rejected: Rejections::Unproven, ..Policy::default() };
@@ -47,90 +48,90 @@ impl Tier {
             }
             Self::LateRecorder => Policy { lookup: Lookup::Payment, ..cautious },
             Self::Opaque => Policy::default(),
-            Self::Liar => cautious,
+            Self::Untrusted => cautious,
         }
     }
 
-    /// Whether its word counts that nothing moved.
+    /// True if its `rejected` proves that nothing moved.
     pub fn is_trusted(self) -> bool {
         self.policy().rejected == Rejections::Final
     }
 }
 
-/// What the PSP decides when it is asked.
+/// The decision of the PSP about a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Decision {
     Approve,
     Receive,
     Reject,
-    /// Acts, and says that it did not (the liar).
+    /// Acts, and answers that it did not (an untrusted connector).
     ActAndReject,
-    /// Does nothing, and says that it did.
+    /// Does nothing, and answers that it acted.
     ApproveWithoutActing,
 }
 
-/// What the PSP did, or declined to do.
+/// An effect of the PSP, or a refusal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Effect {
-    /// Whose it is; `None` where nobody asked us for it.
+    /// Our transaction; `None` for an effect that we did not send.
     pub transaction: Option<TransactionId>,
     pub kind: TransactionKind,
     pub amount: Money,
     /// The Charge that a refund belongs to.
     charge: Option<TransactionId>,
-    /// The PSP's id of it, where it is said.
+    /// The PSP's id, where it gives one.
     pub reference: Option<String>,
     pub at: Timestamp,
-    /// Whether it happened, and was not undone.
+    /// True if it happened and was not undone.
     pub is_done: bool,
-    /// How often money moved for it.
+    /// The number of times that money moved for it.
     pub moves: u8,
-    /// The last word about it that was heard, or what the ledger must take it for
-    /// where that has become wrong.
-    pub heard: Option<State>,
-    /// Whether the PSP did it when it was asked, whatever became of it since.
+    /// The state in the last applied report, or the one that the ledger must assume where
+    /// that has become wrong.
+    pub applied_state: Option<State>,
+    /// True if the PSP carried it out when asked, whatever happened later.
     pub has_acted: bool,
-    /// The last state of it that a report told, by whatever name.
+    /// The state in the last report about it, by any id.
     pub told: Option<State>,
-    /// Whether a report told its PSP's id.
-    pub is_told_by_name: bool,
-    /// The version that the ledger was at when it was first told or looked up.
-    pub told_at: u64,
-    /// Whether somebody looked it up.
+    /// True if a report contained the PSP's id.
+    pub is_reported_by_psp_id: bool,
+    /// The version of the Payment at the first report or look-up.
+    pub reported_at: u64,
+    /// True if a look-up showed it.
     pub is_seen: bool,
-    /// A look-up showed last that it failed.
+    /// True if the last look-up showed that it failed.
     pub is_seen_to_fail: bool,
-    /// Whether its reports say that it happened long before anything here began.
+    /// True if its reports have a timestamp from before everything here.
     pub is_backdated: bool,
 }
 
 impl Effect {
-    /// What is true of it.
+    /// The true state.
     pub fn state(&self) -> State {
         if self.is_done { State::Success } else { State::Failure }
     }
 
-    /// From here on it is otherwise, and what was known of it is wrong.
+    /// Changes the true state; earlier reports are wrong from now on.
     fn becomes(&mut self, is_done: bool) {
-        self.heard = self.heard.or(Some(self.state()));
+        self.applied_state = self.applied_state.or(Some(self.state()));
         self.is_done = is_done;
         self.moves += u8::from(is_done);
     }
 }
 
-/// How a connector names what it reports.
+/// The ids in a connector's reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Style {
-    /// By an id of the PSP for each.
+    /// A different id of the PSP for each effect.
     Named,
-    /// By the authorization's id, all of them.
+    /// The id of the authorization for all effects.
     Shared,
-    /// Not at all.
+    /// No id.
     Nameless,
 }
 
 impl Style {
-    /// What the PSP calls what it does for a transaction, as far as is said.
+    /// The PSP's id in reports about a transaction, if any.
     pub fn reference(self, id: &TransactionId) -> Option<String> {
         match self {
             Self::Named => Some(format!("psp-{id}")),
@@ -140,32 +141,32 @@ impl Style {
     }
 }
 
-/// What happens at the PSP without us.
+/// An event at the PSP that we did not cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
-    /// Somebody captures in the PSP's dashboard, perhaps more than is authorized.
+    /// A capture in the PSP's dashboard, perhaps of more than is authorized.
     Capture(u64),
-    /// The same, and its reports have a time of years ago.
+    /// The same, with reports that have a timestamp years ago.
     OldCapture(u64),
-    /// Somebody refunds in the PSP's dashboard.
+    /// A refund in the PSP's dashboard.
     Refund(u64),
-    /// Somebody tried to capture there, and the PSP declined.
+    /// A declined capture in the PSP's dashboard.
     FailedCapture(u64),
-    /// Somebody tried to refund there, and the PSP declined.
+    /// A declined refund in the PSP's dashboard.
     FailedRefund(u64),
-    /// The payer's bank takes it back.
+    /// A chargeback by the payer's bank.
     Chargeback(u64),
-    /// The payer authorizes more.
+    /// A further authorization by the payer.
     Authorize(u64),
-    /// What is authorized and not captured is released.
+    /// A release of the amount that is authorized and not captured.
     Release,
-    /// What happened is undone.
+    /// An effect is undone.
     Undo(usize),
-    /// What had failed, or had only begun, succeeds.
+    /// A failed or pending transaction succeeds.
     Succeed(usize),
 }
 
-/// What the platform shows, and from when on.
+/// A transaction on the platform, and the time from which it is shown.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Shown {
     effect: usize,
@@ -178,8 +179,8 @@ pub struct Shown {
 }
 
 impl World {
-    /// What the PSP did before: what `registered` says, and nobody has to tell.
-    pub fn remember_past(&mut self) {
+    /// Adds the effects before registration, which need no report.
+    pub fn add_past_effects(&mut self) {
         for past in self.payment.transactions.values() {
             let is_done = past.state == State::Success;
             let effect = Effect {
@@ -191,12 +192,12 @@ impl World {
                 at: past.timestamp,
                 is_done,
                 moves: u8::from(is_done),
-                heard: None,
+                applied_state: None,
                 has_acted: is_done,
                 told: Some(past.state),
-                // It was registered with its id.
-                is_told_by_name: is_done && self.style != Style::Nameless,
-                told_at: 0,
+                // It was registered with its PSP id.
+                is_reported_by_psp_id: is_done && self.style != Style::Nameless,
+                reported_at: 0,
                 is_seen: false,
                 is_seen_to_fail: false,
                 is_backdated: false,
@@ -210,8 +211,7 @@ impl World {
         }
     }
 
-    /// The PSP is asked. What it did once for a key it does not do again, if it
-    /// honours keys and has not forgotten this one.
+    /// The PSP decides a request. A key that it honours and remembers does not act again.
     pub fn act(&mut self, call: &Call, decision: Decision) -> Verdict {
         let id = &call.transaction;
         if self.tier == Tier::SameKey
@@ -238,11 +238,11 @@ impl World {
             at: self.now,
             is_done: false,
             moves: 0,
-            heard: self.told_of.get(id).copied(),
+            applied_state: self.reported_states.get(id).copied(),
             has_acted: false,
-            told: self.told_of.get(id).copied(),
-            is_told_by_name: false,
-            told_at: 0,
+            told: self.reported_states.get(id).copied(),
+            is_reported_by_psp_id: false,
+            reported_at: 0,
             is_seen: false,
             is_seen_to_fail: false,
             is_backdated: false,
@@ -256,15 +256,15 @@ impl World {
         };
         match decision {
             Decision::ActAndReject if self.tier.is_trusted() => {
-                (effect.heard, effect.told) = (Some(State::Failure), Some(State::Failure));
+                (effect.applied_state, effect.told) = (Some(State::Failure), Some(State::Failure));
             }
             Decision::ApproveWithoutActing => {
-                (effect.heard, effect.told) = (Some(State::Success), Some(State::Success));
+                (effect.applied_state, effect.told) = (Some(State::Success), Some(State::Success));
             }
             Decision::Approve | Decision::Receive | Decision::Reject | Decision::ActAndReject => {}
         }
-        // The PSP does whatever it is asked. Where nothing happened there that nobody
-        // here asked for, the ledger never asks for more than there is.
+        // The PSP does all that it is asked. Without effects that we did not send, the
+        // ledger never asks for more than is available.
         let is_misled = self.is_surprised || self.is_doubted || !self.mistaken.is_empty();
         if acts && !is_misled && !self.has_room(&effect, true) {
             self.violated(format!("{id} moved more than the PSP has"));
@@ -279,8 +279,8 @@ impl World {
         verdict
     }
 
-    /// Money has moved. It may do so once for a transaction, and only for one that
-    /// is durably reserved and not settled as undone.
+    /// Moves money. This must happen at most once for a transaction, and only for one that
+    /// is durably reserved and not settled as Failure.
     fn check_move(&mut self, id: &TransactionId) {
         if id.as_str().starts_with("past-") {
             self.violated(format!("{id} was begun elsewhere, and sent by us"));
@@ -288,7 +288,7 @@ impl World {
         match self.payment.transactions.get(id) {
             None => self.violated(format!("{id} moved money without a reservation")),
             Some(found) if found.state == State::Failure => {
-                // A report that was no truth, or meant another, is no mistake of ours.
+                // An untrue or ambiguous report is no mistake of the service.
                 let is_misled = self.is_contradicted
                     || self.is_doubted
                     || self.is_mistaken(found.kind, found.amount);
@@ -303,7 +303,7 @@ impl World {
         }
     }
 
-    /// How often money moved for a transaction.
+    /// The number of times that money moved for a transaction.
     pub fn moves_of(&self, id: &TransactionId) -> usize {
         self.of(id).map(|effect| usize::from(effect.moves)).sum()
     }
@@ -312,14 +312,14 @@ impl World {
         self.effects.iter().filter(move |effect| effect.transaction.as_ref() == Some(id))
     }
 
-    /// What is done of this kind, in all.
+    /// The sum of the successful effects of this kind.
     fn done(&self, kind: TransactionKind) -> u64 {
         let done = self.effects.iter().filter(|effect| effect.kind == kind && effect.is_done);
         done.map(|effect| effect.amount.minor_units()).sum()
     }
 
-    /// Whether the PSP, which never gives more than it holds, can do this, or undo
-    /// it. A cancel of ours voids an authorization that nobody touched.
+    /// True if the PSP, which never gives more than it has, can do or undo this. Our cancel
+    /// voids an authorization without captures.
     fn has_room(&self, effect: &Effect, does: bool) -> bool {
         let (kind, amount) = (effect.kind, effect.amount.minor_units());
         let sum = |of: TransactionKind| {
@@ -355,19 +355,19 @@ impl World {
             && !is_refunded
     }
 
-    /// Whether it was captured without an authorization.
+    /// True if it was captured without an authorization.
     fn is_sale(&self) -> bool {
         !self.effects.iter().any(|effect| effect.kind == TransactionKind::Authorization)
     }
 
-    /// What is authorized, and neither captured nor released.
+    /// The amount that is authorized and neither captured nor released.
     fn free(&self) -> u64 {
         (self.done(TransactionKind::Authorization))
             .saturating_sub(self.done(TransactionKind::Charge))
             .saturating_sub(self.done(TransactionKind::CancelAuthorization))
     }
 
-    /// What may happen at the PSP without us now.
+    /// The events that can happen at the PSP now without us.
     pub fn possible_events(&self) -> Vec<Event> {
         let mut events = Vec::new();
         let free = self.free();
@@ -382,7 +382,7 @@ impl World {
             .saturating_sub(self.done(TransactionKind::Chargeback));
         events.extend([60].into_iter().filter(|most| *most <= left).map(Event::Chargeback));
         events.extend([40, 60].into_iter().filter(|most| *most <= left).map(Event::Refund));
-        // One that is told of later is about what was captured at once.
+        // A refund that is reported later belongs to what was captured at once.
         events.push(Event::Authorize(if self.is_sale() { 100 } else { 50 }));
         if free > 0 {
             events.push(Event::Release);
@@ -401,7 +401,7 @@ impl World {
         events
     }
 
-    /// Whether somebody is still to hear the first answer about it.
+    /// True if a caller still waits for the first answer about it.
     fn is_being_settled(&self, id: &TransactionId) -> bool {
         let is_ours = !id.as_str().starts_with("past-");
         let is_open = self.payment.transactions.get(id).is_none_or(|found| found.state.is_open());
@@ -441,11 +441,11 @@ impl World {
             at: self.now,
             is_done,
             moves: u8::from(is_done),
-            heard: None,
+            applied_state: None,
             has_acted: is_done,
             told: None,
-            is_told_by_name: false,
-            told_at: 0,
+            is_reported_by_psp_id: false,
+            reported_at: 0,
             is_seen: false,
             is_seen_to_fail: false,
             is_backdated: matches!(event, Event::OldCapture(_)),
@@ -455,13 +455,13 @@ impl World {
         self.show(self.effects.len() - 1, Decision::Approve);
     }
 
-    /// Somebody says what is not so.
+    /// Records that an untrue report was made.
     pub fn contradicted(&mut self, kind: TransactionKind, amount: Money) {
         (self.is_contradicted, self.is_surprised) = (true, true);
         self.may_be_mistaken(kind, amount);
     }
 
-    /// What a platform shows has no id, and may be taken for another's.
+    /// Records that a shown transaction has no id, and may be matched to another one.
     fn may_be_mistaken(&mut self, kind: TransactionKind, amount: Money) {
         if self.tier.policy().lookup == Lookup::Payment || self.style != Style::Named {
             self.mistaken.insert(group(kind, amount));
@@ -474,11 +474,11 @@ impl World {
             (Tier::Queryable, false, _) => (State::Failure, self.now),
             (Tier::Queryable, true, Decision::Receive) => (State::Pending, self.now),
             (Tier::Queryable, true, _) => (State::Success, self.now),
-            // Shows what it thought at first, and corrects itself much later.
+            // It shows its first decision, and corrects it much later.
             (Tier::LateRecorder, true, Decision::ActAndReject) => (State::Failure, self.now),
             (Tier::LateRecorder, true, _) => (State::Success, self.now.plus_ms(1_200_000)),
             (Tier::LateRecorder, false, _) => (State::Failure, self.now),
-            (Tier::SameKey | Tier::Opaque | Tier::Liar, _, _) => return,
+            (Tier::SameKey | Tier::Opaque | Tier::Untrusted, _, _) => return,
         };
         let Effect { kind, amount, at, .. } = *effect;
         let reference = effect.reference.clone();
@@ -491,7 +491,7 @@ impl World {
             let effect = &mut self.effects[shown.effect];
             effect.is_seen |= shown.state == State::Success;
             effect.is_seen_to_fail = shown.state == State::Failure;
-            effect.told_at = if effect.told_at == 0 { version } else { effect.told_at };
+            effect.reported_at = if effect.reported_at == 0 { version } else { effect.reported_at };
         }
         let visible = self.shown.iter().filter(|shown| shown.visible_at <= self.now);
         visible

@@ -1,13 +1,12 @@
-//! One Payment, its store, its PSP and its callers, as a model: every call to a
-//! port waits here until the scheduler says what becomes of it.
+//! The model of one Payment, its store, its PSP and its callers. Each call to a port waits
+//! here for the scheduler's decision.
 
-use crate::landing::{Telling, group};
+use crate::landing::{SentReport, group};
 use crate::psp::{Decision, Effect, Shown, Style, Tier};
 use payment_intents::money::{Currency, Money};
 use payment_intents::payment::{
-    Action, Details, Nonce, Payment, PaymentId, PaymentKey, ProjectKey, Registration,
-    RegistrationTransaction, Report, Reservation, State, Timestamp, Transaction, TransactionId,
-    TransactionKind,
+    Action, Details, Nonce, Payment, PaymentId, PaymentKey, ProjectKey, Registration, Report,
+    Reservation, State, Timestamp, Transaction, TransactionId, TransactionKind,
 };
 use payment_intents::ports::{Call, Verdict};
 use std::collections::hash_map::DefaultHasher;
@@ -25,47 +24,47 @@ pub enum Op {
     LookUp,
 }
 
-/// What became of it.
+/// The result of a call.
 #[derive(Clone, Debug)]
 pub enum Answer {
     Payment(Option<Box<Payment>>),
     Keys(Vec<PaymentKey>),
-    /// A refused one with the word whether a copy of it may yet arrive.
+    /// A refusal also says whether a copy of it may still arrive.
     Reserved(Result<Box<Payment>, Box<Payment>>, bool),
     Replaced(Result<(), Box<Payment>>),
     Verdict(Verdict),
     Shown(Vec<Report>),
     /// The store did not answer.
     Unavailable,
-    /// The connector provably never got it.
+    /// The connector provably did not receive it.
     NeverExecuted,
-    /// The connector got it, or not.
+    /// The connector may have received it.
     Unclear,
 }
 
-/// What happened before.
+/// The transactions before registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Past {
     Authorized,
     Captured,
-    /// Somebody else began to capture a part, and nobody knows what came of it.
+    /// Another system began to capture a part, with an unknown outcome.
     BegunElsewhere,
-    /// Nothing is authorized yet.
+    /// The authorization is not yet successful.
     Authorizing,
     /// Captured at once, without an authorization.
     Sale,
 }
 
-/// By how much the clocks of two processes may differ.
+/// The largest difference between the clocks of two processes.
 pub const SKEW_MS: u64 = 30_000;
 
-/// Something that left and has not arrived.
+/// A message that was sent and has not arrived.
 #[derive(Clone, Debug)]
 pub struct Late {
     pub op: Op,
     pub until: Timestamp,
-    /// The report that it carries, if it is one.
-    pub telling: Option<Telling>,
+    /// The report in the message, if it has one.
+    pub sent_report: Option<SentReport>,
     id: u64,
 }
 
@@ -79,32 +78,32 @@ pub struct World {
     pub effects: Vec<Effect>,
     pub answers: BTreeMap<TransactionId, (Verdict, Timestamp)>,
     pub shown: Vec<Shown>,
-    /// Something happened that nobody here asked for, or was told that is not so:
-    /// the PSP may decline what the ledger allows.
+    /// True after an effect that we did not send, or an untrue report: then the PSP may
+    /// decline an action that the ledger allows.
     pub is_surprised: bool,
-    /// Somebody said what is not so.
+    /// True after an untrue report.
     pub is_contradicted: bool,
-    /// Somebody who was at work yet said that nothing would come of it.
+    /// True if a connector reported a failure while it was still at work.
     pub is_doubted: bool,
-    /// Whether what is reserved is sent, so that the oracle looks at it.
+    /// True if reservations are sent, so that the oracle checks them.
     pub is_played: bool,
-    /// True once something untrue was reported. From then on the oracle adds up no
-    /// amounts, because they are those of untrue reports too.
+    /// True after an untrue report. From then on the oracle compares no amounts, which
+    /// untrue reports have changed.
     pub is_misled: bool,
-    /// The processes' clocks differ.
+    /// True if the processes' clocks differ.
     pub is_skewed: bool,
-    /// Whether reports say when it happened.
+    /// True if reports have the effect's timestamp.
     pub is_timed: bool,
-    /// Of these, reports were taken to be about one that they could not be told from.
+    /// Transactions with reports that were matched to one with the same kind and amount.
     pub mistaken: BTreeSet<(TransactionKind, u64)>,
-    /// The last state that was told of a transaction by its own id, or by its PSP's.
-    pub told_of: BTreeMap<TransactionId, State>,
-    /// The version with which a transaction of ours was reserved.
+    /// The last reported state of a transaction, by our id or the PSP's.
+    pub reported_states: BTreeMap<TransactionId, State>,
+    /// The version of the reservation of each of our transactions.
     pub reserved_at: BTreeMap<TransactionId, u64>,
-    /// Transactions that failed by likeness, as the only ones that could have.
+    /// Transactions that failed by likeness, because no other could have failed.
     pub failed_alone: BTreeSet<TransactionId>,
-    /// Whose word is being written.
-    pub telling: Option<Telling>,
+    /// The report that is being written.
+    pub sent_report: Option<SentReport>,
     pub late: Vec<Late>,
     pub processes: Vec<Process>,
     pub violation: Option<String>,
@@ -112,7 +111,7 @@ pub struct World {
     late_count: u64,
 }
 
-/// What the scheduler knows of one run of the real code.
+/// The scheduler's view of one run of the real code.
 #[derive(Default)]
 pub struct Process {
     pub pending: Option<Op>,
@@ -120,40 +119,40 @@ pub struct Process {
     pub wake_at: Option<Timestamp>,
     pub deadline: Option<Timestamp>,
     pub doing: Doing,
-    /// How far its clock is, on a scale of which the true time is the middle.
+    /// The difference of its clock from the true time, which is in the middle of the scale.
     pub clock_ms: u64,
-    /// What the PSP has decided already, before it says so.
+    /// The PSP's decision that is not answered yet.
     pub decided: Option<Verdict>,
-    /// All that was done and answered so far: equal histories, equal positions.
+    /// A hash of all calls and answers so far: equal histories continue equally.
     pub history: u64,
 }
 
-/// What somebody is at.
+/// The task of a process.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Doing {
-    /// Nothing (any more).
+    /// No task.
     #[default]
-    Nothing,
+    NeverHappened,
     /// An action.
     Acting(TransactionId),
     Recovering,
-    Telling(Telling),
+    SentReport(SentReport),
 }
 
 impl Process {
-    /// Whether the answer to an attempt at this transaction may be in its hands.
+    /// True if the process may have the answer to an attempt at this transaction.
     pub fn may_settle(&self, id: &TransactionId) -> bool {
         match &self.doing {
             Doing::Acting(transaction) => transaction == id,
             Doing::Recovering => true,
-            Doing::Nothing | Doing::Telling(_) => false,
+            Doing::NeverHappened | Doing::SentReport(_) => false,
         }
     }
 
-    pub fn telling(&self) -> Option<Telling> {
+    pub fn sent_report(&self) -> Option<SentReport> {
         match &self.doing {
-            Doing::Telling(telling) => Some(telling.clone()),
-            Doing::Nothing | Doing::Acting(_) | Doing::Recovering => None,
+            Doing::SentReport(sent_report) => Some(sent_report.clone()),
+            Doing::NeverHappened | Doing::Acting(_) | Doing::Recovering => None,
         }
     }
 }
@@ -172,7 +171,7 @@ fn start() -> Timestamp {
 }
 
 impl World {
-    /// 100 authorized, and what became of them before.
+    /// A Payment of 100 with this past.
     pub fn new(tier: Tier, past: Past, style: Style) -> Self {
         let begun = match past {
             Past::Authorized | Past::Authorizing => None,
@@ -187,16 +186,16 @@ impl World {
         let transactions = transactions.filter_map(|(index, one)| Some((index, one?)));
         let transactions = transactions.map(|(index, (kind, state, amount))| {
             let id = TransactionId::parse(&format!("past-{index}")).unwrap();
-            RegistrationTransaction {
+            let report = Report {
                 kind,
                 state,
                 amount: eur(amount),
-                timestamp: start(),
-                // What has only begun has no id yet.
+                timestamp: Some(start()),
+                // A transaction that has only begun has no id at the PSP yet.
                 interaction_id: style.reference(&id).filter(|_| state != State::Initial),
                 interface_id: None,
-                id,
-            }
+            };
+            (id, report)
         });
         let registration = Registration {
             key: key(),
@@ -223,17 +222,17 @@ impl World {
             is_skewed: false,
             is_timed: false,
             mistaken: BTreeSet::new(),
-            told_of: BTreeMap::new(),
+            reported_states: BTreeMap::new(),
             reserved_at: BTreeMap::new(),
             failed_alone: BTreeSet::new(),
-            telling: None,
+            sent_report: None,
             late: Vec::new(),
             processes: Vec::new(),
             violation: None,
             trace: None,
             late_count: 0,
         };
-        world.remember_past();
+        world.add_past_effects();
         world
     }
 
@@ -254,21 +253,21 @@ impl World {
         self.violation.get_or_insert(what);
     }
 
-    /// Carries out what the process number `run` has called.
+    /// Executes the call of the process `run`.
     pub fn carry_out(&mut self, run: usize, op: &Op) -> Answer {
         let process = &mut self.processes[run];
         if let Some(verdict) = process.decided.take() {
             return Answer::Verdict(verdict);
         }
-        let telling = process.telling();
-        self.execute_as(telling, op)
+        let sent_report = process.sent_report();
+        self.execute_as(sent_report, op)
     }
 
-    /// Carries out a call that may be somebody's word.
-    pub fn execute_as(&mut self, telling: Option<Telling>, op: &Op) -> Answer {
-        self.telling = telling;
+    /// Executes a call that may write a report.
+    pub fn execute_as(&mut self, sent_report: Option<SentReport>, op: &Op) -> Answer {
+        self.sent_report = sent_report;
         let answer = self.execute(op);
-        self.telling = None;
+        self.sent_report = None;
         answer
     }
 
@@ -286,7 +285,7 @@ impl World {
         }
     }
 
-    /// What the table's condition does: decided unseen, a reversal as a cancel.
+    /// Evaluates the table's condition, without a read: a reversal is tried as a cancel.
     fn reserve(&mut self, reservation: &Reservation) -> Result<Box<Payment>, Box<Payment>> {
         let cancel = Reservation { action: Action::Cancel, ..reservation.clone() };
         let found = &self.payment;
@@ -316,7 +315,7 @@ impl World {
         if self.payment == *to { Ok(()) } else { Err(self.payment.clone().into()) }
     }
 
-    /// Whatever is open is listed, and will be looked at within the hour.
+    /// Checks that every open transaction is in the index, and due within an hour.
     fn check_index(&mut self) {
         let is_open = self.payment.open_transactions().next().is_some();
         let is_expected = is_open || self.payment.in_flight.is_some();
@@ -331,7 +330,7 @@ impl World {
 
     fn written(&mut self, next: Payment) {
         for before in self.payment.transactions.values() {
-            // What likeness decided was taken back: whose it is stays open.
+            // The write took a match by likeness back: its owner is open again.
             let after = next.transactions.get(&before.id);
             let is_same = |after: &Transaction| {
                 after.interaction_id == before.interaction_id && after.state == before.state
@@ -347,7 +346,7 @@ impl World {
                 }
                 continue;
             };
-            // By a report just now, or by one that waited until the balances allow it.
+            // By this report, or by one that waited for the balances.
             let is_told = after.reported != before.reported && after.reported.is_some();
             let has_waited = before.state_awaiting_balances == Some(after.state);
             let is_open_to_doubt =
@@ -374,28 +373,28 @@ impl World {
         let begun: Vec<_> = begun.cloned().collect();
         self.reserved_at.extend(begun.into_iter().map(|id| (id, version)));
         let before = std::mem::replace(&mut self.payment, next);
-        self.note_told();
-        self.check_landing(&before);
-        self.note_failed_alone(&before);
+        self.record_reports();
+        self.check_match(&before);
+        self.record_only_failure(&before);
         self.check_send(&before);
     }
 
-    /// What the process number `run` has sent is still under way, and may arrive.
+    /// Keeps the message of the process `run`, which may still arrive.
     pub fn keep_late(&mut self, run: usize, op: Op, within_ms: u64) {
         let process = &self.processes[run];
         if process.decided.is_none() && matches!(op, Op::Reserve(_) | Op::Replace(..) | Op::Call(_))
         {
             self.late_count += 1;
-            let (until, telling) = (self.now.plus_ms(within_ms), process.telling());
-            self.late.push(Late { op, until, telling, id: self.late_count });
+            let (until, sent_report) = (self.now.plus_ms(within_ms), process.sent_report());
+            self.late.push(Late { op, until, sent_report, id: self.late_count });
         }
     }
 
-    /// Equal where nothing that can happen from here on differs.
+    /// A hash of everything that can make a difference from here on.
     pub fn hash(&self, state: &mut DefaultHasher) {
         (self.tier, self.now, &self.payment, self.recover_at).hash(state);
         (&self.effects, &self.shown, &self.mistaken).hash(state);
-        (&self.told_of, &self.failed_alone).hash(state);
+        (&self.reported_states, &self.failed_alone).hash(state);
         (self.is_surprised, self.is_contradicted, self.is_doubted).hash(state);
         for (id, (verdict, at)) in &self.answers {
             (id, *verdict as u8, at).hash(state);
@@ -432,7 +431,7 @@ impl Process {
     }
 }
 
-/// A nonce that nobody had before.
+/// A new nonce.
 pub fn nonce(count: &mut u128) -> Nonce {
     *count += 1;
     Nonce::new(*count)

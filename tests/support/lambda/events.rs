@@ -1,4 +1,4 @@
-//! Events of API Gateway: the documents in events/, and what a test makes of them.
+//! Events of API Gateway: the documents in events/, and changes to them.
 
 use serde_json::{Value, json};
 use std::path::Path;

@@ -1,7 +1,7 @@
-//! A function that a test may kill at any moment. As in Lambda, it is started again,
-//! and the event that it worked on is lost.
+//! A function that a test may kill at any moment. As in Lambda, it is started again, and
+//! the event in progress is lost.
 
-use super::process::Process;
+use super::process::{Process, Program};
 use super::reply;
 use super::runtime_api::Posted;
 use crate::support::Reply;
@@ -11,45 +11,44 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::sleep;
 
-/// One of the binaries in an environment: one process at a time, and one event
-/// at a time.
+/// A program with its environment: one process at a time, and one event at a time.
 pub struct Function {
-    binary: &'static str,
+    program: Program,
     environment: Vec<(&'static str, String)>,
     log: PathBuf,
     turn: Mutex<()>,
     running: Mutex<Running>,
-    /// Told whenever an event is handed out.
+    /// Notified whenever an event is handed out.
     pub handed_out: Notify,
 }
 
 struct Running {
     process: Process,
-    /// Closed when another process has taken the place of this one.
+    /// Closed when another process has replaced this one.
     alive: watch::Sender<()>,
 }
 
 impl Function {
-    /// Starts it. What it logs goes to the end of `log`.
+    /// Starts it. Its output is appended to `log`.
     pub async fn start(
-        binary: &'static str,
+        program: impl Into<Program>,
         environment: &[(&'static str, String)],
         log: PathBuf,
     ) -> Self {
-        let environment = environment.to_vec();
-        let running = Mutex::new(Running::start(binary, &environment, &log).await);
+        let (program, environment) = (program.into(), environment.to_vec());
+        let running = Mutex::new(Running::start(&program, &environment, &log).await);
         let (turn, handed_out) = (Mutex::default(), Notify::new());
-        Self { binary, environment, log, turn, running, handed_out }
+        Self { program, environment, log, turn, running, handed_out }
     }
 
-    /// What it answers to an event of API Gateway; `None` where it died over it.
+    /// The answer to an event of API Gateway; `None` if the process ended before.
     pub async fn request(&self, left_ms: u64, event: &Value) -> Option<Reply> {
         let posted = self.invoke(left_ms, event.to_string()).await?;
         Some(reply(&posted.expect("each event is answered")))
     }
 
-    /// What it posts for an event; `None` where it died over it. One that is not
-    /// ready at its deadline is killed.
+    /// The response to an event, or the reported error; `None` if the process ended before.
+    /// A process that misses the deadline is killed.
     pub async fn invoke(&self, left_ms: u64, event: String) -> Option<Posted> {
         let _turn = self.turn.lock().await;
         let running = self.running.lock().await;
@@ -67,17 +66,17 @@ impl Function {
         }
     }
 
-    /// `kill -9`, and a new start.
+    /// Kills the process as `kill -9` does, and starts another.
     pub async fn crash(&self) {
         let mut running = self.running.lock().await;
         running.process.child.kill().await.unwrap();
-        *running = Running::start(self.binary, &self.environment, &self.log).await;
+        *running = Running::start(&self.program, &self.environment, &self.log).await;
     }
 }
 
 impl Running {
-    async fn start(binary: &str, environment: &[(&str, String)], log: &Path) -> Self {
-        let process = Process::start(binary, environment, log).await;
+    async fn start(program: &Program, environment: &[(&str, String)], log: &Path) -> Self {
+        let process = Process::start(program, environment, log).await;
         Self { process, alive: watch::Sender::default() }
     }
 }

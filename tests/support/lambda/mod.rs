@@ -1,12 +1,12 @@
-//! Lambda's Runtime API, as far as a function can see it, and the built binary
-//! as that function: with the embedded emulator as DynamoDB and the sandbox as
-//! connector.
+//! An emulated Runtime API, and the built binary as its function, with the embedded
+//! emulator as DynamoDB and the sandbox as connector.
 //!
-//! The process of a [`Lambda`] is started once and never again: an invocation
-//! that ends it fails its test. A [`function::Function`] may die.
+//! The process of a [`Lambda`] is started once: an invocation that ends it fails the test.
+//! A [`function::Function`] is started again.
 
 pub mod events;
 pub mod function;
+pub mod panicking;
 pub mod process;
 pub mod runtime_api;
 
@@ -14,7 +14,7 @@ use crate::support::{Reply, transactions_of};
 use events::{event, read, with};
 use http::{HeaderName, HeaderValue};
 use payment_intents::local::{emulator, sandbox::Sandbox};
-use process::{Process, command};
+use process::{Process, Program};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,10 +22,10 @@ use std::process::Output;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// What an invocation has, as deployed.
+/// The time of an invocation, as deployed.
 const TIMEOUT_MS: u64 = 28_000;
 
-/// No invocation and no start takes longer, however busy the machine is.
+/// The longest wait for a start or an invocation, on a busy machine too.
 const PATIENCE: Duration = Duration::from_secs(40);
 
 /// The function, ready for events.
@@ -42,6 +42,11 @@ impl Lambda {
 
     /// As [`Lambda::start`], with more variables.
     pub async fn with(variables: &[(&str, &str)]) -> Self {
+        Self::of(&Program::from(binary().as_str()), variables).await
+    }
+
+    /// As [`Lambda::with`], for any program that serves the API.
+    pub async fn of(program: &Program, variables: &[(&str, &str)]) -> Self {
         let dynamodb = emulator::start(None).await.unwrap();
         let client = dynamodb.clone().client();
         emulator::ensure_table(&client, "payments").await.unwrap();
@@ -50,7 +55,7 @@ impl Lambda {
         let settings = environment(&dynamodb, &connector);
         let more = variables.iter().map(|(name, value)| (*name, (*value).to_owned()));
         let variables: Vec<_> = settings.into_iter().chain(more).collect();
-        let process = Process::start(&binary(), &variables, Path::new("/dev/null")).await;
+        let process = Process::start(program, &variables, Path::new("/dev/null")).await;
         let mut lambda = Self { process, sandbox };
         let demo: Vec<Value> = serde_json::from_str(&read("src/local/demo.json")).unwrap();
         for draft in demo {
@@ -72,7 +77,7 @@ impl Lambda {
         self.invoke_within(TIMEOUT_MS, event).await
     }
 
-    /// Invokes it with so much time left until the deadline.
+    /// Invokes it with this much time until the deadline.
     pub async fn invoke_within(&mut self, left_ms: u64, event: &Value) -> Reply {
         match self.deliver(left_ms, event.to_string()).await {
             Ok(reply) => reply,
@@ -80,8 +85,8 @@ impl Lambda {
         }
     }
 
-    /// Delivers what may not even be JSON. An `Err` is an error that the
-    /// function reported.
+    /// Delivers any text, even invalid JSON. An `Err` is an error that the function
+    /// reported.
     pub async fn deliver(&mut self, left_ms: u64, event: String) -> Result<Reply, String> {
         let answered = self.process.hand_over(left_ms, event);
         let posted = tokio::select! {
@@ -106,7 +111,7 @@ impl Lambda {
         transactions_of(&self.payment(id).await)
     }
 
-    /// What the sandbox PSP really did, in order.
+    /// The effects at the sandbox PSP, in order.
     pub fn effects(&self) -> Vec<String> {
         let ledger = self.sandbox.ledger().into_iter();
         ledger
@@ -120,27 +125,27 @@ impl Lambda {
     }
 }
 
-/// The function as it is built for the tests, or as `PAYMENT_INTENTS_BOOTSTRAP` names
-/// it: the one that is deployed.
+/// The binary that was built with the tests, or the one that `PAYMENT_INTENTS_BOOTSTRAP`
+/// names: the one that is deployed.
 fn binary() -> String {
     #[expect(clippy::disallowed_methods, reason = "says which binary to test")]
     let shipped = std::env::var("PAYMENT_INTENTS_BOOTSTRAP").ok();
     shipped.unwrap_or_else(|| env!("CARGO_BIN_EXE_payment-intents").to_owned())
 }
 
-/// What becomes of the process when an operator says only this.
-pub async fn ended(variables: &[(&str, &str)]) -> Output {
-    ended_as(env!("CARGO_BIN_EXE_payment-intents"), variables).await
+/// The exit of the API's process with these variables.
+pub async fn run_api_to_exit(variables: &[(&str, &str)]) -> Output {
+    run_to_exit(env!("CARGO_BIN_EXE_payment-intents"), variables).await
 }
 
-/// As [`ended`], for any of the Lambdas.
-pub async fn ended_as(binary: &str, variables: &[(&str, &str)]) -> Output {
-    let mut command = command(binary, "127.0.0.1:9");
+/// As [`run_api_to_exit`], for any of the Lambdas.
+pub async fn run_to_exit(binary: &str, variables: &[(&str, &str)]) -> Output {
+    let mut command = Program::from(binary).command("127.0.0.1:9");
     let output = command.envs(variables.iter().copied()).output();
     timeout(PATIENCE, output).await.expect("it ends").unwrap()
 }
 
-/// What an operator says.
+/// The variables that an operator sets.
 fn environment(dynamodb: &str, connector: &str) -> [(&'static str, String); 4] {
     [
         ("PAYMENTS_TABLE", "payments".to_owned()),
@@ -150,8 +155,8 @@ fn environment(dynamodb: &str, connector: &str) -> [(&'static str, String); 4] {
     ]
 }
 
-/// Reads a response, which has its headers where the kind of API expects them, and
-/// checks what every answer has.
+/// Reads a response in the format of either kind of API, and checks the headers that every
+/// answer has.
 fn reply(document: &[u8]) -> Reply {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "camelCase", deny_unknown_fields)]

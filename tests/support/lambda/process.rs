@@ -5,10 +5,33 @@ use super::runtime_api::{Invocation, Posted, RuntimeApi};
 use payment_intents::clock::SystemClock;
 use payment_intents::ports::Clock;
 use std::fs::OpenOptions;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
+
+/// An executable and its arguments.
+#[derive(Clone)]
+pub struct Program {
+    pub path: PathBuf,
+    pub arguments: Vec<String>,
+}
+
+impl From<&str> for Program {
+    fn from(path: &str) -> Self {
+        Self { path: path.into(), arguments: Vec::new() }
+    }
+}
+
+impl Program {
+    /// The command with the variables that Lambda sets for every function, and no others.
+    pub fn command(&self, runtime_api: &str) -> Command {
+        let mut command = Command::new(&self.path);
+        command.args(&self.arguments);
+        set_variables(&mut command, runtime_api);
+        command
+    }
+}
 
 pub struct Process {
     pub child: Child,
@@ -16,13 +39,18 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts the binary, and waits until it asks for an event. Whatever it prints is
-    /// appended to `log`.
-    pub async fn start<V: AsRef<str>>(binary: &str, variables: &[(&str, V)], log: &Path) -> Self {
+    /// Starts the program, and waits until it asks for an event. Its output is appended
+    /// to `log`.
+    pub async fn start<V: AsRef<str>>(
+        program: &Program,
+        variables: &[(&str, V)],
+        log: &Path,
+    ) -> Self {
         let (invocations, queue) = mpsc::unbounded_channel();
         let (runtime_api, address) = RuntimeApi::start(queue).await;
         let log = OpenOptions::new().create(true).append(true).open(log).unwrap();
-        let child = command(binary, &address)
+        let child = program
+            .command(&address)
             .envs(variables.iter().map(|(name, value)| (name, value.as_ref())))
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -39,13 +67,6 @@ impl Process {
         self.invocations.send(Invocation { event, deadline_ms, answer }).unwrap();
         answered
     }
-}
-
-/// The binary with the variables that Lambda sets for every function, and no others.
-pub fn command(binary: &str, runtime_api: &str) -> Command {
-    let mut command = Command::new(binary);
-    set_variables(&mut command, runtime_api);
-    command
 }
 
 /// Gives a command the variables that Lambda sets for every function, and no others.

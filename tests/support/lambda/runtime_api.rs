@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{Notify, mpsc, oneshot};
 use uuid::Uuid;
 
-/// What the function posted: a response, or the report of an error.
+/// The message that the function posted: a response (`Ok`) or an error report (`Err`).
 pub type Posted = Result<Bytes, Bytes>;
 
 /// An event that waits for the function.
@@ -22,7 +22,7 @@ pub struct Invocation {
 pub struct RuntimeApi {
     queue: tokio::sync::Mutex<mpsc::UnboundedReceiver<Invocation>>,
     waiting: Mutex<HashMap<String, oneshot::Sender<Posted>>>,
-    /// Told when the function asks for its next event.
+    /// Notified when the function requests its next event.
     pub ready: Notify,
 }
 
@@ -49,7 +49,7 @@ impl RuntimeApi {
                 let body = request.into_body().collect().await.unwrap().to_bytes();
                 let posted = if *kind == "response" { Ok(body) } else { Err(body) };
                 let answer = self.waiting.lock().unwrap().remove(*id).expect("answered once");
-                // A test that no longer waits has failed for itself.
+                // The receiver is gone if the test has already failed.
                 let _ = answer.send(posted);
             }
             (&Method::POST, ["init", "error"]) => {}
@@ -58,7 +58,7 @@ impl RuntimeApi {
         status(StatusCode::ACCEPTED)
     }
 
-    /// Waits for the next event, for as long as it takes.
+    /// Waits for the next event, without a limit.
     async fn next(&self) -> Response<Full<Bytes>> {
         self.ready.notify_one();
         let Some(invocation) = self.queue.lock().await.recv().await else {

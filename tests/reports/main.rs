@@ -1,9 +1,20 @@
-//! What others report of a Payment: which transaction is meant, whom it is believed
-//! of, and that no hold is given back by a guess.
+//! Reports about a Payment: the transaction that they are about, the reporters that are
+//! trusted, and holds that no report releases by a guess.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a panic fails the test"
+)]
 
+mod answers;
+mod excess;
+mod failures;
+mod lookup;
+#[path = "../support/mod.rs"]
 mod support;
+mod updates;
 
 use State::{Failure, Initial, Pending, Success, Unknown};
 use TransactionKind::{Authorization, CancelAuthorization, Charge, Chargeback, Refund};
@@ -161,7 +172,7 @@ fn effects_that_were_not_requested_here_move_the_balances() {
     assert_eq!((balances.captured, balances.refundable), (eur(60), eur(35)));
     assert_eq!((balances.refunded, balances.cancelled), (eur(25), eur(40)));
     let again = told(&more, report(Chargeback, Success, 25, "B"));
-    assert_eq!(again, more, "told twice, it is no news");
+    assert_eq!(again, more, "a repeated report changes nothing");
 }
 
 #[test]
@@ -210,10 +221,10 @@ fn an_excess_that_is_acknowledged_is_taken_from_what_makes_room_later() {
     let open = accepted.reserve(&reservation("c", 1, capture(60), later())).unwrap();
     let captured = settled(&open, "c", Outcome::Approved, later());
     assert_eq!(captured.balances.refundable, eur(50));
-    // What exceeds it anew is a discrepancy anew.
+    // A further excess is a new discrepancy.
     let more = told(&accepted, report(Refund, Success, 1, "Y"));
     assert_eq!(stopped(&more), (false, true));
-    // Twice is no news, and what exceeds nothing cannot be acknowledged.
+    // A second acknowledgement changes nothing, and only an excess can be acknowledged.
     assert_eq!(acknowledged(&accepted, "new-1"), accepted);
     let update = Update::AcknowledgeDiscrepancy { id: id("past-1") };
     let refused = accepted.update(&[update], &reporter(later(), true));
@@ -356,7 +367,7 @@ fn an_id_takes_back_what_likeness_decided() {
     // The PSP says that X was the other one, by both ids.
     let said = Report { interface_id: Some(other.to_owned()), ..report(Charge, Success, 30, "X") };
     let known = told(&guessed, said);
-    assert_eq!(known.balances.captured, eur(30), "it is one effect, whose ever it was");
+    assert_eq!(known.balances.captured, eur(30), "it is one effect, of either transaction");
     // And that the first one failed.
     let failed =
         Report { interaction_id: Some(taken.to_owned()), ..report(Charge, Failure, 30, "") };
@@ -452,7 +463,7 @@ fn of_two_unclear_refunds_the_one_that_is_shown_by_its_id_happened() {
     assert_eq!(looked.transactions[&known.id].state, Success);
     assert_eq!(looked.transactions[&id(other)].state, Failure);
     let webhook = told(&looked, report(Refund, Success, 40, "PSP-A"));
-    assert_eq!(webhook.balances.refunded, eur(40), "it is one refund, whoever tells of it");
+    assert_eq!(webhook.balances.refunded, eur(40), "it is one refund, reported by either");
 }
 
 #[test]
@@ -465,7 +476,7 @@ fn reversed_effects_that_share_one_id_can_be_corrected_by_transaction() {
     let refunded = told(&open, report(Refund, Success, 40, "psp-0"));
     assert_eq!(refunded.balances.refunded, eur(40));
     let undone = told(&refunded, report(Charge, Failure, 100, "psp-0"));
-    assert_eq!(stopped(&undone), (true, true), "nobody knows whose it is");
+    assert_eq!(stopped(&undone), (true, true), "its transaction is ambiguous");
     let undone = told(&undone, report(Refund, Failure, 40, "psp-0"));
     let elsewhere = told(&undone, report(Charge, Success, 40, "X"));
     let said = |name: &str| Update::ChangeTransactionState { id: id(name), state: Failure };

@@ -1,10 +1,19 @@
-//! Reports that say in several ways, and in any order, which transaction they are
-//! about: what an id says goes before what likeness decided, no report is lost, and
-//! no order makes more to send than another.
+//! Reports with and without ids, in any order: an id overrides a match by likeness, no
+//! report is lost, and no order of reports makes more money available than another.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "that is how a test fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a panic fails the test"
+)]
 
+mod ambiguous;
+mod claims;
+mod several;
+#[path = "../support/mod.rs"]
 mod support;
+mod taken_back;
 
 use State::{Failure, Pending, Success, Unknown};
 use TransactionKind::{Authorization, CancelAuthorization, Charge, Refund};
@@ -15,12 +24,12 @@ use payment_intents::payment::{
 use support::payments::{at, capture, eur, id, payment, refund, refund_of, reservation};
 use support::reporting::*;
 
-/// The same report, which names the transaction by our own id as well.
+/// The same report, with our own id of the transaction as well.
 fn by_own_id(report: Report, name: &str) -> Report {
     Report { interface_id: Some(name.to_owned()), ..report }
 }
 
-/// A capture of so much that was answered so.
+/// A capture of this amount with this answer.
 fn answered(payment: &Payment, name: &str, amount: u64, outcome: Outcome) -> Payment {
     settled(&in_flight(payment, name, amount, at(1_000)), name, outcome, at(2_000))
 }
@@ -236,7 +245,7 @@ fn an_effect_of_ours_that_was_rejected_untruly_is_counted_once() {
 
 #[test]
 fn an_effect_elsewhere_is_not_taken_for_one_of_ours_that_was_rejected_untruly() {
-    // It has a name of its own, or was there before.
+    // It has its own id, or happened before.
     for (name, before) in [("X", false), ("", true)] {
         let elsewhere = |payment: &Payment| told(payment, report(Charge, Success, 40, name));
         let rejected = |payment: &Payment, at| {
@@ -262,7 +271,7 @@ fn a_success_by_the_id_of_an_untrue_failure_is_ours() {
     assert_eq!((captured(&approved), stopped(&approved)), (40, (false, false)));
     // It is shown as an effect that failed until then.
     let failed = approved.transactions.values().find(|one| one.interaction_id.is_some()).unwrap();
-    assert_eq!((failed.state, failed.may_be.clone()), (Failure, Some(id("a"))));
+    assert_eq!((failed.state, failed.possible_duplicate_of.clone()), (Failure, Some(id("a"))));
     let known = told(&approved, report(Charge, Success, 40, "X"));
     assert_eq!((captured(&known), capturable(&known)), (40, 60));
     assert_eq!(known.transactions[&id("a")].interaction_id.as_deref(), Some("X"));
@@ -291,13 +300,13 @@ fn a_failure_without_a_name_undoes_no_effect_elsewhere() {
     }
 }
 
-/// The operator's word about the transaction of that name.
+/// The operator reports the state of the transaction with that name.
 fn said(payment: &Payment, name: &str, state: State) -> Payment {
     let update = Update::ChangeTransactionState { id: id(name), state };
     payment.update(&[update], &reporter(later(), true)).unwrap()
 }
 
-/// An answer that comes when the attempt's slot is freed already.
+/// An answer of an attempt whose slot is already free.
 fn late(payment: &Payment, name: &str, outcome: Outcome) -> Payment {
     match payment.settle(&id(name), &Nonce::new(77), outcome, later()).unwrap() {
         Settlement::Changed(next) => *next,
@@ -447,6 +456,19 @@ fn an_excess_that_a_dispute_explained_is_explained_by_what_resolves_it() {
 }
 
 #[test]
+fn an_excess_beside_another_discrepancy_is_shown_when_that_is_resolved() {
+    let disputed = told(&refunded_in_doubt(None), report(Refund, Failure, 30, "F2"));
+    let exceeded = told(&disputed, report(Refund, Success, 15, "P1"));
+    let unrelated = told(&exceeded, report(Charge, Success, 200, "Z"));
+    let known = said(&unrelated, "two", Success);
+    assert_eq!((known.discrepancies().count(), stopped(&known)), (1, (true, true)));
+    let other = known.discrepancies().next().unwrap().id.to_string();
+    let resolved = said(&known, &other, Failure);
+    assert_eq!((resolved.discrepancies().count(), stopped(&resolved)), (1, (false, true)));
+    assert_eq!(resolved.discrepancies().next().unwrap().kind, Refund);
+}
+
+#[test]
 fn an_excess_that_nothing_explains_any_more_is_shown_by_the_newest() {
     for charge in [None, Some("past-1")] {
         let unrelated = told(&refunded_in_doubt(charge), report(Charge, Success, 200, "Z"));
@@ -502,7 +524,7 @@ fn recovery_looks_at_a_dispute_and_knows_since_when_it_is_unclear() {
     let recovery = disputed.transactions[&id("a")].recovery;
     assert_eq!(recovery.unclear_since, Some(later()));
     assert_eq!(recovery.look_at, Some(later().plus_ms(60_000)));
-    // Others sent what is theirs.
+    // A transaction that this service did not send.
     let external = told(&payment(CAPTURED), report(Charge, Failure, 40, ""));
     let recovery = external.transactions[&id("past-1")].recovery;
     assert_eq!((recovery.unclear_since, recovery.look_at), (None, Some(later().plus_ms(60_000))));
@@ -518,8 +540,8 @@ fn a_likely_beginning_is_kept_when_ours_turns_out_to_be_another() {
     assert_eq!(stopped(&next), (true, true));
 }
 
-/// A capture of 40 that is unclear and was taken for X, which had begun; `other` makes
-/// another transaction of it. Then X fails: says whether the hold is given back.
+/// True if the hold is released in this case: an unclear capture of 40 was matched to the
+/// begun effect X, `other` makes X another transaction, and then X fails.
 fn is_given_back(other: impl FnOnce(&Payment) -> Payment) -> bool {
     let start = payment(&[(Authorization, Success, 200)]);
     let begun = told(&unclear(&start, "a", 40), report(Charge, Pending, 40, "X"));
@@ -544,11 +566,16 @@ fn a_failure_by_a_likely_name_counts_only_while_it_can_be_about_no_other() {
     assert!(is_given_back(|one| reserved(one, 30, at(5_000))), "beside another amount");
     assert!(is_given_back(|one| named(one, Pending)), "beside one with a name of its own");
     assert!(is_given_back(|one| named(one, Success)), "beside one that happened");
+    let answered = |payment: &Payment, outcome| {
+        settled(&in_flight(payment, "b", 40, at(5_000)), "b", outcome, at(6_000))
+    };
+    assert!(is_given_back(|one| answered(one, Outcome::Rejected)), "beside one that failed");
+    assert!(!is_given_back(|one| answered(one, Outcome::Approved)), "beside one without a name");
     // It may have begun half a minute later by another clock, and not more.
     let after = |ms| later().plus_ms(ms);
     assert!(!is_given_back(|one| reserved(one, 40, after(30_000))), "within half a minute");
     assert!(is_given_back(|one| reserved(one, 40, after(30_001))), "begun later");
-    // One of which a Failure waits already has its own.
+    // A transaction with a waiting Failure already has its own.
     let waiting = |one: &Payment| {
         let open = one.reserve(&reservation("b", 1, capture(40), at(5_000))).unwrap();
         let failed = Update::ChangeTransactionState { id: id("b"), state: Failure };
@@ -591,7 +618,7 @@ fn a_rejected_transaction_is_only_one_that_its_connector_answered() {
             .transactions
             .values()
             .find(|one| one.is_external && one.state == Success && one.kind == Charge);
-        added.unwrap().may_be.clone()
+        added.unwrap().possible_duplicate_of.clone()
     };
     let rejected = answered(&payment(AUTHORIZED), "a", 40, Outcome::Rejected);
     assert_eq!(may_be(&success(&rejected)), Some(id("a")));
@@ -608,7 +635,13 @@ fn a_rejected_transaction_is_only_one_that_its_connector_answered() {
 fn a_report_by_its_own_id_ends_the_doubt_whose_an_effect_is() {
     let rejected = answered(&payment(AUTHORIZED), "a", 40, Outcome::Rejected);
     let added = told(&rejected, report(Charge, Pending, 40, ""));
-    let new = added.transactions.values().find(|one| one.may_be.is_some()).unwrap().id.to_string();
+    let new = added
+        .transactions
+        .values()
+        .find(|one| one.possible_duplicate_of.is_some())
+        .unwrap()
+        .id
+        .to_string();
     let known = told(&added, by_own_id(report(Charge, Success, 40, ""), &new));
     assert_eq!(captured(&said(&known, "a", Success)), 80);
 }
@@ -623,6 +656,6 @@ fn a_payment_takes_reports_of_a_hundred_transactions() {
     let update = Update::AddTransaction { id: id("more"), report: report(Charge, Success, 1, "Y") };
     let refused = full.update(&[update], &reporter(later(), true));
     assert_eq!(refused, Err(UpdateRefusal::TooManyTransactions));
-    // What is there already is reported all the same.
+    // A report about a known transaction is recorded all the same.
     assert_eq!(captured(&told(&full, report(Charge, Failure, 1, "X1"))), 98);
 }

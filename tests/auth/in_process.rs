@@ -1,4 +1,4 @@
-//! `Auth` itself, to which the time is an argument.
+//! Calls of `Auth` in the test's own process, where the test chooses the time.
 
 use crate::identity::Identity;
 use crate::issuer::{AUDIENCE, ISSUER, Issuer};
@@ -11,17 +11,17 @@ use std::time::Duration;
 pub const MINUTE: u64 = 60_000;
 pub const HOUR: u64 = 60 * MINUTE;
 
-/// What came of it, in a word.
+/// The outcome of a call, as a word.
 pub const OK: &str = "ok";
 pub const INVALID: &str = "invalid";
 pub const UNAVAILABLE: &str = "unavailable";
 
-pub struct Asking {
+pub struct InProcessAuth {
     auth: Auth,
     project: ProjectKey,
 }
 
-impl Asking {
+impl InProcessAuth {
     pub fn jwt(issuer: &Issuer) -> Self {
         Self::with(AuthSettings::Jwt {
             issuer: ISSUER.to_owned(),
@@ -65,7 +65,7 @@ impl Asking {
     }
 }
 
-/// Some hour that all of it happens in.
+/// The time at which the tests begin.
 pub fn start() -> Timestamp {
     Timestamp::from_ms(1_795_338_000_000)
 }

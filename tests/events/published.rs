@@ -1,14 +1,14 @@
-//! What is told: of whom, how, and under which id.
+//! The published events: their types, content and ids.
 
 use crate::support::actions::{report, report_state};
-use crate::support::{cancel, capture, refund, reverse, told};
+use crate::support::{cancel, capture, refund, reverse, with_reference};
 use crate::world::{BUS, World};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 const REJECTED: &str = "sandbox:rejected";
 
-/// As it is sent.
+/// The event as it is sent.
 const ORDER: &str = r#"{"typeId":"order","id":"o-1"}"#;
 const CART: &str = r#"{"id": "c-1", "typeId": "cart"}"#;
 
@@ -19,16 +19,16 @@ async fn each_of_the_six_types_has_the_platforms_shape() {
     let cart: Value = serde_json::from_str(CART).unwrap();
     for (index, (action, status, r#type)) in [
         (capture(4_000), 200, "CheckoutPaymentCharged"),
-        (told(capture(4_000), REJECTED), 400, "CheckoutPaymentChargeFailed"),
+        (with_reference(capture(4_000), REJECTED), 400, "CheckoutPaymentChargeFailed"),
         (refund(4_000), 200, "CheckoutPaymentRefunded"),
-        (told(refund(4_000), REJECTED), 400, "CheckoutPaymentRefundFailed"),
+        (with_reference(refund(4_000), REJECTED), 400, "CheckoutPaymentRefundFailed"),
         (cancel(), 200, "CheckoutPaymentAuthorizationCancelled"),
-        (told(cancel(), REJECTED), 400, "CheckoutPaymentCancelAuthorizationFailed"),
+        (with_reference(cancel(), REJECTED), 400, "CheckoutPaymentCancelAuthorizationFailed"),
     ]
     .into_iter()
     .enumerate()
     {
-        // With an order, with a cart, with both, with none.
+        // With an order, with a cart, with both, and with neither.
         let about = match index % 4 {
             0 => json!({"order": order}),
             1 => json!({"cart": cart}),
@@ -42,8 +42,8 @@ async fn each_of_the_six_types_has_the_platforms_shape() {
         }
         world.stream.records().await;
         let transaction = world.act(&id, action, status).await;
-        let told = world.told().await;
-        let [event] = told.as_slice() else { panic!("{type}: {told:?}") };
+        let published = world.published().await;
+        let [event] = published.as_slice() else { panic!("{type}: {published:?}") };
         let routing = (event.bus.as_str(), event.source.as_str(), event.detail_type.as_str());
         assert_eq!(routing, (BUS, "payment-intents", r#type));
         let mut expected = json!({
@@ -64,7 +64,7 @@ async fn each_of_the_six_types_has_the_platforms_shape() {
     }
 }
 
-/// A reversal is told as what it came to.
+/// A reversal is published as the cancel or refund that it became.
 #[tokio::test]
 async fn a_reversal_is_published_as_a_cancellation_or_a_refund() {
     let world = World::start().await;
@@ -78,7 +78,7 @@ async fn a_reversal_is_published_as_a_cancellation_or_a_refund() {
     assert_eq!(world.types().await, ["CheckoutPaymentRefunded"]);
 }
 
-/// Order and cart are given back as the text they came in.
+/// Order and cart are published exactly as they were registered.
 #[tokio::test]
 async fn order_and_cart_of_the_registration_are_in_every_event() {
     let world = World::start().await;
@@ -86,11 +86,11 @@ async fn order_and_cart_of_the_registration_are_in_every_event() {
     world.register("p", json!({"cart": cart})).await;
     world.act("p", capture(1_000), 200).await;
     world.act("p", refund(400), 200).await;
-    for event in world.told().await {
+    for event in world.published().await {
         assert_eq!(event.detail["data"]["cart"], cart);
         assert!(event.detail["data"].get("order").is_none(), "{event:?}");
     }
-    // What a reader of JSON would round is not read.
+    // Numbers are not read, because a JSON reader would round them.
     let order =
         r#"{"typeId":"order", "id":"o-1", "rate":1.50, "number":90071992547409931234567890}"#;
     let amount = r#"{"centAmount": 10000, "currencyCode": "EUR"}"#;
@@ -101,24 +101,24 @@ async fn order_and_cart_of_the_registration_are_in_every_event() {
     );
     world.register_text(draft).await;
     world.act("q", capture(1_000), 200).await;
-    let told = world.told().await;
-    assert!(told[0].text.contains(&format!(r#""order":{order}"#)), "{}", told[0].text);
+    let published = world.published().await;
+    assert!(published[0].text.contains(&format!(r#""order":{order}"#)), "{}", published[0].text);
 }
 
 #[tokio::test]
-async fn an_event_has_the_same_id_each_time_and_every_transition_its_own() {
+async fn a_repeated_event_has_the_same_id_and_each_transition_has_another() {
     let world = World::start().await;
     world.register("p", json!({})).await;
     let charge = world.act("p", capture(4_000), 200).await;
     world.report("p", json!([report_state(&charge, "Failure")])).await;
     world.report("p", json!([report_state(&charge, "Success")])).await;
-    // The same again, as other transactions and of another Payment.
+    // The same actions again, as other transactions and on another Payment.
     world.act("p", capture(4_000), 200).await;
     world.register("q", json!({})).await;
     world.act("q", capture(4_000), 200).await;
     let records = world.stream.records().await;
     assert_eq!(world.deliver(&records).await, None);
-    let first = world.bus.told();
+    let first = world.bus.published();
     let types: Vec<_> = first.iter().map(|event| event.detail_type.as_str()).collect();
     assert_eq!(
         types,
@@ -135,24 +135,25 @@ async fn an_event_has_the_same_id_each_time_and_every_transition_its_own() {
     assert_eq!(ids.len(), first.len());
 
     assert_eq!(world.deliver(&records).await, None);
-    let second = world.bus.told();
-    let texts =
-        |events: &[crate::bus::Told]| events.iter().map(|e| e.text.clone()).collect::<Vec<_>>();
+    let second = world.bus.published();
+    let texts = |events: &[crate::bus::PublishedEvent]| {
+        events.iter().map(|e| e.text.clone()).collect::<Vec<_>>()
+    };
     assert_eq!(texts(&second), texts(&first));
 }
 
-/// One write, three transactions: all of it is told, in the order in which it
+/// One write settles three transactions. All are published, in the order in which they
 /// began.
 #[tokio::test]
 async fn a_write_that_settles_several_transactions_publishes_each() {
     let world = World::start().await;
     world.register("p", json!({})).await;
-    let received = |amount| told(capture(amount), "sandbox:received");
+    let received = |amount| with_reference(capture(amount), "sandbox:received");
     let first = world.act("p", received(3_000), 200).await;
     let second = world.act("p", received(2_000), 200).await;
     let third = world.act("p", received(1_000), 200).await;
     assert_eq!(world.types().await, [""; 0]);
-    // In another order than that in which they began.
+    // Settled in another order than they began.
     let all = json!([
         report_state(&third, "Success"),
         report_state(&first, "Success"),
@@ -165,15 +166,15 @@ async fn a_write_that_settles_several_transactions_publishes_each() {
     assert_eq!(world.deliver(&records).await, None);
     let calls = world.bus.calls();
     assert!(calls.iter().all(|call| call.events.len() == 1), "{calls:?}");
-    let told: Vec<_> = calls.into_iter().flat_map(|call| call.events).collect();
+    let published: Vec<_> = calls.into_iter().flat_map(|call| call.events).collect();
     let refund = now["transactions"][4]["id"].as_str().unwrap();
-    let told: Vec<_> = told
+    let published: Vec<_> = published
         .iter()
         .inspect(|event| assert_eq!(event.detail["createdAt"], now["lastModifiedAt"]))
         .map(|event| (event.transaction(), event.detail_type.as_str()))
         .collect();
     assert_eq!(
-        told,
+        published,
         [
             (first.as_str(), "CheckoutPaymentCharged"),
             (second.as_str(), "CheckoutPaymentChargeFailed"),
@@ -183,13 +184,13 @@ async fn a_write_that_settles_several_transactions_publishes_each() {
     );
 }
 
-/// A report that the balances do not allow yet is told when it is heard, and not
-/// again when it is booked.
+/// A report that the balances do not allow yet is published when it arrives, and not again
+/// when it is booked.
 #[tokio::test]
 async fn an_early_refund_is_published_once() {
     let world = World::start().await;
     world.register("p", json!({})).await;
-    let charge = world.act("p", told(capture(4_000), "sandbox:received"), 200).await;
+    let charge = world.act("p", with_reference(capture(4_000), "sandbox:received"), 200).await;
     world.report("p", json!([report("Refund", "Success", 1_000)])).await;
     assert_eq!(world.types().await, ["CheckoutPaymentRefunded"]);
     let now = world.report("p", json!([report_state(&charge, "Success")])).await;
@@ -197,7 +198,7 @@ async fn an_early_refund_is_published_once() {
     assert_eq!(now["transactions"][2]["state"], "Success");
 }
 
-/// What somebody else did at the PSP is told like what was asked here.
+/// Effects that this service did not send are published as well.
 #[tokio::test]
 async fn reported_effects_are_published_except_chargebacks() {
     let world = World::start().await;
