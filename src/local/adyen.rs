@@ -6,6 +6,7 @@
 //! <https://docs.adyen.com/development-resources/api-idempotency>
 
 mod account;
+mod api;
 mod events;
 mod webhooks;
 
@@ -16,14 +17,13 @@ use crate::clock::SystemClock;
 use crate::connector::{AdyenAccount, Authorization, ConnectorSettings, Psp};
 use crate::error::BoxError;
 use crate::payment::{Payment, Timestamp};
-use crate::platform::format_time;
 use crate::ports::Clock;
 use crate::secret::Secret;
-use account::{Account, Asked, Kind};
+use account::{Account, Kind, Requested};
+use api::{Answer, header, refused};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,23 +39,23 @@ pub struct AdyenSandbox {
 #[derive(Debug, Default)]
 struct State {
     account: Account,
-    /// The answer on record for each key; `None` while the first request is at work.
+    /// The recorded answer for each key; `None` while the first request is being processed.
     keys: HashMap<String, Option<Answer>>,
     effects: Vec<Effect>,
     planned: VecDeque<AdyenFault>,
     requests: Vec<(String, String)>,
 }
 
-/// A failure of one request.
+/// The failure of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AdyenFault {
     /// It is carried out, and the connection is closed.
     LostAnswer,
     /// The connection is closed, and nothing is carried out.
     LostRequest,
-    /// It is carried out, and answered with an error that is not on record.
+    /// It is carried out, and answered with an error that is not recorded for the key.
     ErrorAfterActing,
-    /// It is carried out, and the answer on record is an error.
+    /// It is carried out, and an error is recorded as its answer.
     RecordedError,
     /// The store of keys is unavailable: nothing is carried out.
     Transient,
@@ -63,45 +63,21 @@ pub enum AdyenFault {
     Unauthorized,
     /// The account does not allow it: nothing is carried out.
     NotConfigured,
-    /// It is at work for so many milliseconds, whether or not its caller waits.
+    /// It takes this number of milliseconds, also if its caller does not wait.
     Slow(u64),
 }
 
-/// A status, the body, and whether the caller may send it again.
-#[derive(Clone, Debug)]
-struct Answer {
-    status: u16,
-    body: String,
-    is_transient: bool,
-    is_by_key: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Body {
-    merchant_account: String,
-    amount: Option<AmountBody>,
-    reference: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AmountBody {
-    currency: String,
-    value: u64,
-}
-
 impl AdyenSandbox {
-    /// The API key that it takes.
+    /// The API key that it accepts.
     pub const API_KEY: &str = "AQE_sandbox_key";
 
     /// Its merchant account.
     pub const MERCHANT_ACCOUNT: &str = "SandboxShop";
 
-    /// The key that it signs its webhooks with.
+    /// The HMAC key of its webhooks.
     pub const HMAC_KEY: &str = "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056";
 
-    /// Starts one that lives as long as the process.
+    /// Starts one that runs as long as the process.
     pub async fn start() -> Result<Self, BoxError> {
         let listener = bind().await?;
         let url = format!("http://{}/checkout/v71", listener.local_addr()?).parse()?;
@@ -115,7 +91,7 @@ impl AdyenSandbox {
         Ok(adyen)
     }
 
-    /// The settings by which this service calls it.
+    /// The settings with which this service calls it.
     pub fn settings(&self, timeout_ms: u64) -> ConnectorSettings {
         let account = AdyenAccount {
             merchant_account: Self::MERCHANT_ACCOUNT.to_owned(),
@@ -147,12 +123,12 @@ impl AdyenSandbox {
         self.url.clone()
     }
 
-    /// Adds a payment with this `pspReference`, of which so much is authorized.
+    /// Adds a payment with this `pspReference` and this authorized amount.
     pub fn authorize(&self, id: &str, amount: u64, currency: &str, multicapture: bool) {
         self.state().account.authorize(id, amount, currency, multicapture);
     }
 
-    /// Adds the payment of a Payment, as far as nothing happened to it yet.
+    /// Adds the payment of a new Payment.
     pub(super) fn authorize_for(&self, payment: &Payment) {
         if let Some(id) = &payment.details.interface_id {
             let amount = payment.balances.authorized.minor_units();
@@ -160,27 +136,27 @@ impl AdyenSandbox {
         }
     }
 
-    /// The effects that it really had, in order. The Payment is named by the `pspReference`.
+    /// The effects so far, in order. The id of the Payment in each is the `pspReference`.
     pub fn ledger(&self) -> Vec<Effect> {
         self.state().effects.clone()
     }
 
-    /// What can still be captured of a payment, what is captured, and what is refunded.
+    /// The amounts of a payment: open to capture, captured, refunded.
     pub fn balances(&self, payment: &str) -> [u64; 3] {
         self.state().account.balances(payment)
     }
 
-    /// Lets these go wrong, one request each, in order.
+    /// Makes the next requests fail, one for each fault, in order.
     pub fn plan(&self, faults: &[AdyenFault]) {
         self.state().planned.extend(faults);
     }
 
-    /// True if something is still to go wrong.
+    /// True if a planned fault is left.
     pub fn has_plan(&self) -> bool {
         !self.state().planned.is_empty()
     }
 
-    /// Lets nothing go wrong any more.
+    /// Removes the planned faults.
     pub fn forget_plan(&self) {
         self.state().planned.clear();
     }
@@ -190,33 +166,33 @@ impl AdyenSandbox {
         self.state().account.events.time = Some(at);
     }
 
-    /// Captures, cancels (`amount` is not read) or refunds in the Customer Area. `path` is
-    /// that of the API. Returns the `pspReference`.
+    /// Captures, cancels or refunds in the Customer Area; a cancel ignores the amount. `path`
+    /// is that of the API. Returns the `pspReference`.
     pub fn customer_area(&self, payment: &str, path: &str, amount: u64) -> String {
         let mut state = self.state();
         let Some(kind) = Kind::of_path(path) else { return String::new() };
         // Adyen repeats the reference of the payment.
-        let asked = Asked { payment, kind, amount, reference: "order-7" };
-        state.carry_out(&asked, None)
+        let requested = Requested { payment, kind, amount, reference: "order-7" };
+        state.carry_out(&requested, None)
     }
 
-    /// Lets a capture or a refund fail at the card scheme.
+    /// Makes a capture or a refund fail at the card scheme.
     pub fn fail(&self, psp_reference: &str) {
         self.state().account.fail(psp_reference, None);
     }
 
-    /// Lets a refund come back.
+    /// Returns a refund to the merchant.
     pub fn reverse_refund(&self, psp_reference: &str) {
         self.state().account.fail(psp_reference, Some("REFUNDED_REVERSED"));
     }
 
-    /// Lets Adyen capture again what failed.
+    /// Captures again what failed at the card scheme.
     pub fn recapture(&self, psp_reference: &str) {
         self.state().account.recapture(psp_reference);
     }
 
-    /// An event about a payment, or about a dispute of it with this id.
-    pub fn tell(
+    /// Adds an event about a payment, or about its dispute with this id.
+    pub fn add_event(
         &self,
         event_code: &str,
         payment: &str,
@@ -224,7 +200,7 @@ impl AdyenSandbox {
         amount: u64,
         is_success: bool,
     ) {
-        self.state().account.tell_of_payment(event_code, payment, dispute, amount, is_success);
+        self.state().account.add_payment_event(event_code, payment, dispute, amount, is_success);
     }
 
     /// Forgets all keys, as Adyen may after 7 days.
@@ -234,7 +210,7 @@ impl AdyenSandbox {
 
     /// The notification items so far, in order, each signed.
     pub fn events(&self) -> Vec<Value> {
-        self.state().account.told()
+        self.state().account.events.all.clone()
     }
 
     /// The requests so far: method and path, and the body.
@@ -279,7 +255,7 @@ impl AdyenSandbox {
         Ok(response.body(answer.body)?)
     }
 
-    /// What is to be seen of it that Adyen does not show: the events, and the requests.
+    /// The events or the requests so far, which Adyen itself does not show.
     fn shown(&self, method: &Method, path: &str) -> Option<Value> {
         match (method, path) {
             (&Method::GET, "/sandbox/events") => Some(json!(self.events())),
@@ -338,90 +314,4 @@ impl AdyenSandbox {
         state.keys.insert(key.to_owned(), Some(answer.clone()));
         answer
     }
-}
-
-impl State {
-    /// Checks a request and takes its key, before anything is carried out. Returns the
-    /// answer on record, or an error that is not recorded.
-    fn begin(&mut self, headers: &HeaderMap, key: &str) -> Result<Option<Answer>, Answer> {
-        const KEY_MAX: usize = 64;
-        if header(headers, "x-api-key") != AdyenSandbox::API_KEY {
-            return Err(refused(401, "security", "000"));
-        }
-        let is_json = header(headers, "content-type").starts_with("application/json");
-        if !is_json || key.is_empty() || key.len() > KEY_MAX {
-            return Err(refused(400, "validation", "702"));
-        }
-        match self.keys.get(key) {
-            Some(Some(answer)) => Ok(Some(answer.clone())),
-            Some(None) => Err(Answer { is_transient: true, ..refused(422, "validation", "704") }),
-            None => {
-                self.keys.insert(key.to_owned(), None);
-                Ok(None)
-            }
-        }
-    }
-
-    fn call(&mut self, path: &str, body: &str, key: &str) -> Answer {
-        let segments: Vec<_> = path.split('/').collect();
-        let ["", "checkout", "v71", "payments", payment, kind] = segments.as_slice() else {
-            return refused(404, "validation", "000");
-        };
-        let Some(kind) = Kind::of_path(kind) else { return refused(404, "validation", "000") };
-        let Ok(read) = serde_json::from_str::<Body>(body) else {
-            return refused(400, "validation", "702");
-        };
-        if read.merchant_account != AdyenSandbox::MERCHANT_ACCOUNT {
-            return refused(403, "security", "901");
-        }
-        let Some(currency) = self.account.currency(payment).map(str::to_owned) else {
-            return refused(422, "validation", "167");
-        };
-        let amount = match (kind, &read.amount) {
-            (Kind::Cancel, None) => 0,
-            (Kind::Capture | Kind::Refund, Some(amount)) if amount.currency != currency => {
-                return refused(422, "validation", "138");
-            }
-            (Kind::Capture | Kind::Refund, Some(amount)) if amount.value > 0 => amount.value,
-            _ => return refused(422, "validation", "137"),
-        };
-        let asked = Asked { payment, kind, amount, reference: &read.reference };
-        let psp_reference = self.carry_out(&asked, Some(key));
-        let mut answer = json!({
-            "merchantAccount": AdyenSandbox::MERCHANT_ACCOUNT, "paymentPspReference": payment,
-            "pspReference": psp_reference, "reference": read.reference, "status": "received",
-        });
-        if let (Some(amount), Some(fields)) = (read.amount, answer.as_object_mut()) {
-            let amount = json!({"currency": amount.currency, "value": amount.value});
-            fields.insert("amount".to_owned(), amount);
-        }
-        Answer { status: 201, body: answer.to_string(), is_transient: false, is_by_key: true }
-    }
-
-    fn carry_out(&mut self, asked: &Asked<'_>, key: Option<&str>) -> String {
-        let (psp_reference, moved) = self.account.modify(asked);
-        if let Some(cent_amount) = moved {
-            self.effects.push(Effect {
-                payment_id: asked.payment.to_owned(),
-                action: asked.kind.action().to_owned(),
-                cent_amount,
-                currency_code: self.account.currency(asked.payment).unwrap_or_default().to_owned(),
-                idempotency_key: key.map(str::to_owned),
-                at: format_time(SystemClock.now()),
-            });
-        }
-        psp_reference
-    }
-}
-
-fn refused(status: u16, kind: &str, code: &str) -> Answer {
-    let body = json!({
-        "status": status, "errorCode": code, "errorType": kind,
-        "message": "The sandbox refuses it.",
-    });
-    Answer { status, body: body.to_string(), is_transient: false, is_by_key: false }
-}
-
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
-    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }

@@ -40,7 +40,7 @@ async fn captures_refunds_and_disputes_come_to_the_same_end() {
     for seed in 0..SEEDS {
         let world = World::with(true).await;
         let adyen = &world.adyen;
-        adyen.tell("AUTHORISATION", PAYMENT, None, 100, true);
+        adyen.add_event("AUTHORISATION", PAYMENT, None, 100, true);
         world.act("c", capture(60)).await.unwrap();
         let ours = world.psp_reference("CAPTURE");
         let theirs = adyen.customer_area(PAYMENT, "captures", 30);
@@ -62,11 +62,11 @@ async fn captures_refunds_and_disputes_come_to_the_same_end() {
         adyen.customer_area(PAYMENT, "refunds", 1_000);
         for code in ["CHARGEBACK", "CHARGEBACK_REVERSED", "SECOND_CHARGEBACK"] {
             world.advance(DAY);
-            adyen.tell(code, PAYMENT, Some("DISPUTE000000001"), 9, true);
+            adyen.add_event(code, PAYMENT, Some("DISPUTE000000001"), 9, true);
         }
         for code in ["CHARGEBACK", "CHARGEBACK_REVERSED"] {
             world.advance(DAY);
-            adyen.tell(code, PAYMENT, Some("DISPUTE000000002"), 9, true);
+            adyen.add_event(code, PAYMENT, Some("DISPUTE000000002"), 9, true);
         }
         let (balances, transactions) = end_in_order_of(&world, seed).await;
         assert_eq!(balances, [40, 60, 0, 44, 16], "seed {seed}");

@@ -63,7 +63,7 @@ async fn what_is_not_for_us_is_taken_and_what_is_not_here_yet_is_repeated() {
     assert!(matches!(taken, Err(WebhookError::NoSuchPayment)), "{taken:?}");
 
     world.adyen.authorize("PAYMENT000000002", 100, "EUR", false);
-    world.adyen.tell("AUTHORISATION", "PAYMENT000000002", None, 100, true);
+    world.adyen.add_event("AUTHORISATION", "PAYMENT000000002", None, 100, true);
     let event = world.event("AUTHORISATION");
     let early = world.deliver(&event).await;
     assert!(matches!(early, Err(WebhookError::NoSuchPayment)), "{early:?}");
@@ -245,7 +245,7 @@ async fn an_authorization_is_confirmed_and_never_added() {
     world.adyen.authorize("PAYMENT000000002", 100, "EUR", false);
     world.register("q", "PAYMENT000000002", State::Pending).await;
     let tell = async |amount, is_success| {
-        world.adyen.tell("AUTHORISATION", "PAYMENT000000002", None, amount, is_success);
+        world.adyen.add_event("AUTHORISATION", "PAYMENT000000002", None, amount, is_success);
         assert!(is_recorded(&world.deliver(&world.event("AUTHORISATION")).await));
         world.payment_of("q").await.balances.authorized.minor_units()
     };
@@ -260,7 +260,7 @@ async fn an_authorization_is_confirmed_and_never_added() {
 
     world.adyen.authorize("PAYMENT000000003", 100, "EUR", false);
     world.register("s", "PAYMENT000000003", State::Pending).await;
-    world.adyen.tell("AUTHORISATION", "PAYMENT000000003", None, 100, false);
+    world.adyen.add_event("AUTHORISATION", "PAYMENT000000003", None, 100, false);
     world.deliver_last().await;
     let payment = world.payment_of("s").await;
     let states: Vec<_> = payment.transactions.values().map(|one| one.state).collect();
@@ -277,7 +277,7 @@ async fn a_chargeback_takes_captured_money_and_a_reversed_one_returns_it() {
         ("SECOND_CHARGEBACK", [0, 100, 0, 40, 60]),
     ] {
         world.advance(DAY);
-        world.adyen.tell(code, PAYMENT, Some("DISPUTE000000001"), 60, true);
+        world.adyen.add_event(code, PAYMENT, Some("DISPUTE000000001"), 60, true);
         world.deliver_last().await;
         assert_eq!(world.balances().await, balances, "{code}");
     }
@@ -293,9 +293,9 @@ async fn a_chargeback_takes_captured_money_and_a_reversed_one_returns_it() {
 async fn a_reversed_chargeback_without_the_payments_reference_gives_nothing_back() {
     let world = World::new().await;
     world.done("c", capture(100)).await;
-    world.adyen.tell("CHARGEBACK", PAYMENT, Some("DISPUTE000000001"), 60, true);
+    world.adyen.add_event("CHARGEBACK", PAYMENT, Some("DISPUTE000000001"), 60, true);
     world.deliver_last().await;
-    world.adyen.tell("CHARGEBACK_REVERSED", PAYMENT, None, 60, true);
+    world.adyen.add_event("CHARGEBACK_REVERSED", PAYMENT, None, 60, true);
     world.deliver_last().await;
     assert_eq!(world.balances().await[3], 40);
 }

@@ -1,8 +1,7 @@
-//! The merchant account at the sandbox Adyen: payments, what is done to them, and the
-//! events that tell of it.
+//! The merchant account at the sandbox Adyen: payments, their captures, cancels and
+//! refunds, and the events about them.
 
 use super::events::{Events, Subject};
-use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The payments, and the events so far.
@@ -41,9 +40,9 @@ pub(super) enum Kind {
     Refund,
 }
 
-/// A modification that was accepted.
+/// A capture, cancel or refund that Adyen received.
 #[derive(Debug)]
-pub(super) struct Asked<'a> {
+pub(super) struct Requested<'a> {
     pub(super) payment: &'a str,
     pub(super) kind: Kind,
     /// The amount; a cancel has none.
@@ -104,59 +103,66 @@ impl Account {
         self.payments.get(payment).map(|payment| payment.currency.as_str())
     }
 
-    /// Takes a modification on. Returns its `pspReference`, and the amount that it moved
-    /// if Adyen carried it out: whether it does follows from what was done before.
-    pub(super) fn modify(&mut self, asked: &Asked<'_>) -> (String, Option<u64>) {
+    /// Receives a capture, cancel or refund. Returns its `pspReference`, and the amount that
+    /// it moves; no amount if the earlier ones leave too little for it.
+    pub(super) fn modify(&mut self, requested: &Requested<'_>) -> (String, Option<u64>) {
         let psp_reference = self.new_id("M");
-        let (moved, reason) = match self.outcome(asked) {
+        let (moved, reason) = match self.outcome(requested) {
             Ok(moved) => (Some(moved), ""),
             Err(reason) => (None, reason),
         };
-        let authorized = self.payments.get(asked.payment).map_or(0, |found| found.authorized);
-        let amount = match asked.kind {
+        let authorized = self.payments.get(requested.payment).map_or(0, |found| found.authorized);
+        let amount = match requested.kind {
             Kind::Cancel => authorized,
-            Kind::Capture | Kind::Refund => asked.amount,
+            Kind::Capture | Kind::Refund => requested.amount,
         };
         if moved.is_some() {
             if let (Kind::Cancel, Some(payment)) =
-                (asked.kind, self.payments.get_mut(asked.payment))
+                (requested.kind, self.payments.get_mut(requested.payment))
             {
                 payment.is_cancelled = true;
             }
             self.modifications.push(Modification {
-                payment: asked.payment.to_owned(),
+                payment: requested.payment.to_owned(),
                 psp_reference: psp_reference.clone(),
-                reference: asked.reference.to_owned(),
-                kind: asked.kind,
+                reference: requested.reference.to_owned(),
+                kind: requested.kind,
                 amount,
                 has_failed: false,
             });
         }
-        self.tell(asked.kind.event_code(), asked, &psp_reference, amount, moved.is_some(), reason);
+        self.add_event(
+            requested.kind.event_code(),
+            requested,
+            &psp_reference,
+            amount,
+            moved.is_some(),
+            reason,
+        );
         (psp_reference, moved)
     }
 
     /// The amount that moves, or the reason why Adyen refuses it.
-    fn outcome(&self, asked: &Asked<'_>) -> Result<u64, &'static str> {
-        let payment = self.payments.get(asked.payment).ok_or("Payment not found")?;
-        let captured = self.sum(asked.payment, Kind::Capture);
-        match asked.kind {
+    fn outcome(&self, requested: &Requested<'_>) -> Result<u64, &'static str> {
+        let payment = self.payments.get(requested.payment).ok_or("Payment not found")?;
+        let captured = self.sum(requested.payment, Kind::Capture);
+        match requested.kind {
             Kind::Cancel if payment.is_cancelled => Err("Transaction already cancelled"),
-            Kind::Cancel if self.was_captured(asked.payment) => Err("Transaction was captured"),
+            Kind::Cancel if self.was_captured(requested.payment) => Err("Transaction was captured"),
             Kind::Cancel => Ok(payment.authorized),
             Kind::Capture if payment.is_cancelled => Err("Transaction cancelled"),
-            Kind::Capture if !payment.multicapture && self.was_captured(asked.payment) => {
+            Kind::Capture if !payment.multicapture && self.was_captured(requested.payment) => {
                 Err("Insufficient balance on payment")
             }
-            Kind::Capture if captured.saturating_add(asked.amount) > payment.authorized => {
+            Kind::Capture if captured.saturating_add(requested.amount) > payment.authorized => {
                 Err("Insufficient balance on payment")
             }
-            Kind::Capture => Ok(asked.amount),
+            Kind::Capture => Ok(requested.amount),
             Kind::Refund => {
-                let refunded = self.sum(asked.payment, Kind::Refund);
-                match refunded.saturating_add(asked.amount) > captured {
+                let refunded = self.sum(requested.payment, Kind::Refund);
+                match refunded.saturating_add(requested.amount) > captured {
                     true => Err("Insufficient balance on payment"),
-                    false => Ok(asked.amount),
+                    false => Ok(requested.amount),
                 }
             }
         }
@@ -180,13 +186,13 @@ impl Account {
         found.has_failed = has_failed;
         let (payment, reference) = (found.payment.clone(), found.reference.clone());
         let (kind, amount) = (found.kind, found.amount);
-        let asked = Asked { payment: &payment, kind, amount, reference: &reference };
+        let requested = Requested { payment: &payment, kind, amount, reference: &reference };
         let reason = if has_failed { "Rejected by the scheme" } else { "Transaction Recaptured" };
-        self.tell(&code(kind), &asked, id, amount, true, reason);
+        self.add_event(&code(kind), &requested, id, amount, true, reason);
     }
 
-    /// An event about a payment itself, or about a dispute. `dispute` is its id.
-    pub(super) fn tell_of_payment(
+    /// Adds an event about a payment, or about the dispute with the id `dispute`.
+    pub(super) fn add_payment_event(
         &mut self,
         event_code: &str,
         payment: &str,
@@ -195,7 +201,7 @@ impl Account {
         is_success: bool,
     ) {
         let currency = self.currency(payment).unwrap_or_default().to_owned();
-        self.events.tell(&Subject {
+        self.events.add(&Subject {
             event_code,
             psp_reference: dispute.unwrap_or(payment),
             original_reference: dispute.map(|_| payment),
@@ -207,21 +213,21 @@ impl Account {
         });
     }
 
-    fn tell(
+    fn add_event(
         &mut self,
         event_code: &str,
-        asked: &Asked<'_>,
+        requested: &Requested<'_>,
         psp_reference: &str,
         amount: u64,
         is_success: bool,
         reason: &str,
     ) {
-        let currency = self.currency(asked.payment).unwrap_or_default().to_owned();
-        self.events.tell(&Subject {
+        let currency = self.currency(requested.payment).unwrap_or_default().to_owned();
+        self.events.add(&Subject {
             event_code,
             psp_reference,
-            original_reference: Some(asked.payment),
-            merchant_reference: asked.reference,
+            original_reference: Some(requested.payment),
+            merchant_reference: requested.reference,
             amount,
             currency: &currency,
             is_success,
@@ -229,13 +235,13 @@ impl Account {
         });
     }
 
-    /// What is authorized and neither captured nor cancelled; captured; and refunded.
+    /// The amounts of a payment: open to capture, captured, refunded.
     pub(super) fn balances(&self, id: &str) -> [u64; 3] {
         let Some(payment) = self.payments.get(id) else { return [0; 3] };
         let captured = self.sum(id, Kind::Capture);
         let is_closed = payment.is_cancelled || !payment.multicapture && self.was_captured(id);
         let open = if is_closed {
-            // What failed at the scheme may be captured again.
+            // Adyen may capture again what failed at the scheme.
             self.failed(id)
         } else {
             payment.authorized.saturating_sub(captured)
@@ -263,13 +269,9 @@ impl Account {
         self.modifications.iter().any(is_capture)
     }
 
-    /// Sixteen letters and digits, as Adyen's ids are.
+    /// A new id of sixteen letters and digits, as those of Adyen.
     pub(super) fn new_id(&mut self, prefix: &str) -> String {
         self.count = self.count.saturating_add(1);
         format!("{prefix}SANDBOX{:08}", self.count)
-    }
-
-    pub(super) fn told(&self) -> Vec<Value> {
-        self.events.all.clone()
     }
 }

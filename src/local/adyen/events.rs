@@ -14,11 +14,11 @@ use serde_json::{Value, json};
 #[derive(Debug, Default)]
 pub(super) struct Events {
     pub(super) all: Vec<Value>,
-    /// The time of the next event, in tests that have a clock of their own.
+    /// The date of the last event, in tests with another clock.
     pub(super) time: Option<Timestamp>,
 }
 
-/// What an item says.
+/// The contents of an item.
 #[derive(Debug)]
 pub(super) struct Subject<'a> {
     pub(super) event_code: &'a str,
@@ -32,7 +32,7 @@ pub(super) struct Subject<'a> {
 }
 
 impl Events {
-    pub(super) fn tell(&mut self, subject: &Subject<'_>) {
+    pub(super) fn add(&mut self, subject: &Subject<'_>) {
         let at = match &mut self.time {
             Some(time) => {
                 *time = time.plus_ms(1_000);
@@ -66,7 +66,7 @@ fn adyen_time(at: Timestamp) -> String {
 }
 
 impl AdyenSandbox {
-    /// The item with the signature that this key gives it, in place of the one it has.
+    /// The item with its signature by this key, in place of the one that it has.
     pub fn signed(key: &str, mut item: Value) -> Value {
         let text = |name: &str| item.get(name).and_then(Value::as_str).unwrap_or_default();
         let amount = item.get("amount").cloned().unwrap_or_default();
@@ -97,7 +97,7 @@ impl AdyenSandbox {
         item
     }
 
-    /// The message that has these items.
+    /// The message with these items.
     pub fn notification(items: &[Value]) -> Value {
         let items: Vec<_> =
             items.iter().map(|item| json!({"NotificationRequestItem": item})).collect();

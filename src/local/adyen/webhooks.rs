@@ -1,4 +1,4 @@
-//! The webhooks of the Adyen on localhost: each event once, in order, repeated until it is
+//! The webhooks of the Adyen on localhost: each event in order, repeated until it is
 //! accepted.
 
 use super::AdyenSandbox;
@@ -11,14 +11,14 @@ use http_body_util::Full;
 use serde_json::Value;
 use std::time::Duration;
 
-/// The number of times that an event is sent until it is given up.
+/// The highest number of attempts to send an event.
 const TRIES_MAX: usize = 5;
 
-/// The pause after an event that was not accepted, and between looks at the events.
+/// The pause after an event that was not accepted, and between two checks for new events.
 const PAUSE_MS: u64 = 200;
 
 impl AdyenSandbox {
-    /// Sends its events to `url`, for as long as the process lives.
+    /// Sends its events to `url`, as long as the process runs.
     pub(in crate::local) async fn send_webhooks(self, transport: Transport, url: Uri) {
         let mut sent = 0;
         loop {
@@ -36,7 +36,7 @@ impl AdyenSandbox {
     }
 }
 
-/// Sends an event once. Returns whether it was accepted.
+/// Sends an event once. Returns true if it was accepted.
 async fn send(transport: &Transport, url: &Uri, event: &Value) -> Result<bool, BoxError> {
     const TIME: Duration = Duration::from_secs(10);
     const ANSWER_BYTES_MAX: usize = 64 * 1024;
