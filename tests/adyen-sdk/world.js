@@ -1,8 +1,10 @@
 // The built local server with its Adyen, and Adyen's own client of that.
 
 import assert from 'node:assert/strict';
-import { CheckoutAPI, Client, EnvironmentEnum } from '@adyen/api-library';
+import adyenLibrary from '@adyen/api-library';
 import { startLocal } from '../support/local.mjs';
+
+const { CheckoutAPI, Client, EnvironmentEnum } = adyenLibrary;
 
 export const PAYMENT = '66666666-6666-4666-8666-666666666666';
 export const PSP_REFERENCE = 'ADYENDEMO0000001';
