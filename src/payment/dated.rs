@@ -4,7 +4,7 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
-use super::TransactionKind::Authorization;
+use super::TransactionKind::{Authorization, CancelAuthorization};
 use super::matching::Match;
 use super::{Payment, Report, Reporter, State, Transaction, TransactionId, UpdateRefusal};
 
@@ -25,7 +25,7 @@ impl Payment {
         dated: &DatedReport,
         reporter: &Reporter,
     ) -> Result<(), UpdateRefusal> {
-        let report = &dated.report;
+        let report = &self.with_our_amount(&dated.report);
         // A Payment has one authorization at its PSP, so there is no order to keep.
         if report.kind == Authorization {
             return self.record_effect(report, reporter);
@@ -45,6 +45,17 @@ impl Payment {
             known.happened_at = report.timestamp;
         }
         Ok(())
+    }
+
+    /// The report, with the amount of our cancel if it is about that. A cancel releases the
+    /// whole authorization, which may have been adjusted at the PSP.
+    fn with_our_amount(&self, report: &Report) -> Report {
+        let is_it = |known: &&Transaction| {
+            known.is_named_by_own_id(report) && report.amount.currency() == self.currency()
+        };
+        let cancel = Some(report).filter(|report| report.kind == CancelAuthorization);
+        let own = cancel.and_then(|_| self.transactions.values().find(is_it));
+        Report { amount: own.map_or(report.amount, |own| own.amount), ..report.clone() }
     }
 
     /// The transaction that the report is about, if it is here.

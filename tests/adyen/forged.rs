@@ -33,15 +33,19 @@ async fn only_what_adyen_signed_is_read() {
         changed
     };
     // A colon moves the boundary between two values, and the signed text stays the same.
-    let mut moved = good.clone();
-    let (psp, original) = (good["pspReference"].clone(), good["originalReference"].clone());
+    let with_colon = with(&good, "/merchantReference", json!("order:7"));
+    let with_colon = AdyenSandbox::signed(KEY, with_colon);
+    let text = |name: &str| with_colon[name].as_str().unwrap().to_owned();
+    let mut moved = with_colon.clone();
     moved["pspReference"] =
-        json!(format!("{}:{}", psp.as_str().unwrap(), original.as_str().unwrap()));
-    moved["originalReference"] = good["merchantAccountCode"].clone();
-    moved["merchantAccountCode"] = good["merchantReference"].clone();
-    moved["merchantReference"] = json!("100");
+        json!(format!("{}:{}", text("pspReference"), text("originalReference")));
+    moved["originalReference"] = with_colon["merchantAccountCode"].clone();
+    moved["merchantAccountCode"] = json!("order");
+    moved["merchantReference"] = json!("7");
+    assert_eq!(AdyenSandbox::signed(KEY, moved.clone()), moved, "the signature is the same");
     for (item, is_taken) in [
         (good.clone(), true),
+        (with_colon.clone(), true),
         (AdyenSandbox::signed(OLD_KEY, good.clone()), true),
         (AdyenSandbox::signed(&KEY.to_lowercase(), good.clone()), true),
         (AdyenSandbox::signed(&"11".repeat(32), good.clone()), false),

@@ -268,6 +268,21 @@ async fn an_authorization_is_confirmed_and_never_added() {
 }
 
 #[tokio::test]
+async fn an_authorization_is_confirmed_by_adyens_id() {
+    let world = World::new().await;
+    let authorizations =
+        [("PAYMENT000000004", State::Failure), ("PAYMENT000000005", State::Pending)];
+    world.adyen.authorize("PAYMENT000000005", 100, "EUR", false);
+    world.register_with("adyen", "q", "PAYMENT000000005", &authorizations).await;
+    world.adyen.add_event("AUTHORISATION", "PAYMENT000000005", None, 100, true);
+    world.deliver_last().await;
+    let payment = world.payment_of("q").await;
+    let states: Vec<_> = payment.transactions.values().map(|one| one.state).collect();
+    assert_eq!(states, [State::Failure, State::Success]);
+    assert_eq!(payment.balances.authorized.minor_units(), 100);
+}
+
+#[tokio::test]
 async fn a_chargeback_takes_captured_money_and_a_reversed_one_returns_it() {
     let world = World::new().await;
     world.done("c", capture(100)).await;

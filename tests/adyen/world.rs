@@ -80,13 +80,27 @@ impl World {
 
     /// The same, for a Payment of this payment interface.
     pub async fn register_at(&self, interface: &str, payment: &str, psp: &str, state: State) {
-        let authorization = Report {
-            kind: TransactionKind::Authorization,
-            state,
-            amount: eur(100),
-            timestamp: Some(at(0)),
-            interaction_id: Some(psp.to_owned()),
-            interface_id: None,
+        self.register_with(interface, payment, psp, &[(psp, state)]).await;
+    }
+
+    /// The same, with an Authorization of 100 for each of these ids and states.
+    pub async fn register_with(
+        &self,
+        interface: &str,
+        payment: &str,
+        psp: &str,
+        authorizations: &[(&str, State)],
+    ) {
+        let authorization = |(name, state): &(&str, State)| {
+            let report = Report {
+                kind: TransactionKind::Authorization,
+                state: *state,
+                amount: eur(100),
+                timestamp: Some(at(0)),
+                interaction_id: Some((*name).to_owned()),
+                interface_id: None,
+            };
+            (id(name), report)
         };
         let details = Details {
             interface_id: Some(psp.to_owned()),
@@ -97,7 +111,7 @@ impl World {
             key: key(payment),
             amount_planned: eur(100),
             fraction_digits: 2,
-            transactions: vec![(id("authorization"), authorization)],
+            transactions: authorizations.iter().map(authorization).collect(),
             details,
         };
         let payment = Payment::register(registration, at(0)).unwrap();

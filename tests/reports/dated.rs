@@ -96,6 +96,21 @@ fn an_effect_with_another_name_is_not_taken_for_one_of_ours() {
     }
 }
 
+/// The authorization may have been adjusted at the PSP.
+#[test]
+fn our_cancel_is_known_by_its_id_whatever_amount_is_reported() {
+    let cancel = payment_intents::payment::Action::Cancel;
+    let open = payment(AUTHORIZED).reserve(&reservation("a", 1, cancel, at(1_000))).unwrap();
+    let open = settled(&open, "a", Outcome::Received, at(2_000));
+    for (state, capturable) in [(Success, 0), (Failure, 100)] {
+        let event = ours(event(CancelAuthorization, state, 120, "X", 10), "a");
+        let told = recorded(&open, &[event]);
+        assert_eq!(states(&told), [(CancelAuthorization, state, 100)]);
+        assert_eq!(told.balances.capturable, eur(capturable));
+        assert_eq!(told.discrepancies().count(), 0);
+    }
+}
+
 /// One effect: its events, each later than the one before.
 fn any_history(
     kind: TransactionKind,

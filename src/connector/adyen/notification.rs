@@ -169,7 +169,8 @@ impl Item {
             value: u64::try_from(self.amount.value).map_err(|_| WebhookRefusal::Unreadable)?,
             currency: self.amount.currency.clone(),
             at,
-            psp_reference: original.map(|_| self.psp_reference.clone()),
+            psp_reference: (original.is_some() || is_authorization)
+                .then(|| self.psp_reference.clone()),
             reference: present(&self.merchant_reference).filter(|_| !is_authorization),
         };
         Ok(Some((payment, event)))
