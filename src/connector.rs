@@ -2,6 +2,7 @@
 //! `POST {url}/operations/payment-intents/{paymentId}`, the contract of the public payment
 //! connectors. A PSP that is called directly gets its own requests in place of it.
 
+mod adyen;
 mod answer;
 mod minor_units;
 mod platform;
@@ -10,6 +11,7 @@ mod stripe;
 mod token;
 mod webhooks;
 
+pub use adyen::AdyenAccount;
 pub use settings::{
     Authorization, ClientCredentials, ConnectorSettings, Connectors, Platform, Psp,
 };
@@ -130,8 +132,14 @@ impl<K: Clock> Connector for HttpConnector<K> {
     async fn call(&self, call: &Call, deadline: Timestamp) -> Result<Verdict, ConnectorError> {
         let settings = self.settings(&call.connector).map_err(not_reached)?;
         let deadline = deadline.min(self.clock.now().plus_ms(settings.timeout_ms));
-        if let Some(Psp::Stripe(account)) = &settings.psp {
-            return self.call_stripe(settings, account, call, deadline).await;
+        match &settings.psp {
+            Some(Psp::Stripe(account)) => {
+                return self.call_stripe(settings, account, call, deadline).await;
+            }
+            Some(Psp::Adyen(account)) => {
+                return self.call_adyen(settings, account, call, deadline).await;
+            }
+            None => {}
         }
         let bearer = self.bearer(&settings.authorization, call.bearer.as_ref(), deadline).await;
         let bearer = bearer.map_err(ConnectorError::NotReached)?;

@@ -1,6 +1,7 @@
 //! The service on localhost: the same API over an embedded DynamoDB emulator, a sandbox
 //! connector with the real contract over HTTP, and a few demo Payments.
 
+pub mod adyen;
 mod console;
 pub mod emulator;
 pub mod files;
@@ -27,6 +28,7 @@ use crate::payment::{Nonce, Payment, ProjectKey};
 use crate::ports::{Clock, CreateError, Policy};
 use crate::service::Service;
 use crate::transport::Transport;
+use adyen::AdyenSandbox;
 use console::Source;
 use emulator::Contents;
 use http::Uri;
@@ -55,6 +57,9 @@ const DEMO: &str = include_str!("local/demo.json");
 /// The Payments at the Stripe on localhost.
 const STRIPE_DEMO: &str = include_str!("local/stripe/demo.json");
 
+/// The Payments at the Adyen on localhost.
+const ADYEN_DEMO: &str = include_str!("local/adyen/demo.json");
+
 /// The time that calls in flight get to end.
 const END_MAX: Duration = Duration::from_secs(10);
 
@@ -72,6 +77,8 @@ pub struct Options {
     pub sandbox_timeout_ms: u64,
     /// True for a Stripe on localhost beside the sandbox, with its own Payment (`--stripe`).
     pub has_stripe: bool,
+    /// True for an Adyen on localhost beside the sandbox, with its own Payment (`--adyen`).
+    pub has_adyen: bool,
     /// A JSON array of PaymentDrafts, in place of the demo Payments (`--payments`).
     pub payments: Option<PathBuf>,
     /// The authorization of callers.
@@ -139,22 +146,33 @@ impl Local {
         if let Some(stripe) = &stripe {
             settings.insert("stripe".to_owned(), stripe.settings(options.sandbox_timeout_ms));
         }
+        let adyen = if options.has_adyen { Some(AdyenSandbox::start().await?) } else { None };
+        if let Some(adyen) = &adyen {
+            settings.insert("adyen".to_owned(), adyen.settings(options.sandbox_timeout_ms));
+        }
         let transport = Transport::new()?;
         let connector = HttpConnector::new(settings, transport.clone(), SystemClock);
         let service = Service::new(store, connector, SystemClock);
         let mut payments = register(&service, &options).await?;
+        let webhooks = format!("http://{}/{PROJECT}/webhooks", listener.local_addr()?);
         if let Some(stripe) = &stripe {
-            payments.splice(0..0, register_at(stripe, &service).await?);
-            let address = listener.local_addr()?;
-            let url = format!("http://{address}/{PROJECT}/webhooks/stripe").parse()?;
+            let authorize = |payment: &Payment| stripe.authorize_for(payment);
+            payments.splice(0..0, register_at_psp(STRIPE_DEMO, authorize, &service).await?);
+            let url = format!("{webhooks}/stripe").parse()?;
             tokio::spawn(stripe.clone().send_webhooks(transport.clone(), url));
+        }
+        if let Some(adyen) = &adyen {
+            let authorize = |payment: &Payment| adyen.authorize_for(payment);
+            payments.splice(0..0, register_at_psp(ADYEN_DEMO, authorize, &service).await?);
+            let url = format!("{webhooks}/adyen").parse()?;
+            tokio::spawn(adyen.clone().send_webhooks(transport.clone(), url));
         }
         let is_open = options.auth == AuthSettings::Off;
         let api = Api::new(service, Auth::new(options.auth, transport.clone()), options.api);
         api.open_connections(Duration::from_secs(1)).await;
         let sandbox = options.connectors.is_none().then_some(sandbox);
         let projects = Mutex::new(BTreeSet::from([PROJECT.to_owned()]));
-        let psps = Psps { sandbox, stripe };
+        let psps = Psps { sandbox, stripe, adyen };
         let server =
             Server { api: Arc::new(api), psps, is_open, console: options.console, projects };
         let connectors = options.connectors.map(ShownConnectors::of);
@@ -291,16 +309,17 @@ async fn register(service: &LocalService, options: &Options) -> Result<Vec<Payme
     Ok(payments)
 }
 
-/// Registers the Payments at the Stripe on localhost, and authorizes them there.
-async fn register_at(
-    stripe: &StripeSandbox,
+/// Registers the Payments of a PSP on localhost, and authorizes them there.
+async fn register_at_psp(
+    drafts: &str,
+    authorize: impl Fn(&Payment),
     service: &LocalService,
 ) -> Result<Vec<Payment>, BoxError> {
     let now = SystemClock.now();
     let mut payments = Vec::new();
-    for draft in file_drafts(STRIPE_DEMO, &ProjectKey::parse(PROJECT)?, now)? {
+    for draft in file_drafts(drafts, &ProjectKey::parse(PROJECT)?, now)? {
         let payment = Payment::register(draft.registration, now)?;
-        stripe.authorize_for(&payment);
+        authorize(&payment);
         service.create(&payment).await?;
         payments.push(payment);
     }

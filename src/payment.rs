@@ -19,6 +19,7 @@
 //! | `register` | [`Payment::register`]: the transactions that happened before |
 //! | `update` | [`Payment::update`]: reports, and fields that the ledger does not interpret |
 //! | `reports` | recording a report: by id, or as a separate effect |
+//! | `dated` | recording a report by its date, for a PSP whose events come in any order |
 //! | `identity` | the ids by which a report is about one transaction |
 //! | `matching` | the transaction that a report is about |
 //! | `reported_state` | applying a reported state, and reported Failures that do not count yet |
@@ -31,6 +32,7 @@
 mod action;
 mod admit;
 mod balances;
+mod dated;
 mod discrepancy;
 mod identity;
 mod ids;
@@ -53,6 +55,7 @@ mod update;
 pub use action::{Action, Reservation};
 pub use admit::{Admission, Refusal};
 pub use balances::{Balances, Inconsistent};
+pub use dated::DatedReport;
 pub use ids::{InvalidId, Nonce, PaymentId, PaymentKey, ProjectKey, Timestamp, TransactionId};
 pub use lookup::PlatformProof;
 pub use recover::SETTLE_WINDOW_MS;

@@ -12,7 +12,7 @@ pub use connector::{
 };
 pub use recovery_index::{DuePage, DuePayment, IndexPart, OpenCount};
 pub use store::{ClaimError, CreateError, Name, ReplaceError, ReserveError, Store, StoreError};
-pub use webhooks::{Notice, Webhook, WebhookRefusal, Webhooks};
+pub use webhooks::{Acknowledgement, Notice, Webhook, WebhookRefusal, Webhooks};
 
 use crate::payment::Timestamp;
 use std::future::Future;

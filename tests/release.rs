@@ -5,7 +5,10 @@
 mod support;
 
 use TransactionKind::{Authorization, CancelAuthorization, Charge};
-use payment_intents::payment::{Nonce, Outcome, Payment, Settlement, State, TransactionKind};
+use payment_intents::payment::{
+    DatedReport, Nonce, Outcome, Payment, Report, Reporter, Settlement, State, TransactionKind,
+    Update,
+};
 use proptest::prelude::*;
 use support::payments::{AUTHORIZED, any_payment, at, capture, eur, id, payment, reservation};
 
@@ -57,6 +60,28 @@ fn what_an_open_capture_held_is_released_when_it_turns_out_to_have_failed() {
     assert_eq!(payment.balances.cancelled, eur(50));
     assert_eq!(payment.balances.captured, eur(50));
     payment.check().unwrap();
+}
+
+/// The PSP may capture again what failed at the card scheme, but not what it released.
+#[test]
+fn a_capture_that_failed_after_it_had_happened_is_not_released() {
+    let report = Report {
+        kind: Charge,
+        state: State::Failure,
+        amount: eur(40),
+        timestamp: Some(at(1)),
+        interaction_id: Some("X".to_owned()),
+        interface_id: None,
+    };
+    let dated = Update::RecordDatedReport(DatedReport { report, is_undone: true });
+    let reporter = Reporter { by: None, at: at(2), is_trusted: true };
+    let failed = payment(AUTHORIZED).update(&[dated], &reporter).unwrap();
+    assert_eq!(failed.balances.capturable, eur(100));
+    let released = failed.release_rest(at(2)).unwrap();
+    assert_eq!(released.check(), Ok(()));
+    let balances = released.balances;
+    assert_eq!((balances.capturable, balances.cancelled), (eur(40), eur(60)));
+    assert_eq!(released.release_rest(at(3)), None);
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! A store and a connector that answer at once, so that only our own code is measured.
 
 use payment_intents::error::BoxError;
-use payment_intents::payment::{Payment, PaymentKey, ProjectKey, Report, Reservation, Timestamp};
+use payment_intents::payment::{
+    Payment, PaymentKey, ProjectKey, Report, Reservation, Timestamp, Update,
+};
 use payment_intents::ports::{
-    Call, ClaimError, Connector, ConnectorError, ConnectorKey, CreateError, DuePage, IndexPart,
-    Name, Notice, OpenCount, Policy, ReplaceError, ReserveError, Store, StoreError, Verdict,
-    Webhook, WebhookRefusal, Webhooks,
+    Acknowledgement, Call, ClaimError, Connector, ConnectorError, ConnectorKey, CreateError,
+    DuePage, IndexPart, Name, Notice, OpenCount, Policy, ReplaceError, ReserveError, Store,
+    StoreError, Verdict, Webhook, WebhookRefusal, Webhooks,
 };
 
 /// A store with one Payment, which is unchanged for every action, or with none.
@@ -85,7 +87,7 @@ impl Connector for Approving {
 impl Webhooks for Approving {
     type Subject = ();
 
-    fn read(&self, _: &Webhook<'_>, _: Timestamp) -> Result<Option<Notice<()>>, WebhookRefusal> {
+    fn read(&self, _: &Webhook<'_>, _: Timestamp) -> Result<Vec<Notice<()>>, WebhookRefusal> {
         Err(WebhookRefusal::NoSuchConnector)
     }
 
@@ -95,7 +97,11 @@ impl Webhooks for Approving {
         _: &ConnectorKey,
         (): &(),
         _: Timestamp,
-    ) -> Result<Option<Vec<Report>>, BoxError> {
+    ) -> Result<Option<Vec<Update>>, BoxError> {
         Ok(None)
+    }
+
+    fn acknowledgement(&self, _: &str) -> Acknowledgement {
+        Acknowledgement::EmptyObject
     }
 }

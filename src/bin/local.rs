@@ -41,6 +41,10 @@ struct Arguments {
     #[arg(long, conflicts_with_all = ["connector", "connectors", "data"])]
     stripe: bool,
 
+    /// An Adyen on localhost beside the sandbox, with a Payment that is captured there
+    #[arg(long, conflicts_with_all = ["connector", "connectors", "data"])]
+    adyen: bool,
+
     /// The public connector that yours is made of, which decides what its answers prove
     #[arg(long, value_name = "NAME", requires = "connector", value_parser = PROFILES)]
     profile: Option<String>,
@@ -68,6 +72,7 @@ Examples:
   cargo local
   cargo local --data payments.db
   cargo local --stripe
+  cargo local --adyen
   cargo local --connector http://127.0.0.1:8080 --profile template
   cargo local --connectors connectors.json --log json
 
@@ -152,8 +157,11 @@ impl Arguments {
             }
             _ => error.to_string(),
         })?;
-        if self.stripe && config.connectors.is_some() {
-            return Err("--stripe and the variable CONNECTORS are both set: leave one out".into());
+        for (is_given, option) in [(self.stripe, "--stripe"), (self.adyen, "--adyen")] {
+            if is_given && config.connectors.is_some() {
+                let both = "and the variable CONNECTORS are both set: leave one out";
+                return Err(format!("{option} {both}").into());
+            }
         }
         let export =
             given.map_or_else(|| "CONNECTORS=\"$CONNECTORS\"".to_owned(), |given| given.export);
@@ -163,6 +171,7 @@ impl Arguments {
             connectors: config.connectors.map(|settings| OwnConnectors { settings, export }),
             sandbox_timeout_ms: self.connector_timeout_ms.unwrap_or(5_000),
             has_stripe: self.stripe,
+            has_adyen: self.adyen,
             payments: self.payments,
             auth: config.auth,
             api: config.api,

@@ -40,6 +40,36 @@ fn stripe_digits(currency: Currency) -> Option<u8> {
     }
 }
 
+/// The amount as Adyen counts it. Refused where Adyen cannot express it exactly.
+pub(super) fn to_adyen(amount: Money, fraction_digits: u8) -> Result<u64, BoxError> {
+    let digits = adyen_digits(amount.currency()).ok_or("Adyen has no unit for the currency")?;
+    let converted = rescaled(amount.minor_units(), fraction_digits, digits);
+    converted.ok_or_else(|| "Adyen has no unit for the fraction of the amount".into())
+}
+
+/// The amount of a Payment whose amounts have so many digits, from Adyen's.
+pub(super) fn from_adyen(
+    amount: u64,
+    currency: &str,
+    fraction_digits: u8,
+) -> Result<Money, BoxError> {
+    let currency = Currency::parse(currency).ok_or("no such currency")?;
+    let digits = adyen_digits(currency).ok_or("Adyen has no unit for the currency")?;
+    let converted = rescaled(amount, digits, fraction_digits);
+    Ok(Money::new(converted.ok_or("a fraction that the currency does not have")?, currency)?)
+}
+
+/// The number of digits after the decimal point in Adyen's amounts:
+/// <https://docs.adyen.com/development-resources/currency-codes>. Four currencies of that
+/// table "differ from standard"; the others are counted as in ISO 4217.
+fn adyen_digits(currency: Currency) -> Option<u8> {
+    match currency.code() {
+        "CLP" | "ISK" => Some(2),
+        "CVE" | "IDR" => Some(0),
+        _ => currency.fraction_digits(),
+    }
+}
+
 /// The same amount with another number of digits; `None` if it would be a fraction.
 fn rescaled(amount: u64, from: u8, to: u8) -> Option<u64> {
     if let Some(more) = to.checked_sub(from) {
@@ -78,6 +108,36 @@ mod tests {
                 assert_eq!(back, amount);
             }
         }
+    }
+
+    #[test]
+    fn adyens_amounts_are_ours_but_for_four_currencies() {
+        for (code, ours, digits, theirs) in [
+            ("EUR", 4_000, 2, Some(4_000)),
+            ("JPY", 5, 0, Some(5)),
+            ("KWD", 5_120, 3, Some(5_120)),
+            ("UGX", 5, 0, Some(5)),
+            ("CLP", 5, 0, Some(500)),
+            ("ISK", 5, 0, Some(500)),
+            ("CVE", 500, 2, Some(5)),
+            ("CVE", 501, 2, None),
+            ("IDR", 1_000_000, 2, Some(10_000)),
+            ("IDR", 1_000_050, 2, None),
+            ("XXX", 5, 2, None),
+            // As it was when the Payment was registered.
+            ("EUR", 40_000, 3, Some(4_000)),
+            ("EUR", 40_001, 3, None),
+        ] {
+            let amount = Money::new(ours, Currency::parse(code).unwrap()).unwrap();
+            assert_eq!(to_adyen(amount, digits).ok(), theirs, "{code}");
+            if let Some(theirs) = theirs {
+                assert_eq!(from_adyen(theirs, code, digits).unwrap(), amount);
+            }
+        }
+        assert!(from_adyen(501, "ISK", 0).is_err());
+        assert!(from_adyen(5, "XXX", 2).is_err());
+        assert!(from_adyen(5, "eur", 2).is_err());
+        assert!(from_adyen(u64::MAX, "IDR", 2).is_err());
     }
 
     #[test]

@@ -1,3 +1,4 @@
+use super::adyen::AdyenAccount;
 use super::stripe::StripeAccount;
 use crate::payment::ProjectKey;
 use crate::ports::Policy;
@@ -33,6 +34,8 @@ pub struct ConnectorSettings {
 pub enum Psp {
     /// An account at Stripe.
     Stripe(StripeAccount),
+    /// At Adyen.
+    Adyen(AdyenAccount),
 }
 
 impl ConnectorSettings {

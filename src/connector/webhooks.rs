@@ -1,14 +1,25 @@
 //! The webhooks of the PSPs that are called directly.
 
-use super::stripe::{Event, Subject, is_signed};
-use super::{ConnectorSettings, HttpConnector, Psp};
+use super::adyen::read_notification;
+use super::stripe::{self, Subject, is_signed};
+use super::{ConnectorSettings, HttpConnector, Psp, adyen};
 use crate::error::BoxError;
-use crate::payment::{ProjectKey, Report, Timestamp};
-use crate::ports::{Clock, ConnectorKey, Notice, Webhook, WebhookRefusal, Webhooks};
+use crate::payment::{ProjectKey, Timestamp, Update};
+use crate::ports::{
+    Acknowledgement, Clock, ConnectorKey, Notice, Webhook, WebhookRefusal, Webhooks,
+};
 
 /// The object of a notice, at the PSP that sent it.
 #[derive(Clone, Debug)]
-pub struct PspSubject(Subject);
+pub struct PspSubject(PspNotice);
+
+#[derive(Clone, Debug)]
+enum PspNotice {
+    /// Something that is read at Stripe.
+    Stripe(Subject),
+    /// An event that says it all.
+    Adyen(adyen::Event),
+}
 
 impl<K: Clock> Webhooks for HttpConnector<K> {
     type Subject = PspSubject;
@@ -17,7 +28,7 @@ impl<K: Clock> Webhooks for HttpConnector<K> {
         &self,
         webhook: &Webhook<'_>,
         now: Timestamp,
-    ) -> Result<Option<Notice<PspSubject>>, WebhookRefusal> {
+    ) -> Result<Vec<Notice<PspSubject>>, WebhookRefusal> {
         let settings = self.webhook_settings(webhook.connector, webhook.project)?;
         match &settings.psp {
             Some(Psp::Stripe(account)) if !account.webhook_secrets.is_empty() => {
@@ -26,13 +37,17 @@ impl<K: Clock> Webhooks for HttpConnector<K> {
                 if !is_signed(&account.webhook_secrets, signature, webhook.body, now) {
                     return Err(WebhookRefusal::NotSigned);
                 }
-                let event: Event =
+                let event: stripe::Event =
                     serde_json::from_slice(webhook.body).map_err(|_| WebhookRefusal::Unreadable)?;
-                let notice =
-                    |(interface_id, subject)| Notice { interface_id, subject: PspSubject(subject) };
-                Ok(event.subject().map(notice))
+                let notice = |(id, subject)| notice(id, PspNotice::Stripe(subject));
+                Ok(event.subject().map(notice).into_iter().collect())
             }
-            Some(Psp::Stripe(_)) | None => Err(WebhookRefusal::NoSuchConnector),
+            Some(Psp::Adyen(account)) if !account.hmac_keys.is_empty() => {
+                let events = read_notification(account, webhook.body, now)?;
+                let notice = |(id, event)| notice(id, PspNotice::Adyen(event));
+                Ok(events.into_iter().map(notice).collect())
+            }
+            Some(Psp::Stripe(_) | Psp::Adyen(_)) | None => Err(WebhookRefusal::NoSuchConnector),
         }
     }
 
@@ -42,7 +57,7 @@ impl<K: Clock> Webhooks for HttpConnector<K> {
         key: &ConnectorKey,
         subject: &PspSubject,
         deadline: Timestamp,
-    ) -> Result<Option<Vec<Report>>, BoxError> {
+    ) -> Result<Option<Vec<Update>>, BoxError> {
         let (Some(sender), Ok(settings)) = (self.connectors.get(connector), self.settings(key))
         else {
             return Ok(None);
@@ -51,13 +66,29 @@ impl<K: Clock> Webhooks for HttpConnector<K> {
             return Ok(None);
         }
         let deadline = deadline.min(self.clock.now().plus_ms(settings.timeout_ms));
-        match &settings.psp {
-            Some(Psp::Stripe(account)) => {
-                self.read_at_stripe(settings, account, key, &subject.0, deadline).await.map(Some)
+        match (&settings.psp, &subject.0) {
+            (Some(Psp::Stripe(account)), PspNotice::Stripe(subject)) => {
+                let read = self.read_at_stripe(settings, account, key, subject, deadline);
+                Ok(Some(read.await?.into_iter().map(Update::RecordEffect).collect()))
             }
-            None => Ok(None),
+            (Some(Psp::Adyen(_)), PspNotice::Adyen(event)) => {
+                let dated = event.report(key.fraction_digits)?;
+                Ok(Some(vec![Update::RecordDatedReport(dated)]))
+            }
+            (Some(Psp::Stripe(_) | Psp::Adyen(_)) | None, _) => Ok(None),
         }
     }
+
+    fn acknowledgement(&self, connector: &str) -> Acknowledgement {
+        match self.connectors.get(connector).and_then(|settings| settings.psp.as_ref()) {
+            Some(Psp::Adyen(_)) => Acknowledgement::Text("[accepted]"),
+            Some(Psp::Stripe(_)) | None => Acknowledgement::EmptyObject,
+        }
+    }
+}
+
+fn notice(interface_id: String, subject: PspNotice) -> Notice<PspSubject> {
+    Notice { interface_id, subject: PspSubject(subject) }
 }
 
 impl<K> HttpConnector<K> {

@@ -217,7 +217,7 @@ impl Answer {
         self.with(TRANSACTION_ID, transaction.as_str())
     }
 
-    fn with(mut self, name: HeaderName, value: impl Into<String>) -> Self {
+    pub(super) fn with(mut self, name: HeaderName, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }

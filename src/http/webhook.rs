@@ -4,9 +4,9 @@ use super::answer::Answer;
 use super::message::WEBHOOK_BYTES_MAX;
 use super::problem::Problem;
 use crate::payment::{ProjectKey, Timestamp};
-use crate::ports::{Clock, Connector, Store, Webhook, Webhooks};
+use crate::ports::{Acknowledgement, Clock, Connector, Store, Webhook, Webhooks};
 use crate::service::Service;
-use http::HeaderMap;
+use http::{HeaderMap, header};
 use lambda_http::Request;
 
 /// Records a webhook. The answer makes the PSP repeat one that could not be recorded.
@@ -24,7 +24,12 @@ pub(super) async fn take<S: Store, C: Connector + Webhooks, K: Clock>(
     let header = |name: &str| single(request.headers(), name);
     let webhook = Webhook { project, connector, header: &header, body };
     match service.handle_webhook(&webhook, deadline).await {
-        Ok(_) => Ok(Answer::ok("{}")),
+        Ok(_) => Ok(match service.acknowledgement(connector) {
+            Acknowledgement::EmptyObject => Answer::ok("{}"),
+            Acknowledgement::Text(text) => {
+                Answer::ok(text).with(header::CONTENT_TYPE, "text/plain; charset=utf-8")
+            }
+        }),
         Err(error) => Err(error.into()),
     }
 }

@@ -1,5 +1,6 @@
 //! The API on localhost, as API Gateway would put it there, and what helps in trying it.
 
+use super::adyen::AdyenSandbox;
 use super::console::{Body, Burst, Console, Exchange, is_from_here};
 use super::listen::{Busy, Stopped, accept, read};
 use super::sandbox::{Effect, Sandbox};
@@ -35,6 +36,8 @@ pub(super) struct Psps {
     pub(super) sandbox: Option<Sandbox>,
     /// The Stripe, beside the sandbox.
     pub(super) stripe: Option<StripeSandbox>,
+    /// The Adyen, beside the sandbox.
+    pub(super) adyen: Option<AdyenSandbox>,
 }
 
 impl Psps {
@@ -43,6 +46,7 @@ impl Psps {
     pub(super) fn ledger(&self) -> Option<Vec<Effect>> {
         let mut effects = self.sandbox.as_ref()?.ledger();
         effects.extend(self.stripe.iter().flat_map(StripeSandbox::ledger));
+        effects.extend(self.adyen.iter().flat_map(AdyenSandbox::ledger));
         Some(effects)
     }
 }

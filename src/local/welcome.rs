@@ -1,6 +1,7 @@
 //! The text that is printed when the server is ready: its address, its Payments, and
 //! commands to try.
 
+use super::adyen::AdyenSandbox;
 use super::stripe::StripeSandbox;
 use super::{Local, PROJECT, TABLE, tokens};
 use crate::error::BoxError;
@@ -43,6 +44,10 @@ impl Local {
         if let Some(stripe) = &self.server.psps.stripe {
             let (url, key) = (stripe.url(), StripeSandbox::API_KEY);
             writeln!(text, "A Stripe on localhost: {url} with the key {key}")?;
+        }
+        if let Some(adyen) = &self.server.psps.adyen {
+            let (url, key) = (adyen.url(), AdyenSandbox::API_KEY);
+            writeln!(text, "An Adyen on localhost: {url} with the key {key}")?;
         }
         writeln!(text, "\n{}", paint("1", "Payments"))?;
         writeln!(text, "  of project {PROJECT}, in minor units")?;
@@ -98,9 +103,12 @@ impl Local {
             None => {
                 let url = self.connector_url.to_string();
                 let mut connectors = json!({"*": {"url": url.trim_end_matches('/')}});
-                let entries = connectors.as_object_mut();
-                if let (Some(stripe), Some(entries)) = (&self.server.psps.stripe, entries) {
+                let psps = &self.server.psps;
+                if let (Some(stripe), Some(entries)) = (&psps.stripe, connectors.as_object_mut()) {
                     entries.insert("stripe".to_owned(), stripe.entry());
+                }
+                if let (Some(adyen), Some(entries)) = (&psps.adyen, connectors.as_object_mut()) {
+                    entries.insert("adyen".to_owned(), adyen.entry());
                 }
                 format!("CONNECTORS='{connectors}'")
             }

@@ -45,6 +45,13 @@ impl Payment {
         })
     }
 
+    /// As [`Self::match_effect`], for a PSP that knows our cancels by our id, too.
+    pub(super) fn match_named_effect(&self, report: &Report) -> Match {
+        self.match_with(report, None, |transaction| {
+            transaction.is_external || transaction.kind == TransactionKind::Chargeback
+        })
+    }
+
     /// As [`Self::match_report`], where likeness can match only what `can_be_alike` allows.
     fn match_with(
         &self,

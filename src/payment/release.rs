@@ -5,6 +5,7 @@
 use super::TransactionKind::{CancelAuthorization, Charge};
 use super::{Payment, Report, Reported, State, Timestamp, Transaction, TransactionId};
 use crate::digest::id_of;
+use crate::money::Money;
 
 impl Payment {
     /// True if more than this capture may be captured of the authorization: an amount is left,
@@ -17,11 +18,15 @@ impl Payment {
     /// The Payment with the release of the amount that is left to capture; `None` if nothing
     /// is captured, or nothing is left.
     ///
-    /// An open capture keeps its hold. If it fails, the same write releases its amount.
+    /// An open capture keeps its hold. If it fails, the same write releases its amount. The
+    /// amount of a capture that happened and failed afterwards is not released: the PSP may
+    /// capture it again.
     pub fn release_rest(&self, at: Timestamp) -> Option<Self> {
-        let rest = self.balances.capturable;
+        let undone = self.undone_captures()?;
+        let rest = self.balances.capturable.take_at_most(undone).ok()?;
         let is_captured = |one: &Transaction| one.kind == Charge && one.state == State::Success;
-        if rest.is_zero() || !self.transactions.values().any(is_captured) {
+        let was_captured = self.transactions.values().any(is_captured) || !undone.is_zero();
+        if rest.is_zero() || !was_captured {
             return None;
         }
         let mut next = self.changed(at);
@@ -37,5 +42,16 @@ impl Payment {
         };
         next.add_effect(&id, &release, &Reported { by: None, at }, None);
         Some(next)
+    }
+
+    /// The sum of the captures that failed after they had happened.
+    fn undone_captures(&self) -> Option<Money> {
+        let is_undone = |one: &&Transaction| {
+            one.kind == Charge && one.state == State::Failure && one.happened_at.is_some()
+        };
+        let undone = self.transactions.values().filter(is_undone);
+        undone
+            .map(|one| one.amount)
+            .try_fold(Money::zero(self.currency()), |sum, amount| sum.give(amount).ok())
     }
 }

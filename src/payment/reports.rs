@@ -72,11 +72,20 @@ impl Payment {
         report: &Report,
         reporter: &Reporter,
     ) -> Result<(), UpdateRefusal> {
+        self.record_effect_as(self.match_effect(report), report, reporter)
+    }
+
+    /// Records what a PSP reports that it did, as the given match.
+    pub(super) fn record_effect_as(
+        &mut self,
+        found: Match,
+        report: &Report,
+        reporter: &Reporter,
+    ) -> Result<(), UpdateRefusal> {
         self.check_currency(report)?;
         if !self.can_have_effect(report) {
             return Ok(());
         }
-        let found = self.match_effect(report);
         let name = report.interaction_id.as_deref().unwrap_or_default();
         let new = self.new_effect_id(&[&self.key.to_string(), name]);
         self.record_as(found, &new, report, reporter)?;

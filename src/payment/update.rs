@@ -4,7 +4,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 use super::reports::{Report, Reporter};
-use super::{Inconsistent, Payment, State, Timestamp, TransactionId};
+use super::{DatedReport, Inconsistent, Payment, State, Timestamp, TransactionId};
 use crate::money::Currency;
 
 /// One change to a Payment, by its name on the platform.
@@ -20,6 +20,9 @@ pub enum Update {
     /// Reports what a PSP did. It reports what we sent with our own id, so an effect without
     /// one is none of our captures and refunds. No caller can ask for this.
     RecordEffect(Report),
+    /// Reports what a PSP did, and when. The report of an effect with the latest date holds.
+    /// No caller can ask for this.
+    RecordDatedReport(DatedReport),
     /// Reports the state of a transaction.
     ChangeTransactionState {
         /// The transaction.
@@ -102,6 +105,7 @@ impl Payment {
         match update {
             Update::AddTransaction { id, report } => self.record_report(id, report, reporter)?,
             Update::RecordEffect(report) => self.record_effect(report, reporter)?,
+            Update::RecordDatedReport(dated) => self.record_dated_report(dated, reporter)?,
             Update::ChangeTransactionState { id, state } => {
                 self.transaction_mut(id)?;
                 self.record_state(id, *state, reporter);

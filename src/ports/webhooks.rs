@@ -2,7 +2,7 @@
 
 use super::ConnectorKey;
 use crate::error::BoxError;
-use crate::payment::{ProjectKey, Report, Timestamp};
+use crate::payment::{ProjectKey, Timestamp, Update};
 use std::future::Future;
 
 /// A reader of the webhooks of the PSPs.
@@ -10,23 +10,36 @@ pub trait Webhooks: Send + Sync {
     /// The object of a notice, at the PSP.
     type Subject: Send + Sync;
 
-    /// Verifies that the PSP of `webhook.connector` signed the message, and reads it.
-    /// `None` if it is not about a capture, a refund, a cancel or a dispute.
+    /// Verifies that the PSP of `webhook.connector` signed the message, and reads it. Empty if
+    /// it is not about a capture, a refund, a cancel or a dispute.
     fn read(
         &self,
         webhook: &Webhook<'_>,
         now: Timestamp,
-    ) -> Result<Option<Notice<Self::Subject>>, WebhookRefusal>;
+    ) -> Result<Vec<Notice<Self::Subject>>, WebhookRefusal>;
 
-    /// Reads the current state of the object of a notice, at the PSP of `connector`. `None` if
-    /// the Payment belongs to another connector.
+    /// The updates that record what a notice is about: its current state at the PSP of
+    /// `connector`, or the event of the notice if the PSP has no such read. `None` if the
+    /// Payment belongs to another connector.
     fn read_subject(
         &self,
         connector: &str,
         key: &ConnectorKey,
         subject: &Self::Subject,
         deadline: Timestamp,
-    ) -> impl Future<Output = Result<Option<Vec<Report>>, BoxError>> + Send;
+    ) -> impl Future<Output = Result<Option<Vec<Update>>, BoxError>> + Send;
+
+    /// The answer that tells the PSP of `connector` that its message was taken.
+    fn acknowledgement(&self, connector: &str) -> Acknowledgement;
+}
+
+/// The body of the answer to a message that was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acknowledgement {
+    /// `{}`: the status says it all.
+    EmptyObject,
+    /// This text.
+    Text(&'static str),
 }
 
 /// A message as it was received.

@@ -5,9 +5,10 @@
 use super::{Change, SETTLE_RESERVE_MS, Service, UpdateError};
 use crate::error::BoxError;
 use crate::observe;
-use crate::payment::{PaymentKey, Timestamp, Update};
+use crate::payment::{PaymentKey, Timestamp};
 use crate::ports::{
-    Clock, Connector, ConnectorKey, Name, Notice, Store, Webhook, WebhookRefusal, Webhooks,
+    Acknowledgement, Clock, Connector, ConnectorKey, Name, Notice, Store, Webhook, WebhookRefusal,
+    Webhooks,
 };
 use std::error::Error;
 
@@ -50,8 +51,7 @@ impl<S: Store, C: Connector + Webhooks, K: Clock> Service<S, C, K> {
         deadline: Timestamp,
     ) -> Result<WebhookOutcome, WebhookError> {
         let result = match self.connector.read(webhook, self.clock.now()) {
-            Ok(None) => Ok(WebhookOutcome::NotForUs),
-            Ok(Some(notice)) => self.record_notice(webhook, &notice, deadline).await,
+            Ok(notices) => self.record_notices(webhook, &notices, deadline).await,
             Err(error) => Err(error.into()),
         };
         let error: Option<&(dyn Error + 'static)> = match &result {
@@ -60,6 +60,26 @@ impl<S: Store, C: Connector + Webhooks, K: Clock> Service<S, C, K> {
         };
         observe::log_webhook(webhook, metric_of(&result), error, self.clock.now());
         result
+    }
+
+    /// The answer that tells the PSP of `connector` that its message is recorded.
+    pub fn acknowledgement(&self, connector: &str) -> Acknowledgement {
+        self.connector.acknowledgement(connector)
+    }
+
+    /// Records all notices of a message, in order, or fails with the first that cannot be
+    /// recorded. The PSP repeats the message then, with those that are recorded already.
+    async fn record_notices(
+        &self,
+        webhook: &Webhook<'_>,
+        notices: &[Notice<C::Subject>],
+        deadline: Timestamp,
+    ) -> Result<WebhookOutcome, WebhookError> {
+        let mut taken = WebhookOutcome::NotForUs;
+        for notice in notices {
+            taken = self.record_notice(webhook, notice, deadline).await?;
+        }
+        Ok(taken)
     }
 
     async fn record_notice(
@@ -77,11 +97,10 @@ impl<S: Store, C: Connector + Webhooks, K: Clock> Service<S, C, K> {
             let looked =
                 self.connector.read_subject(webhook.connector, &key, &notice.subject, deadline);
             let looked = looked.await.map_err(WebhookError::Failed)?;
-            let reports = looked.ok_or(WebhookError::NoSuchPayment)?;
             let change = Change {
                 key: payment.key,
                 version: payment.version,
-                updates: reports.into_iter().map(Update::RecordEffect).collect(),
+                updates: looked.ok_or(WebhookError::NoSuchPayment)?,
                 by: Some(webhook.connector.to_owned()),
             };
             match self.update(change).await {

@@ -86,6 +86,13 @@ impl Audit {
             let of = (Interface::Stripe.name(), payment, key);
             effects.entry(of).or_default().push(effect);
         }
+        for effect in world.adyen.ledger() {
+            self.effects += 1;
+            let payment = effect.payment_id.replacen("PAYMENT", "payment-", 1);
+            let key = effect.idempotency_key.clone().unwrap_or_default();
+            let of = (Interface::Adyen.name(), payment, key);
+            effects.entry(of).or_default().push(effect);
+        }
         effects
     }
 
@@ -123,6 +130,8 @@ impl Audit {
         }
         match (transaction.state, by, did.len()) {
             (_, _, 2..) => self.twice.push(finding),
+            // Its webhook says how it ended.
+            (State::Pending, Interface::Adyen, _) => self.lost.push(finding),
             (State::Success | State::Pending, _, 1)
             | (State::Failure, _, 0)
             | (State::Unknown, Interface::KnowsNoKeys, _) => {}

@@ -19,15 +19,18 @@ pub enum Interface {
     KnowsNoKeys,
     /// No connector: Stripe itself.
     Stripe,
+    /// No connector: Adyen itself.
+    Adyen,
 }
 
 impl Interface {
     /// The interface of the Payment with this number.
     pub fn of(payment: u64) -> Self {
-        match payment % 3 {
+        match payment % 4 {
             0 => Self::HonoursKeys,
             1 => Self::KnowsNoKeys,
-            _ => Self::Stripe,
+            2 => Self::Stripe,
+            _ => Self::Adyen,
         }
     }
 
@@ -36,6 +39,7 @@ impl Interface {
             Self::HonoursKeys => "honours-keys",
             Self::KnowsNoKeys => "knows-no-keys",
             Self::Stripe => "stripe",
+            Self::Adyen => "adyen",
         }
     }
 }
@@ -54,8 +58,9 @@ impl Request {
         // Consecutive requests often go to the same Payment.
         let near = random.percent(50);
         let payment = if near { number / 4 % PAYMENTS } else { random.below(PAYMENTS) };
-        // Stripe fails as it likes, and without a key nobody asks again in time.
-        let has_key = Interface::of(payment) == Interface::Stripe || random.percent(50);
+        // Stripe and Adyen fail at random, and without a key nobody asks again in time.
+        let is_direct = matches!(Interface::of(payment), Interface::Stripe | Interface::Adyen);
+        let has_key = is_direct || random.percent(50);
         let is_resent = Interface::of(payment) != Interface::KnowsNoKeys;
         let order = format!("order-{number}");
         let reference = match random.below(100) {

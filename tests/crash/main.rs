@@ -1,7 +1,7 @@
 //! Real processes under `kill -9`: two of the Lambda and one of recovery on one table,
 //! clients that repeat requests, two sandbox PSPs, one of which honours keys, and a Stripe
-//! that is called directly and fails now and then. Nothing is lost, and nothing happens
-//! twice.
+//! and an Adyen that are called directly and fail now and then. Nothing is lost, and nothing
+//! happens twice.
 //!
 //! `CRASH_SECONDS=N` is the time in which processes are killed (30). `CRASH_SEED=N` repeats
 //! the choices of an earlier run, as far as timing allows.
@@ -11,6 +11,7 @@
 #![allow(clippy::arithmetic_side_effects, reason = "an overflow fails the test, too")]
 #![allow(unreachable_pub, reason = "the modules belong to one suite")]
 
+mod adyen;
 mod audit;
 mod clients;
 #[path = "../support/mod.rs"]
@@ -21,11 +22,12 @@ use clients::{Clients, Interface};
 use payment_intents::clock::SystemClock;
 use payment_intents::dynamodb::DynamoStore;
 use payment_intents::http::file_drafts;
+use payment_intents::local::adyen::AdyenSandbox;
 use payment_intents::local::emulator;
 use payment_intents::local::sandbox::Sandbox;
 use payment_intents::local::stripe::{StripeFault, StripeSandbox};
 use payment_intents::payment::{Payment, PaymentId, PaymentKey, ProjectKey, State};
-use payment_intents::ports::{Clock, Store};
+use payment_intents::ports::{Clock, Name, Store};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::Path;
@@ -66,12 +68,15 @@ async fn killed_processes_lose_nothing_and_do_nothing_twice() {
     let recovery = tokio::spawn(recover(Arc::clone(&world), until));
     tokio::spawn(lose_answers_of_the_table(Arc::clone(&world), Random::new(seed, 100)));
     tokio::spawn(fail_at_stripe(Arc::clone(&world), Random::new(seed, 103), until));
+    tokio::spawn(adyen::fail(Arc::clone(&world), Random::new(seed, 104), until));
+    let webhooks = tokio::spawn(adyen::deliver(Arc::clone(&world), Random::new(seed, 105), until));
     let kills = kill(&world, Random::new(seed, 101), until).await;
 
     for client in clients {
         client.await.unwrap();
     }
     let recovered = recovery.await.unwrap();
+    let undelivered = webhooks.await.unwrap();
     let audit = Audit::of(&world).await;
     let leases = leases_ran_out(directory.path());
     say(&format!(
@@ -82,6 +87,7 @@ async fn killed_processes_lose_nothing_and_do_nothing_twice() {
     if !audit.findings().is_empty() {
         panic!("{}\nThe logs are in {:?}.", audit.findings(), directory.keep());
     }
+    assert_eq!(undelivered, 0, "each webhook is accepted in the end");
     let was_cut = leases > 0 || killing < Duration::from_secs(20);
     assert!(audit.effects > 0 && was_cut, "that was no test");
 }
@@ -94,6 +100,7 @@ struct World {
     honours_keys: Sandbox,
     knows_no_keys: Sandbox,
     stripe: StripeSandbox,
+    adyen: AdyenSandbox,
     store: DynamoStore,
     table: Shim,
 }
@@ -107,6 +114,9 @@ impl World {
         let honours_keys = Sandbox::start_honouring_keys().await.unwrap();
         let knows_no_keys = Sandbox::start().await.unwrap();
         let stripe = StripeSandbox::start().await.unwrap();
+        let adyen = AdyenSandbox::start().await.unwrap();
+        let mut adyen_entry = adyen.entry();
+        adyen_entry["multicapture"] = json!(true);
         let table = Shim::start(&emulator.endpoint_url.unwrap()).await;
         let connectors = json!({
             Interface::HonoursKeys.name():
@@ -114,6 +124,7 @@ impl World {
             Interface::KnowsNoKeys.name():
                 {"url": knows_no_keys.url().to_string(), "resend": "never"},
             Interface::Stripe.name(): stripe.entry(),
+            Interface::Adyen.name(): adyen_entry,
         });
         let environment = [
             ("PAYMENTS_TABLE", "payments".to_owned()),
@@ -131,6 +142,7 @@ impl World {
             honours_keys,
             knows_no_keys,
             stripe,
+            adyen,
             store,
             table,
         };
@@ -146,7 +158,7 @@ impl World {
             let interface = Interface::of(number).name();
             json!({
                 "id": payment_id(number),
-                "interfaceId": intent_id(number),
+                "interfaceId": psp_id(number),
                 "amountPlanned": amount,
                 "paymentMethodInfo": {"paymentInterface": interface},
                 "transactions": [{"type": "Authorization", "state": "Success", "amount": amount}],
@@ -156,8 +168,12 @@ impl World {
         for draft in file_drafts(&drafts, &key(0).project, now).unwrap() {
             let payment = Payment::register(draft.registration, now).unwrap();
             let amount = payment.balances.authorized.minor_units();
-            let intent = payment.details.interface_id.clone().unwrap();
-            self.stripe.authorize(&intent, amount, "eur", false);
+            let id = payment.details.interface_id.clone().unwrap();
+            self.stripe.authorize(&id, amount, "eur", false);
+            self.adyen.authorize(&id, amount, "EUR", true);
+            // Webhooks find the Payment by this name.
+            let name = Name::InterfaceId(id);
+            self.store.claim(&payment.key, &name, now).await.unwrap();
             self.store.create(&payment).await.unwrap();
         }
     }
@@ -167,7 +183,7 @@ impl World {
         self.store.get(&key(number)).await.unwrap().unwrap()
     }
 
-    /// True if recovery can still resolve something in the Payment now.
+    /// True if recovery or a webhook can still resolve something in the Payment now.
     async fn is_recoverable(&self, number: u64) -> bool {
         let payment = self.payment(number).await;
         let resolvable = Interface::of(number) != Interface::KnowsNoKeys;
@@ -175,7 +191,8 @@ impl World {
             || payment.open_transactions().any(|open| match open.state {
                 State::Initial => true,
                 State::Unknown => resolvable,
-                State::Pending | State::Success | State::Failure => false,
+                State::Pending => Interface::of(number) == Interface::Adyen,
+                State::Success | State::Failure => false,
             })
     }
 
@@ -193,9 +210,14 @@ fn payment_id(number: u64) -> String {
     format!("payment-{number}")
 }
 
-/// The PaymentIntent of the Payment of that number.
-fn intent_id(number: u64) -> String {
-    format!("pi_{number}")
+/// The PSP's id of the Payment of that number.
+fn psp_id(number: u64) -> String {
+    match Interface::of(number) {
+        Interface::Adyen => format!("PAYMENT{number}"),
+        Interface::Stripe | Interface::HonoursKeys | Interface::KnowsNoKeys => {
+            format!("pi_{number}")
+        }
+    }
 }
 
 fn key(number: u64) -> PaymentKey {

@@ -9,6 +9,7 @@
 )]
 
 mod answers;
+mod dated;
 mod excess;
 mod failures;
 mod lookup;

@@ -3,11 +3,13 @@
 use crate::direct::Object;
 use crate::world::{Answer, Op, Process, SKEW_MS, World, key};
 use payment_intents::error::BoxError;
-use payment_intents::payment::{Payment, PaymentKey, ProjectKey, Report, Reservation, Timestamp};
+use payment_intents::payment::{
+    Payment, PaymentKey, ProjectKey, Report, Reservation, Timestamp, Update,
+};
 use payment_intents::ports::{
-    Call, ClaimError, Clock, Connector, ConnectorError, ConnectorKey, CreateError, DuePage,
-    DuePayment, IndexPart, Name, Notice, OpenCount, Policy, ReplaceError, Resend, ReserveError,
-    Store, StoreError, Verdict, Webhook, WebhookRefusal, Webhooks,
+    Acknowledgement, Call, ClaimError, Clock, Connector, ConnectorError, ConnectorKey, CreateError,
+    DuePage, DuePayment, IndexPart, Name, Notice, OpenCount, Policy, ReplaceError, Resend,
+    ReserveError, Store, StoreError, Verdict, Webhook, WebhookRefusal, Webhooks,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -220,10 +222,10 @@ impl Webhooks for Port {
         &self,
         webhook: &Webhook<'_>,
         _: Timestamp,
-    ) -> Result<Option<Notice<Object>>, WebhookRefusal> {
+    ) -> Result<Vec<Notice<Object>>, WebhookRefusal> {
         let number = webhook.body.first().copied().unwrap_or_default();
         let notice = |subject| Notice { interface_id: "psp".to_owned(), subject };
-        Ok(Object::ALL.get(usize::from(number)).copied().map(notice))
+        Ok(Object::ALL.get(usize::from(number)).copied().map(notice).into_iter().collect())
     }
 
     async fn read_subject(
@@ -232,10 +234,14 @@ impl Webhooks for Port {
         _: &ConnectorKey,
         subject: &Object,
         _: Timestamp,
-    ) -> Result<Option<Vec<Report>>, BoxError> {
+    ) -> Result<Option<Vec<Update>>, BoxError> {
         match self.ask(Op::ReadObject(*subject)).await {
-            Answer::Shown(shown) => Ok(Some(shown)),
+            Answer::Shown(shown) => Ok(Some(shown.into_iter().map(Update::RecordEffect).collect())),
             _ => Err("the model says so".into()),
         }
+    }
+
+    fn acknowledgement(&self, _: &str) -> Acknowledgement {
+        Acknowledgement::EmptyObject
     }
 }

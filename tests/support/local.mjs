@@ -15,14 +15,16 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => p
 /**
  * Starts the server on a free port, with the additional variables `environment`, and waits until it listens. It ends
  * with this process. `connector` is a URL in place of the sandbox; `authorization` is the header with which Payments
- * are registered, if the server requires one. With `stripe`, a Stripe runs beside the sandbox.
+ * are registered, if the server requires one. With `stripe` or `adyen`, that PSP runs beside the
+ * sandbox.
  */
-export async function startLocal({ connectorTimeoutMs, connector, environment, authorization, stripe }) {
+export async function startLocal({ connectorTimeoutMs, connector, environment, authorization, stripe, adyen }) {
   const binary = process.env.PAYMENT_INTENTS_LOCAL;
   assert.ok(binary, 'PAYMENT_INTENTS_LOCAL must name the built `local` binary');
   const options = ['--port', '0', '--connector-timeout-ms', String(connectorTimeoutMs)];
   if (connector) options.push('--connector', connector);
   if (stripe) options.push('--stripe');
+  if (adyen) options.push('--adyen');
   const server = spawn(binary, options, {
     env: { ...process.env, ...environment },
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -10,10 +10,10 @@ use payment_intents::dynamodb::DynamoStore;
 use payment_intents::error::BoxError;
 use payment_intents::http::{Api, lambda};
 use payment_intents::observe::log_json;
-use payment_intents::payment::{Report, Timestamp};
+use payment_intents::payment::{Report, Timestamp, Update};
 use payment_intents::ports::{
-    Call, Connector, ConnectorError, ConnectorKey, Notice, Policy, Verdict, Webhook,
-    WebhookRefusal, Webhooks,
+    Acknowledgement, Call, Connector, ConnectorError, ConnectorKey, Notice, Policy, Verdict,
+    Webhook, WebhookRefusal, Webhooks,
 };
 use payment_intents::secret::Secret;
 use payment_intents::secrets_manager::Secrets;
@@ -92,7 +92,7 @@ impl Webhooks for PanickingConnector {
         &self,
         webhook: &Webhook<'_>,
         now: Timestamp,
-    ) -> Result<Option<Notice<Self::Subject>>, WebhookRefusal> {
+    ) -> Result<Vec<Notice<Self::Subject>>, WebhookRefusal> {
         self.0.read(webhook, now)
     }
 
@@ -102,7 +102,11 @@ impl Webhooks for PanickingConnector {
         key: &ConnectorKey,
         subject: &Self::Subject,
         deadline: Timestamp,
-    ) -> Result<Option<Vec<Report>>, BoxError> {
+    ) -> Result<Option<Vec<Update>>, BoxError> {
         self.0.read_subject(connector, key, subject, deadline).await
+    }
+
+    fn acknowledgement(&self, connector: &str) -> Acknowledgement {
+        self.0.acknowledgement(connector)
     }
 }

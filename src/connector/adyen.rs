@@ -1,0 +1,80 @@
+//! Adyen, called directly: Checkout API v71, JSON, one idempotency key for each
+//! transaction.
+//!
+//! * The transaction id is the idempotency key, and it is the `reference` of the capture,
+//!   cancel or refund: webhooks name it by our id.
+//! * Calls: <https://docs.adyen.com/api-explorer/Checkout/71/post/payments/(paymentPspReference)/captures>,
+//!   `…/cancels` and `…/refunds`. Each is answered `received`. Its outcome comes by webhook.
+//! * Keys: <https://docs.adyen.com/development-resources/api-idempotency>. A key is kept for
+//!   at least 7 days, and a request that comes again is answered as it was the first time.
+//! * Adyen has no look-up of captures, cancels and refunds. That one never happened is
+//!   proven by nothing that can be read. An Unknown is sent again with its key: Adyen
+//!   answers what it answered before, or carries it out now.
+
+mod answer;
+mod notification;
+mod request;
+mod signature;
+
+pub(super) use notification::{Event, read_notification};
+
+use super::HttpConnector;
+use super::settings::ConnectorSettings;
+use crate::payment::Timestamp;
+use crate::ports::{
+    Absence, Call, Clock, ConnectorError, Lookup, Policy, Rejections, Resend, Rest, Verdict,
+};
+use crate::secret::Secret;
+use crate::transport::NotAnswered;
+
+/// A merchant account at Adyen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdyenAccount {
+    /// The name of the merchant account.
+    pub merchant_account: String,
+    /// The API key.
+    pub api_key: Secret,
+    /// The HMAC keys of the webhook, in hexadecimal digits; several while one is rotated.
+    pub hmac_keys: Vec<Secret>,
+    /// True if the account may capture a payment several times. Without it Adyen cancels
+    /// what the first capture leaves:
+    /// <https://docs.adyen.com/online-payments/capture#partial-capture>
+    pub multicapture: bool,
+}
+
+/// The answer to an action has less.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+impl AdyenAccount {
+    /// The policy that follows from Adyen's documentation. Keys are kept for at least 7
+    /// days, and used for 6.
+    pub fn policy(&self) -> Policy {
+        const RESEND_WINDOW_MS: u64 = 6 * 24 * 60 * 60 * 1_000;
+        Policy {
+            resend: Resend::SameKey { window_ms: RESEND_WINDOW_MS },
+            rejected: Rejections::Final,
+            lookup: Lookup::None,
+            absence: Absence::Unproven,
+            rest: if self.multicapture { Rest::Kept } else { Rest::Released },
+        }
+    }
+}
+
+impl<K: Clock> HttpConnector<K> {
+    /// Sends an action to Adyen.
+    pub(super) async fn call_adyen(
+        &self,
+        settings: &ConnectorSettings,
+        account: &AdyenAccount,
+        call: &Call,
+        deadline: Timestamp,
+    ) -> Result<Verdict, ConnectorError> {
+        let request = request::act(settings, account, call).map_err(ConnectorError::NotReached)?;
+        let time = self.time_until(deadline);
+        match self.transport.exchange(request, time, ANSWER_BYTES_MAX, self.clock.now()).await {
+            Ok(answer) => answer::read(account, call, &answer),
+            Err(NotAnswered::NeverSent(error)) => Err(ConnectorError::NotReached(error)),
+            Err(NotAnswered::Lost(error)) => Err(ConnectorError::OutcomeUnknown(error)),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Recording a report by its date. Some PSPs report an effect by several events, which come
+//! in any order, and have no read of the current state. The report with the latest date
+//! holds.
+
+#![warn(clippy::wildcard_enum_match_arm)]
+
+use super::TransactionKind::{Authorization, CancelAuthorization};
+use super::matching::Match;
+use super::{Payment, Report, Reporter, State, Transaction, TransactionId, UpdateRefusal};
+
+/// A report of the state that an effect had at its timestamp.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatedReport {
+    /// The report.
+    pub report: Report,
+    /// True if the effect had happened before it failed.
+    pub is_undone: bool,
+}
+
+impl Payment {
+    /// Records a dated report, as [`super::Update::RecordDatedReport`]. A report that is
+    /// older than the last one about the same effect changes nothing.
+    pub(super) fn record_dated_report(
+        &mut self,
+        dated: &DatedReport,
+        reporter: &Reporter,
+    ) -> Result<(), UpdateRefusal> {
+        let report = &self.with_our_amount(&dated.report);
+        // A Payment has one authorization at its PSP, so there is no order to keep.
+        if report.kind == Authorization {
+            return self.record_effect(report, reporter);
+        }
+        let is_refusal = report.state == State::Failure && !dated.is_undone;
+        let known = self.matched_effect(report).and_then(|id| self.transactions.get(&id));
+        match known {
+            Some(known) if known.is_later_than(report) => return Ok(()),
+            // The PSP refused what was not requested here. Nothing moved.
+            None if is_refusal => return Ok(()),
+            Some(_) | None => {}
+        }
+        self.record_effect_as(self.match_named_effect(report), report, reporter)?;
+        if let Some(id) = self.matched_effect(report).filter(|_| !is_refusal)
+            && let Some(known) = self.transactions.get_mut(&id)
+        {
+            known.happened_at = report.timestamp;
+        }
+        Ok(())
+    }
+
+    /// The report, with the amount of our cancel if it is about that. A cancel releases the
+    /// whole authorization, which may have been adjusted at the PSP.
+    fn with_our_amount(&self, report: &Report) -> Report {
+        let is_it = |known: &&Transaction| {
+            known.is_named_by_own_id(report) && report.amount.currency() == self.currency()
+        };
+        let cancel = Some(report).filter(|report| report.kind == CancelAuthorization);
+        let own = cancel.and_then(|_| self.transactions.values().find(is_it));
+        Report { amount: own.map_or(report.amount, |own| own.amount), ..report.clone() }
+    }
+
+    /// The transaction that the report is about, if it is here.
+    fn matched_effect(&self, report: &Report) -> Option<TransactionId> {
+        match self.match_named_effect(report) {
+            Match::ById(id) | Match::ByLikeness(id) | Match::OtherAmount(id) => Some(id),
+            Match::New => None,
+        }
+    }
+}
+
+impl Transaction {
+    /// True if a later state than that of the report is known. Of two states with one date
+    /// the Failure is the later one.
+    fn is_later_than(&self, report: &Report) -> bool {
+        let (Some(last), Some(date)) = (self.happened_at, report.timestamp) else { return false };
+        let is_known = self.last_reported_state() == report.state || self.state == State::Failure;
+        date < last || date == last && is_known
+    }
+}
