@@ -17,7 +17,7 @@ pub use stripe::StripeAccount;
 
 use crate::error::BoxError;
 use crate::money::Money;
-use crate::payment::{Report, Timestamp};
+use crate::payment::{DirectPsps, Report, Timestamp};
 use crate::ports::{Call, Clock, Connector, ConnectorError, ConnectorKey, Policy, Resend, Verdict};
 use crate::secret::Secret;
 use crate::transport::{NotAnswered, Transport};
@@ -39,13 +39,18 @@ pub struct HttpConnector<K> {
     connectors: Connectors,
     transport: Transport,
     tokens: Tokens,
+    psps: DirectPsps,
     clock: K,
 }
 
 impl<K: Clock> HttpConnector<K> {
     /// A client of these connectors, without open connections.
     pub fn new(connectors: Connectors, transport: Transport, clock: K) -> Self {
-        Self { connectors, transport, tokens: Tokens::default(), clock }
+        let psps = connectors.iter().map(|(interface, settings)| {
+            (interface.clone(), settings.policy.psp.unwrap_or_default().to_owned())
+        });
+        let psps = DirectPsps::new(psps.collect());
+        Self { connectors, transport, tokens: Tokens::default(), psps, clock }
     }
 
     /// Opens connections to the connectors and their token services within `time`. Sends
@@ -111,6 +116,10 @@ impl<K: Clock> HttpConnector<K> {
 impl<K: Clock> Connector for HttpConnector<K> {
     fn resends(&self) -> bool {
         self.connectors.values().any(|settings| settings.policy.resend != Resend::Never)
+    }
+
+    fn psps(&self) -> DirectPsps {
+        self.psps.clone()
     }
 
     fn name<'a>(&self, key: &'a ConnectorKey) -> &'a str {

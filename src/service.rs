@@ -210,6 +210,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             merchant_reference: request.merchant_reference.clone(),
             at: self.clock.now(),
             lease: request.invocation.lease(),
+            psps: self.connector.psps(),
         }
     }
 

@@ -1,7 +1,9 @@
 //! A store and a connector that answer at once, so that only our own code is measured.
 
 use payment_intents::error::BoxError;
-use payment_intents::payment::{Payment, PaymentKey, ProjectKey, Report, Reservation, Timestamp};
+use payment_intents::payment::{
+    DirectPsps, Payment, PaymentKey, ProjectKey, Report, Reservation, Timestamp,
+};
 use payment_intents::ports::{
     Call, ClaimError, Connector, ConnectorError, ConnectorKey, CreateError, DuePage, IndexPart,
     Name, Notice, OpenCount, Policy, ReplaceError, ReserveError, Store, StoreError, Verdict,
@@ -63,6 +65,10 @@ impl Store for Memory {
 impl Connector for Approving {
     fn resends(&self) -> bool {
         false
+    }
+
+    fn psps(&self) -> DirectPsps {
+        DirectPsps::default()
     }
 
     fn name<'a>(&self, _: &'a ConnectorKey) -> &'a str {

@@ -130,6 +130,7 @@ mod tests {
                 lookup: Lookup::Payment,
                 absence: Absence::Proof,
                 rest,
+                psp: Some("stripe"),
             };
             assert_eq!(read.policy, policy, "{more}");
             assert_eq!(read.url, "https://api.stripe.com/");

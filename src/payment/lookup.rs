@@ -17,6 +17,9 @@ pub struct PlatformProof {
     pub failures_count: bool,
     /// A transaction of ours that is not shown never happened.
     pub absence_counts: bool,
+    /// The PSP that is looked at directly; `None` if it is a connector's platform. Of a
+    /// transaction that was sent elsewhere, only an id proves something.
+    pub psp: Option<&'static str>,
 }
 
 impl Payment {
@@ -47,7 +50,7 @@ impl Payment {
             return self.settle_by_shown(open, theirs, proof, Certainty::Id, at);
         }
         // Only an id resolves a discrepancy.
-        if open.is_discrepant() {
+        if open.is_discrepant() || !open.was_sent_to(proof.psp) {
             return Ok(unchanged);
         }
         let unclaimed = Unclaimed::of(self, open, shown);

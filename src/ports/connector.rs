@@ -3,7 +3,8 @@
 use crate::error::BoxError;
 use crate::money::Money;
 use crate::payment::{
-    Action, Payment, PaymentKey, PlatformProof, RejectionReason, Report, Timestamp, TransactionId,
+    Action, DirectPsps, Payment, PaymentKey, PlatformProof, RejectionReason, Report, Timestamp,
+    TransactionId,
 };
 use crate::secret::Secret;
 use std::future::Future;
@@ -12,6 +13,9 @@ use std::future::Future;
 pub trait Connector: Send + Sync {
     /// True if at least one connector may be sent a transaction again.
     fn resends(&self) -> bool;
+
+    /// The PSPs that are called directly.
+    fn psps(&self) -> DirectPsps;
 
     /// The name under which this connector is configured: its payment interface, or `*` if
     /// the interface has no entry.
@@ -76,6 +80,8 @@ pub struct Policy {
     pub absence: Absence,
     /// The effect of a capture on the rest of the authorization.
     pub rest: Rest,
+    /// The PSP that is called directly; `None` if it is a connector over HTTP.
+    pub psp: Option<&'static str>,
 }
 
 impl Policy {
@@ -89,6 +95,7 @@ impl Policy {
         PlatformProof {
             failures_count: self.is_trusted(),
             absence_counts: self.absence == Absence::Proof,
+            psp: self.psp,
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use crate::world::{Answer, Op, Process, SKEW_MS, World};
 use payment_intents::error::BoxError;
-use payment_intents::payment::{Payment, PaymentKey, ProjectKey, Report, Reservation, Timestamp};
+use payment_intents::payment::{
+    DirectPsps, Payment, PaymentKey, ProjectKey, Report, Reservation, Timestamp,
+};
 use payment_intents::ports::{
     Call, ClaimError, Clock, Connector, ConnectorError, ConnectorKey, CreateError, DuePage,
     DuePayment, IndexPart, Name, OpenCount, Policy, ReplaceError, Resend, ReserveError, Store,
@@ -185,6 +187,10 @@ impl Store for Port {
 impl Connector for Port {
     fn resends(&self) -> bool {
         self.world().tier.policy().resend != Resend::Never
+    }
+
+    fn psps(&self) -> DirectPsps {
+        DirectPsps::default()
     }
 
     fn name<'a>(&self, _: &'a ConnectorKey) -> &'a str {

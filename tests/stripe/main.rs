@@ -9,6 +9,7 @@
 mod binary;
 mod calls;
 mod live;
+mod replaced;
 mod storm;
 #[path = "../support/mod.rs"]
 mod support;

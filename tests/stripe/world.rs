@@ -14,7 +14,7 @@ use payment_intents::connector::{
 use payment_intents::dynamodb::{Connection, DynamoStore};
 use payment_intents::local::stripe::StripeSandbox;
 use payment_intents::payment::{
-    Action, Details, Nonce, Payment, Registration, Report, State, TransactionKind,
+    Action, Details, DirectPsps, Nonce, Payment, Registration, Report, State, TransactionKind,
 };
 use payment_intents::ports::{Clock, Store, Webhook};
 use payment_intents::recovery::RecoveryRun;
@@ -71,8 +71,7 @@ impl World {
 
     async fn over(stripe: StripeSandbox, settings: ConnectorSettings, intent: &str) -> Self {
         let clock = TestClock::at(at(60 * MINUTE));
-        let connectors = Connectors::from([("stripe".to_owned(), settings)]);
-        let connector = HttpConnector::new(connectors, Transport::new().unwrap(), clock.clone());
+        let connector = connector(settings, &clock);
         let shim = Shim::start(connection().await.endpoint_url.as_deref().unwrap()).await;
         let table = table_at(Connection::to_emulator(shim.url.clone())).await;
         let service = Service::new(table.store.clone(), connector, clock.clone());
@@ -82,9 +81,16 @@ impl World {
         world
     }
 
+    /// Replaces the connector, as a deployment with other settings does.
+    pub fn replace_connector(&mut self, settings: ConnectorSettings) {
+        let connector = connector(settings, &self.clock);
+        self.service = Service::new(self.table.store.clone(), connector, self.clock.clone());
+    }
+
     /// An invocation that dies between its two writes. Its lease runs for 33 s.
     pub async fn crash(&self, transaction: &str, action: Action) {
-        let asked = reservation(transaction, nonce().bits(), action, self.clock.now());
+        let mut asked = reservation(transaction, nonce().bits(), action, self.clock.now());
+        asked.psps = DirectPsps::new([("stripe".to_owned(), "stripe".to_owned())].into());
         self.table.store.reserve(&asked).await.unwrap();
     }
 
@@ -215,6 +221,11 @@ impl World {
         let events = self.stripe.events();
         events.into_iter().rfind(|event| event["type"] == r#type).unwrap()
     }
+}
+
+fn connector(settings: ConnectorSettings, clock: &TestClock) -> HttpConnector<TestClock> {
+    let connectors = Connectors::from([("stripe".to_owned(), settings)]);
+    HttpConnector::new(connectors, Transport::new().unwrap(), clock.clone())
 }
 
 pub fn nonce() -> Nonce {

@@ -3,7 +3,7 @@
 use crate::psp::{Decision, Effect};
 use crate::world::{World, eur, nonce};
 use payment_intents::payment::{
-    Action, Outcome, Payment, Reservation, Settlement, Timestamp, TransactionId,
+    Action, DirectPsps, Outcome, Payment, Reservation, Settlement, Timestamp, TransactionId,
 };
 use payment_intents::ports::Verdict;
 
@@ -39,6 +39,7 @@ impl World {
                 merchant_reference: None,
                 at,
                 lease: at.plus_ms(33_000),
+                psps: DirectPsps::default(),
             };
             if self.payment.admit(&asked).is_err() {
                 asked.action = refunded;

@@ -10,7 +10,7 @@ use payment_intents::dynamodb::DynamoStore;
 use payment_intents::error::BoxError;
 use payment_intents::http::{Api, lambda};
 use payment_intents::observe::log_json;
-use payment_intents::payment::{Report, Timestamp};
+use payment_intents::payment::{DirectPsps, Report, Timestamp};
 use payment_intents::ports::{
     Call, Connector, ConnectorError, ConnectorKey, Notice, Policy, Verdict, Webhook,
     WebhookRefusal, Webhooks,
@@ -58,6 +58,10 @@ struct PanickingConnector(HttpConnector<SystemClock>);
 impl Connector for PanickingConnector {
     fn resends(&self) -> bool {
         self.0.resends()
+    }
+
+    fn psps(&self) -> DirectPsps {
+        self.0.psps()
     }
 
     fn name<'a>(&self, connector: &'a ConnectorKey) -> &'a str {
