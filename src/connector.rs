@@ -17,7 +17,7 @@ pub use stripe::StripeAccount;
 
 use crate::error::BoxError;
 use crate::money::Money;
-use crate::payment::{DirectPsps, Report, Timestamp};
+use crate::payment::{DirectPsps, Report, Timestamp, Transaction};
 use crate::ports::{Call, Clock, Connector, ConnectorError, ConnectorKey, Policy, Resend, Verdict};
 use crate::secret::Secret;
 use crate::transport::{NotAnswered, Transport};
@@ -157,12 +157,13 @@ impl<K: Clock> Connector for HttpConnector<K> {
     async fn look_up(
         &self,
         key: &ConnectorKey,
+        open: &Transaction,
         deadline: Timestamp,
     ) -> Result<Vec<Report>, BoxError> {
         let settings = self.settings(key)?;
         let deadline = deadline.min(self.clock.now().plus_ms(settings.timeout_ms));
         if let Some(Psp::Stripe(account)) = &settings.psp {
-            return self.look_up_at_stripe(settings, account, key, deadline).await;
+            return self.look_up_at_stripe(settings, account, key, open, deadline).await;
         }
         let platform = settings.platform.as_ref().ok_or(NotConfigured::NoPlatform)?;
         let bearer = self.bearer(&platform.authorization, None, deadline).await?;

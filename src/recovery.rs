@@ -194,7 +194,8 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         calls: &mut Calls,
     ) -> Result<Payment, BoxError> {
         let deadline = deadline.minus_ms(SETTLE_RESERVE_MS);
-        let looked_up = self.connector.look_up(&ConnectorKey::of(&payment), deadline).await;
+        let Some(open) = payment.transactions.get(id) else { return Ok(payment) };
+        let looked_up = self.connector.look_up(&ConnectorKey::of(&payment), open, deadline).await;
         calls.answered.push(looked_up.is_ok());
         let reports = match looked_up {
             Ok(reports) => reports,

@@ -2,7 +2,7 @@
 
 use payment_intents::error::BoxError;
 use payment_intents::payment::{
-    DirectPsps, Payment, PaymentKey, ProjectKey, Report, Reservation, Timestamp,
+    DirectPsps, Payment, PaymentKey, ProjectKey, Report, Reservation, Timestamp, Transaction,
 };
 use payment_intents::ports::{
     Call, ClaimError, Connector, ConnectorError, ConnectorKey, CreateError, DuePage, IndexPart,
@@ -79,7 +79,12 @@ impl Connector for Approving {
         Policy::default()
     }
 
-    async fn look_up(&self, _: &ConnectorKey, _: Timestamp) -> Result<Vec<Report>, BoxError> {
+    async fn look_up(
+        &self,
+        _: &ConnectorKey,
+        _: &Transaction,
+        _: Timestamp,
+    ) -> Result<Vec<Report>, BoxError> {
         Ok(Vec::new())
     }
 

@@ -4,7 +4,7 @@ use crate::error::BoxError;
 use crate::money::Money;
 use crate::payment::{
     Action, DirectPsps, Payment, PaymentKey, PlatformProof, RejectionReason, Report, Timestamp,
-    TransactionId,
+    Transaction, TransactionId,
 };
 use crate::secret::Secret;
 use std::future::Future;
@@ -24,11 +24,12 @@ pub trait Connector: Send + Sync {
     /// The assumptions that hold for this connector.
     fn policy(&self, connector: &ConnectorKey) -> Policy;
 
-    /// Reads the transactions of this Payment on the platform. Only for connectors with
-    /// [`Lookup::Payment`].
+    /// Reads the transactions of this Payment on the platform, or of a PSP that is called
+    /// directly those that may be `open`. Only for connectors with [`Lookup::Payment`].
     fn look_up(
         &self,
         connector: &ConnectorKey,
+        open: &Transaction,
         deadline: Timestamp,
     ) -> impl Future<Output = Result<Vec<Report>, BoxError>> + Send;
 

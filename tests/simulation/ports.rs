@@ -3,7 +3,7 @@
 use crate::world::{Answer, Op, Process, SKEW_MS, World};
 use payment_intents::error::BoxError;
 use payment_intents::payment::{
-    DirectPsps, Payment, PaymentKey, ProjectKey, Report, Reservation, Timestamp,
+    DirectPsps, Payment, PaymentKey, ProjectKey, Report, Reservation, Timestamp, Transaction,
 };
 use payment_intents::ports::{
     Call, ClaimError, Clock, Connector, ConnectorError, ConnectorKey, CreateError, DuePage,
@@ -201,7 +201,12 @@ impl Connector for Port {
         self.world().tier.policy()
     }
 
-    async fn look_up(&self, _: &ConnectorKey, _: Timestamp) -> Result<Vec<Report>, BoxError> {
+    async fn look_up(
+        &self,
+        _: &ConnectorKey,
+        _: &Transaction,
+        _: Timestamp,
+    ) -> Result<Vec<Report>, BoxError> {
         match self.ask(Op::LookUp).await {
             Answer::Shown(shown) => Ok(shown),
             _ => Err("the model says so".into()),

@@ -8,6 +8,7 @@
 
 mod binary;
 mod calls;
+mod doubtful;
 mod live;
 mod replaced;
 mod storm;

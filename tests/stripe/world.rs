@@ -15,12 +15,13 @@ use payment_intents::dynamodb::{Connection, DynamoStore};
 use payment_intents::local::stripe::StripeSandbox;
 use payment_intents::payment::{
     Action, Details, DirectPsps, Nonce, Payment, Registration, Report, State, TransactionKind,
+    Update,
 };
 use payment_intents::ports::{Clock, Store, Webhook};
 use payment_intents::recovery::RecoveryRun;
 use payment_intents::secret::Secret;
 use payment_intents::service::{
-    ActError, Done, Invocation, Request, Service, WebhookError, WebhookOutcome,
+    ActError, Change, Done, Invocation, Request, Service, WebhookError, WebhookOutcome,
 };
 use payment_intents::transport::Transport;
 use serde_json::Value;
@@ -125,6 +126,15 @@ impl World {
         self.service.create(&payment).await.unwrap();
     }
 
+    /// Gives the Authorization this id of the PSP.
+    pub async fn name_authorization(&self, name: &str) {
+        let version = self.payment().await.version;
+        let (id, interaction_id) = (id("authorization"), name.to_owned());
+        let updates = vec![Update::ChangeTransactionInteractionId { id, interaction_id }];
+        let change = Change { key: key("p"), version, updates, by: None };
+        self.service.update(change).await.unwrap();
+    }
+
     pub async fn act(&self, transaction: &str, action: Action) -> Result<Done, ActError> {
         self.act_on("p", transaction, action).await
     }
@@ -167,7 +177,12 @@ impl World {
     }
 
     pub async fn state(&self, transaction: &str) -> Option<State> {
-        self.payment().await.transactions.get(&id(transaction)).map(|found| found.state)
+        self.state_on("p", transaction).await
+    }
+
+    pub async fn state_on(&self, payment: &str, transaction: &str) -> Option<State> {
+        let payment = self.table.store.get(&key(payment)).await.unwrap().unwrap();
+        payment.transactions.get(&id(transaction)).map(|found| found.state)
     }
 
     /// The balances: capturable, captured, cancelled, refundable, refunded.

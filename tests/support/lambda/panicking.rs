@@ -10,7 +10,7 @@ use payment_intents::dynamodb::DynamoStore;
 use payment_intents::error::BoxError;
 use payment_intents::http::{Api, lambda};
 use payment_intents::observe::log_json;
-use payment_intents::payment::{DirectPsps, Report, Timestamp};
+use payment_intents::payment::{DirectPsps, Report, Timestamp, Transaction};
 use payment_intents::ports::{
     Call, Connector, ConnectorError, ConnectorKey, Notice, Policy, Verdict, Webhook,
     WebhookRefusal, Webhooks,
@@ -75,9 +75,10 @@ impl Connector for PanickingConnector {
     async fn look_up(
         &self,
         connector: &ConnectorKey,
+        open: &Transaction,
         deadline: Timestamp,
     ) -> Result<Vec<Report>, BoxError> {
-        self.0.look_up(connector, deadline).await
+        self.0.look_up(connector, open, deadline).await
     }
 
     async fn call(&self, call: &Call, deadline: Timestamp) -> Result<Verdict, ConnectorError> {
