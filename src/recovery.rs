@@ -94,7 +94,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         let policy = self.connector.policy(&ConnectorKey::of(&payment));
         let now = self.clock.now();
         if let Some(next) = payment.apply_waiting_failures(now, policy.is_trusted()) {
-            let next = with_rest_released(next, policy, now);
+            let next = with_rest_released(&payment, next, policy, now);
             let replaced = self.replace(&payment, next).await?;
             observe::log_update(&payment, &replaced, self.clock.now());
             payment = replaced;
@@ -206,7 +206,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         };
         match payment.look_up(id, &reports, policy.proof(), self.clock.now())? {
             Settlement::Changed(next) => {
-                let next = with_rest_released(*next, policy, self.clock.now());
+                let next = with_rest_released(&payment, *next, policy, self.clock.now());
                 let replaced = self.replace(&payment, next).await?;
                 observe::log_transition(&payment, &replaced, id);
                 observe::log_release(&payment, &replaced);

@@ -64,6 +64,34 @@ async fn a_refund_is_found_whatever_is_known_of_the_captures() {
     assert_eq!(world.state("r").await, Some(State::Success));
 }
 
+/// Stripe repairs what an error left behind, and in between a webhook brings the capture
+/// without our mark.
+#[tokio::test]
+async fn a_capture_whose_mark_comes_late_is_booked_once() {
+    for authorization in ["pi_p", "ch_sandbox000001"] {
+        for way in ["event", "repeat", "look-up"] {
+            let world = World::new().await;
+            let context = format!("{authorization} {way}");
+            world.name_authorization(authorization).await;
+            world.stripe.plan(&[ErrorWithoutMetadata]);
+            world.lose("a", capture(40)).await;
+            world.webhook(&world.event("charge.captured")).await.unwrap();
+            world.stripe.set_metadata("pi_p", "a", "capture 40");
+            match way {
+                "event" => drop(world.webhook(&world.event("charge.captured")).await.unwrap()),
+                "repeat" => drop(world.recover_after(MINUTE).await),
+                _ => drop(world.recover_after(DAY).await),
+            }
+            assert_eq!(world.state("a").await, Some(State::Success), "{context}");
+            assert_eq!(world.balances().await, [0, 40, 60, 40, 0], "{context}");
+            // Nor is it booked again.
+            world.webhook(&world.event("payment_intent.succeeded")).await.unwrap();
+            assert_eq!(world.balances().await, [0, 40, 60, 40, 0], "{context}");
+            assert_eq!(world.payment().await.discrepancies().count(), 0, "{context}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_cancel_is_decided_by_the_status_and_not_by_the_amount() {
     for at_once in [true, false] {
