@@ -365,6 +365,7 @@ mod tests {
             (capture(), true, intent("requires_capture", 39), "unknown"),
             (capture(), true, intent("succeeded", 90), "approved"),
             (Action::Cancel, false, intent("canceled", 0), "approved"),
+            (Action::Cancel, true, intent("canceled", 40), "unknown"),
             (Action::Cancel, false, intent("requires_capture", 0), "unknown"),
             (Action::Cancel, false, intent("succeeded", 40), "unknown"),
             (Action::Cancel, false, other(intent("canceled", 0)), "unknown"),
@@ -383,6 +384,10 @@ mod tests {
             let counted = counts(action.clone(), multicapture, 200, &[], &body.to_string());
             assert_eq!(counted, expected, "{action:?} {body}");
         }
+        let saved = [("idempotent-replayed", "true")];
+        let old = refunded("succeeded", 40, "pi_1").to_string();
+        assert_eq!(counts(refund(), false, 200, &saved, &old), "read the refund");
+        assert_eq!(counts(refund(), false, 200, &saved, "{}"), "unknown");
         for status in [201, 202, 204, 301, 302, 307] {
             let body = intent("succeeded", 40).to_string();
             assert_eq!(counts(capture(), false, status, &[], &body), "unknown", "{status}");
@@ -410,7 +415,7 @@ mod tests {
             (401, INVALID, "api_key_expired", &[], "never executed"),
             (403, INVALID, "", &[], "never executed"),
             (429, INVALID, "rate_limit", YES, "never executed"),
-            (429, INVALID, "lock_timeout", YES, "never executed"),
+            (429, INVALID, "lock_timeout", YES, "unknown"),
             (400, "idempotency_error", "", &[], "look up"),
             (400, "api_error", "", &[], "look up"),
             (409, INVALID, "idempotency_key_in_use", &[], "unknown"),
