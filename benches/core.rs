@@ -26,7 +26,7 @@ use payment_intents::dynamodb::{stored_payment, to_item};
 use payment_intents::http::Api;
 use payment_intents::money::{Currency, Money};
 use payment_intents::payment::{
-    Action, Nonce, Outcome, Payment, Reservation, Settlement, TransactionId,
+    Action, DirectPsps, Nonce, Outcome, Payment, Reservation, Settlement, TransactionId,
 };
 use payment_intents::ports::Clock;
 use payment_intents::transport::Transport;
@@ -98,6 +98,7 @@ fn reservation(payment: &Payment) -> Reservation {
         merchant_reference: Some("order-1001".to_owned()),
         at: now,
         lease: now.plus_ms(33_000),
+        psps: DirectPsps::default(),
     }
 }
 

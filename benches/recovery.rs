@@ -39,7 +39,7 @@ use payment_intents::dynamodb::{DynamoStore, to_item};
 use payment_intents::local::emulator;
 use payment_intents::money::{Currency, Money};
 use payment_intents::payment::{
-    Action, Nonce, Payment, Reservation, SETTLE_WINDOW_MS, Timestamp, TransactionId,
+    Action, DirectPsps, Nonce, Payment, Reservation, SETTLE_WINDOW_MS, Timestamp, TransactionId,
 };
 use payment_intents::ports::{Clock, Lookup, Policy, Store};
 use payment_intents::service::Service;
@@ -189,6 +189,7 @@ fn unknown_payment(interface: &str, at: Timestamp) -> Payment {
         merchant_reference: None,
         at,
         lease: at.plus_ms(1),
+        psps: DirectPsps::default(),
     };
     let reserved = payment.reserve(&reservation).expect("it is admitted");
     reserved.expire(at.plus_ms(2)).expect("its lease has expired")

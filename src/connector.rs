@@ -19,7 +19,7 @@ pub use stripe::StripeAccount;
 
 use crate::error::BoxError;
 use crate::money::Money;
-use crate::payment::{Report, Timestamp};
+use crate::payment::{DirectPsps, Report, Timestamp, Transaction};
 use crate::ports::{Call, Clock, Connector, ConnectorError, ConnectorKey, Policy, Resend, Verdict};
 use crate::secret::Secret;
 use crate::transport::{NotAnswered, Transport};
@@ -41,13 +41,18 @@ pub struct HttpConnector<K> {
     connectors: Connectors,
     transport: Transport,
     tokens: Tokens,
+    psps: DirectPsps,
     clock: K,
 }
 
 impl<K: Clock> HttpConnector<K> {
     /// A client of these connectors, without open connections.
     pub fn new(connectors: Connectors, transport: Transport, clock: K) -> Self {
-        Self { connectors, transport, tokens: Tokens::default(), clock }
+        let psps = connectors.iter().map(|(interface, settings)| {
+            (interface.clone(), settings.policy.psp.unwrap_or_default().to_owned())
+        });
+        let psps = DirectPsps::new(psps.collect());
+        Self { connectors, transport, tokens: Tokens::default(), psps, clock }
     }
 
     /// Opens connections to the connectors and their token services within `time`. Sends
@@ -120,6 +125,10 @@ impl<K: Clock> Connector for HttpConnector<K> {
         self.connectors.values().any(|settings| settings.policy.resend != Resend::Never)
     }
 
+    fn psps(&self) -> DirectPsps {
+        self.psps.clone()
+    }
+
     fn name<'a>(&self, key: &'a ConnectorKey) -> &'a str {
         let interface = key.payment_interface.as_deref();
         interface.filter(|name| self.connectors.contains_key(*name)).unwrap_or("*")
@@ -161,12 +170,13 @@ impl<K: Clock> Connector for HttpConnector<K> {
     async fn look_up(
         &self,
         key: &ConnectorKey,
+        open: &Transaction,
         deadline: Timestamp,
     ) -> Result<Vec<Report>, BoxError> {
         let settings = self.settings(key)?;
         let deadline = deadline.min(self.clock.now().plus_ms(settings.timeout_ms));
         if let Some(Psp::Stripe(account)) = &settings.psp {
-            return self.look_up_at_stripe(settings, account, key, deadline).await;
+            return self.look_up_at_stripe(settings, account, key, open, deadline).await;
         }
         let platform = settings.platform.as_ref().ok_or(NotConfigured::NoPlatform)?;
         let bearer = self.bearer(&platform.authorization, None, deadline).await?;

@@ -10,6 +10,7 @@
 //! | `transaction` | [`Transaction`], one ledger entry: its kind and [`State`] |
 //! | `rejection` | [`RejectionReason`]: why a connector rejected a transaction |
 //! | `balances` | [`Balances`]: every rule that moves an amount, and [`Payment::check`] |
+//! | `psps` | [`DirectPsps`]: the PSPs that are called without a connector |
 //! | `action`, `admit` | [`Action`], [`Payment::admit`]: the rules for reserving it, and the reasons to refuse it |
 //! | `room` | the number and the size of the transactions that a ledger takes |
 //! | `state_machine` | [`Outcome`], and the step that it leads to from each state |
@@ -40,6 +41,7 @@ mod likeness;
 mod lookup;
 mod matching;
 mod merge;
+mod psps;
 mod recover;
 mod register;
 mod rejection;
@@ -58,6 +60,7 @@ pub use balances::{Balances, Inconsistent};
 pub use dated::DatedReport;
 pub use ids::{InvalidId, Nonce, PaymentId, PaymentKey, ProjectKey, Timestamp, TransactionId};
 pub use lookup::PlatformProof;
+pub use psps::DirectPsps;
 pub use recover::SETTLE_WINDOW_MS;
 pub use register::{Registration, RegistrationRefusal};
 pub use rejection::RejectionReason;

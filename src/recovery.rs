@@ -94,7 +94,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         let policy = self.connector.policy(&ConnectorKey::of(&payment));
         let now = self.clock.now();
         if let Some(next) = payment.apply_waiting_failures(now, policy.is_trusted()) {
-            let next = with_rest_released(next, policy, now);
+            let next = with_rest_released(&payment, next, policy, now);
             let replaced = self.replace(&payment, next).await?;
             observe::log_update(&payment, &replaced, self.clock.now());
             payment = replaced;
@@ -194,7 +194,8 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         calls: &mut Calls,
     ) -> Result<Payment, BoxError> {
         let deadline = deadline.minus_ms(SETTLE_RESERVE_MS);
-        let looked_up = self.connector.look_up(&ConnectorKey::of(&payment), deadline).await;
+        let Some(open) = payment.transactions.get(id) else { return Ok(payment) };
+        let looked_up = self.connector.look_up(&ConnectorKey::of(&payment), open, deadline).await;
         calls.answered.push(looked_up.is_ok());
         let reports = match looked_up {
             Ok(reports) => reports,
@@ -205,7 +206,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         };
         match payment.look_up(id, &reports, policy.proof(), self.clock.now())? {
             Settlement::Changed(next) => {
-                let next = with_rest_released(*next, policy, self.clock.now());
+                let next = with_rest_released(&payment, *next, policy, self.clock.now());
                 let replaced = self.replace(&payment, next).await?;
                 observe::log_transition(&payment, &replaced, id);
                 observe::log_release(&payment, &replaced);

@@ -210,6 +210,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             merchant_reference: request.merchant_reference.clone(),
             at: self.clock.now(),
             lease: request.invocation.lease(),
+            psps: self.connector.psps(),
         }
     }
 
@@ -235,12 +236,21 @@ impl Invocation {
     }
 }
 
-/// Adds to `next` the release of the rest of the authorization, if the PSP releases it with
-/// a capture and something is captured. One write books both.
-pub(crate) fn with_rest_released(next: Payment, policy: Policy, at: Timestamp) -> Payment {
+/// Adds to `next`, which is to be written over `before`, the effects of a PSP that captures
+/// once and releases the rest of the authorization with the capture: a reported capture of the
+/// same amount is ours, and the rest is released. One write books all.
+pub(crate) fn with_rest_released(
+    before: &Payment,
+    next: Payment,
+    policy: Policy,
+    at: Timestamp,
+) -> Payment {
     match policy.rest {
         Rest::Kept => next,
-        Rest::Released => next.release_rest(at).unwrap_or(next),
+        Rest::Released => {
+            let next = next.merge_single_capture(before, at).unwrap_or(next);
+            next.release_rest(at).unwrap_or(next)
+        }
     }
 }
 

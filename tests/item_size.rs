@@ -13,9 +13,9 @@ mod support;
 use payment_intents::dynamodb::to_item;
 use payment_intents::money::{Currency, Money};
 use payment_intents::payment::{
-    Action, Details, Nonce, Outcome, Payment, PaymentId, PaymentKey, ProjectKey, Refusal,
-    Registration, RejectionReason, Report, Reporter, Reservation, Settlement, State, Timestamp,
-    TransactionId, TransactionKind, Update,
+    Action, Details, DirectPsps, Nonce, Outcome, Payment, PaymentId, PaymentKey, ProjectKey,
+    Refusal, Registration, RejectionReason, Report, Reporter, Reservation, Settlement, State,
+    Timestamp, TransactionId, TransactionKind, Update,
 };
 use support::item_size;
 use uuid::Uuid;
@@ -193,6 +193,7 @@ fn next_reservation(payment: &Payment, nth: usize) -> Reservation {
         merchant_reference: Some(format!("order-2026-{nth:06}")),
         at: at(nth),
         lease: at(nth).plus_ms(33_000),
+        psps: DirectPsps::default(),
     }
 }
 

@@ -10,8 +10,8 @@ use payment_intents::connector::{Authorization, ConnectorSettings, Connectors, H
 use payment_intents::dynamodb::{Connection, DynamoStore};
 use payment_intents::local::sandbox::Sandbox;
 use payment_intents::payment::{
-    Action, Nonce, Outcome, Payment, ProjectKey, Refusal, RejectionReason, Reporter, Reservation,
-    Settlement, State, TransactionKind, Update,
+    Action, DirectPsps, Nonce, Outcome, Payment, ProjectKey, Refusal, RejectionReason, Reporter,
+    Reservation, Settlement, State, TransactionKind, Update,
 };
 use payment_intents::ports::{Clock, Policy, Rejections, Resend, Store, Verdict};
 use payment_intents::service::{ActError, Done, Invocation, LEASE_MARGIN_MS, Request, Service};
@@ -211,6 +211,7 @@ async fn a_reservation_that_arrives_after_its_caller_gave_up_reserves_nothing() 
         merchant_reference: None,
         at: SystemClock.now(),
         lease: request.invocation.deadline,
+        psps: DirectPsps::default(),
     };
     world.service.act(request).await.unwrap_err();
     // The network delivers the reservation late.

@@ -13,8 +13,8 @@ mod support;
 use TransactionKind::{Authorization, Charge};
 use aws_sdk_dynamodb::types::AttributeValue;
 use payment_intents::payment::{
-    Action, Nonce, Outcome, Payment, PaymentKey, Refusal, Report, Reporter, Reservation,
-    Settlement, State, TransactionKind, Update,
+    Action, DirectPsps, Nonce, Outcome, Payment, PaymentKey, Refusal, Report, Reporter,
+    Reservation, Settlement, State, TransactionKind, Update,
 };
 use payment_intents::ports::{CreateError, ReplaceError, ReserveError, Store, StoreError};
 use proptest::prelude::*;
@@ -89,9 +89,15 @@ fn every_change_is_written_completely() {
 fn the_conditions_and_the_rules_agree() {
     let asked = (0_u8..6, any_action());
     for_all(400, (any_payment(), asked), async |table, (payment, (transaction, action))| {
-        let payment = with_new_key(payment);
+        let mut payment = with_new_key(payment);
+        let interfaces = [None, Some("keyed"), Some("other")];
+        let interface = interfaces[usize::from(transaction) % 3].map(str::to_owned);
+        payment.details.payment_interface = interface;
         table.store.create(&payment).await.unwrap();
-        let asked = reservation(&format!("key-{transaction}"), 1 << 64, action, at(20_000));
+        let mut asked = reservation(&format!("key-{transaction}"), 1 << 64, action, at(20_000));
+        let psps = [("keyed", "stripe"), ("other", ""), ("*", "adyen")];
+        let psps = psps.map(|(interface, psp)| (interface.to_owned(), psp.to_owned()));
+        asked.psps = DirectPsps::new(psps.into());
         let asked = reservation_on(&payment, asked);
         let expected = payment.reserve(&asked);
         match table.store.reserve(&asked).await {

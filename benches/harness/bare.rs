@@ -2,7 +2,8 @@
 
 use payment_intents::error::BoxError;
 use payment_intents::payment::{
-    Payment, PaymentKey, ProjectKey, Report, Reservation, Timestamp, Update,
+    DirectPsps, Payment, PaymentKey, ProjectKey, Report, Reservation, Timestamp, Transaction,
+    Update,
 };
 use payment_intents::ports::{
     Acknowledgement, Call, ClaimError, Connector, ConnectorError, ConnectorKey, CreateError,
@@ -67,6 +68,10 @@ impl Connector for Approving {
         false
     }
 
+    fn psps(&self) -> DirectPsps {
+        DirectPsps::default()
+    }
+
     fn name<'a>(&self, _: &'a ConnectorKey) -> &'a str {
         "*"
     }
@@ -75,7 +80,12 @@ impl Connector for Approving {
         Policy::default()
     }
 
-    async fn look_up(&self, _: &ConnectorKey, _: Timestamp) -> Result<Vec<Report>, BoxError> {
+    async fn look_up(
+        &self,
+        _: &ConnectorKey,
+        _: &Transaction,
+        _: Timestamp,
+    ) -> Result<Vec<Report>, BoxError> {
         Ok(Vec::new())
     }
 

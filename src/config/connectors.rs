@@ -231,6 +231,7 @@ impl ConnectorEntry {
                 Some(AbsenceEntry::Proof) => Absence::Proof,
             },
             rest: Rest::Kept,
+            psp: None,
         };
         if self.resend_window_ms.is_some() && policy.resend == Resend::Never {
             return Err("has a resendWindowMs, but resend: never".to_owned());

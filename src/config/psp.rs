@@ -216,6 +216,7 @@ mod tests {
                 lookup: Lookup::Payment,
                 absence: Absence::Proof,
                 rest,
+                psp: Some("stripe"),
             };
             assert_eq!(read.policy, policy, "{more}");
             assert_eq!(read.url, "https://api.stripe.com/");
@@ -249,6 +250,7 @@ mod tests {
                 lookup: Lookup::None,
                 absence: Absence::Unproven,
                 rest,
+                psp: Some("adyen"),
             };
             assert_eq!(read.policy, policy, "{more}");
         }

@@ -56,6 +56,7 @@ impl AdyenAccount {
             lookup: Lookup::None,
             absence: Absence::Unproven,
             rest: if self.multicapture { Rest::Kept } else { Rest::Released },
+            psp: Some("adyen"),
         }
     }
 }

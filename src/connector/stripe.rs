@@ -11,6 +11,7 @@
 
 mod answer;
 mod objects;
+mod outcome;
 mod request;
 mod signature;
 
@@ -20,7 +21,7 @@ pub(super) use signature::is_signed;
 use super::HttpConnector;
 use super::settings::ConnectorSettings;
 use crate::error::BoxError;
-use crate::payment::{Action, Report, State, Timestamp, TransactionKind};
+use crate::payment::{Report, Timestamp, Transaction, TransactionKind};
 use crate::ports::{
     Absence, Call, Clock, ConnectorError, ConnectorKey, Lookup, Policy, Rejections, Resend, Rest,
     Verdict,
@@ -32,6 +33,7 @@ use http::{Request, StatusCode};
 use http_body_util::Full;
 use hyper::body::Bytes;
 use objects::{Dispute, List, PaymentIntent, Refund};
+use outcome::{Effects, Sought};
 use serde::de::DeserializeOwned;
 
 /// An account at Stripe.
@@ -71,6 +73,7 @@ impl StripeAccount {
             lookup: Lookup::Payment,
             absence: Absence::Proof,
             rest: if self.multicapture { Rest::Kept } else { Rest::Released },
+            psp: Some("stripe"),
         }
     }
 }
@@ -101,14 +104,19 @@ impl<K: Clock> HttpConnector<K> {
         };
         let cause = match meaning {
             Meaning::Is(result) => return result,
+            Meaning::Refund(id) => {
+                let refund = self.refund(settings, account, &call.connector, &id, deadline).await;
+                let outcome = refund.and_then(|refund| answer::refund_outcome(call, &refund));
+                return outcome.map_err(ConnectorError::OutcomeUnknown);
+            }
             Meaning::LookUp(cause) => cause,
         };
-        match self.objects(settings, account, &call.connector, deadline).await {
-            Ok((intent, shown)) => {
-                shown_outcome(call, &intent, &shown).ok_or(ConnectorError::OutcomeUnknown(cause))
-            }
-            Err(_) => Err(ConnectorError::OutcomeUnknown(cause)),
-        }
+        let Some(sought) = Sought::of_call(call) else {
+            return Err(ConnectorError::OutcomeUnknown(cause));
+        };
+        let effects = self.effects(settings, account, &call.connector, &sought, deadline).await;
+        let outcome = effects.ok().and_then(|effects| effects.outcome_of(&sought));
+        outcome.ok_or(ConnectorError::OutcomeUnknown(cause))
     }
 
     /// Sends an action once. Returns the meaning of the answer, and true if Stripe had saved
@@ -135,39 +143,36 @@ impl<K: Clock> HttpConnector<K> {
         (Meaning::Is(Err(result)), false)
     }
 
-    /// Reads the effects of the PaymentIntent and all its refunds. They have no time, so that
-    /// nothing but our own id matches them to captures and refunds of ours.
+    /// Reads the effects that may be this transaction.
     pub(super) async fn look_up_at_stripe(
         &self,
         settings: &ConnectorSettings,
         account: &StripeAccount,
         key: &ConnectorKey,
+        open: &Transaction,
         deadline: Timestamp,
     ) -> Result<Vec<Report>, BoxError> {
-        let (_, mut shown) = self.objects(settings, account, key, deadline).await?;
-        for report in &mut shown {
-            if report.kind != TransactionKind::CancelAuthorization {
-                report.timestamp = None;
-            }
-        }
-        Ok(shown)
+        let sought = Sought::of(open);
+        Ok(self.effects(settings, account, key, &sought, deadline).await?.reports)
     }
 
-    /// The PaymentIntent, and the reports of its captures, its release and its refunds.
-    async fn objects(
+    /// Reads all refunds for a refund, and the PaymentIntent for a capture or a cancel.
+    async fn effects(
         &self,
         settings: &ConnectorSettings,
         account: &StripeAccount,
         key: &ConnectorKey,
+        sought: &Sought<'_>,
         deadline: Timestamp,
-    ) -> Result<(PaymentIntent, Vec<Report>), BoxError> {
-        let intent = self.payment_intent(settings, account, key, deadline).await?;
-        intent.check_settled()?;
-        let mut shown = intent.captures_and_release(key.fraction_digits, account.multicapture)?;
-        for refund in self.refunds(settings, account, key, deadline).await? {
-            shown.push(refund.report(key.fraction_digits)?);
+    ) -> Result<Effects, BoxError> {
+        let digits = key.fraction_digits;
+        if sought.kind == TransactionKind::Refund {
+            let refunds = self.refunds(settings, account, key, deadline).await?;
+            let reports = refunds.iter().map(|refund| refund.report(digits));
+            return Ok(Effects::of_refunds(sought, reports.collect::<Result<_, _>>()?));
         }
-        Ok((intent, shown))
+        let intent = self.payment_intent(settings, account, key, deadline).await?;
+        Effects::of_intent(sought, &intent, digits, account.multicapture)
     }
 
     /// Reads the current state of the object of an event. The state in the event may be an
@@ -194,9 +199,7 @@ impl<K: Clock> HttpConnector<K> {
                 refunds.iter().map(|refund| refund.report(digits)).collect()
             }
             Subject::Refund(id) => {
-                let request = request::get(settings, account, "refunds", id, &[])?;
-                let refund: Refund = self.read_from_stripe(request, deadline).await?;
-                refund.check_payment_intent(key)?;
+                let refund = self.refund(settings, account, key, id, deadline).await?;
                 Ok(vec![refund.report(digits)?])
             }
             Subject::Dispute(id) => {
@@ -220,6 +223,20 @@ impl<K: Clock> HttpConnector<K> {
         let intent: PaymentIntent = self.read_from_stripe(request, deadline).await?;
         intent.check_id(id)?;
         Ok(intent)
+    }
+
+    async fn refund(
+        &self,
+        settings: &ConnectorSettings,
+        account: &StripeAccount,
+        key: &ConnectorKey,
+        id: &str,
+        deadline: Timestamp,
+    ) -> Result<Refund, BoxError> {
+        let request = request::get(settings, account, "refunds", id, &[])?;
+        let refund: Refund = self.read_from_stripe(request, deadline).await?;
+        refund.check_payment_intent(key)?;
+        Ok(refund)
     }
 
     /// Reads all refunds of the PaymentIntent. An error if there are more than can be read.
@@ -273,32 +290,5 @@ impl<K: Clock> HttpConnector<K> {
     ) -> Result<Response, NotAnswered> {
         let time = self.time_until(deadline);
         self.transport.exchange(request, time, ANSWER_BYTES_MAX, self.clock.now()).await
-    }
-}
-
-/// The outcome of this call, if the objects at Stripe prove it. An effect that is not shown
-/// may still happen: Stripe may be working on it, or repair it after an error. It cannot
-/// happen if it is a capture or a cancel and the PaymentIntent is final.
-fn shown_outcome(call: &Call, intent: &PaymentIntent, shown: &[Report]) -> Option<Verdict> {
-    let kind = match &call.action {
-        Action::Capture { .. } => TransactionKind::Charge,
-        Action::Refund { .. } => TransactionKind::Refund,
-        Action::Cancel => TransactionKind::CancelAuthorization,
-        Action::Reverse => return None,
-    };
-    let own = Some(call.transaction.as_str());
-    let alike = || shown.iter().filter(|one| one.kind == kind && one.amount == call.amount);
-    let is_named = |report: &&Report| report.interface_id.as_deref() == own;
-    let is_cancel = kind == TransactionKind::CancelAuthorization;
-    let Some(found) = alike().find(|report| is_named(report) || is_cancel) else {
-        let is_over = intent.is_final() && kind != TransactionKind::Refund;
-        let may_be_it = alike().any(|report| report.interface_id.is_none());
-        return (is_over && !may_be_it).then_some(Verdict::Rejected(None));
-    };
-    match found.state {
-        State::Success => Some(Verdict::Approved),
-        State::Pending => Some(Verdict::Received),
-        State::Failure => Some(Verdict::Rejected(None)),
-        State::Initial | State::Unknown => None,
     }
 }

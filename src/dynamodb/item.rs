@@ -8,8 +8,9 @@ pub(super) use read::{claim, index_entry, payment_key, to_payment};
 use super::Item;
 use crate::money::Money;
 use crate::payment::{
-    Balances, Details, InFlight, Likeness, Nonce, Payment, PaymentKey, RecoveryProgress,
-    RejectionReason, Reported, Reservation, Side, State, Transaction, TransactionKind,
+    Balances, Details, DirectPsps, InFlight, Likeness, Nonce, Payment, PaymentKey,
+    RecoveryProgress, RejectionReason, Reported, Reservation, Side, State, Transaction,
+    TransactionKind,
 };
 use crate::ports::IndexPart;
 use aws_sdk_dynamodb::primitives::Blob;
@@ -69,6 +70,9 @@ impl Tag {
     // Neither changes a balance or a state, so the format of items stays the same.
     pub(super) const REJECTION_CODE: &str = "C";
     pub(super) const REJECTION_TEXT: &str = "T";
+    // A transaction without these two was sent to a connector over HTTP.
+    pub(super) const PSP: &str = "P";
+    pub(super) const PSPS: &str = "D";
 }
 
 pub(super) fn primary_key(key: &PaymentKey) -> Item {
@@ -174,7 +178,16 @@ pub(super) fn reserved(
     item.put(Tag::IS_REVERSAL, flag(reservation.action == crate::payment::Action::Reverse));
     item.put(Tag::CHARGE, reservation.action.charge().map(|charge| text(charge.as_str())));
     item.put(Tag::MERCHANT_REFERENCE, reservation.merchant_reference.as_deref().map(text));
+    item.put(Tag::PSPS, from_psps(&reservation.psps));
     item.0
+}
+
+/// The PSPs that are called directly, if there are any. The payment interface, which selects
+/// one, is not known at a reservation without a read.
+fn from_psps(psps: &DirectPsps) -> Option<AttributeValue> {
+    let entries = psps.by_interface().iter().map(|(name, psp)| (name.clone(), text(psp)));
+    let entries: Item = entries.collect();
+    (!entries.is_empty()).then_some(AttributeValue::M(entries))
 }
 
 pub(super) fn from_transaction(transaction: &Transaction) -> Item {
@@ -199,6 +212,7 @@ pub(super) fn from_transaction(transaction: &Transaction) -> Item {
         transaction.possible_duplicate_of.as_ref().map(|ours| text(ours.as_str())),
     );
     item.put(Tag::EXTERNAL, flag(transaction.is_external));
+    item.put(Tag::PSP, transaction.psp.as_deref().map(text));
     let reason = transaction.rejection.as_ref();
     item.put(Tag::REJECTION_CODE, reason.and_then(RejectionReason::code).map(text));
     item.put(Tag::REJECTION_TEXT, reason.and_then(RejectionReason::text).map(text));

@@ -68,8 +68,13 @@ pub enum StripeFault {
     LostRequest,
     /// It is carried out, and an error of Stripe is saved as its answer.
     ErrorAfterActing,
+    /// It is carried out in part: the money moves, its `metadata` is not stored, and an error
+    /// of Stripe is saved as its answer.
+    ErrorWithoutMetadata,
     /// It is not carried out, and an error of Stripe is saved as its answer.
     ErrorWithoutActing,
+    /// The object is at work for another request: no answer is saved, and it is carried out.
+    LockedWhileActing,
     /// Too many requests: nothing is carried out, and no answer is saved.
     RateLimited,
     /// It takes this number of milliseconds, also if its caller does not wait.
@@ -172,6 +177,17 @@ impl StripeSandbox {
         self.state().account.set_status(intent, status);
     }
 
+    /// Sets an entry of the `metadata` of a PaymentIntent, as a repair or an operator does.
+    pub fn set_metadata(&self, intent: &str, key: &str, value: &str) {
+        self.state().account.set_metadata(intent, key, value);
+    }
+
+    /// Raises the authorized amount of a PaymentIntent to this one:
+    /// <https://docs.stripe.com/payments/incremental-authorization>
+    pub fn increment(&self, intent: &str, amount: u64) {
+        self.state().account.increment(intent, amount);
+    }
+
     /// Sets the first status of later refunds.
     pub fn begin_refunds_as(&self, status: &'static str) {
         self.state().refunds_become = Some(status);
@@ -260,12 +276,27 @@ impl StripeSandbox {
         let mut state = self.state();
         let called = match fault {
             Some(StripeFault::ErrorWithoutActing) => Err(broken()),
+            Some(StripeFault::ErrorWithoutMetadata) => {
+                state.carry_out(path, &form.without_metadata(), &key)
+            }
             _ => state.carry_out(path, &form, &key),
         };
         let called = match fault {
-            Some(StripeFault::ErrorAfterActing) if called.is_ok() => Err(broken()),
+            Some(StripeFault::ErrorAfterActing | StripeFault::ErrorWithoutMetadata)
+                if called.is_ok() =>
+            {
+                Err(broken())
+            }
             _ => called,
         };
+        if fault == Some(StripeFault::LockedWhileActing) {
+            let message = "The object is at work for another request.";
+            let locked = Refused::new(429, "invalid_request_error", Some("lock_timeout"), message);
+            if let (Ok(shown), Some(saved)) = (called, state.keys.get_mut(&key)) {
+                saved.answer = Some((200, shown.to_string()));
+            }
+            return plain(Err(locked));
+        }
         let (status, body) = text(called);
         if let Some(saved) = state.keys.get_mut(&key) {
             saved.answer = Some((status, body.clone()));

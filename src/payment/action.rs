@@ -1,4 +1,6 @@
-use super::{Nonce, PaymentKey, Side, Timestamp, Transaction, TransactionId, TransactionKind};
+use super::{
+    DirectPsps, Nonce, PaymentKey, Side, Timestamp, Transaction, TransactionId, TransactionKind,
+};
 use crate::money::Money;
 
 /// An action that a caller asks for.
@@ -68,6 +70,8 @@ pub struct Reservation {
     pub at: Timestamp,
     /// The time from which this attempt can no longer send anything.
     pub lease: Timestamp,
+    /// The PSPs that are called directly at that time.
+    pub psps: DirectPsps,
 }
 
 impl Reservation {

@@ -44,7 +44,9 @@ impl Payment {
         let mut next = self.changed(reservation.at);
         next.hold(reservation, kind, amount).map_err(|_| Refusal::Inconsistent)?;
         next.in_flight = Some(InFlight::first(reservation));
-        let transaction = Transaction::reserved(reservation, kind, amount);
+        let mut transaction = Transaction::reserved(reservation, kind, amount);
+        let interface = self.details.payment_interface.as_deref();
+        transaction.psp = reservation.psps.psp_of(interface).map(str::to_owned);
         next.transactions.insert(transaction.id.clone(), transaction);
         Ok(next)
     }

@@ -7,7 +7,7 @@
 use super::reports::Certainty;
 use super::{
     Inconsistent, Outcome, Payment, Report, Reporter, Settlement, State, Timestamp, Transaction,
-    TransactionId,
+    TransactionId, TransactionKind,
 };
 
 /// The conclusions that a platform's Payment allows.
@@ -17,6 +17,9 @@ pub struct PlatformProof {
     pub failures_count: bool,
     /// A transaction of ours that is not shown never happened.
     pub absence_counts: bool,
+    /// The PSP that is looked at directly; `None` if it is a connector's platform. Of a
+    /// transaction that was sent elsewhere, only an id proves something.
+    pub psp: Option<&'static str>,
 }
 
 impl Payment {
@@ -47,12 +50,13 @@ impl Payment {
             return self.settle_by_shown(open, theirs, proof, Certainty::Id, at);
         }
         // Only an id resolves a discrepancy.
-        if open.is_discrepant() {
+        if open.is_discrepant() || !open.was_sent_to(proof.psp) {
             return Ok(unchanged);
         }
         let unclaimed = Unclaimed::of(self, open, shown);
         // Without a time it may belong to any of them.
-        if unclaimed.theirs.iter().any(|theirs| theirs.timestamp.is_none()) {
+        let has_untimed = unclaimed.theirs.iter().any(|theirs| theirs.timestamp.is_none());
+        if has_untimed || self.may_be_in_a_sum(open, shown) {
             return Ok(unchanged);
         }
         if let Some(theirs) = unclaimed.claimed_by(open, State::Success, &POSITIVE) {
@@ -87,6 +91,21 @@ impl Payment {
             || theirs.interface_id.as_deref() == Some(ours.id.as_str());
         let is_shared = shown.iter().filter(is_same).count() > 1;
         self.is_identified_by(ours, theirs) && (is_own || !is_shared)
+    }
+
+    /// True if a Charge is shown that no id matches, without a time and with at least this
+    /// amount: it may be the sum of several captures.
+    fn may_be_in_a_sum(&self, open: &Transaction, shown: &[Report]) -> bool {
+        let is_sum = |theirs: &&Report| {
+            theirs.kind == TransactionKind::Charge
+                && theirs.timestamp.is_none()
+                && theirs.amount.take(open.amount).is_ok()
+        };
+        let is_known = |theirs: &Report| {
+            self.transactions.values().any(|ours| self.is_shown_as(ours, theirs, shown))
+        };
+        let is_charge = open.kind == TransactionKind::Charge;
+        is_charge && shown.iter().filter(is_sum).any(|theirs| !is_known(theirs))
     }
 
     /// True if no other transaction of ours that is alike can still be shown later: each

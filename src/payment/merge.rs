@@ -5,7 +5,10 @@
 
 use super::likeness::TakenBack;
 use super::reports::Certainty;
-use super::{Likeness, Payment, Reported, Reporter, State, Timestamp, Transaction, TransactionId};
+use super::{
+    Likeness, Payment, Reported, Reporter, State, Timestamp, Transaction, TransactionId,
+    TransactionKind,
+};
 
 impl Payment {
     /// Merges into this transaction the effect that was reported with the PSP id `name`:
@@ -80,6 +83,30 @@ impl Payment {
                 by,
             });
         }
+    }
+
+    /// The Payment in which a capture of ours and a reported one of the same amount are one,
+    /// for a PSP that captures once. One of the two has become a Success since `before`.
+    /// `None` if there is no such pair.
+    pub fn merge_single_capture(&self, before: &Self, at: Timestamp) -> Option<Self> {
+        let has_happened = |one: &Transaction| {
+            one.kind == TransactionKind::Charge && one.last_reported_state() == State::Success
+        };
+        let is_new = |one: &Transaction| {
+            let known = before.transactions.get(&one.id);
+            known.is_none_or(|known| known.last_reported_state() != State::Success)
+        };
+        let captures = || self.transactions.values().filter(|one| has_happened(one));
+        let reported = || captures().filter(|one| one.is_external && one.reported.is_some());
+        let ours = captures().filter(|one| !one.is_external);
+        let mut pairs = ours.flat_map(|ours| reported().map(move |other| (ours, other)));
+        let is_pair = |(ours, other): &(&Transaction, &Transaction)| {
+            ours.is_like(other) && (is_new(ours) || is_new(other))
+        };
+        let (ours, other) = pairs.find(is_pair)?;
+        let mut next = self.changed(at);
+        next.absorb(&ours.id, &other.id, at);
+        Some(next)
     }
 
     /// Merges an effect that was added because it matched no transaction into this

@@ -78,7 +78,9 @@ impl Transaction {
 
     fn stored_bytes(&self) -> usize {
         let charge = self.charge.as_ref().map_or(0, |charge| charge.as_str().len());
-        TRANSACTION_BYTES.saturating_add(charge).saturating_add(self.text_bytes())
+        let psp = self.psp.as_ref().map_or(0, String::len);
+        let bytes = TRANSACTION_BYTES.saturating_add(charge).saturating_add(psp);
+        bytes.saturating_add(self.text_bytes())
     }
 
     /// The number of bytes of its texts that callers and connectors provide.

@@ -53,6 +53,9 @@ pub struct Transaction {
     pub acknowledged: Option<Reported>,
     /// True if it was registered or reported, and not sent by this service.
     pub is_external: bool,
+    /// The PSP that it was sent to directly. `None` if it was sent to a connector over HTTP,
+    /// or not by this service.
+    pub psp: Option<String>,
     /// The progress of its recovery.
     pub recovery: RecoveryProgress,
 }
@@ -134,6 +137,7 @@ impl Transaction {
             reported: None,
             acknowledged: None,
             is_external: false,
+            psp: None,
             recovery: RecoveryProgress::default(),
         }
     }
@@ -160,6 +164,12 @@ impl Transaction {
     /// elsewhere never became unclear here.
     pub fn was_sent_by_us(&self) -> bool {
         !self.is_external && self.recovery.unclear_since.is_some()
+    }
+
+    /// True if `psp`, or else a connector over HTTP, is where it was sent. Any other one does
+    /// not know its key, and has no record of it.
+    pub fn was_sent_to(&self, psp: Option<&str>) -> bool {
+        self.psp.as_deref() == psp
     }
 
     /// The action to send for this transaction; `None` for a kind that no action

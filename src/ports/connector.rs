@@ -3,7 +3,8 @@
 use crate::error::BoxError;
 use crate::money::Money;
 use crate::payment::{
-    Action, Payment, PaymentKey, PlatformProof, RejectionReason, Report, Timestamp, TransactionId,
+    Action, DirectPsps, Payment, PaymentKey, PlatformProof, RejectionReason, Report, Timestamp,
+    Transaction, TransactionId,
 };
 use crate::secret::Secret;
 use std::future::Future;
@@ -13,6 +14,9 @@ pub trait Connector: Send + Sync {
     /// True if at least one connector may be sent a transaction again.
     fn resends(&self) -> bool;
 
+    /// The PSPs that are called directly.
+    fn psps(&self) -> DirectPsps;
+
     /// The name under which this connector is configured: its payment interface, or `*` if
     /// the interface has no entry.
     fn name<'a>(&self, connector: &'a ConnectorKey) -> &'a str;
@@ -20,11 +24,12 @@ pub trait Connector: Send + Sync {
     /// The assumptions that hold for this connector.
     fn policy(&self, connector: &ConnectorKey) -> Policy;
 
-    /// Reads the transactions of this Payment on the platform. Only for connectors with
-    /// [`Lookup::Payment`].
+    /// Reads the transactions of this Payment on the platform, or of a PSP that is called
+    /// directly those that may be `open`. Only for connectors with [`Lookup::Payment`].
     fn look_up(
         &self,
         connector: &ConnectorKey,
+        open: &Transaction,
         deadline: Timestamp,
     ) -> impl Future<Output = Result<Vec<Report>, BoxError>> + Send;
 
@@ -76,6 +81,8 @@ pub struct Policy {
     pub absence: Absence,
     /// The effect of a capture on the rest of the authorization.
     pub rest: Rest,
+    /// The PSP that is called directly; `None` if it is a connector over HTTP.
+    pub psp: Option<&'static str>,
 }
 
 impl Policy {
@@ -89,6 +96,7 @@ impl Policy {
         PlatformProof {
             failures_count: self.is_trusted(),
             absence_counts: self.absence == Absence::Proof,
+            psp: self.psp,
         }
     }
 }

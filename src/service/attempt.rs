@@ -112,7 +112,8 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
                 // A Failure that was reported during the call may count from now on.
                 Ok(Settlement::Changed(next)) => {
                     let failed = next.apply_waiting_failures(now, policy.is_trusted());
-                    Box::new(with_rest_released(failed.unwrap_or(*next), policy, now))
+                    let next = failed.unwrap_or(*next);
+                    Box::new(with_rest_released(&payment, next, policy, now))
                 }
                 Ok(Settlement::Gone) if outcome != Outcome::NeverExecuted => {
                     return Err(outcome_unknown(&payment, id, outcome, &WithdrawnTransaction));

@@ -79,13 +79,16 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
     }
 
     /// True if this transaction can be sent again without moving money twice. False for a
-    /// transaction that began elsewhere: its connector does not know our key.
+    /// transaction that began elsewhere, and for one that was sent to another PSP or
+    /// connector before the settings changed: this one does not know our key.
     pub(crate) fn may_resend(&self, payment: &Payment, id: &TransactionId) -> bool {
         let Some(transaction) = payment.transactions.get(id) else { return false };
         if !transaction.was_sent_by_us() || transaction.is_discrepant() {
             return false;
         }
-        match self.connector.policy(&ConnectorKey::of(payment)).resend {
+        let policy = self.connector.policy(&ConnectorKey::of(payment));
+        match policy.resend {
+            Resend::SameKey { .. } if !transaction.was_sent_to(policy.psp) => false,
             Resend::Never => false,
             Resend::SameKey { window_ms } => {
                 transaction.timestamp.plus_ms(window_ms) > self.clock.now()

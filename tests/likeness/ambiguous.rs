@@ -4,7 +4,8 @@
 use super::*;
 use payment_intents::payment::PlatformProof;
 
-const PROOF: PlatformProof = PlatformProof { failures_count: true, absence_counts: true };
+const PROOF: PlatformProof =
+    PlatformProof { failures_count: true, absence_counts: true, psp: None };
 
 /// A capture that was sent at this time and settled half a second later.
 fn sent(payment: &Payment, name: &str, amount: u64, when: u64, outcome: Outcome) -> Payment {

@@ -335,7 +335,9 @@ impl Reader {
             interface_id: None,
             fraction_digits: 2,
         };
-        self.connector.look_up(&connector, self.clock.now().plus_ms(5_000)).await
+        let payment = registered("p", AUTHORIZED);
+        let open = payment.transactions.values().next().unwrap();
+        self.connector.look_up(&connector, open, self.clock.now().plus_ms(5_000)).await
     }
 
     /// The tokens that the platform received, in order.

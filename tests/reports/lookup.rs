@@ -3,7 +3,8 @@
 
 use super::*;
 
-const NO_PROOF: PlatformProof = PlatformProof { failures_count: false, absence_counts: false };
+const NO_PROOF: PlatformProof =
+    PlatformProof { failures_count: false, absence_counts: false, psp: None };
 
 /// One capture of 40 that is Unknown.
 fn one() -> Payment {

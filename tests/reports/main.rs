@@ -399,7 +399,8 @@ fn shown(state: State, name: Option<&str>, when: Timestamp) -> Report {
     }
 }
 
-const PROOF: PlatformProof = PlatformProof { failures_count: true, absence_counts: true };
+const PROOF: PlatformProof =
+    PlatformProof { failures_count: true, absence_counts: true, psp: None };
 
 fn looked_up(payment: &Payment, name: &str, shown: &[Report]) -> Payment {
     match payment.look_up(&id(name), shown, PROOF, later()).unwrap() {

@@ -4,7 +4,8 @@ use crate::direct::Object;
 use crate::world::{Answer, Op, Process, SKEW_MS, World, key};
 use payment_intents::error::BoxError;
 use payment_intents::payment::{
-    Payment, PaymentKey, ProjectKey, Report, Reservation, Timestamp, Update,
+    DirectPsps, Payment, PaymentKey, ProjectKey, Report, Reservation, Timestamp, Transaction,
+    Update,
 };
 use payment_intents::ports::{
     Acknowledgement, Call, ClaimError, Clock, Connector, ConnectorError, ConnectorKey, CreateError,
@@ -190,6 +191,10 @@ impl Connector for Port {
         self.world().tier.policy().resend != Resend::Never
     }
 
+    fn psps(&self) -> DirectPsps {
+        DirectPsps::default()
+    }
+
     fn name<'a>(&self, _: &'a ConnectorKey) -> &'a str {
         "*"
     }
@@ -198,7 +203,12 @@ impl Connector for Port {
         self.world().tier.policy()
     }
 
-    async fn look_up(&self, _: &ConnectorKey, _: Timestamp) -> Result<Vec<Report>, BoxError> {
+    async fn look_up(
+        &self,
+        _: &ConnectorKey,
+        _: &Transaction,
+        _: Timestamp,
+    ) -> Result<Vec<Report>, BoxError> {
         match self.ask(Op::LookUp).await {
             Answer::Shown(shown) => Ok(shown),
             _ => Err("the model says so".into()),

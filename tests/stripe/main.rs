@@ -8,7 +8,9 @@
 
 mod binary;
 mod calls;
+mod doubtful;
 mod live;
+mod replaced;
 mod storm;
 #[path = "../support/mod.rs"]
 mod support;

@@ -14,13 +14,14 @@ use payment_intents::connector::{
 use payment_intents::dynamodb::{Connection, DynamoStore};
 use payment_intents::local::stripe::StripeSandbox;
 use payment_intents::payment::{
-    Action, Details, Nonce, Payment, Registration, Report, State, TransactionKind,
+    Action, Details, DirectPsps, Nonce, Payment, Registration, Report, State, TransactionKind,
+    Update,
 };
 use payment_intents::ports::{Clock, Store, Webhook};
 use payment_intents::recovery::RecoveryRun;
 use payment_intents::secret::Secret;
 use payment_intents::service::{
-    ActError, Done, Invocation, Request, Service, WebhookError, WebhookOutcome,
+    ActError, Change, Done, Invocation, Request, Service, WebhookError, WebhookOutcome,
 };
 use payment_intents::transport::Transport;
 use serde_json::Value;
@@ -71,8 +72,7 @@ impl World {
 
     async fn over(stripe: StripeSandbox, settings: ConnectorSettings, intent: &str) -> Self {
         let clock = TestClock::at(at(60 * MINUTE));
-        let connectors = Connectors::from([("stripe".to_owned(), settings)]);
-        let connector = HttpConnector::new(connectors, Transport::new().unwrap(), clock.clone());
+        let connector = connector(settings, &clock);
         let shim = Shim::start(connection().await.endpoint_url.as_deref().unwrap()).await;
         let table = table_at(Connection::to_emulator(shim.url.clone())).await;
         let service = Service::new(table.store.clone(), connector, clock.clone());
@@ -82,9 +82,16 @@ impl World {
         world
     }
 
+    /// Replaces the connector, as a deployment with other settings does.
+    pub fn replace_connector(&mut self, settings: ConnectorSettings) {
+        let connector = connector(settings, &self.clock);
+        self.service = Service::new(self.table.store.clone(), connector, self.clock.clone());
+    }
+
     /// An invocation that dies between its two writes. Its lease runs for 33 s.
     pub async fn crash(&self, transaction: &str, action: Action) {
-        let asked = reservation(transaction, nonce().bits(), action, self.clock.now());
+        let mut asked = reservation(transaction, nonce().bits(), action, self.clock.now());
+        asked.psps = DirectPsps::new([("stripe".to_owned(), "stripe".to_owned())].into());
         self.table.store.reserve(&asked).await.unwrap();
     }
 
@@ -117,6 +124,15 @@ impl World {
         };
         let payment = Payment::register(registration, at(0)).unwrap();
         self.service.create(&payment).await.unwrap();
+    }
+
+    /// Gives the Authorization this id of the PSP.
+    pub async fn name_authorization(&self, name: &str) {
+        let version = self.payment().await.version;
+        let (id, interaction_id) = (id("authorization"), name.to_owned());
+        let updates = vec![Update::ChangeTransactionInteractionId { id, interaction_id }];
+        let change = Change { key: key("p"), version, updates, by: None };
+        self.service.update(change).await.unwrap();
     }
 
     pub async fn act(&self, transaction: &str, action: Action) -> Result<Done, ActError> {
@@ -161,7 +177,12 @@ impl World {
     }
 
     pub async fn state(&self, transaction: &str) -> Option<State> {
-        self.payment().await.transactions.get(&id(transaction)).map(|found| found.state)
+        self.state_on("p", transaction).await
+    }
+
+    pub async fn state_on(&self, payment: &str, transaction: &str) -> Option<State> {
+        let payment = self.table.store.get(&key(payment)).await.unwrap().unwrap();
+        payment.transactions.get(&id(transaction)).map(|found| found.state)
     }
 
     /// The balances: capturable, captured, cancelled, refundable, refunded.
@@ -215,6 +236,11 @@ impl World {
         let events = self.stripe.events();
         events.into_iter().rfind(|event| event["type"] == r#type).unwrap()
     }
+}
+
+fn connector(settings: ConnectorSettings, clock: &TestClock) -> HttpConnector<TestClock> {
+    let connectors = Connectors::from([("stripe".to_owned(), settings)]);
+    HttpConnector::new(connectors, Transport::new().unwrap(), clock.clone())
 }
 
 pub fn nonce() -> Nonce {

@@ -3,9 +3,9 @@
 
 use payment_intents::money::{Currency, Money};
 use payment_intents::payment::{
-    Action, Details, Nonce, Outcome, Payment, PaymentId, PaymentKey, ProjectKey, Registration,
-    RegistrationRefusal, RejectionReason, Report, Reporter, Reservation, Settlement, State,
-    Timestamp, TransactionId, TransactionKind, Update,
+    Action, Details, DirectPsps, Nonce, Outcome, Payment, PaymentId, PaymentKey, ProjectKey,
+    Registration, RegistrationRefusal, RejectionReason, Report, Reporter, Reservation, Settlement,
+    State, Timestamp, TransactionId, TransactionKind, Update,
 };
 use proptest::prelude::*;
 
@@ -84,6 +84,7 @@ pub fn reservation(transaction: &str, nonce: u128, action: Action, now: Timestam
         merchant_reference: None,
         at: now,
         lease: now.plus_ms(33_000),
+        psps: DirectPsps::default(),
     }
 }
 

@@ -19,6 +19,9 @@ use serde::Deserialize;
 pub(super) enum Meaning {
     /// This outcome.
     Is(Result<Verdict, ConnectorError>),
+    /// The refund with this id was made. The answer is an old one, so that the refund may have
+    /// failed since.
+    Refund(String),
     /// It proves nothing, and Stripe would repeat it. The objects at Stripe may prove the
     /// outcome.
     LookUp(BoxError),
@@ -55,7 +58,6 @@ const BEFORE_EXECUTING: &[&str] = &[
     "api_key_expired",
     "idempotency_key_too_long",
     "livemode_mismatch",
-    "lock_timeout",
     "parameter_invalid_empty",
     "parameter_invalid_integer",
     "parameter_invalid_string_blank",
@@ -72,6 +74,9 @@ const BEFORE_EXECUTING: &[&str] = &[
     "url_invalid",
 ];
 
+/// The code of a request that waited too long for another one.
+const LOCK_TIMEOUT: &str = "lock_timeout";
+
 /// True if Stripe had saved the answer for the key, and repeats it.
 pub(super) fn is_saved(answer: &Response) -> bool {
     has_header(answer, "idempotent-replayed", "true")
@@ -80,13 +85,19 @@ pub(super) fn is_saved(answer: &Response) -> bool {
 /// Reads a complete answer to an action.
 pub(super) fn read(account: &StripeAccount, call: &Call, answer: &Response) -> Meaning {
     if answer.status == StatusCode::OK {
-        return Meaning::Is(
-            outcome_of(account, call, &answer.body).map_err(ConnectorError::OutcomeUnknown),
-        );
+        return match (&call.action, is_saved(answer)) {
+            (Action::Refund { .. }, true) => saved_refund(&answer.body),
+            _ => Meaning::Is(
+                outcome_of(account, call, &answer.body).map_err(ConnectorError::OutcomeUnknown),
+            ),
+        };
     }
     let error = StripeError::read(answer);
     let (is_known, is_no_retry) = (error.is_known(), error.is_no_retry);
     match answer.status {
+        // The endpoint waited for an object that another request had locked. By the
+        // documentation it may be sent again, which is less than that nothing was done.
+        StatusCode::TOO_MANY_REQUESTS if error.code == LOCK_TIMEOUT => Meaning::unknown(error),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS
             if is_known =>
         {
@@ -104,25 +115,16 @@ pub(super) fn read(account: &StripeAccount, call: &Call, answer: &Response) -> M
     }
 }
 
+const IS_OTHER: &str = "Stripe answered with an object that is not what was asked for";
+
 /// The outcome of a successful call, by the object in its answer.
 fn outcome_of(account: &StripeAccount, call: &Call, body: &[u8]) -> Result<Verdict, BoxError> {
     let id = payment_intent_id(&call.connector)?;
     let sent = to_stripe(call.amount, call.fraction_digits)?;
-    let is_other = || "Stripe answered with an object that is not what was asked for";
     if let Action::Refund { .. } = call.action {
-        let refund: Refund = serde_json::from_slice(body).map_err(|_| is_other())?;
-        refund.check_payment_intent(&call.connector)?;
-        if refund.amount != sent {
-            return Err(is_other().into());
-        }
-        return match refund.status.as_deref() {
-            Some("succeeded") => Ok(Verdict::Approved),
-            Some("pending" | "requires_action") => Ok(Verdict::Received),
-            Some("failed" | "canceled") => Ok(Verdict::Rejected(refund.reason())),
-            _ => Err("Stripe answered with a refund in a state that is not documented".into()),
-        };
+        return refund_outcome(call, &serde_json::from_slice(body).map_err(|_| IS_OTHER)?);
     }
-    let intent: PaymentIntent = serde_json::from_slice(body).map_err(|_| is_other())?;
+    let intent: PaymentIntent = serde_json::from_slice(body).map_err(|_| IS_OTHER)?;
     intent.check_id(id)?;
     let is_captured = match account.multicapture {
         true => intent.amount_received >= sent,
@@ -134,8 +136,30 @@ fn outcome_of(account: &StripeAccount, call: &Call, body: &[u8]) -> Result<Verdi
             Ok(Verdict::Approved)
         }
         (Action::Capture { .. }, "processing") => Ok(Verdict::Received),
-        (Action::Cancel, "canceled") => Ok(Verdict::Approved),
+        // If a part was captured, only the rest was released.
+        (Action::Cancel, "canceled") if intent.amount_received == 0 => Ok(Verdict::Approved),
         _ => Err("Stripe answered with a PaymentIntent in a state that proves nothing".into()),
+    }
+}
+
+/// The outcome of a refund, by its state.
+pub(super) fn refund_outcome(call: &Call, refund: &Refund) -> Result<Verdict, BoxError> {
+    refund.check_payment_intent(&call.connector)?;
+    if refund.amount != to_stripe(call.amount, call.fraction_digits)? {
+        return Err(IS_OTHER.into());
+    }
+    match refund.status.as_deref() {
+        Some("succeeded") => Ok(Verdict::Approved),
+        Some("pending" | "requires_action") => Ok(Verdict::Received),
+        Some("failed" | "canceled") => Ok(Verdict::Rejected(refund.reason())),
+        _ => Err("Stripe answered with a refund in a state that is not documented".into()),
+    }
+}
+
+fn saved_refund(body: &[u8]) -> Meaning {
+    match serde_json::from_slice::<Refund>(body) {
+        Ok(refund) => Meaning::Refund(refund.id),
+        Err(_) => Meaning::unknown(IS_OTHER),
     }
 }
 
@@ -194,7 +218,11 @@ impl StripeError {
 
     fn name(&self) -> &str {
         let names = ["card_error", "idempotency_error", "invalid_request_error", "api_error"];
-        let code = REJECTIONS.iter().chain(BEFORE_EXECUTING).find(|name| **name == self.code);
+        let code = REJECTIONS
+            .iter()
+            .chain(BEFORE_EXECUTING)
+            .chain([&LOCK_TIMEOUT])
+            .find(|name| **name == self.code);
         let kind = || names.iter().find(|name| **name == self.kind);
         code.or_else(kind).copied().unwrap_or("without a code that is known here")
     }
@@ -293,6 +321,7 @@ mod tests {
         };
         match read(&account(multicapture), &call(action), &answer) {
             Meaning::LookUp(_) => "look up",
+            Meaning::Refund(_) => "read the refund",
             Meaning::Is(Ok(Verdict::Approved)) => "approved",
             Meaning::Is(Ok(Verdict::Received)) => "received",
             Meaning::Is(Ok(Verdict::Rejected(_))) => "rejected",
@@ -336,6 +365,7 @@ mod tests {
             (capture(), true, intent("requires_capture", 39), "unknown"),
             (capture(), true, intent("succeeded", 90), "approved"),
             (Action::Cancel, false, intent("canceled", 0), "approved"),
+            (Action::Cancel, true, intent("canceled", 40), "unknown"),
             (Action::Cancel, false, intent("requires_capture", 0), "unknown"),
             (Action::Cancel, false, intent("succeeded", 40), "unknown"),
             (Action::Cancel, false, other(intent("canceled", 0)), "unknown"),
@@ -354,6 +384,10 @@ mod tests {
             let counted = counts(action.clone(), multicapture, 200, &[], &body.to_string());
             assert_eq!(counted, expected, "{action:?} {body}");
         }
+        let saved = [("idempotent-replayed", "true")];
+        let old = refunded("succeeded", 40, "pi_1").to_string();
+        assert_eq!(counts(refund(), false, 200, &saved, &old), "read the refund");
+        assert_eq!(counts(refund(), false, 200, &saved, "{}"), "unknown");
         for status in [201, 202, 204, 301, 302, 307] {
             let body = intent("succeeded", 40).to_string();
             assert_eq!(counts(capture(), false, status, &[], &body), "unknown", "{status}");
@@ -381,7 +415,7 @@ mod tests {
             (401, INVALID, "api_key_expired", &[], "never executed"),
             (403, INVALID, "", &[], "never executed"),
             (429, INVALID, "rate_limit", YES, "never executed"),
-            (429, INVALID, "lock_timeout", YES, "never executed"),
+            (429, INVALID, "lock_timeout", YES, "unknown"),
             (400, "idempotency_error", "", &[], "look up"),
             (400, "api_error", "", &[], "look up"),
             (409, INVALID, "idempotency_key_in_use", &[], "unknown"),

@@ -125,7 +125,7 @@ impl PaymentIntent {
         digits: u8,
         multicapture: bool,
     ) -> Result<Vec<Report>, BoxError> {
-        let mut reports = self.captures(digits)?;
+        let mut reports = self.captures(digits, multicapture)?;
         if multicapture || self.status != "succeeded" {
             reports.extend(self.released(digits)?);
         }
@@ -145,24 +145,46 @@ impl PaymentIntent {
         matches!(self.status.as_str(), "succeeded" | "canceled")
     }
 
+    /// An error if a part of the received amount is not marked, and more may be captured: it
+    /// is unknown how many captures that part is.
+    pub(super) fn check_all_marked(&self, multicapture: bool) -> Result<(), BoxError> {
+        match self.unmarked()? {
+            0 => Ok(()),
+            _ if self.is_final() || !multicapture => Ok(()),
+            _ => Err("a capture is not marked, and more may be captured".into()),
+        }
+    }
+
+    /// The part of the received amount that is not marked as ours. It is not documented if a
+    /// refused call leaves its mark. So it is an error if the marks exceed the received
+    /// amount, because it is unknown which of them are true.
+    fn unmarked(&self) -> Result<u64, BoxError> {
+        let marked = self.marked_captures().into_iter().map(|(_, amount)| amount);
+        let rest = self.amount_received.checked_sub(marked.fold(0, u64::saturating_add));
+        Ok(rest.ok_or("more captures are marked than was received")?)
+    }
+
+    /// Our captures with their amounts. None if nothing was received.
+    fn marked_captures(&self) -> Vec<(TransactionId, u64)> {
+        let marks = Mark::of(self.metadata.as_ref()).into_iter();
+        let capture = |(id, mark)| match mark {
+            Mark::Capture(amount) if self.amount_received > 0 => Some((id, amount)),
+            Mark::Capture(_) | Mark::Refund(_) => None,
+        };
+        marks.filter_map(capture).collect()
+    }
+
     /// The captures: ours by their marks, and one of others for the rest of the received
-    /// amount, if nothing more can be captured.
-    fn captures(&self, digits: u8) -> Result<Vec<Report>, BoxError> {
+    /// amount, if nothing more can be captured. Without multicapture there is one, so that it
+    /// has the same id with and without its mark.
+    pub(super) fn captures(&self, digits: u8, multicapture: bool) -> Result<Vec<Report>, BoxError> {
         let mut reports = Vec::new();
-        let mut rest = self.amount_received;
-        for (id, mark) in Mark::of(self.metadata.as_ref()) {
-            let Mark::Capture(amount) = mark else { continue };
-            // It is not documented if a refused call leaves its mark. If the marks exceed the
-            // received amount, it is unknown which of them are true.
-            rest = match self.amount_received {
-                0 => return Ok(Vec::new()),
-                _ => {
-                    rest.checked_sub(amount).ok_or("more captures are marked than was received")?
-                }
-            };
+        let rest = self.unmarked()?;
+        for (id, amount) in self.marked_captures() {
+            let is_only_one = !multicapture && amount == self.amount_received;
             let amount = self.money(amount, digits)?;
             reports.push(Report {
-                interaction_id: None,
+                interaction_id: self.latest_charge.clone().filter(|_| is_only_one),
                 ..report(TransactionKind::Charge, State::Success, amount, Some(id))
             });
         }
@@ -175,6 +197,24 @@ impl PaymentIntent {
             });
         }
         Ok(reports)
+    }
+
+    /// The cancel with this id, if it was carried out. The amount that it released may be
+    /// another than the ledger's, because Stripe can raise an authorization. An error if a
+    /// part was captured: then it released only the rest.
+    pub(super) fn cancel_of(
+        &self,
+        id: &TransactionId,
+        amount: Money,
+    ) -> Result<Option<Report>, BoxError> {
+        match (self.status.as_str(), self.amount_received) {
+            ("canceled", 0) => {
+                let kind = TransactionKind::CancelAuthorization;
+                Ok(Some(report(kind, State::Success, amount, Some(id.clone()))))
+            }
+            ("canceled", _) => Err("the PaymentIntent was captured in part".into()),
+            _ => Ok(None),
+        }
     }
 
     /// The release of the amount that was not captured, by a cancel or by the last capture.
@@ -312,7 +352,9 @@ impl Event {
             | "payment_intent.canceled" => Some((id?, Subject::PaymentIntent)),
             "charge.captured" => Some((payment_intent?, Subject::PaymentIntent)),
             "charge.refunded" => Some((payment_intent?, Subject::Refunds)),
-            "refund.created" | "refund.updated" | "refund.failed" => {
+            // Until version 2024-10-28.acacia, the event of the refunds of a charge was
+            // `charge.refund.updated`.
+            "refund.created" | "refund.updated" | "refund.failed" | "charge.refund.updated" => {
                 Some((payment_intent?, Subject::Refund(id?)))
             }
             "charge.dispute.created"

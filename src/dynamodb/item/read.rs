@@ -5,8 +5,9 @@ use super::{CANCELLING, FORMAT, FORMAT_WITHOUT_STOPS, Tag, kind, state};
 use crate::dynamodb::Item;
 use crate::money::{Currency, Money};
 use crate::payment::{
-    Balances, Details, InFlight, Likeness, Nonce, Payment, PaymentId, PaymentKey, ProjectKey,
-    RecoveryProgress, RejectionReason, Reported, State, Timestamp, Transaction, TransactionId,
+    Balances, Details, DirectPsps, InFlight, Likeness, Nonce, Payment, PaymentId, PaymentKey,
+    ProjectKey, RecoveryProgress, RejectionReason, Reported, State, Timestamp, Transaction,
+    TransactionId,
 };
 use crate::ports::{DuePayment, StoreError};
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -104,13 +105,16 @@ impl<'a> Reader<'a> {
         currency: Currency,
     ) -> Result<BTreeMap<TransactionId, Transaction>, Unreadable> {
         let cancelling = self.optional_money(CANCELLING, currency)?;
+        let interface = self.map("details")?.optional("payment_interface", text)?;
         let transactions = self.map("transactions")?.0.into_iter();
         transactions
             .map(|(id, value)| {
                 let id =
                     TransactionId::parse(id).map_err(|_| Unreadable::Invalid("transactions"))?;
                 let item = value.as_m().map_err(|_| Unreadable::Invalid("transactions"))?;
-                let transaction = Reader::of(item).transaction(id.clone(), currency, cancelling)?;
+                let item = Reader::of(item);
+                let mut transaction = item.transaction(id.clone(), currency, cancelling)?;
+                transaction.psp = item.psp(interface)?;
                 Ok((id, transaction))
             })
             .collect()
@@ -149,6 +153,7 @@ impl<'a> Reader<'a> {
             reported: self.reported(Tag::REPORTED_BY, Tag::REPORTED_AT)?,
             acknowledged: self.reported(Tag::ACKNOWLEDGED_BY, Tag::ACKNOWLEDGED_AT)?,
             is_external: self.has(Tag::EXTERNAL),
+            psp: None,
             recovery: RecoveryProgress {
                 resends: self.small_number(Tag::RESENDS)?.unwrap_or(0),
                 unclear_since: self.optional_timestamp(Tag::UNCLEAR_SINCE)?,
@@ -156,6 +161,19 @@ impl<'a> Reader<'a> {
                 look_at: self.optional_timestamp(Tag::LOOK_AT)?,
             },
         })
+    }
+
+    /// The PSP that a transaction was sent to, if this service calls it directly.
+    fn psp(&self, payment_interface: Option<&str>) -> Result<Option<String>, Unreadable> {
+        if let Some(psps) = self.optional_map(Tag::PSPS)? {
+            let entry = |(name, psp): (&str, &AttributeValue)| {
+                Some((name.to_owned(), text(psp)?.to_owned()))
+            };
+            let psps: Option<_> = psps.0.into_iter().map(entry).collect();
+            let psps = DirectPsps::new(psps.ok_or(Unreadable::Invalid(Tag::PSPS))?);
+            return Ok(psps.psp_of(payment_interface).map(str::to_owned));
+        }
+        self.optional_text(Tag::PSP)
     }
 
     fn reported(&self, by: &'static str, at: &'static str) -> Result<Option<Reported>, Unreadable> {

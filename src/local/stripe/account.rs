@@ -127,6 +127,20 @@ impl Account {
         }
     }
 
+    pub(super) fn set_metadata(&mut self, id: &str, key: &str, value: &str) {
+        if let Some(intent) = self.intents.get_mut(id) {
+            intent.metadata.insert(key.to_owned(), value.to_owned());
+        }
+    }
+
+    pub(super) fn increment(&mut self, id: &str, amount: u64) {
+        if let Some(intent) = self.intents.get_mut(id) {
+            let more = amount.saturating_sub(intent.amount);
+            intent.capturable = intent.capturable.saturating_add(more);
+            intent.amount = amount;
+        }
+    }
+
     pub(super) fn intent(&self, id: &str) -> Called {
         self.intents.get(id).map(Intent::shown).ok_or_else(|| Refused::missing(id))
     }

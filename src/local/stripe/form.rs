@@ -40,6 +40,13 @@ impl Form {
         Ok(Self(fields))
     }
 
+    /// The parameters without `metadata`.
+    pub(super) fn without_metadata(&self) -> Self {
+        let mut fields = self.0.clone();
+        fields.retain(|name, _| !name.starts_with("metadata["));
+        Self(fields)
+    }
+
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }

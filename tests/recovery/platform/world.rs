@@ -23,6 +23,7 @@ pub const OPAQUE: Policy = Policy {
     lookup: Lookup::None,
     absence: Absence::Unproven,
     rest: Rest::Kept,
+    psp: None,
 };
 pub const UNTRUSTED: Policy = Policy { rejected: Rejections::Unproven, ..OPAQUE };
 pub const KEYED: Policy =

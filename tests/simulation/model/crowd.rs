@@ -1,7 +1,9 @@
 //! A Payment with many rejected transactions.
 
 use crate::world::{World, eur, nonce};
-use payment_intents::payment::{Action, Outcome, Payment, Reservation, Settlement, TransactionId};
+use payment_intents::payment::{
+    Action, DirectPsps, Outcome, Payment, Reservation, Settlement, TransactionId,
+};
 use payment_intents::ports::Verdict;
 
 /// The transaction of the crowd whose request may be repeated.
@@ -36,6 +38,7 @@ impl World {
                 merchant_reference: None,
                 at,
                 lease: at.plus_ms(33_000),
+                psps: DirectPsps::default(),
             };
             if self.payment.admit(&asked).is_err() {
                 asked.action = refunded;

@@ -10,7 +10,7 @@ use payment_intents::dynamodb::DynamoStore;
 use payment_intents::error::BoxError;
 use payment_intents::http::{Api, lambda};
 use payment_intents::observe::log_json;
-use payment_intents::payment::{Report, Timestamp, Update};
+use payment_intents::payment::{DirectPsps, Report, Timestamp, Transaction, Update};
 use payment_intents::ports::{
     Acknowledgement, Call, Connector, ConnectorError, ConnectorKey, Notice, Policy, Verdict,
     Webhook, WebhookRefusal, Webhooks,
@@ -60,6 +60,10 @@ impl Connector for PanickingConnector {
         self.0.resends()
     }
 
+    fn psps(&self) -> DirectPsps {
+        self.0.psps()
+    }
+
     fn name<'a>(&self, connector: &'a ConnectorKey) -> &'a str {
         self.0.name(connector)
     }
@@ -71,9 +75,10 @@ impl Connector for PanickingConnector {
     async fn look_up(
         &self,
         connector: &ConnectorKey,
+        open: &Transaction,
         deadline: Timestamp,
     ) -> Result<Vec<Report>, BoxError> {
-        self.0.look_up(connector, deadline).await
+        self.0.look_up(connector, open, deadline).await
     }
 
     async fn call(&self, call: &Call, deadline: Timestamp) -> Result<Verdict, ConnectorError> {
