@@ -10,6 +10,7 @@
 //!   endpoint began to execute, errors included, and is given again for at least 24 hours.
 
 mod answer;
+mod mark;
 mod objects;
 mod outcome;
 mod request;

@@ -6,6 +6,7 @@
 //! <https://docs.stripe.com/error-low-level#idempotency>
 
 mod account;
+mod answers;
 mod checks;
 mod form;
 mod webhooks;
@@ -21,9 +22,10 @@ use crate::platform::format_time;
 use crate::ports::Clock;
 use crate::secret::Secret;
 use account::{Account, Called, Movement, Refused};
+use answers::{answered, broken, plain, text};
 use checks::{check_head, checked, unknown_url};
 use form::Form;
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::{Method, Request, Response, Uri};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use ring::hmac;
@@ -374,35 +376,4 @@ impl State {
             at: format_time(SystemClock.now()),
         });
     }
-}
-
-fn broken() -> Refused {
-    Refused::new(500, "api_error", None, "An error occurred at the sandbox, as planned.")
-}
-
-fn text(called: Called) -> (u16, String) {
-    match called {
-        Ok(object) => (200, object.to_string()),
-        Err(refused) => (refused.status, json!({"error": refused.error}).to_string()),
-    }
-}
-
-/// An answer that is not a replay.
-fn plain(called: Called) -> Answered {
-    let (status, body) = text(called);
-    Some((status, false, body))
-}
-
-fn answered(status: u16, is_replay: bool, body: &str) -> Result<Response<String>, BoxError> {
-    let mut response = Response::builder()
-        .status(StatusCode::from_u16(status)?)
-        .header("content-type", "application/json");
-    if is_replay {
-        response = response.header("idempotent-replayed", "true");
-    }
-    if status >= 500 {
-        // A repeated request would get the same answer.
-        response = response.header("stripe-should-retry", "false");
-    }
-    Ok(response.body(body.to_owned())?)
 }

@@ -1,7 +1,7 @@
 //! The requests to Stripe.
 
 use super::StripeAccount;
-use super::objects::Mark;
+use super::mark::Mark;
 use crate::connector::authorization;
 use crate::connector::minor_units::to_stripe;
 use crate::connector::settings::ConnectorSettings;
