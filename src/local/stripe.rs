@@ -50,6 +50,8 @@ struct State {
     effects: Vec<Effect>,
     planned: VecDeque<StripeFault>,
     requests: Vec<(String, String)>,
+    /// The paths and forms of the requests whose metadata was not stored.
+    lost_metadata: Vec<(String, Form)>,
     refunds_become: Option<&'static str>,
 }
 
@@ -181,7 +183,20 @@ impl StripeSandbox {
 
     /// Sets an entry of the `metadata` of a PaymentIntent, as a repair or an operator does.
     pub fn set_metadata(&self, intent: &str, key: &str, value: &str) {
-        self.state().account.set_metadata(intent, key, value);
+        let metadata = [(key.to_owned(), value.to_owned())].into();
+        self.state().account.add_metadata(intent, metadata);
+    }
+
+    /// Stores the `metadata` of captures that an error lost, as a repair does.
+    pub fn repair(&self) {
+        let mut state = self.state();
+        for (path, form) in std::mem::take(&mut state.lost_metadata) {
+            if let [_, intent, "capture"] =
+                path.trim_start_matches("/v1/").split('/').collect::<Vec<_>>()[..]
+            {
+                state.account.add_metadata(intent, form.metadata());
+            }
+        }
     }
 
     /// Raises the authorized amount of a PaymentIntent to this one:
@@ -279,7 +294,11 @@ impl StripeSandbox {
         let called = match fault {
             Some(StripeFault::ErrorWithoutActing) => Err(broken()),
             Some(StripeFault::ErrorWithoutMetadata) => {
-                state.carry_out(path, &form.without_metadata(), &key)
+                let called = state.carry_out(path, &form.without_metadata(), &key);
+                if called.is_ok() {
+                    state.lost_metadata.push((path.to_owned(), form.clone()));
+                }
+                called
             }
             _ => state.carry_out(path, &form, &key),
         };
