@@ -8,6 +8,7 @@
 mod account;
 mod answers;
 mod checks;
+mod fault;
 mod form;
 mod webhooks;
 
@@ -24,6 +25,7 @@ use crate::secret::Secret;
 use account::{Account, Called, Movement, Refused};
 use answers::{answered, broken, plain, text};
 use checks::{check_head, checked, unknown_url};
+pub use fault::StripeFault;
 use form::Form;
 use http::{Method, Request, Response, Uri};
 use http_body_util::BodyExt;
@@ -61,28 +63,6 @@ struct Saved {
     request: (String, Form),
     /// `None` while the request is being carried out.
     answer: Option<(u16, String)>,
-}
-
-/// The failure of one POST.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StripeFault {
-    /// It is carried out, and the connection is closed.
-    LostAnswer,
-    /// The connection is closed, and nothing is carried out.
-    LostRequest,
-    /// It is carried out, and an error of Stripe is saved as its answer.
-    ErrorAfterActing,
-    /// It is carried out in part: the money moves, its `metadata` is not stored, and an error
-    /// of Stripe is saved as its answer.
-    ErrorWithoutMetadata,
-    /// It is not carried out, and an error of Stripe is saved as its answer.
-    ErrorWithoutActing,
-    /// The object is at work for another request: no answer is saved, and it is carried out.
-    LockedWhileActing,
-    /// Too many requests: nothing is carried out, and no answer is saved.
-    RateLimited,
-    /// It takes this number of milliseconds, also if its caller does not wait.
-    Slow(u64),
 }
 
 /// The answer to one POST: the status, true if it was saved before, and the body; `None` if
@@ -185,18 +165,6 @@ impl StripeSandbox {
     pub fn set_metadata(&self, intent: &str, key: &str, value: &str) {
         let metadata = [(key.to_owned(), value.to_owned())].into();
         self.state().account.add_metadata(intent, metadata);
-    }
-
-    /// Stores the `metadata` of captures that an error lost, as a repair does.
-    pub fn repair(&self) {
-        let mut state = self.state();
-        for (path, form) in std::mem::take(&mut state.lost_metadata) {
-            if let [_, intent, "capture"] =
-                path.trim_start_matches("/v1/").split('/').collect::<Vec<_>>()[..]
-            {
-                state.account.add_metadata(intent, form.metadata());
-            }
-        }
     }
 
     /// Raises the authorized amount of a PaymentIntent to this one:
