@@ -8,6 +8,7 @@
 mod account;
 mod answers;
 mod checks;
+mod fault;
 mod form;
 mod webhooks;
 
@@ -24,6 +25,7 @@ use crate::secret::Secret;
 use account::{Account, Called, Movement, Refused};
 use answers::{answered, broken, plain, text};
 use checks::{check_head, checked, unknown_url};
+pub use fault::StripeFault;
 use form::Form;
 use http::{Method, Request, Response, Uri};
 use http_body_util::BodyExt;
@@ -50,6 +52,8 @@ struct State {
     effects: Vec<Effect>,
     planned: VecDeque<StripeFault>,
     requests: Vec<(String, String)>,
+    /// The paths and forms of the requests whose metadata was not stored.
+    lost_metadata: Vec<(String, Form)>,
     refunds_become: Option<&'static str>,
 }
 
@@ -59,28 +63,6 @@ struct Saved {
     request: (String, Form),
     /// `None` while the request is being carried out.
     answer: Option<(u16, String)>,
-}
-
-/// The failure of one POST.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StripeFault {
-    /// It is carried out, and the connection is closed.
-    LostAnswer,
-    /// The connection is closed, and nothing is carried out.
-    LostRequest,
-    /// It is carried out, and an error of Stripe is saved as its answer.
-    ErrorAfterActing,
-    /// It is carried out in part: the money moves, its `metadata` is not stored, and an error
-    /// of Stripe is saved as its answer.
-    ErrorWithoutMetadata,
-    /// It is not carried out, and an error of Stripe is saved as its answer.
-    ErrorWithoutActing,
-    /// The object is at work for another request: no answer is saved, and it is carried out.
-    LockedWhileActing,
-    /// Too many requests: nothing is carried out, and no answer is saved.
-    RateLimited,
-    /// It takes this number of milliseconds, also if its caller does not wait.
-    Slow(u64),
 }
 
 /// The answer to one POST: the status, true if it was saved before, and the body; `None` if
@@ -181,7 +163,8 @@ impl StripeSandbox {
 
     /// Sets an entry of the `metadata` of a PaymentIntent, as a repair or an operator does.
     pub fn set_metadata(&self, intent: &str, key: &str, value: &str) {
-        self.state().account.set_metadata(intent, key, value);
+        let metadata = [(key.to_owned(), value.to_owned())].into();
+        self.state().account.add_metadata(intent, metadata);
     }
 
     /// Raises the authorized amount of a PaymentIntent to this one:
@@ -279,7 +262,11 @@ impl StripeSandbox {
         let called = match fault {
             Some(StripeFault::ErrorWithoutActing) => Err(broken()),
             Some(StripeFault::ErrorWithoutMetadata) => {
-                state.carry_out(path, &form.without_metadata(), &key)
+                let called = state.carry_out(path, &form.without_metadata(), &key);
+                if called.is_ok() {
+                    state.lost_metadata.push((path.to_owned(), form.clone()));
+                }
+                called
             }
             _ => state.carry_out(path, &form, &key),
         };

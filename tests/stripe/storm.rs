@@ -57,8 +57,13 @@ impl Life {
                 let status = self.random.one_of(&["succeeded", "pending"]);
                 self.world.stripe.begin_refunds_as(status);
             }
+            94..96 => self.world.stripe.repair(),
             _ => drop(self.world.recover_after(MINUTE).await),
         }
+    }
+
+    fn is_multicapture(&self) -> bool {
+        self.seed.is_multiple_of(3)
     }
 
     /// Amounts of ours are even, and those of others odd.
@@ -89,7 +94,15 @@ impl Life {
             StripeFault::ErrorAfterActing,
             StripeFault::ErrorWithoutActing,
             StripeFault::RateLimited,
+            StripeFault::LockedWhileActing,
         ]);
+        // Metadata is lost for a single capture only, and Stripe repairs that later. With
+        // several, an unmarked one that was reported stays another one.
+        let is_first = !self.is_multicapture() && self.world.effects().is_empty();
+        let fault = match is_first && self.random.below(3) == 0 {
+            true => StripeFault::ErrorWithoutMetadata,
+            false => fault,
+        };
         if !self.world.stripe.has_plan() {
             self.world.stripe.plan(&[fault]);
         }
@@ -136,6 +149,7 @@ impl Life {
             let at = self.random.index(events.len());
             self.world.webhook(&events.swap_remove(at)).await.unwrap();
         }
+        self.world.stripe.repair();
         self.world.clock.advance(24 * 60 * MINUTE);
         self.world.stripe.forget_keys();
         for _ in 0..3 {

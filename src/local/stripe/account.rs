@@ -127,9 +127,9 @@ impl Account {
         }
     }
 
-    pub(super) fn set_metadata(&mut self, id: &str, key: &str, value: &str) {
+    pub(super) fn add_metadata(&mut self, id: &str, metadata: BTreeMap<String, String>) {
         if let Some(intent) = self.intents.get_mut(id) {
-            intent.metadata.insert(key.to_owned(), value.to_owned());
+            intent.metadata.extend(metadata);
         }
     }
 
