@@ -187,8 +187,8 @@ impl AdyenSandbox {
     }
 
     /// Captures again what failed at the card scheme.
-    pub fn recapture(&self, psp_reference: &str) {
-        self.state().account.recapture(psp_reference);
+    pub fn try_again(&self, psp_reference: &str) {
+        self.state().account.try_again(psp_reference);
     }
 
     /// Adds an event about a payment, or about its dispute with this id.

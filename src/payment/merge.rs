@@ -86,8 +86,8 @@ impl Payment {
     }
 
     /// The Payment in which a capture of ours and a reported one of the same amount are one,
-    /// for a PSP that captures once. One of the two has become a Success since `before`.
-    /// `None` if there is no such pair.
+    /// for a PSP that captures once. One of the two has become a Success since `before`, and
+    /// their ids do not say that they are two. `None` if there is no such pair.
     pub fn merge_single_capture(&self, before: &Self, at: Timestamp) -> Option<Self> {
         let has_happened = |one: &Transaction| {
             one.kind == TransactionKind::Charge && one.last_reported_state() == State::Success
@@ -101,7 +101,9 @@ impl Payment {
         let ours = captures().filter(|one| !one.is_external);
         let mut pairs = ours.flat_map(|ours| reported().map(move |other| (ours, other)));
         let is_pair = |(ours, other): &(&Transaction, &Transaction)| {
-            ours.is_like(other) && (is_new(ours) || is_new(other))
+            let names = [&ours.interaction_id, &other.interaction_id];
+            let is_other = names[0] != names[1] && names.iter().all(|name| name.is_some());
+            ours.is_like(other) && !is_other && (is_new(ours) || is_new(other))
         };
         let (ours, other) = pairs.find(is_pair)?;
         let mut next = self.changed(at);

@@ -24,7 +24,11 @@ impl Payment {
     pub fn release_rest(&self, at: Timestamp) -> Option<Self> {
         let undone = self.undone_captures()?;
         let rest = self.balances.capturable.take_at_most(undone).ok()?;
-        let is_captured = |one: &Transaction| one.kind == Charge && one.state == State::Success;
+        // A capture that failed and may come again is Pending.
+        let has_happened = |one: &Transaction| {
+            one.state == State::Success || one.state == State::Pending && one.happened_at.is_some()
+        };
+        let is_captured = |one: &Transaction| one.kind == Charge && has_happened(one);
         let was_captured = self.transactions.values().any(is_captured) || !undone.is_zero();
         if rest.is_zero() || !was_captured {
             return None;

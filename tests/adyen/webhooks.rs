@@ -5,7 +5,7 @@ use crate::world::{DAY, MINUTE, PAYMENT, World, is_recorded};
 use payment_intents::local::adyen::{AdyenFault, AdyenSandbox};
 use payment_intents::payment::{Action, State, TransactionKind};
 use payment_intents::ports::WebhookRefusal;
-use payment_intents::service::{WebhookError, WebhookOutcome};
+use payment_intents::service::{ActError, WebhookError, WebhookOutcome};
 use serde_json::{Value, json};
 
 fn signed(item: Value) -> Value {
@@ -92,8 +92,9 @@ async fn what_cannot_be_told_is_repeated() {
     }
 }
 
+/// Adyen may capture it again, so that another capture beside it could be one too many.
 #[tokio::test]
-async fn a_capture_that_fails_days_later_gives_the_money_back_and_may_come_again() {
+async fn a_capture_that_fails_days_later_stays_held_and_may_come_again() {
     let world = World::with(true).await;
     world.done("c", capture(40)).await;
     assert_eq!(world.balances().await, [60, 40, 0, 40, 0]);
@@ -101,14 +102,15 @@ async fn a_capture_that_fails_days_later_gives_the_money_back_and_may_come_again
     let charge = world.psp_reference("CAPTURE");
     world.adyen.fail(&charge);
     world.deliver_last().await;
-    assert_eq!(world.state("c").await, Some(State::Failure));
-    assert_eq!(world.balances().await, [100, 0, 0, 0, 0]);
+    assert_eq!(world.state("c").await, Some(State::Pending));
+    assert_eq!(world.balances().await, [60, 0, 0, 0, 0]);
+    assert!(matches!(world.act("d", capture(61)).await, Err(ActError::Refused(_))));
     // Its old event, once more.
     let first = world.adyen.events()[0].clone();
     assert!(is_recorded(&world.deliver(&first).await));
-    assert_eq!(world.balances().await, [100, 0, 0, 0, 0]);
+    assert_eq!(world.balances().await, [60, 0, 0, 0, 0]);
     world.advance(2 * DAY);
-    world.adyen.recapture(&charge);
+    world.adyen.try_again(&charge);
     world.deliver_last().await;
     assert_eq!(world.state("c").await, Some(State::Success));
     assert_eq!(world.balances().await, [60, 40, 0, 40, 0]);
@@ -120,22 +122,75 @@ async fn a_capture_that_fails_days_later_gives_the_money_back_and_may_come_again
 }
 
 #[tokio::test]
-async fn a_refund_that_fails_or_comes_back_is_refundable_again() {
-    for is_reversed in [false, true] {
+async fn a_refund_that_fails_stays_held_and_one_that_comes_back_is_refundable_again() {
+    for (is_reversed, state, balances) in
+        [(true, State::Failure, [0, 100, 0, 100, 0]), (false, State::Pending, [0, 100, 0, 70, 0])]
+    {
         let world = World::new().await;
         world.done("c", capture(100)).await;
         world.done("r", refund(30)).await;
         assert_eq!(world.balances().await, [0, 100, 0, 70, 30]);
         world.advance(5 * DAY);
-        let refund = world.psp_reference("REFUND");
+        let reference = world.psp_reference("REFUND");
         match is_reversed {
-            true => world.adyen.reverse_refund(&refund),
-            false => world.adyen.fail(&refund),
+            true => world.adyen.reverse_refund(&reference),
+            false => world.adyen.fail(&reference),
         }
         world.deliver_last().await;
-        assert_eq!(world.state("r").await, Some(State::Failure));
-        assert_eq!(world.balances().await, [0, 100, 0, 100, 0]);
+        assert_eq!(world.state("r").await, Some(state));
+        assert_eq!(world.balances().await, balances);
+        if is_reversed {
+            continue;
+        }
+        // What is held is not refunded a second time beside Adyen's own second try.
+        assert!(matches!(world.act("s", refund(71)).await, Err(ActError::Refused(_))));
+        world.advance(DAY);
+        world.adyen.try_again(&reference);
+        world.deliver_last().await;
+        assert_eq!(world.state("r").await, Some(State::Success));
+        assert_eq!(world.balances().await, [0, 100, 0, 70, 30]);
     }
+}
+
+/// The event of the failure came first, and did not name our transaction.
+#[tokio::test]
+async fn a_failure_without_our_reference_counts_before_an_older_event_with_it() {
+    for is_reversed in [true, false] {
+        let world = World::new().await;
+        world.done("c", capture(100)).await;
+        world.act("r", refund(30)).await.unwrap();
+        let refunded = world.event("REFUND");
+        world.advance(DAY);
+        let reference = world.psp_reference("REFUND");
+        match is_reversed {
+            true => world.adyen.reverse_refund(&reference),
+            false => world.adyen.fail(&reference),
+        }
+        let code = if is_reversed { "REFUNDED_REVERSED" } else { "REFUND_FAILED" };
+        let mut failed = world.event(code);
+        failed["merchantReference"] = json!("order-7");
+        assert!(is_recorded(&world.deliver(&signed(failed)).await));
+        assert!(is_recorded(&world.deliver(&refunded).await));
+        let (state, balances) = match is_reversed {
+            true => (State::Failure, [0, 100, 0, 100, 0]),
+            false => (State::Pending, [0, 100, 0, 70, 0]),
+        };
+        assert_eq!(world.state("r").await, Some(state), "{code}");
+        assert_eq!(world.balances().await, balances, "{code}");
+        assert_eq!(world.payment().await.transactions.len(), 3, "{code}");
+    }
+}
+
+/// Two ids of Adyen are two captures, of which the ledger has room for one.
+#[tokio::test]
+async fn a_second_capture_at_adyen_is_not_taken_for_ours() {
+    let world = World::new().await;
+    world.done("c", capture(40)).await;
+    let mut second = world.event("CAPTURE");
+    second["pspReference"] = json!("OTHER00000000001");
+    second["merchantReference"] = json!("order-7");
+    assert!(is_recorded(&world.deliver(&signed(second)).await));
+    assert_eq!(world.payment().await.discrepancies().count(), 1);
 }
 
 /// The reference of the refund may be missing: then Adyen's own id tells which it is.

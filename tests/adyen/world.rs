@@ -7,7 +7,7 @@ use payment_intents::connector::{Connectors, HttpConnector, Psp};
 use payment_intents::dynamodb::{Connection, DynamoStore};
 use payment_intents::local::adyen::AdyenSandbox;
 use payment_intents::payment::{
-    Action, Details, Nonce, Payment, Registration, Report, State, TransactionKind,
+    Action, Details, DirectPsps, Nonce, Payment, Registration, Report, State, TransactionKind,
 };
 use payment_intents::ports::{Clock, Store, Webhook};
 use payment_intents::recovery::RecoveryRun;
@@ -69,7 +69,8 @@ impl World {
 
     /// An invocation that dies between its two writes. Its lease runs for 33 s.
     pub async fn crash(&self, transaction: &str, action: Action) {
-        let asked = reservation(transaction, nonce().bits(), action, self.clock.now());
+        let mut asked = reservation(transaction, nonce().bits(), action, self.clock.now());
+        asked.psps = DirectPsps::new([("adyen".to_owned(), "adyen".to_owned())].into());
         self.table.store.reserve(&asked).await.unwrap();
     }
 

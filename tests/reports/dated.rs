@@ -16,6 +16,11 @@ fn undone(kind: TransactionKind, amount: u64, name: &str, second: u64) -> DatedR
     DatedReport { is_undone: true, ..event(kind, Failure, amount, name, second) }
 }
 
+/// An event that the effect failed after it had happened, and may happen again.
+fn failed(kind: TransactionKind, amount: u64, name: &str, second: u64) -> DatedReport {
+    event(kind, Pending, amount, name, second)
+}
+
 /// The same event about our transaction.
 fn ours(dated: DatedReport, transaction: &str) -> DatedReport {
     let interface_id = Some(transaction.to_owned());
@@ -53,6 +58,37 @@ fn the_latest_report_holds_and_a_repeated_one_changes_nothing() {
         assert_eq!((ours.state, ours.happened_at), (state, Some(at(second * 1_000))));
         assert_eq!(once.transactions.len(), 2);
         assert_eq!(recorded(&once, &events), once, "it says nothing new");
+    }
+}
+
+/// What may happen again keeps its hold. Otherwise it could be sent a second time, too.
+#[test]
+fn what_failed_and_may_happen_again_is_held() {
+    let captured = in_flight(&payment(AUTHORIZED), "a", 40, at(1_000));
+    let captured = settled(&captured, "a", Outcome::Received, at(2_000));
+    let happened = ours(event(Charge, Success, 40, "X", 10), "a");
+    let failed_since = ours(failed(Charge, 40, "X", 20), "a");
+    for events in [[&happened, &failed_since], [&failed_since, &happened]] {
+        let held = recorded(&captured, &events.map(Clone::clone));
+        assert_eq!((held.balances.captured, held.balances.capturable), (eur(0), eur(60)));
+        assert_eq!(held.transactions[&id("a")].state, Pending);
+        let again = recorded(&held, &[ours(event(Charge, Success, 40, "X", 30), "a")]);
+        assert_eq!((again.balances.captured, again.balances.capturable), (eur(40), eur(60)));
+    }
+}
+
+/// The first event did not have our id.
+#[test]
+fn a_later_event_under_the_psps_id_counts_before_an_older_one_with_ours() {
+    let open = in_flight(&payment(AUTHORIZED), "a", 40, at(1_000));
+    let open = settled(&open, "a", Outcome::Received, at(2_000));
+    for (since, state) in
+        [(undone(Charge, 40, "X", 20), Failure), (failed(Charge, 40, "X", 20), Pending)]
+    {
+        let told = recorded(&open, &[since, ours(event(Charge, Success, 40, "X", 10), "a")]);
+        assert_eq!(states(&told), [(Charge, state, 40)]);
+        assert_eq!(told.transactions[&id("a")].happened_at, Some(at(20_000)));
+        assert_eq!(told.discrepancies().count(), 0);
     }
 }
 
@@ -116,12 +152,14 @@ fn any_history(
     kind: TransactionKind,
     name: &'static str,
 ) -> impl Strategy<Value = Vec<DatedReport>> {
-    (1_u64..=30, prop::collection::vec(any::<bool>(), 1..5)).prop_map(move |(amount, holds)| {
-        let event = |(second, holds): (u64, bool)| match holds {
-            true => event(kind, Success, amount, name, second),
-            false => undone(kind, amount, name, second),
+    (1_u64..=30, prop::collection::vec(0..3, 1..5)).prop_map(move |(amount, states)| {
+        let event = |(second, state): (u64, i32)| match state {
+            0 => event(kind, Success, amount, name, second),
+            // The PSP does not try a chargeback again.
+            1 if kind != Chargeback => failed(kind, amount, name, second),
+            _ => undone(kind, amount, name, second),
         };
-        (10..).zip(holds).map(event).collect()
+        (10..).zip(states).map(event).collect()
     })
 }
 

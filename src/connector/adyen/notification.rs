@@ -5,16 +5,22 @@
 //! |---|---|
 //! | [`AUTHORISATION`] | the Authorization that is expected |
 //! | [`CAPTURE`] | a Charge |
-//! | [`CAPTURE_FAILED`] | a Charge that happened and failed afterwards |
+//! | [`CAPTURE_FAILED`] | a Charge that is Pending: Adyen may capture it again |
 //! | [`CANCELLATION`] | a CancelAuthorization |
 //! | [`REFUND`] | a Refund |
-//! | [`REFUND_FAILED`], [`REFUNDED_REVERSED`] | a Refund that happened and failed afterwards |
+//! | [`REFUND_FAILED`] | a Refund that is Pending: Adyen may refund it again |
+//! | [`REFUNDED_REVERSED`] | a Refund that happened and was taken back |
 //! | [`CANCEL_OR_REFUND`] | a CancelAuthorization or a Refund, as `modification.action` says |
 //! | [`CHARGEBACK`], [`SECOND_CHARGEBACK`] | a Chargeback |
 //! | [`CHARGEBACK_REVERSED`] | a Chargeback that happened and was taken back |
 //!
+//! After a failure at the card scheme, [Adyen tries again], for up to 10 days. A second capture
+//! or refund beside the first would move the money twice, so that the amount stays held, until
+//! a later event or an operator says how it ended.
+//!
 //! `success` `false` is a Failure. The `pspReference` is Adyen's id of the effect, and the
 //! `merchantReference` is our id of the transaction, if we asked for it. Events come in
+//! [Adyen tries again]: https://docs.adyen.com/online-payments/capture/failure-reasons
 //! [any order]: the one with the latest `eventDate` holds.
 //!
 //! `eventDate` and `modification.action` are not signed. A date in the future is refused.
@@ -30,6 +36,7 @@
 //! [`CHARGEBACK`]: https://docs.adyen.com/risk-management/disputes-api/dispute-notifications
 //! [`SECOND_CHARGEBACK`]: https://docs.adyen.com/risk-management/disputes-api/dispute-notifications
 //! [`CHARGEBACK_REVERSED`]: https://docs.adyen.com/risk-management/disputes-api/dispute-notifications
+//! [Adyen tries again]: https://docs.adyen.com/online-payments/capture/failure-reasons
 //! [any order]: https://docs.adyen.com/development-resources/webhooks/handle-webhook-events
 
 use super::AdyenAccount;
@@ -96,7 +103,7 @@ struct Amount {
 pub(in crate::connector) struct Event {
     kind: TransactionKind,
     state: State,
-    /// True if it had happened before it failed.
+    /// True for a Failure of an effect that had happened before.
     is_undone: bool,
     value: u64,
     currency: String,
@@ -145,7 +152,7 @@ impl Item {
     /// The event, and the `pspReference` of its payment. `None` for a code that is not in
     /// the table. An error for one that is, but whose meaning cannot be told.
     fn event(&self, now: Timestamp) -> Result<Option<(String, Event)>, WebhookRefusal> {
-        let Some((kind, is_undone)) = self.meaning()? else { return Ok(None) };
+        let Some((kind, after)) = self.meaning()? else { return Ok(None) };
         let is_success = match self.success.as_str() {
             "true" => true,
             "false" => false,
@@ -164,8 +171,12 @@ impl Item {
         let payment = original.clone().unwrap_or_else(|| self.psp_reference.clone());
         let event = Event {
             kind,
-            state: if is_success && !is_undone { State::Success } else { State::Failure },
-            is_undone,
+            state: match after {
+                Some(state) => state,
+                None if is_success => State::Success,
+                None => State::Failure,
+            },
+            is_undone: after == Some(State::Failure),
             value: u64::try_from(self.amount.value).map_err(|_| WebhookRefusal::Unreadable)?,
             currency: self.amount.currency.clone(),
             at,
@@ -176,25 +187,26 @@ impl Item {
         Ok(Some((payment, event)))
     }
 
-    /// The kind of effect, and whether it is one that failed after it had happened.
-    fn meaning(&self) -> Result<Option<(TransactionKind, bool)>, WebhookRefusal> {
+    /// The kind of effect, and for an event after it had happened, its state since then.
+    fn meaning(&self) -> Result<Option<(TransactionKind, Option<State>)>, WebhookRefusal> {
         let action = self.additional_data.as_ref().and_then(|data| data.action.as_deref());
         Ok(Some(match self.event_code.as_str() {
-            "AUTHORISATION" => (TransactionKind::Authorization, false),
-            "CAPTURE" => (TransactionKind::Charge, false),
-            "CAPTURE_FAILED" => (TransactionKind::Charge, true),
-            "CANCELLATION" => (TransactionKind::CancelAuthorization, false),
-            "REFUND" => (TransactionKind::Refund, false),
-            "REFUND_FAILED" | "REFUNDED_REVERSED" => (TransactionKind::Refund, true),
+            "AUTHORISATION" => (TransactionKind::Authorization, None),
+            "CAPTURE" => (TransactionKind::Charge, None),
+            "CAPTURE_FAILED" => (TransactionKind::Charge, Some(State::Pending)),
+            "CANCELLATION" => (TransactionKind::CancelAuthorization, None),
+            "REFUND" => (TransactionKind::Refund, None),
+            "REFUND_FAILED" => (TransactionKind::Refund, Some(State::Pending)),
+            "REFUNDED_REVERSED" => (TransactionKind::Refund, Some(State::Failure)),
             "CANCEL_OR_REFUND" => match (action, self.success.as_str()) {
-                (Some("cancel"), _) => (TransactionKind::CancelAuthorization, false),
-                (Some("refund"), _) => (TransactionKind::Refund, false),
+                (Some("cancel"), _) => (TransactionKind::CancelAuthorization, None),
+                (Some("refund"), _) => (TransactionKind::Refund, None),
                 // Nothing happened, and we asked for none.
                 (_, "false") => return Ok(None),
                 _ => return Err(WebhookRefusal::Unreadable),
             },
-            "CHARGEBACK" | "SECOND_CHARGEBACK" => (TransactionKind::Chargeback, false),
-            "CHARGEBACK_REVERSED" => (TransactionKind::Chargeback, true),
+            "CHARGEBACK" | "SECOND_CHARGEBACK" => (TransactionKind::Chargeback, None),
+            "CHARGEBACK_REVERSED" => (TransactionKind::Chargeback, Some(State::Failure)),
             _ => return Ok(None),
         }))
     }

@@ -175,8 +175,8 @@ impl Account {
         });
     }
 
-    /// Adyen captures again what failed at the card scheme.
-    pub(super) fn recapture(&mut self, psp_reference: &str) {
+    /// Adyen captures or refunds again what failed at the card scheme.
+    pub(super) fn try_again(&mut self, psp_reference: &str) {
         self.change(psp_reference, false, |kind| kind.event_code().to_owned());
     }
 
@@ -187,7 +187,7 @@ impl Account {
         let (payment, reference) = (found.payment.clone(), found.reference.clone());
         let (kind, amount) = (found.kind, found.amount);
         let requested = Requested { payment: &payment, kind, amount, reference: &reference };
-        let reason = if has_failed { "Rejected by the scheme" } else { "Transaction Recaptured" };
+        let reason = if has_failed { "Rejected by the scheme" } else { "Auto-recaptured" };
         self.add_event(&code(kind), &requested, id, amount, true, reason);
     }
 
