@@ -20,7 +20,6 @@
 //!
 //! `success` `false` is a Failure. The `pspReference` is Adyen's id of the effect, and the
 //! `merchantReference` is our id of the transaction, if we asked for it. Events come in
-//! [Adyen tries again]: https://docs.adyen.com/online-payments/capture/failure-reasons
 //! [any order]: the one with the latest `eventDate` holds.
 //!
 //! `eventDate` and `modification.action` are not signed. A date in the future is refused.
