@@ -213,7 +213,7 @@ async fn an_interrupt_lets_the_calls_in_flight_end() {
 #[tokio::test]
 async fn the_log_has_one_line_for_each_action() {
     let folder = tempdir().unwrap();
-    for (format, expected) in [("text", 1), ("json", 3)] {
+    for (format, expected) in [("text", 1), ("json", 2)] {
         let path = folder.path().join(format);
         let mut command = Server::command();
         command.args(["--log", format]).stderr(fs::File::create(&path).unwrap());
