@@ -11,7 +11,7 @@ mod events;
 mod webhooks;
 
 use super::bind;
-use super::listen::{Stopped, accept};
+use super::listen::serve_for_ever;
 use super::sandbox::Effect;
 use crate::clock::SystemClock;
 use crate::connector::{AdyenAccount, Authorization, ConnectorSettings, Psp};
@@ -27,7 +27,6 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::mpsc;
 
 /// An Adyen on localhost.
 #[derive(Clone, Debug)]
@@ -83,11 +82,10 @@ impl AdyenSandbox {
         let url = format!("http://{}/checkout/v71", listener.local_addr()?).parse()?;
         let adyen = Self { url, state: Arc::default() };
         let api = adyen.clone();
-        let (busy, _) = mpsc::channel(1);
-        tokio::spawn(accept(listener, Stopped::never(), busy, move |request| {
+        serve_for_ever(listener, move |request| {
             let api = api.clone();
             async move { api.answer(request).await }
-        }));
+        });
         Ok(adyen)
     }
 

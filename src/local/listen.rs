@@ -37,7 +37,7 @@ impl Stop {
 
 impl Stopped {
     /// Never.
-    pub(super) fn never() -> Self {
+    fn never() -> Self {
         Stop::new().1
     }
 
@@ -51,6 +51,17 @@ impl Stopped {
 
 /// Held while there is work that must not be cut off.
 pub(super) type Busy = mpsc::Sender<()>;
+
+/// Answers each request in the background, as long as the process runs.
+pub(super) fn serve_for_ever<F, A, B>(listener: TcpListener, answer: F)
+where
+    F: Fn(Request<Incoming>) -> A + Clone + Send + 'static,
+    A: Future<Output = Result<Response<B>, BoxError>> + Send + 'static,
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    let (busy, _) = mpsc::channel(1);
+    tokio::spawn(accept(listener, Stopped::never(), busy, answer));
+}
 
 /// Answers each request on each connection with `answer`; an error closes the
 /// connection. Ends once it was told to stop. Connections that were used hold `busy`.

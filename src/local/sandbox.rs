@@ -6,7 +6,7 @@
 
 use super::bind;
 use super::kept::Kept;
-use super::listen::{Stopped, accept};
+use super::listen::serve_for_ever;
 use crate::clock::SystemClock;
 use crate::error::BoxError;
 use crate::platform::format_time;
@@ -20,7 +20,6 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
 
 /// The sandbox connector.
 #[derive(Clone, Debug)]
@@ -115,11 +114,10 @@ impl Sandbox {
         let url = format!("http://{}", listener.local_addr()?).parse()?;
         let sandbox = Self { url, psp: Arc::new(Mutex::new(psp)) };
         let connector = sandbox.clone();
-        let (busy, _) = mpsc::channel(1);
-        tokio::spawn(accept(listener, Stopped::never(), busy, move |request| {
+        serve_for_ever(listener, move |request| {
             let connector = connector.clone();
             async move { connector.answer(request).await }
-        }));
+        });
         Ok(sandbox)
     }
 

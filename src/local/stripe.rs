@@ -13,7 +13,7 @@ mod form;
 mod webhooks;
 
 use super::bind;
-use super::listen::{Stopped, accept};
+use super::listen::serve_for_ever;
 use super::sandbox::Effect;
 use crate::clock::SystemClock;
 use crate::connector::{Authorization, ConnectorSettings, Psp, StripeAccount};
@@ -34,7 +34,6 @@ use ring::hmac;
 use serde_json::{Value, json};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::mpsc;
 
 /// A Stripe on localhost.
 #[derive(Clone, Debug)]
@@ -82,11 +81,10 @@ impl StripeSandbox {
         let url = format!("http://{}", listener.local_addr()?).parse()?;
         let stripe = Self { url, state: Arc::default() };
         let api = stripe.clone();
-        let (busy, _) = mpsc::channel(1);
-        tokio::spawn(accept(listener, Stopped::never(), busy, move |request| {
+        serve_for_ever(listener, move |request| {
             let api = api.clone();
             async move { api.answer(request).await }
-        }));
+        });
         Ok(stripe)
     }
 
