@@ -2,19 +2,17 @@
 
 use crate::support::clock::TestClock;
 use crate::support::dynamo::{Shim, Table, connection, table_at};
-use crate::support::payments::{at, eur, id, key, reservation};
+use crate::support::payments::{at, eur, id, key, nonce, request_for, reservation};
 use payment_intents::connector::{Connectors, HttpConnector, Psp};
 use payment_intents::dynamodb::{Connection, DynamoStore};
 use payment_intents::local::adyen::AdyenSandbox;
 use payment_intents::payment::{
-    Action, Details, DirectPsps, Nonce, Payment, Registration, Report, State, TransactionKind,
+    Action, Details, DirectPsps, Payment, Registration, Report, State, TransactionKind,
 };
 use payment_intents::ports::{Clock, Store, Webhook};
 use payment_intents::recovery::RecoveryRun;
 use payment_intents::secret::Secret;
-use payment_intents::service::{
-    ActError, Done, Invocation, Request, Service, WebhookError, WebhookOutcome,
-};
+use payment_intents::service::{ActError, Done, Service, WebhookError, WebhookOutcome};
 use payment_intents::transport::Transport;
 use serde_json::Value;
 
@@ -24,7 +22,7 @@ pub const DAY: u64 = 24 * 60 * MINUTE;
 /// The `pspReference` of the Payment `p`.
 pub const PAYMENT: &str = "PAYMENT000000001";
 
-/// How long a call to Adyen may take here.
+/// The time limit of a call to Adyen here.
 pub const TIMEOUT_MS: u64 = 1_000;
 
 /// The HMAC key that is rotated out: webhooks may still be signed with it.
@@ -129,19 +127,7 @@ impl World {
         transaction: &str,
         action: Action,
     ) -> Result<Done, ActError> {
-        let request = Request {
-            key: key(payment),
-            transaction: id(transaction),
-            action,
-            merchant_reference: None,
-            invocation: Invocation {
-                nonce: nonce(),
-                deadline: self.clock.now().plus_ms(20_000),
-                correlation_id: "test".to_owned(),
-                bearer: None,
-            },
-        };
-        self.service.act(request).await
+        self.service.act(request_for(payment, transaction, action, self.clock.now())).await
     }
 
     /// An action that Adyen takes on and carries out.
@@ -194,7 +180,7 @@ impl World {
         all.map(|amount| amount.minor_units())
     }
 
-    /// What Adyen really did: the actions, their amounts and their keys.
+    /// The actions that Adyen carried out, with their amounts and keys.
     pub fn effects(&self) -> Vec<(String, u64, String)> {
         let effects = self.adyen.ledger().into_iter();
         let key = |key: Option<String>| key.unwrap_or_default();
@@ -233,10 +219,6 @@ impl World {
     pub fn psp_reference(&self, code: &str) -> String {
         self.event(code)["pspReference"].as_str().unwrap().to_owned()
     }
-}
-
-pub fn nonce() -> Nonce {
-    Nonce::new(uuid::Uuid::new_v4().as_u128())
 }
 
 pub fn is_recorded(taken: &Result<WebhookOutcome, WebhookError>) -> bool {

@@ -23,11 +23,11 @@ use payment_intents::payment::{Payment, Refusal, State};
 use payment_intents::ports::{Clock, Policy, Rejections, Store};
 use payment_intents::recovery::{ConnectorRun, RecoveryRun};
 use payment_intents::service::ActError;
-use platform::world::{APPROVED, KEYED, MINUTE, OPAQUE, UNTRUSTED, World, nonce};
+use platform::world::{APPROVED, KEYED, MINUTE, OPAQUE, UNTRUSTED, World};
 use platform::{Reply, Role, error, outcome};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use support::payments::{AUTHORIZED, at, capture, eur, id, key, registered};
+use support::payments::{AUTHORIZED, at, capture, eur, id, key, nonce, registered};
 
 #[tokio::test]
 async fn an_unknown_outcome_of_an_opaque_connector_stays_held_and_is_never_sent_again() {

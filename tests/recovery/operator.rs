@@ -1,10 +1,9 @@
 //! Logs, metrics and settings, with the built binaries.
 
-use crate::platform::world::nonce;
 use crate::platform::{Function, Reply, Role, ScriptedServer, TestClock, outcome};
 use crate::support::dynamo::{connection, table_at};
 use crate::support::lambda::events::{act, header};
-use crate::support::payments::{self, capture, key, registered, reservation};
+use crate::support::payments::{self, capture, key, nonce, registered, reservation};
 use crate::support::{self, AUTHORIZED, CAPTURED, Server, with_reference};
 use payment_intents::clock::SystemClock;
 use payment_intents::payment::{Payment, Reservation};

@@ -1,10 +1,10 @@
 //! Recovery while a connector is down, and with more due Payments than one run can handle.
 
-use crate::platform::world::{KEYED, MINUTE, OPAQUE, SHOWS, World, nonce};
+use crate::platform::world::{KEYED, MINUTE, OPAQUE, SHOWS, World};
 use crate::platform::{Reply, Role, ScriptedServer, TestClock, error, outcome, shown};
 use crate::support::dynamo::{Table, table};
 use crate::support::http_server::{listen, serve};
-use crate::support::payments::{AUTHORIZED, at, capture, id, key, registered, reservation};
+use crate::support::payments::{AUTHORIZED, at, capture, id, key, nonce, registered, reservation};
 use aws_sdk_dynamodb::types::AttributeValue;
 use http::Response;
 use http_body_util::{BodyExt, Full};

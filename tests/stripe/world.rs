@@ -2,7 +2,7 @@
 
 use crate::support::clock::TestClock;
 use crate::support::dynamo::{Shim, Table, connection, table_at};
-use crate::support::payments::{at, eur, id, key, reservation};
+use crate::support::payments::{at, eur, id, key, nonce, request_for, reservation};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_rustls::HttpsConnectorBuilder;
@@ -14,15 +14,12 @@ use payment_intents::connector::{
 use payment_intents::dynamodb::{Connection, DynamoStore};
 use payment_intents::local::stripe::StripeSandbox;
 use payment_intents::payment::{
-    Action, Details, DirectPsps, Nonce, Payment, Registration, Report, State, TransactionKind,
-    Update,
+    Action, Details, DirectPsps, Payment, Registration, Report, State, TransactionKind, Update,
 };
 use payment_intents::ports::{Clock, Store, Webhook};
 use payment_intents::recovery::RecoveryRun;
 use payment_intents::secret::Secret;
-use payment_intents::service::{
-    ActError, Change, Done, Invocation, Request, Service, WebhookError, WebhookOutcome,
-};
+use payment_intents::service::{ActError, Change, Done, Service, WebhookError, WebhookOutcome};
 use payment_intents::transport::Transport;
 use serde_json::Value;
 
@@ -31,7 +28,7 @@ pub const MINUTE: u64 = 60_000;
 /// The PaymentIntent of the Payment `p`.
 pub const INTENT: &str = "pi_p";
 
-/// How long a call to Stripe may take here.
+/// The time limit of a call to Stripe here.
 pub const TIMEOUT_MS: u64 = 1_000;
 
 pub struct World {
@@ -145,19 +142,7 @@ impl World {
         transaction: &str,
         action: Action,
     ) -> Result<Done, ActError> {
-        let request = Request {
-            key: key(payment),
-            transaction: id(transaction),
-            action,
-            merchant_reference: None,
-            invocation: Invocation {
-                nonce: nonce(),
-                deadline: self.clock.now().plus_ms(20_000),
-                correlation_id: "test".to_owned(),
-                bearer: None,
-            },
-        };
-        self.service.act(request).await
+        self.service.act(request_for(payment, transaction, action, self.clock.now())).await
     }
 
     /// An action whose outcome is not known afterwards.
@@ -198,7 +183,7 @@ impl World {
         all.map(|amount| amount.minor_units())
     }
 
-    /// What Stripe really did: the actions, their amounts and their keys.
+    /// The actions that Stripe carried out, with their amounts and keys.
     pub fn effects(&self) -> Vec<(String, u64, String)> {
         let effects = self.stripe.ledger().into_iter();
         let key = |key: Option<String>| key.unwrap_or_default();
@@ -241,10 +226,6 @@ impl World {
 fn connector(settings: ConnectorSettings, clock: &TestClock) -> HttpConnector<TestClock> {
     let connectors = Connectors::from([("stripe".to_owned(), settings)]);
     HttpConnector::new(connectors, Transport::new().unwrap(), clock.clone())
-}
-
-pub fn nonce() -> Nonce {
-    Nonce::new(uuid::Uuid::new_v4().as_u128())
 }
 
 /// One POST to Stripe by somebody else, as in its dashboard. Returns the object.

@@ -7,6 +7,7 @@ use payment_intents::payment::{
     Registration, RegistrationRefusal, RejectionReason, Report, Reporter, Reservation, Settlement,
     State, Timestamp, TransactionId, TransactionKind, Update,
 };
+use payment_intents::service::{Invocation, Request};
 use proptest::prelude::*;
 
 /// The past of a Payment of which 1.00 EUR is authorized.
@@ -86,6 +87,27 @@ pub fn reservation(transaction: &str, nonce: u128, action: Action, now: Timestam
         lease: now.plus_ms(33_000),
         psps: DirectPsps::default(),
     }
+}
+
+/// A request at `now` that has 20 s.
+pub fn request_for(payment: &str, transaction: &str, action: Action, now: Timestamp) -> Request {
+    Request {
+        key: key(payment),
+        transaction: id(transaction),
+        action,
+        merchant_reference: None,
+        invocation: Invocation {
+            nonce: nonce(),
+            deadline: now.plus_ms(20_000),
+            correlation_id: "test".to_owned(),
+            bearer: None,
+        },
+    }
+}
+
+/// A nonce that no other attempt has.
+pub fn nonce() -> Nonce {
+    Nonce::new(uuid::Uuid::new_v4().as_u128())
 }
 
 pub fn capture(amount: u64) -> Action {

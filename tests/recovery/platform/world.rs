@@ -2,15 +2,17 @@
 
 use super::{Reply, Role, ScriptedServer, TestClock};
 use crate::support::dynamo::{Table, table};
-use crate::support::payments::{AUTHORIZED, at, capture, id, key, registered, reservation};
+use crate::support::payments::{
+    AUTHORIZED, at, capture, id, key, nonce, registered, request_for, reservation,
+};
 use payment_intents::connector::{ConnectorSettings, Connectors, HttpConnector};
 use payment_intents::dynamodb::DynamoStore;
-use payment_intents::payment::{Action, Nonce, Payment, PaymentKey, Reservation, State, Timestamp};
+use payment_intents::payment::{Action, Payment, PaymentKey, Reservation, State, Timestamp};
 use payment_intents::ports::{
     Absence, Clock, IndexPart, Lookup, Policy, Rejections, Resend, Rest, Store, Verdict,
 };
 use payment_intents::recovery::RecoveryRun;
-use payment_intents::service::{ActError, Done, Invocation, Request, Service};
+use payment_intents::service::{ActError, Done, Service};
 use payment_intents::transport::Transport;
 use std::sync::Arc;
 
@@ -71,19 +73,7 @@ impl World {
         transaction: &str,
         action: Action,
     ) -> Result<Done, ActError> {
-        let request = Request {
-            key: key(payment),
-            transaction: id(transaction),
-            action,
-            merchant_reference: None,
-            invocation: Invocation {
-                nonce: nonce(),
-                deadline: self.clock.now().plus_ms(20_000),
-                correlation_id: "test".to_owned(),
-                bearer: None,
-            },
-        };
-        self.service.act(request).await
+        self.service.act(request_for(payment, transaction, action, self.clock.now())).await
     }
 
     /// Sends an action whose answer is lost.
@@ -146,8 +136,4 @@ impl World {
         let requests = self.server.received(Role::Connector);
         requests.iter().map(|request| request.header("idempotency-key").to_owned()).collect()
     }
-}
-
-pub fn nonce() -> Nonce {
-    Nonce::new(uuid::Uuid::new_v4().as_u128())
 }
