@@ -61,7 +61,8 @@ fn the_latest_report_holds_and_a_repeated_one_changes_nothing() {
     }
 }
 
-/// What may happen again keeps its hold. Otherwise it could be sent a second time, too.
+/// A capture that failed and that the PSP may make again keeps its hold. Otherwise a second
+/// one could be sent beside it.
 #[test]
 fn what_failed_and_may_happen_again_is_held() {
     let captured = in_flight(&payment(AUTHORIZED), "a", 40, at(1_000));

@@ -50,7 +50,7 @@ async fn an_unmarked_capture_may_be_the_sum_of_ours_and_others() {
     assert_eq!(world.state("b").await, Some(State::Failure));
 }
 
-/// What others captured does not keep a refund of ours from being found.
+/// A look-up finds a refund of ours even if the captures of others are not clear.
 #[tokio::test]
 async fn a_refund_is_found_whatever_is_known_of_the_captures() {
     let world = World::with(true).await;
