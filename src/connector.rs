@@ -49,7 +49,7 @@ impl<K: Clock> HttpConnector<K> {
     /// A client of these connectors, without open connections.
     pub fn new(connectors: Connectors, transport: Transport, clock: K) -> Self {
         let psps = connectors.iter().map(|(interface, settings)| {
-            (interface.clone(), settings.policy.psp.unwrap_or_default().to_owned())
+            (interface.clone(), settings.policy.psp.clone().unwrap_or_default())
         });
         let psps = DirectPsps::new(psps.collect());
         Self { connectors, transport, tokens: Tokens::default(), psps, clock }
@@ -135,7 +135,7 @@ impl<K: Clock> Connector for HttpConnector<K> {
     }
 
     fn policy(&self, key: &ConnectorKey) -> Policy {
-        self.settings(key).map(|settings| settings.policy).unwrap_or_default()
+        self.settings(key).map(|settings| settings.policy.clone()).unwrap_or_default()
     }
 
     async fn call(&self, call: &Call, deadline: Timestamp) -> Result<Verdict, ConnectorError> {

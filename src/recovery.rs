@@ -94,7 +94,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         let policy = self.connector.policy(&ConnectorKey::of(&payment));
         let now = self.clock.now();
         if let Some(next) = payment.apply_waiting_failures(now, policy.is_trusted()) {
-            let next = with_rest_released(&payment, next, policy, now);
+            let next = with_rest_released(&payment, next, policy.rest, now);
             let replaced = self.replace(&payment, next).await?;
             observe::log_update(&payment, &replaced, self.clock.now());
             payment = replaced;
@@ -145,7 +145,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         } else if policy.lookup == Lookup::Payment {
             let window_ends = open.window_ends();
             if window_ends <= now {
-                payment = self.look_up(payment, id, policy, deadline, calls).await?;
+                payment = self.look_up(payment, id, &policy, deadline, calls).await?;
             }
             earliest = window_ends;
         }
@@ -189,7 +189,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         &self,
         payment: Payment,
         id: &TransactionId,
-        policy: Policy,
+        policy: &Policy,
         deadline: Timestamp,
         calls: &mut Calls,
     ) -> Result<Payment, BoxError> {
@@ -204,9 +204,9 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
                 return Ok(payment);
             }
         };
-        match payment.look_up(id, &reports, policy.proof(), self.clock.now())? {
+        match payment.look_up(id, &reports, &policy.proof(), self.clock.now())? {
             Settlement::Changed(next) => {
-                let next = with_rest_released(&payment, *next, policy, self.clock.now());
+                let next = with_rest_released(&payment, *next, policy.rest, self.clock.now());
                 let replaced = self.replace(&payment, next).await?;
                 observe::log_transition(&payment, &replaced, id);
                 observe::log_release(&payment, &replaced);

@@ -17,7 +17,7 @@ use crate::payment::{
     Action, Nonce, Payment, PaymentKey, ProjectKey, Refusal, RejectionReason, Reservation, State,
     Timestamp, Transaction, TransactionId,
 };
-use crate::ports::{Clock, Connector, Name, NotActed, Policy, Rest, Store, StoreError, Verdict};
+use crate::ports::{Clock, Connector, Name, NotActed, Rest, Store, StoreError, Verdict};
 use crate::secret::Secret;
 use futures_util::future::{Either, select};
 use measure::Times;
@@ -87,7 +87,7 @@ impl Done {
     fn of(recorded: Recorded, replayed: bool) -> Result<Self, ActError> {
         let verdict = match recorded.state {
             State::Success => Verdict::Approved,
-            State::Pending => Verdict::Received,
+            State::Pending => Verdict::Received(None),
             State::Failure => Verdict::Rejected(recorded.reason),
             State::Unknown | State::Initial => return Err(ActError::OutcomeUnknown { replayed }),
         };
@@ -242,10 +242,10 @@ impl Invocation {
 pub(crate) fn with_rest_released(
     before: &Payment,
     next: Payment,
-    policy: Policy,
+    rest: Rest,
     at: Timestamp,
 ) -> Payment {
-    match policy.rest {
+    match rest {
         Rest::Kept => next,
         Rest::Released => {
             let next = next.merge_single_capture(before, at).unwrap_or(next);

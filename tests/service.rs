@@ -388,7 +388,7 @@ async fn with_a_silent_store_the_answer_still_comes_before_the_deadline() {
 async fn each_outcome_of_a_call_is_recorded_as_the_state_that_it_proves() {
     let rows = [
         ("anything", Ok(Verdict::Approved), Some(State::Success), 60),
-        ("sandbox:received", Ok(Verdict::Received), Some(State::Pending), 60),
+        ("sandbox:received", Ok(Verdict::Received(None)), Some(State::Pending), 60),
         ("sandbox:rejected", Ok(rejected()), Some(State::Failure), 100),
         ("sandbox:refuse", Err("never"), None, 100),
         ("sandbox:timeout", Err("unknown"), Some(State::Unknown), 60),

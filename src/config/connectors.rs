@@ -295,17 +295,18 @@ mod tests {
     #[test]
     fn a_profile_is_what_is_safe_and_the_operator_may_say_otherwise() {
         let unproven = Policy { rejected: Rejections::Unproven, ..Policy::default() };
-        let with_lookup = Policy { lookup: Lookup::Payment, ..unproven };
+        let unproven = || unproven.clone();
+        let with_lookup = || Policy { lookup: Lookup::Payment, ..unproven() };
         let platform = r#""platform":{"url":"https://platform.example"}"#;
         for (settings, expected) in [
             (String::new(), Policy::default()),
-            (r#","profile":"stripe""#.to_owned(), unproven),
-            (r#","profile":"giftcard""#.to_owned(), unproven),
-            (r#","profile":"adyen""#.to_owned(), unproven),
-            (format!(r#","profile":"adyen",{platform}"#), with_lookup),
-            (format!(r#","profile":"template",{platform}"#), with_lookup),
-            (format!(r#","profile":"braintree",{platform}"#), with_lookup),
-            (format!(r#","profile":"paypal",{platform}"#), with_lookup),
+            (r#","profile":"stripe""#.to_owned(), unproven()),
+            (r#","profile":"giftcard""#.to_owned(), unproven()),
+            (r#","profile":"adyen""#.to_owned(), unproven()),
+            (format!(r#","profile":"adyen",{platform}"#), with_lookup()),
+            (format!(r#","profile":"template",{platform}"#), with_lookup()),
+            (format!(r#","profile":"braintree",{platform}"#), with_lookup()),
+            (format!(r#","profile":"paypal",{platform}"#), with_lookup()),
             (r#","profile":"paypal","rejected":"final""#.to_owned(), Policy::default()),
             (
                 format!(r#","lookup":"payment","absence":"proof",{platform}"#),

@@ -164,7 +164,7 @@ impl AdyenEntry {
             hmac_keys: hmac_keys.into_iter().map(Secret::new).collect(),
             multicapture: self.multicapture,
         };
-        let policy = account.policy();
+        let policy = account.policy(&url);
         account_settings(url, self.timeout_ms, self.projects, policy, Psp::Adyen(account))
     }
 }
@@ -216,7 +216,7 @@ mod tests {
                 lookup: Lookup::Payment,
                 absence: Absence::Proof,
                 rest,
-                psp: Some("stripe"),
+                psp: Some("stripe".to_owned()),
             };
             assert_eq!(read.policy, policy, "{more}");
             assert_eq!(read.url, "https://api.stripe.com/");
@@ -250,9 +250,29 @@ mod tests {
                 lookup: Lookup::None,
                 absence: Absence::Unproven,
                 rest,
-                psp: Some("adyen"),
+                psp: read.policy.psp.clone(),
             };
             assert_eq!(read.policy, policy, "{more}");
+        }
+    }
+
+    /// An account has the keys of its merchant account and host, whatever else changes.
+    #[test]
+    fn an_account_at_adyen_is_known_by_its_merchant_account_and_host() {
+        let name = |merchant: &str, url: &str, key: &str| {
+            let entry = format!(
+                r#"{{"psp":"adyen","merchantAccount":"{merchant}","apiKey":"{key}","url":"{url}"}}"#
+            );
+            read(&entry).unwrap().policy.psp.unwrap()
+        };
+        let known = name("Shop", "https://a.example/checkout/v71", "AQE1");
+        assert!(known.starts_with("adyen-") && known.len() == 14, "{known}");
+        assert_eq!(name("Shop", "https://a.example/checkout/v72", "AQE2"), known);
+        for other in [
+            name("Shop", "https://b.example/checkout/v71", "AQE1"),
+            name("Shop2", "https://a.example/checkout/v71", "AQE1"),
+        ] {
+            assert_ne!(other, known);
         }
     }
 

@@ -20,12 +20,15 @@ pub(super) use notification::{Event, read_notification};
 
 use super::HttpConnector;
 use super::settings::ConnectorSettings;
+use crate::digest::id_of;
 use crate::payment::Timestamp;
 use crate::ports::{
     Absence, Call, Clock, ConnectorError, Lookup, Policy, Rejections, Resend, Rest, Verdict,
 };
 use crate::secret::Secret;
-use crate::transport::NotAnswered;
+use crate::transport::{NotAnswered, Response};
+use http::uri::Authority;
+use http::{StatusCode, Uri};
 
 /// A merchant account at Adyen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,9 +49,12 @@ pub struct AdyenAccount {
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 impl AdyenAccount {
-    /// The policy that follows from Adyen's documentation. Keys are kept for at least 7
-    /// days, and used for 6.
-    pub fn policy(&self) -> Policy {
+    /// The policy that follows from Adyen's documentation, for the API at `url`. Keys are kept
+    /// for at least 7 days, and used for 6. [They are known] to one company account in one
+    /// region, which the host names.
+    ///
+    /// [They are known]: https://docs.adyen.com/development-resources/api-idempotency
+    pub fn policy(&self, url: &Uri) -> Policy {
         const RESEND_WINDOW_MS: u64 = 6 * 24 * 60 * 60 * 1_000;
         Policy {
             resend: Resend::SameKey { window_ms: RESEND_WINDOW_MS },
@@ -56,13 +62,25 @@ impl AdyenAccount {
             lookup: Lookup::None,
             absence: Absence::Unproven,
             rest: if self.multicapture { Rest::Kept } else { Rest::Released },
-            psp: Some("adyen"),
+            psp: Some(self.name(url)),
         }
     }
 }
 
+impl AdyenAccount {
+    /// The name by which the ledger records that a transaction was sent to this account:
+    /// short, because each reservation has it.
+    fn name(&self, url: &Uri) -> String {
+        let host = url.authority().map_or("", Authority::as_str);
+        let id = id_of(&["adyen", host, &self.merchant_account]).simple().to_string();
+        format!("adyen-{}", id.get(..8).unwrap_or_default())
+    }
+}
+
 impl<K: Clock> HttpConnector<K> {
-    /// Sends an action to Adyen.
+    /// Sends an action to Adyen. A rejection of a later attempt counts only if Adyen has it on
+    /// record for the key: a check that comes before the key is looked up says nothing about
+    /// the earlier attempts. So it is requested once more.
     pub(super) async fn call_adyen(
         &self,
         settings: &ConnectorSettings,
@@ -70,12 +88,35 @@ impl<K: Clock> HttpConnector<K> {
         call: &Call,
         deadline: Timestamp,
     ) -> Result<Verdict, ConnectorError> {
+        let first = self.send_to_adyen(settings, account, call, deadline).await?;
+        let verdict = answer::read(account, call, &first);
+        if call.attempt == 1 || !matches!(verdict, Ok(Verdict::Rejected(_))) {
+            return verdict;
+        }
+        match self.send_to_adyen(settings, account, call, deadline).await {
+            Ok(again) if answer::is_on_record(&first, &again) => verdict,
+            Ok(again) if again.status == StatusCode::CREATED => answer::read(account, call, &again),
+            Ok(_) | Err(_) => {
+                let why = "Adyen does not show that the rejection is on record for the key";
+                Err(ConnectorError::OutcomeUnknown(why.into()))
+            }
+        }
+    }
+
+    /// Sends an action once.
+    async fn send_to_adyen(
+        &self,
+        settings: &ConnectorSettings,
+        account: &AdyenAccount,
+        call: &Call,
+        deadline: Timestamp,
+    ) -> Result<Response, ConnectorError> {
         let request = request::act(settings, account, call).map_err(ConnectorError::NotReached)?;
         let time = self.time_until(deadline);
-        match self.transport.exchange(request, time, ANSWER_BYTES_MAX, self.clock.now()).await {
-            Ok(answer) => answer::read(account, call, &answer),
-            Err(NotAnswered::NeverSent(error)) => Err(ConnectorError::NotReached(error)),
-            Err(NotAnswered::Lost(error)) => Err(ConnectorError::OutcomeUnknown(error)),
-        }
+        let sent = self.transport.exchange(request, time, ANSWER_BYTES_MAX, self.clock.now());
+        sent.await.map_err(|error| match error {
+            NotAnswered::NeverSent(error) => ConnectorError::NotReached(error),
+            NotAnswered::Lost(error) => ConnectorError::OutcomeUnknown(error),
+        })
     }
 }

@@ -52,7 +52,7 @@ fn outcome(body: &[u8]) -> Result<Verdict, BoxError> {
     }
     match serde_json::from_slice::<OutcomeBody>(body)?.outcome.as_str() {
         "approved" => Ok(Verdict::Approved),
-        "received" => Ok(Verdict::Received),
+        "received" => Ok(Verdict::Received(None)),
         "rejected" => Ok(Verdict::Rejected(reason(body))),
         _ => Err("the connector answered an outcome that is not in the contract".into()),
     }
@@ -129,7 +129,7 @@ mod tests {
         let status = StatusCode::from_u16(status).unwrap();
         match verdict(status, body.as_bytes(), rejected, is_first) {
             Ok(Verdict::Approved) => "approved",
-            Ok(Verdict::Received) => "received",
+            Ok(Verdict::Received(_)) => "received",
             Ok(Verdict::Rejected(_)) => "rejected",
             Err(ConnectorError::NotReached(_) | ConnectorError::NotActed { .. }) => {
                 "never executed"

@@ -74,7 +74,7 @@ impl StripeAccount {
             lookup: Lookup::Payment,
             absence: Absence::Proof,
             rest: if self.multicapture { Rest::Kept } else { Rest::Released },
-            psp: Some("stripe"),
+            psp: Some("stripe".to_owned()),
         }
     }
 }

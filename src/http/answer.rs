@@ -58,9 +58,9 @@ pub(super) fn to_action(
 fn outcome(verdict: &Verdict, form: ResponseForm) -> Answer {
     match (form, verdict) {
         (ResponseForm::Outcome, Verdict::Approved) => Answer::ok(r#"{"outcome":"approved"}"#),
-        (ResponseForm::Outcome, Verdict::Received) => Answer::ok(r#"{"outcome":"received"}"#),
+        (ResponseForm::Outcome, Verdict::Received(_)) => Answer::ok(r#"{"outcome":"received"}"#),
         (ResponseForm::Outcome, Verdict::Rejected(_)) => Answer::ok(r#"{"outcome":"rejected"}"#),
-        (ResponseForm::Empty, Verdict::Approved | Verdict::Received) => Answer::ok("{}"),
+        (ResponseForm::Empty, Verdict::Approved | Verdict::Received(_)) => Answer::ok("{}"),
         (ResponseForm::Empty, Verdict::Rejected(reason)) => {
             Problem::rejected(reason.as_ref()).into()
         }

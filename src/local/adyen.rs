@@ -56,6 +56,9 @@ pub enum AdyenFault {
     ErrorAfterActing,
     /// It is carried out, and an error is recorded as its answer.
     RecordedError,
+    /// It is refused by a check that comes before its key is looked up, with the header of a
+    /// request that was processed by its key.
+    RefusedBeforeKey,
     /// The store of keys is unavailable: nothing is carried out.
     Transient,
     /// The API key is refused, as if it had been rotated: nothing is carried out.
@@ -102,7 +105,7 @@ impl AdyenSandbox {
             timeout_ms,
             authorization: Authorization::None,
             projects: None,
-            policy: account.policy(),
+            policy: account.policy(&self.url),
             platform: None,
             psp: Some(Psp::Adyen(account)),
         }
@@ -268,6 +271,9 @@ impl AdyenSandbox {
         match fault {
             Some(AdyenFault::LostRequest) => return None,
             Some(AdyenFault::Unauthorized) => return Some(refused(401, "security", "000")),
+            Some(AdyenFault::RefusedBeforeKey) => {
+                return Some(Answer { is_by_key: true, ..self.state().not_configured() });
+            }
             Some(AdyenFault::Transient) => {
                 return Some(Answer { is_transient: true, ..refused(503, "internal", "703") });
             }
@@ -301,7 +307,7 @@ impl AdyenSandbox {
         }
         let mut state = self.state();
         let called = match fault {
-            Some(AdyenFault::NotConfigured) => refused(422, "configuration", "905"),
+            Some(AdyenFault::NotConfigured) => state.not_configured(),
             _ => state.call(path, body, key),
         };
         let recorded = match fault {

@@ -11,15 +11,15 @@ use super::{
 };
 
 /// The conclusions that a platform's Payment allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlatformProof {
     /// A shown Failure proves that nothing moved.
     pub failures_count: bool,
     /// A transaction of ours that is not shown never happened.
     pub absence_counts: bool,
-    /// The PSP that is looked at directly; `None` if it is a connector's platform. Of a
-    /// transaction that was sent elsewhere, only an id proves something.
-    pub psp: Option<&'static str>,
+    /// The account at a PSP that is looked at directly; `None` if it is a connector's
+    /// platform. Of a transaction that was sent elsewhere, only an id proves something.
+    pub psp: Option<String>,
 }
 
 impl Payment {
@@ -29,7 +29,7 @@ impl Payment {
         &self,
         id: &TransactionId,
         shown: &[Report],
-        proof: PlatformProof,
+        proof: &PlatformProof,
         at: Timestamp,
     ) -> Result<Settlement, Inconsistent> {
         let Some(open) = self.transactions.get(id) else { return Ok(Settlement::Gone) };
@@ -47,10 +47,10 @@ impl Payment {
             if is_doubtful {
                 return Ok(unchanged);
             }
-            return self.settle_by_shown(open, theirs, proof, Certainty::Id, at);
+            return self.settle_by_shown(open, theirs, proof.failures_count, Certainty::Id, at);
         }
         // Only an id resolves a discrepancy.
-        if open.is_discrepant() || !open.was_sent_to(proof.psp) {
+        if open.is_discrepant() || !open.was_sent_to(proof.psp.as_deref()) {
             return Ok(unchanged);
         }
         let unclaimed = Unclaimed::of(self, open, shown);
@@ -60,12 +60,24 @@ impl Payment {
             return Ok(unchanged);
         }
         if let Some(theirs) = unclaimed.claimed_by(open, State::Success, &POSITIVE) {
-            return self.settle_by_shown(open, theirs, proof, Certainty::Likeness, at);
+            return self.settle_by_shown(
+                open,
+                theirs,
+                proof.failures_count,
+                Certainty::Likeness,
+                at,
+            );
         }
         let failure = if proof.failures_count { State::Failure } else { State::Unknown };
         let failed = unclaimed.claimed_by(open, failure, &[State::Failure]);
         if let Some(theirs) = failed.filter(|_| proof.failures_count) {
-            return self.settle_by_shown(open, theirs, proof, Certainty::Likeness, at);
+            return self.settle_by_shown(
+                open,
+                theirs,
+                proof.failures_count,
+                Certainty::Likeness,
+                at,
+            );
         }
         let has_begun = unclaimed.claimed_by(open, State::Initial, &[State::Initial]).is_some();
         let is_absent = failed.is_none()
@@ -127,12 +139,12 @@ impl Payment {
         &self,
         open: &Transaction,
         theirs: &Report,
-        proof: PlatformProof,
+        failures_count: bool,
         certainty: Certainty,
         at: Timestamp,
     ) -> Result<Settlement, Inconsistent> {
         let unchanged = Ok(Settlement::Unchanged(open.state_for_caller()));
-        if theirs.state == State::Failure && !proof.failures_count {
+        if theirs.state == State::Failure && !failures_count {
             return unchanged;
         }
         let mut next = self.changed(at);

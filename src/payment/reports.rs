@@ -72,6 +72,10 @@ impl Payment {
         report: &Report,
         reporter: &Reporter,
     ) -> Result<(), UpdateRefusal> {
+        self.check_currency(report)?;
+        if !self.can_have_effect(report) {
+            return Ok(());
+        }
         self.record_effect_as(self.match_effect(report), report, reporter)
     }
 
@@ -83,9 +87,6 @@ impl Payment {
         reporter: &Reporter,
     ) -> Result<(), UpdateRefusal> {
         self.check_currency(report)?;
-        if !self.can_have_effect(report) {
-            return Ok(());
-        }
         let name = report.interaction_id.as_deref().unwrap_or_default();
         let new = self.new_effect_id(&[&self.key.to_string(), name]);
         self.record_as(found, &new, report, reporter)?;

@@ -34,6 +34,24 @@ impl Settlement {
         }
         self
     }
+
+    /// Keeps the PSP's id that the answer gives to the transaction. An effect that was reported
+    /// by that id alone is merged into it. Nothing is kept if the ledger would not add up.
+    pub fn with_interaction_id(
+        mut self,
+        id: &TransactionId,
+        interaction_id: Option<&str>,
+        at: Timestamp,
+    ) -> Self {
+        if let (Self::Changed(next), Some(interaction_id)) = (&mut self, interaction_id) {
+            let mut named = next.clone();
+            named.name_by_answer(id, interaction_id, at);
+            if named.check().is_ok() && named.check_size().is_ok() {
+                *next = named;
+            }
+        }
+        self
+    }
 }
 
 impl Payment {

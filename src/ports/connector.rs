@@ -69,7 +69,7 @@ impl ConnectorKey {
 
 /// The assumptions that hold for a connector. The default applies where the operator
 /// configured none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     /// The conditions under which a transaction may be sent again.
     pub resend: Resend,
@@ -81,8 +81,9 @@ pub struct Policy {
     pub absence: Absence,
     /// The effect of a capture on the rest of the authorization.
     pub rest: Rest,
-    /// The PSP that is called directly; `None` if it is a connector over HTTP.
-    pub psp: Option<&'static str>,
+    /// The account at a PSP that is called directly; `None` if it is a connector over HTTP.
+    /// Two names are equal if the one has the keys and the records of the other.
+    pub psp: Option<String>,
 }
 
 impl Policy {
@@ -96,7 +97,7 @@ impl Policy {
         PlatformProof {
             failures_count: self.is_trusted(),
             absence_counts: self.absence == Absence::Proof,
-            psp: self.psp,
+            psp: self.psp.clone(),
         }
     }
 }
@@ -184,8 +185,8 @@ pub struct Call {
 pub enum Verdict {
     /// The PSP carried out the action.
     Approved,
-    /// The PSP accepted the action and will report its outcome.
-    Received,
+    /// The PSP accepted the action and will report its outcome, perhaps by this id of its own.
+    Received(Option<String>),
     /// The PSP rejected the action, perhaps with a reason.
     Rejected(Option<RejectionReason>),
 }

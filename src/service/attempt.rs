@@ -9,8 +9,8 @@ use crate::payment::{
     Outcome, Payment, RejectionReason, Settlement, Timestamp, Transaction, TransactionId,
 };
 use crate::ports::{
-    Call, Clock, Connector, ConnectorError, ConnectorKey, NotActed, Policy, Rejections,
-    ReplaceError, Store, StoreError, Verdict,
+    Call, Clock, Connector, ConnectorError, ConnectorKey, NotActed, Rejections, ReplaceError,
+    Store, StoreError, Verdict,
 };
 use std::pin::pin;
 
@@ -65,7 +65,8 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         } else {
             self.connector.call(&call, deadline).await
         };
-        let outcome = proven_outcome(&answer, call.attempt, self.connector.policy(&call.connector));
+        let policy = self.connector.policy(&call.connector);
+        let outcome = proven_outcome(&answer, call.attempt, policy.rejected);
         let duration_ms = self.clock.now().ms_since(started);
         observe::log_connector_call(
             &call,
@@ -79,7 +80,8 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
             Err(ConnectorError::NotActed { answer, .. }) => {
                 Called { not_acted: Some(answer), ..Called::of(outcome) }
             }
-            Ok(Verdict::Approved | Verdict::Received)
+            Ok(Verdict::Received(name)) => Called { interaction_id: name, ..Called::of(outcome) },
+            Ok(Verdict::Approved)
             | Err(ConnectorError::NotReached(_) | ConnectorError::OutcomeUnknown(_)) => {
                 Called::of(outcome)
             }
@@ -101,19 +103,23 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         invocation: &Invocation,
         called: Called,
     ) -> Result<Recorded, ActError> {
-        let Called { outcome, reason, not_acted } = called;
+        let Called { outcome, reason, interaction_id, not_acted } = called;
         let began = |payment: &Payment| payment.transactions.get(id).map(|found| found.timestamp);
         let reserved_at = began(&payment);
         let policy = self.connector.policy(&ConnectorKey::of(&payment));
         loop {
             let now = self.clock.now();
             let settled = payment.settle(id, &invocation.nonce, outcome, now);
-            let next = match settled.map(|settled| settled.with_reason(id, reason.as_ref())) {
+            let settled = settled.map(|settled| {
+                let settled = settled.with_reason(id, reason.as_ref());
+                settled.with_interaction_id(id, interaction_id.as_deref(), now)
+            });
+            let next = match settled {
                 // A Failure that was reported during the call may count from now on.
                 Ok(Settlement::Changed(next)) => {
                     let failed = next.apply_waiting_failures(now, policy.is_trusted());
                     let next = failed.unwrap_or(*next);
-                    Box::new(with_rest_released(&payment, next, policy, now))
+                    Box::new(with_rest_released(&payment, next, policy.rest, now))
                 }
                 Ok(Settlement::Gone) if outcome != Outcome::NeverExecuted => {
                     return Err(outcome_unknown(&payment, id, outcome, &WithdrawnTransaction));
@@ -159,13 +165,15 @@ struct Called {
     outcome: Outcome,
     /// The connector's reason for a rejection, if it gave one.
     reason: Option<RejectionReason>,
+    /// The PSP's id of the transaction, if it is in the answer.
+    interaction_id: Option<String>,
     /// The connector's answer, if that proves that it did not act.
     not_acted: Option<NotActed>,
 }
 
 impl Called {
     fn of(outcome: Outcome) -> Self {
-        Self { outcome, reason: None, not_acted: None }
+        Self { outcome, reason: None, interaction_id: None, not_acted: None }
     }
 }
 
@@ -179,15 +187,15 @@ pub(crate) struct Attempt {
     pub(crate) is_answered: bool,
 }
 
-/// The outcome of an attempt, by the answer and the connector's policy.
+/// The outcome of an attempt, by the answer and the meaning of a rejection.
 fn proven_outcome(
     answer: &Result<Verdict, ConnectorError>,
     attempt: u32,
-    policy: Policy,
+    rejected: Rejections,
 ) -> Outcome {
-    match (answer, policy.rejected) {
+    match (answer, rejected) {
         (Ok(Verdict::Approved), _) => Outcome::Approved,
-        (Ok(Verdict::Received), _) => Outcome::Received,
+        (Ok(Verdict::Received(_)), _) => Outcome::Received,
         (Ok(Verdict::Rejected(_)), Rejections::Unproven) => Outcome::RejectedWithoutProof,
         // Only a connector that honours our key is sent a second attempt. Its answer is the
         // one that it recorded for the key.

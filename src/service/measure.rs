@@ -32,7 +32,7 @@ fn outcome(acted: &Result<Done, ActError>) -> &'static str {
     match acted {
         Ok(Done { replayed: true, .. }) => "repeated",
         Ok(Done { verdict: Verdict::Approved, .. }) => "approved",
-        Ok(Done { verdict: Verdict::Received, .. }) => "received",
+        Ok(Done { verdict: Verdict::Received(_), .. }) => "received",
         Ok(Done { verdict: Verdict::Rejected(_), .. }) => "rejected",
         Err(ActError::Refused(_) | ActError::NotFound) => "refused",
         Err(ActError::OutcomeUnknown { .. }) => "unknown",

@@ -88,7 +88,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         }
         let policy = self.connector.policy(&ConnectorKey::of(payment));
         match policy.resend {
-            Resend::SameKey { .. } if !transaction.was_sent_to(policy.psp) => false,
+            Resend::SameKey { .. } if !transaction.was_sent_to(policy.psp.as_deref()) => false,
             Resend::Never => false,
             Resend::SameKey { window_ms } => {
                 transaction.timestamp.plus_ms(window_ms) > self.clock.now()

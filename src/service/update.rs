@@ -68,7 +68,7 @@ impl<S: Store, C: Connector, K: Clock> Service<S, C, K> {
         let reporter = Reporter { by: change.by, at: self.clock.now(), is_trusted };
         let next = found.update(&change.updates, &reporter).map_err(UpdateError::Refused)?;
         let next = next.apply_waiting_failures(reporter.at, is_trusted).unwrap_or(next);
-        let next = with_rest_released(&found, next, policy, reporter.at);
+        let next = with_rest_released(&found, next, policy.rest, reporter.at);
         if next == found {
             return Ok(found);
         }

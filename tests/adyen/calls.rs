@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::sleep;
 
-const RECEIVED: Done = Done { verdict: Verdict::Received, replayed: false };
+const RECEIVED: Done = Done { verdict: Verdict::Received(None), replayed: false };
 
 fn effect(action: &str, amount: u64, key: &str) -> (String, u64, String) {
     (action.to_owned(), amount, key.to_owned())

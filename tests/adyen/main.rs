@@ -8,8 +8,10 @@
 
 mod binary;
 mod calls;
+mod doubtful;
 mod forged;
 mod order;
+mod replaced;
 mod storm;
 #[path = "../support/mod.rs"]
 mod support;

@@ -3,7 +3,7 @@
 use crate::support::clock::TestClock;
 use crate::support::dynamo::{Shim, Table, connection, table_at};
 use crate::support::payments::{at, eur, id, key, nonce, request_for, reservation};
-use payment_intents::connector::{Connectors, HttpConnector, Psp};
+use payment_intents::connector::{ConnectorSettings, Connectors, HttpConnector, Psp};
 use payment_intents::dynamodb::{Connection, DynamoStore};
 use payment_intents::local::adyen::AdyenSandbox;
 use payment_intents::payment::{
@@ -34,6 +34,8 @@ pub struct World {
     pub adyen: AdyenSandbox,
     pub shim: Shim,
     table: Table,
+    /// The name of the account in the ledger.
+    account: String,
 }
 
 impl World {
@@ -49,26 +51,32 @@ impl World {
         if let Some(Psp::Adyen(account)) = &mut settings.psp {
             account.multicapture = multicapture;
             account.hmac_keys.push(Secret::new(OLD_KEY.to_owned()));
-            settings.policy = account.policy();
+            settings.policy = account.policy(&settings.url);
         }
         adyen.authorize(PAYMENT, 100, "EUR", multicapture);
         let clock = TestClock::at(at(60 * MINUTE));
         adyen.set_time(clock.now());
-        let connectors = Connectors::from([("adyen".to_owned(), settings)]);
-        let connector = HttpConnector::new(connectors, Transport::new().unwrap(), clock.clone());
+        let account = settings.policy.psp.clone().unwrap();
+        let connector = connector(settings, &clock);
         let shim = Shim::start(connection().await.endpoint_url.as_deref().unwrap()).await;
         let table = table_at(Connection::to_emulator(shim.url.clone())).await;
         let service = Service::new(table.store.clone(), connector, clock.clone());
-        let world = Self { service, clock, adyen, shim, table };
+        let world = Self { service, clock, adyen, shim, table, account };
         world.register("p", PAYMENT, State::Success).await;
         world.shim.calls();
         world
     }
 
+    /// Deploys other settings for the payment interface `adyen`.
+    pub fn replace_connector(&mut self, settings: ConnectorSettings) {
+        let connector = connector(settings, &self.clock);
+        self.service = Service::new(self.table.store.clone(), connector, self.clock.clone());
+    }
+
     /// An invocation that dies between its two writes. Its lease runs for 33 s.
     pub async fn crash(&self, transaction: &str, action: Action) {
         let mut asked = reservation(transaction, nonce().bits(), action, self.clock.now());
-        asked.psps = DirectPsps::new([("adyen".to_owned(), "adyen".to_owned())].into());
+        asked.psps = DirectPsps::new([("adyen".to_owned(), self.account.clone())].into());
         self.table.store.reserve(&asked).await.unwrap();
     }
 
@@ -219,6 +227,11 @@ impl World {
     pub fn psp_reference(&self, code: &str) -> String {
         self.event(code)["pspReference"].as_str().unwrap().to_owned()
     }
+}
+
+fn connector(settings: ConnectorSettings, clock: &TestClock) -> HttpConnector<TestClock> {
+    let connectors = Connectors::from([("adyen".to_owned(), settings)]);
+    HttpConnector::new(connectors, Transport::new().unwrap(), clock.clone())
 }
 
 pub fn is_recorded(taken: &Result<WebhookOutcome, WebhookError>) -> bool {

@@ -83,7 +83,7 @@ async fn ends(connector: &HttpConnector<SystemClock>, call: &Call) -> &'static s
     let called = connector.call(call, SystemClock.now().plus_ms(10 * TIMEOUT_MS));
     match timeout(Duration::from_millis(5 * TIMEOUT_MS), called).await.unwrap() {
         Ok(Verdict::Approved) => "approved",
-        Ok(Verdict::Received) => "received",
+        Ok(Verdict::Received(_)) => "received",
         Ok(Verdict::Rejected(_)) => "rejected",
         Err(ConnectorError::NotReached(_) | ConnectorError::NotActed { .. }) => NEVER,
         Err(ConnectorError::OutcomeUnknown(_)) => "unknown",

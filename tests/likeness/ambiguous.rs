@@ -26,7 +26,7 @@ fn shown(name: &str, when: u64) -> Report {
 }
 
 fn looked_up(payment: &Payment, name: &str, shown: &[Report], when: u64) -> Payment {
-    match payment.look_up(&id(name), shown, PROOF, at(when)).unwrap() {
+    match payment.look_up(&id(name), shown, &PROOF, at(when)).unwrap() {
         Settlement::Changed(next) => *next,
         Settlement::Unchanged(_) | Settlement::Gone => payment.clone(),
     }
@@ -298,7 +298,7 @@ fn a_shown_failure_of_another_one_releases_nothing() {
     let likely = told_at(&both, pending, 101_500);
     let failed = Report { state: Failure, ..shown("A", 100_200) };
     let proof = PlatformProof { absence_counts: false, ..PROOF };
-    let looked = likely.look_up(&id("a"), &[failed], proof, at(500_000));
+    let looked = likely.look_up(&id("a"), &[failed], &proof, at(500_000));
     assert_eq!(looked, Ok(Settlement::Unchanged(Unknown)));
 }
 

@@ -81,7 +81,7 @@ async fn a_look_up_settles_only_outcomes_that_it_proves() {
             (UNTRUSTED_SHOWS, of_untrusted(unproven)),
             (UNTRUSTED_SHOWS_ALL, of_untrusted(proven)),
         ] {
-            let world = World::new(policy).await;
+            let world = World::new(policy.clone()).await;
             world.lose("t", capture(60)).await;
             world.server.usually(Role::Platform, shown(&seen));
             world.clock.advance(6 * MINUTE);
@@ -112,7 +112,7 @@ type Theirs<'a> = &'a [(u64, &'a str)];
 
 /// The state of each transaction, after a look-up six minutes after the last one.
 async fn looked_up(policy: Policy, ours: Ours<'_>, theirs: Theirs<'_>) -> Vec<State> {
-    let world = World::new(policy).await;
+    let world = World::new(policy.clone()).await;
     let began = world.clock.now();
     for (n, (ms, fate)) in ours.iter().enumerate() {
         world.clock.set(began.plus_ms(*ms));
@@ -185,7 +185,7 @@ async fn a_shown_effect_of_another_transaction_does_not_settle_the_open_one() {
     ];
     let mut wrong = Vec::new();
     for (policy, ours, theirs, expected) in rows {
-        let states = looked_up(*policy, ours, theirs).await;
+        let states = looked_up(policy.clone(), ours, theirs).await;
         if states != expected {
             let Policy { rejected, absence, .. } = policy;
             wrong.push(format!(
@@ -201,7 +201,7 @@ async fn a_shown_effect_of_another_transaction_does_not_settle_the_open_one() {
 #[tokio::test]
 async fn a_registered_charge_does_not_take_the_effect_of_a_later_capture() {
     for policy in [SHOWS_ALL, SHOWS] {
-        let world = World::new(policy).await;
+        let world = World::new(policy.clone()).await;
         let past = [AUTHORIZED[0], (TransactionKind::Charge, State::Success, 30)];
         world.table.store.create(&registered("q", &past)).await.unwrap();
         world.server.next(Role::Connector, Reply::Drop);

@@ -128,7 +128,7 @@ async fn a_resend_settles_only_outcomes_that_it_proves() {
         (Reply::Silence, KEYED, None, State::Unknown),
         (outcome("approved"), KEYED, Some(REFUSED), State::Unknown),
     ] {
-        let world = World::with(policy, |settings| {
+        let world = World::with(policy.clone(), |settings| {
             settings.url = url.map_or(settings.url.clone(), |url| url.parse().unwrap());
         });
         let world = world.await;

@@ -37,7 +37,7 @@ impl Outage {
         let healthy = ScriptedServer::start(clock.clone()).await;
         let table = table().await;
         // The timeout is long, so that a busy machine does not end a call.
-        let settings = ConnectorSettings { timeout_ms: 20_000, ..healthy.settings(policy) };
+        let settings = ConnectorSettings { timeout_ms: 20_000, ..healthy.settings(policy.clone()) };
         let connectors = Connectors::from([
             ("dead".to_owned(), dead.settings(policy)),
             ("healthy".to_owned(), settings),
@@ -86,7 +86,7 @@ async fn a_connector_that_does_not_answer_is_left_out_and_does_not_delay_others(
         (KEYED, Role::Connector, error(503, "General")),
         (SHOWS, Role::Platform, Reply::Silence),
     ] {
-        let outage = Outage::with(policy).await;
+        let outage = Outage::with(policy.clone()).await;
         outage.dead.usually(role, silence.clone());
         outage.healthy.usually(Role::Platform, shown(&[]));
         // The Payments of the dead connector are due first.

@@ -23,7 +23,7 @@ fn comes_to(payment: &Payment, name: &str, shown: &[Report]) -> State {
 #[test]
 fn a_look_up_settles_only_what_is_open_and_at_rest() {
     let look_up = |payment: &Payment, name: &str, state| {
-        payment.look_up(&id(name), &[effect(state, Some("a"))], PROOF, later())
+        payment.look_up(&id(name), &[effect(state, Some("a"))], &PROOF, later())
     };
     let approved =
         settled(&in_flight(&payment(AUTHORIZED), "a", 40, at(1)), "a", Outcome::Approved, at(2));
@@ -81,14 +81,14 @@ fn absence_says_nothing_of_what_began_elsewhere_or_was_taken_on() {
 fn a_platform_that_proves_less_settles_less() {
     let absent = PlatformProof { absence_counts: true, ..NO_PROOF };
     for (shown, proof, expected) in [
-        (vec![], NO_PROOF, Unknown),
-        (vec![], absent, Failure),
-        (vec![effect(Failure, None)], NO_PROOF, Unknown),
-        (vec![effect(Failure, None)], absent, Unknown),
-        (vec![effect(Failure, Some("a"))], absent, Unknown),
-        (vec![effect(Success, Some("a"))], NO_PROOF, Success),
-        (vec![effect(Success, None)], NO_PROOF, Success),
-        (vec![effect(Pending, None)], NO_PROOF, Pending),
+        (vec![], &NO_PROOF, Unknown),
+        (vec![], &absent, Failure),
+        (vec![effect(Failure, None)], &NO_PROOF, Unknown),
+        (vec![effect(Failure, None)], &absent, Unknown),
+        (vec![effect(Failure, Some("a"))], &absent, Unknown),
+        (vec![effect(Success, Some("a"))], &NO_PROOF, Success),
+        (vec![effect(Success, None)], &NO_PROOF, Success),
+        (vec![effect(Pending, None)], &NO_PROOF, Pending),
     ] {
         let looked = match one().look_up(&id("a"), &shown, proof, later()).unwrap() {
             Settlement::Changed(next) => next.transactions[&id("a")].state,

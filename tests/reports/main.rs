@@ -403,7 +403,7 @@ const PROOF: PlatformProof =
     PlatformProof { failures_count: true, absence_counts: true, psp: None };
 
 fn looked_up(payment: &Payment, name: &str, shown: &[Report]) -> Payment {
-    match payment.look_up(&id(name), shown, PROOF, later()).unwrap() {
+    match payment.look_up(&id(name), shown, &PROOF, later()).unwrap() {
         Settlement::Changed(next) => *next,
         Settlement::Unchanged(_) | Settlement::Gone => payment.clone(),
     }

@@ -109,7 +109,7 @@ impl Answered {
         match acted {
             Ok(done) => Self::Result(match &done.verdict {
                 Verdict::Approved => 0,
-                Verdict::Received => 1,
+                Verdict::Received(_) => 1,
                 Verdict::Rejected(_) => 2,
             }),
             Err(ActError::Refused(

@@ -313,7 +313,7 @@ async fn a_refund_that_stripe_takes_on_is_pending_until_it_ends() {
         world.act("c", capture(100)).await.unwrap();
         world.stripe.begin_refunds_as("pending");
         let done = world.act("r", refund(30)).await.unwrap();
-        assert_eq!(done.verdict, Verdict::Received);
+        assert_eq!(done.verdict, Verdict::Received(None));
         let refund = world.event("refund.created")["data"]["object"]["id"].clone();
         world.stripe.end_refund(refund.as_str().unwrap(), ends);
         // No webhook came: recovery looks.

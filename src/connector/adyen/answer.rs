@@ -10,9 +10,10 @@
 //! | any status with the code 704, or `transient-error: true` | unknown | [idempotency]: the first request with the key may be at work |
 //! | 422 with another `errorType`, another 4xx, 5xx, what is not Adyen's | unknown | the documentation leaves it open |
 //!
-//! On a later attempt a 400 or 422 of the table is a rejection if the answer has the header
-//! `idempotency-key`, and unknown if it has not. With the header the request was processed
-//! by its key, so the answer holds for each attempt. A 401 or 403 on a later attempt says
+//! On a later attempt a 400 or 422 of the table is a rejection if Adyen has it on record for
+//! the key, so that it holds for each attempt: the answer has the header `idempotency-key`, and
+//! the request that is sent once more is answered with the same `pspReference`. A new answer
+//! would have a new one. Otherwise the outcome is unknown. A 401 or 403 on a later attempt says
 //! nothing about the earlier ones.
 //!
 //! [capture]: https://docs.adyen.com/api-explorer/Checkout/71/post/payments/(paymentPspReference)/captures
@@ -70,6 +71,17 @@ pub(super) fn read(
     }
 }
 
+/// True if both answers are one that Adyen has on record: an error with the same
+/// `pspReference`, which each request that is processed gets.
+pub(super) fn is_on_record(first: &Response, again: &Response) -> bool {
+    let reference = |answer: &Response| {
+        let body: Option<ErrorBody> = serde_json::from_slice(&answer.body).ok();
+        body.and_then(|body| body.psp_reference).filter(|reference| !reference.is_empty())
+    };
+    let (known, found) = (reference(first), reference(again));
+    first.status == again.status && known.is_some() && known == found
+}
+
 /// The body of a 201.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -107,7 +119,7 @@ fn received(account: &AdyenAccount, call: &Call, body: &[u8]) -> Result<Verdict,
         && found.payment_psp_reference == payment_reference(&call.connector)?
         && found.reference.as_deref().is_none_or(|reference| reference == id)
         && !found.psp_reference.is_empty();
-    if is_it { Ok(Verdict::Received) } else { Err(is_other().into()) }
+    if is_it { Ok(Verdict::Received(Some(found.psp_reference))) } else { Err(is_other().into()) }
 }
 
 /// The category of an error, as `errorType` names it.
@@ -139,6 +151,7 @@ struct ErrorBody {
     error_code: String,
     error_type: String,
     message: Option<String>,
+    psp_reference: Option<String>,
 }
 
 impl AdyenError {
@@ -251,7 +264,7 @@ mod tests {
         };
         match read(&account(), call, &answer) {
             Ok(Verdict::Approved) => "approved",
-            Ok(Verdict::Received) => "received",
+            Ok(Verdict::Received(_)) => "received",
             Ok(Verdict::Rejected(_)) => "rejected",
             Err(ConnectorError::NotReached(_) | ConnectorError::NotActed { .. }) => "not executed",
             Err(ConnectorError::OutcomeUnknown(_)) => "unknown",

@@ -6,17 +6,20 @@
 //! | [`AUTHORISATION`] | the Authorization that is expected |
 //! | [`CAPTURE`] | a Charge |
 //! | [`CAPTURE_FAILED`] | a Charge that is Pending: Adyen may capture it again |
-//! | [`CANCELLATION`] | a CancelAuthorization |
+//! | [`CANCELLATION`], [`TECHNICAL_CANCEL`] | a CancelAuthorization |
 //! | [`REFUND`] | a Refund |
 //! | [`REFUND_FAILED`] | a Refund that is Pending: Adyen may refund it again |
 //! | [`REFUNDED_REVERSED`] | a Refund that happened and was taken back |
 //! | [`CANCEL_OR_REFUND`] | a CancelAuthorization or a Refund, as `modification.action` says |
-//! | [`CHARGEBACK`], [`SECOND_CHARGEBACK`] | a Chargeback |
+//! | [`CHARGEBACK`], [`SECOND_CHARGEBACK`], [`PREARBITRATION_LOST`], [`SCHEME_ARBITRATION_LOST`] | a Chargeback |
 //! | [`CHARGEBACK_REVERSED`] | a Chargeback that happened and was taken back |
 //!
 //! After a failure at the card scheme, [Adyen tries again], for up to 10 days. A second capture
 //! or refund beside the first would move the money twice, so that the amount stays held, until
 //! a later event or an operator says how it ended.
+//!
+//! An arbitration that is lost takes the money that a reversed chargeback had returned. One
+//! that is won returns nothing: Adyen reports that with `CHARGEBACK_REVERSED`.
 //!
 //! `success` `false` is a Failure. The `pspReference` is Adyen's id of the effect, and the
 //! `merchantReference` is our id of the transaction, if we asked for it. Events come in
@@ -28,6 +31,7 @@
 //! [`CAPTURE`]: https://docs.adyen.com/api-explorer/Webhooks/1/post/CAPTURE
 //! [`CAPTURE_FAILED`]: https://docs.adyen.com/online-payments/capture/failure-reasons
 //! [`CANCELLATION`]: https://docs.adyen.com/api-explorer/Webhooks/1/post/CANCELLATION
+//! [`TECHNICAL_CANCEL`]: https://docs.adyen.com/api-explorer/Webhooks/1/post/TECHNICAL_CANCEL
 //! [`REFUND`]: https://docs.adyen.com/api-explorer/Webhooks/1/post/REFUND
 //! [`REFUND_FAILED`]: https://docs.adyen.com/online-payments/capture/failure-reasons
 //! [`REFUNDED_REVERSED`]: https://docs.adyen.com/api-explorer/Webhooks/1/post/REFUNDED_REVERSED
@@ -35,6 +39,8 @@
 //! [`CHARGEBACK`]: https://docs.adyen.com/risk-management/disputes-api/dispute-notifications
 //! [`SECOND_CHARGEBACK`]: https://docs.adyen.com/risk-management/disputes-api/dispute-notifications
 //! [`CHARGEBACK_REVERSED`]: https://docs.adyen.com/risk-management/disputes-api/dispute-notifications
+//! [`PREARBITRATION_LOST`]: https://docs.adyen.com/api-explorer/Webhooks/1/post/PREARBITRATION_LOST
+//! [`SCHEME_ARBITRATION_LOST`]: https://docs.adyen.com/api-explorer/Webhooks/1/post/SCHEME_ARBITRATION_LOST
 //! [Adyen tries again]: https://docs.adyen.com/online-payments/capture/failure-reasons
 //! [any order]: https://docs.adyen.com/development-resources/webhooks/handle-webhook-events
 
@@ -42,6 +48,7 @@ use super::AdyenAccount;
 use super::signature::SignedValues;
 use crate::connector::minor_units::from_adyen;
 use crate::error::BoxError;
+use crate::money::{Currency, Money};
 use crate::payment::{DatedReport, Report, State, Timestamp, TransactionKind};
 use crate::platform::parse_time;
 use crate::ports::WebhookRefusal;
@@ -193,7 +200,7 @@ impl Item {
             "AUTHORISATION" => (TransactionKind::Authorization, None),
             "CAPTURE" => (TransactionKind::Charge, None),
             "CAPTURE_FAILED" => (TransactionKind::Charge, Some(State::Pending)),
-            "CANCELLATION" => (TransactionKind::CancelAuthorization, None),
+            "CANCELLATION" | "TECHNICAL_CANCEL" => (TransactionKind::CancelAuthorization, None),
             "REFUND" => (TransactionKind::Refund, None),
             "REFUND_FAILED" => (TransactionKind::Refund, Some(State::Pending)),
             "REFUNDED_REVERSED" => (TransactionKind::Refund, Some(State::Failure)),
@@ -204,7 +211,10 @@ impl Item {
                 (_, "false") => return Ok(None),
                 _ => return Err(WebhookRefusal::Unreadable),
             },
-            "CHARGEBACK" | "SECOND_CHARGEBACK" => (TransactionKind::Chargeback, None),
+            "CHARGEBACK"
+            | "SECOND_CHARGEBACK"
+            | "PREARBITRATION_LOST"
+            | "SCHEME_ARBITRATION_LOST" => (TransactionKind::Chargeback, None),
             "CHARGEBACK_REVERSED" => (TransactionKind::Chargeback, Some(State::Failure)),
             _ => return Ok(None),
         }))
@@ -217,14 +227,25 @@ impl Event {
         &self,
         fraction_digits: u8,
     ) -> Result<DatedReport, BoxError> {
+        let amount = from_adyen(self.value, &self.currency, fraction_digits);
         let report = Report {
             kind: self.kind,
             state: self.state,
-            amount: from_adyen(self.value, &self.currency, fraction_digits)?,
+            amount: match self.kind {
+                // It may be in a currency that has other units than the Payment's.
+                TransactionKind::Chargeback => amount.or_else(|_| self.no_amount())?,
+                _ => amount?,
+            },
             timestamp: Some(self.at),
             interaction_id: self.psp_reference.clone(),
             interface_id: self.reference.clone(),
         };
         Ok(DatedReport { report, is_undone: self.is_undone })
+    }
+
+    /// Zero in the currency of the event, for an amount that cannot be converted.
+    fn no_amount(&self) -> Result<Money, BoxError> {
+        let currency = Currency::parse(&self.currency).ok_or("no such currency")?;
+        Ok(Money::zero(currency))
     }
 }

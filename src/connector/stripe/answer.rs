@@ -135,7 +135,7 @@ fn outcome_of(account: &StripeAccount, call: &Call, body: &[u8]) -> Result<Verdi
         (Action::Capture { .. }, "requires_capture") if account.multicapture && is_captured => {
             Ok(Verdict::Approved)
         }
-        (Action::Capture { .. }, "processing") => Ok(Verdict::Received),
+        (Action::Capture { .. }, "processing") => Ok(Verdict::Received(None)),
         // If a part was captured, only the rest was released.
         (Action::Cancel, "canceled") if intent.amount_received == 0 => Ok(Verdict::Approved),
         _ => Err("Stripe answered with a PaymentIntent in a state that proves nothing".into()),
@@ -150,7 +150,7 @@ pub(super) fn refund_outcome(call: &Call, refund: &Refund) -> Result<Verdict, Bo
     }
     match refund.status.as_deref() {
         Some("succeeded") => Ok(Verdict::Approved),
-        Some("pending" | "requires_action") => Ok(Verdict::Received),
+        Some("pending" | "requires_action") => Ok(Verdict::Received(None)),
         Some("failed" | "canceled") => Ok(Verdict::Rejected(refund.reason())),
         _ => Err("Stripe answered with a refund in a state that is not documented".into()),
     }
@@ -323,7 +323,7 @@ mod tests {
             Meaning::LookUp(_) => "look up",
             Meaning::Refund(_) => "read the refund",
             Meaning::Is(Ok(Verdict::Approved)) => "approved",
-            Meaning::Is(Ok(Verdict::Received)) => "received",
+            Meaning::Is(Ok(Verdict::Received(_))) => "received",
             Meaning::Is(Ok(Verdict::Rejected(_))) => "rejected",
             Meaning::Is(Err(ConnectorError::NotReached(_) | ConnectorError::NotActed { .. })) => {
                 "never executed"

@@ -94,7 +94,7 @@ impl Effects {
         };
         match found.state {
             State::Success => Some(Verdict::Approved),
-            State::Pending => Some(Verdict::Received),
+            State::Pending => Some(Verdict::Received(None)),
             State::Failure => Some(Verdict::Rejected(None)),
             State::Initial | State::Unknown => None,
         }

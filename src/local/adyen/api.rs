@@ -8,7 +8,7 @@ use crate::platform::format_time;
 use crate::ports::Clock;
 use http::HeaderMap;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// An answer, with the headers that depend on it.
 #[derive(Clone, Debug)]
@@ -96,6 +96,16 @@ impl State {
             fields.insert("amount".to_owned(), amount);
         }
         Answer { status: 201, body: answer.to_string(), is_transient: false, is_by_key: true }
+    }
+
+    /// The account does not allow the action.
+    pub(super) fn not_configured(&mut self) -> Answer {
+        let answer = refused(422, "configuration", "905");
+        let mut body: Value = serde_json::from_str(&answer.body).unwrap_or_default();
+        if let Some(fields) = body.as_object_mut() {
+            fields.insert("pspReference".to_owned(), json!(self.account.new_id("E")));
+        }
+        Answer { body: body.to_string(), ..answer }
     }
 
     pub(super) fn carry_out(&mut self, requested: &Requested<'_>, key: Option<&str>) -> String {

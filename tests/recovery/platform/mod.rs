@@ -104,8 +104,8 @@ impl ScriptedServer {
             timeout_ms: 500,
             authorization: Authorization::None,
             projects: None,
-            policy,
             platform: (policy.lookup == Lookup::Payment).then_some(platform),
+            policy,
             psp: None,
         }
     }

@@ -259,7 +259,7 @@ impl Saved {
     fn verdict(self) -> Option<Verdict> {
         match self {
             Self::Approved => Some(Verdict::Approved),
-            Self::Received => Some(Verdict::Received),
+            Self::Received => Some(Verdict::Received(None)),
             Self::Rejected => Some(Verdict::Rejected(None)),
             Self::Error => None,
         }

@@ -282,7 +282,7 @@ impl World {
         };
         let (acts, verdict) = match decision {
             Decision::Approve => (true, Verdict::Approved),
-            Decision::Receive => (true, Verdict::Received),
+            Decision::Receive => (true, Verdict::Received(None)),
             Decision::Reject => (false, Verdict::Rejected(None)),
             Decision::ActAndReject => (true, Verdict::Rejected(None)),
             Decision::ApproveWithoutActing => (false, Verdict::Approved),

@@ -1,0 +1,247 @@
+//! Adyen's ids and answers, where they leave room for doubt: its own id for each of our
+//! requests, two of them for one request, refusals that contradict what happened, and amounts
+//! in another currency.
+
+use crate::support::payments::{capture, refund};
+use crate::world::{DAY, MINUTE, PAYMENT, World, is_recorded};
+use AdyenFault::{LostAnswer, RefusedBeforeKey};
+use payment_intents::local::adyen::{AdyenFault, AdyenSandbox};
+use payment_intents::payment::{State, TransactionId, TransactionKind, Update};
+use payment_intents::service::{ActError, Change};
+use serde_json::{Value, json};
+
+/// Some time after the first events.
+const LATER: &str = "2023-11-15T00:00:00+00:00";
+
+/// The item with these fields in place of its own, signed.
+fn with(item: &Value, fields: &Value) -> Value {
+    let mut item = item.clone();
+    for (name, value) in fields.as_object().unwrap() {
+        item[name] = value.clone();
+    }
+    AdyenSandbox::signed(AdyenSandbox::HMAC_KEY, item)
+}
+
+/// Delivers items of which each is recorded.
+async fn deliver(world: &World, items: &[&Value]) {
+    for item in items {
+        let taken = world.deliver(item).await;
+        assert!(is_recorded(&taken), "{item} {taken:?}");
+        world.payment().await.check().unwrap();
+    }
+}
+
+async fn count_of(world: &World, kind: TransactionKind) -> usize {
+    world.payment().await.transactions.values().filter(|one| one.kind == kind).count()
+}
+
+/// A check that Adyen makes before it looks the key up is no answer to the lost first request.
+#[tokio::test]
+async fn a_late_refusal_that_is_not_on_record_for_the_key_proves_nothing() {
+    let world = World::new().await;
+    world.adyen.plan(&[LostAnswer, RefusedBeforeKey, RefusedBeforeKey]);
+    world.lose("t", capture(40)).await;
+    world.recover_after(MINUTE).await;
+    assert_eq!(world.state("t").await, Some(State::Unknown));
+    // The second of two such requests is answered by the key.
+    world.adyen.plan(&[RefusedBeforeKey]);
+    world.recover_after(2 * MINUTE).await;
+    assert_eq!(world.state("t").await, Some(State::Pending));
+    assert_eq!(world.effects().len(), 1);
+}
+
+/// Events of ours may have the reference of the payment in place of ours. The answer to our
+/// request said which id of Adyen it has.
+#[tokio::test]
+async fn events_without_our_reference_are_known_by_the_id_in_the_answer() {
+    let world = World::new().await;
+    world.done("c", capture(100)).await;
+    world.act("r", refund(30)).await.unwrap();
+    let event = with(&world.event("REFUND"), &json!({"merchantReference": "order-7"}));
+    deliver(&world, &[&event, &event]).await;
+    assert_eq!(world.state("r").await, Some(State::Success));
+    assert_eq!(count_of(&world, TransactionKind::Refund).await, 1);
+    assert_eq!(world.balances().await, [0, 100, 0, 70, 30]);
+
+    // A refused one, too.
+    world.adyen.customer_area(PAYMENT, "refunds", 70);
+    world.act("s", refund(30)).await.unwrap();
+    let event = with(&world.event("REFUND"), &json!({"merchantReference": "order-7"}));
+    deliver(&world, &[&event]).await;
+    assert_eq!(world.state("s").await, Some(State::Failure));
+}
+
+/// The event was here first: an effect of its own, until the answer says that it is ours.
+#[tokio::test]
+async fn an_event_without_our_reference_before_the_answer_becomes_ours_with_it() {
+    let world = World::with(true).await;
+    world.adyen.plan(&[LostAnswer]);
+    world.lose("t", capture(70)).await;
+    let event = with(&world.event("CAPTURE"), &json!({"merchantReference": "order-7"}));
+    deliver(&world, &[&event]).await;
+    assert_eq!(count_of(&world, TransactionKind::Charge).await, 2);
+    world.recover_after(MINUTE).await;
+    assert_eq!(world.state("t").await, Some(State::Success));
+    assert_eq!(count_of(&world, TransactionKind::Charge).await, 1);
+    assert_eq!(world.balances().await, [30, 70, 0, 70, 0]);
+    assert_eq!(world.payment().await.discrepancies().count(), 0);
+    deliver(&world, &[&event, &world.event("CAPTURE")]).await;
+    assert_eq!(world.balances().await, [30, 70, 0, 70, 0]);
+}
+
+/// Two ids of Adyen for one request of ours: it acted twice. Both are in the ledger, in any
+/// order.
+#[tokio::test]
+async fn two_effects_of_one_request_are_both_in_the_ledger() {
+    for is_reversed in [false, true] {
+        let world = World::new().await;
+        world.done("c", capture(100)).await;
+        world.act("r", refund(30)).await.unwrap();
+        let first = world.event("REFUND");
+        let second = with(&first, &json!({"pspReference": "OTHER00000000001"}));
+        let items = if is_reversed { [&second, &first] } else { [&first, &second] };
+        deliver(&world, &items).await;
+        assert_eq!(world.balances().await, [0, 100, 0, 40, 60], "{is_reversed}");
+        assert_eq!(world.state("r").await, Some(State::Success));
+        deliver(&world, &items).await;
+        assert_eq!(world.balances().await, [0, 100, 0, 40, 60], "{is_reversed}");
+        // Each of the two is taken back by its own id.
+        let returned = json!({
+            "eventCode": "REFUNDED_REVERSED", "eventDate": LATER,
+        });
+        world.advance(2 * DAY);
+        deliver(&world, &[&with(&second, &returned)]).await;
+        assert_eq!(world.balances().await, [0, 100, 0, 70, 30], "{is_reversed}");
+        assert!(matches!(world.act("s", refund(71)).await, Err(ActError::Refused(_))));
+    }
+}
+
+/// Adyen refused the second of two requests of ours. The first one stands.
+#[tokio::test]
+async fn a_refused_second_effect_of_one_request_changes_nothing() {
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [2, 1, 0]] {
+        let world = World::new().await;
+        world.done("c", capture(100)).await;
+        world.act("r", refund(30)).await.unwrap();
+        let first = world.event("REFUND");
+        let other = json!({
+            "pspReference": "OTHER00000000001", "success": "false",
+            "eventDate": LATER,
+        });
+        let refused = with(&first, &other);
+        world.advance(DAY);
+        let items = order.map(|at| [&first, &refused, &refused][at]);
+        deliver(&world, &items).await;
+        assert_eq!(world.state("r").await, Some(State::Success), "{order:?}");
+        assert_eq!(world.balances().await, [0, 100, 0, 70, 30], "{order:?}");
+    }
+}
+
+/// By its documentation, Adyen reports with another event that an effect failed afterwards.
+#[tokio::test]
+async fn a_refusal_of_what_happened_changes_nothing_in_any_order() {
+    for is_reversed in [false, true] {
+        let world = World::new().await;
+        world.done("c", capture(100)).await;
+        world.act("r", refund(30)).await.unwrap();
+        let happened = world.event("REFUND");
+        let later = json!({"success": "false", "eventDate": LATER});
+        let refused = with(&happened, &later);
+        world.advance(DAY);
+        let items = if is_reversed { [&refused, &happened] } else { [&happened, &refused] };
+        deliver(&world, &items).await;
+        assert_eq!(world.state("r").await, Some(State::Success), "{is_reversed}");
+        assert_eq!(world.balances().await, [0, 100, 0, 70, 30], "{is_reversed}");
+    }
+}
+
+#[tokio::test]
+async fn a_cancel_is_recorded_before_the_authorization_is() {
+    let world = World::new().await;
+    let other = "PAYMENT000000002";
+    world.adyen.authorize(other, 100, "EUR", false);
+    world.register("q", other, State::Pending).await;
+    world.adyen.add_event("AUTHORISATION", other, None, 100, true);
+    let authorized = world.event("AUTHORISATION");
+    for code in ["CANCELLATION", "TECHNICAL_CANCEL"] {
+        world.adyen.add_event(code, other, Some("CANCEL0000000001"), 100, true);
+        assert!(is_recorded(&world.deliver(&world.event(code)).await), "{code}");
+        let payment = world.payment_of("q").await;
+        assert_eq!(payment.discrepancies().count(), 1, "{code}");
+    }
+    assert!(is_recorded(&world.deliver(&authorized).await));
+    let payment = world.payment_of("q").await;
+    assert_eq!(payment.discrepancies().count(), 0);
+    assert_eq!((payment.balances.capturable.minor_units(), payment.transactions.len()), (0, 2));
+    let acted = world.act_on("q", "t", capture(1)).await;
+    assert!(matches!(acted, Err(ActError::Refused(_))), "{acted:?}");
+}
+
+/// The bank takes the money again that a reversed chargeback had returned. Fees that are added
+/// to its amount are not the payer's.
+#[tokio::test]
+async fn a_lost_arbitration_takes_what_was_returned_once() {
+    let world = World::new().await;
+    world.done("c", capture(100)).await;
+    for (code, amount, refunded) in [
+        ("CHARGEBACK", 60, 60),
+        ("CHARGEBACK_REVERSED", 60, 0),
+        ("PREARBITRATION_LOST", 60, 60),
+        ("SCHEME_ARBITRATION_LOST", 60, 60),
+        ("SECOND_CHARGEBACK", 75, 60),
+    ] {
+        world.advance(DAY);
+        world.adyen.add_event(code, PAYMENT, Some("DISPUTE000000001"), amount, true);
+        world.deliver_last().await;
+        assert_eq!(world.balances().await, [0, 100, 0, 100 - refunded, refunded], "{code}");
+    }
+    assert_eq!(count_of(&world, TransactionKind::Chargeback).await, 1);
+}
+
+/// How much it is here is unknown: nothing is refunded beside it until somebody says so.
+#[tokio::test]
+async fn a_chargeback_in_another_currency_stops_refunds_until_its_amount_is_told() {
+    for currency in ["USD", "JPY"] {
+        let world = World::new().await;
+        world.done("c", capture(100)).await;
+        world.adyen.add_event("CHARGEBACK", PAYMENT, Some("DISPUTE000000001"), 7, true);
+        let amount = json!({"amount": {"currency": currency, "value": 7}});
+        let event = with(&world.event("CHARGEBACK"), &amount);
+        deliver(&world, &[&event, &event]).await;
+        let payment = world.payment().await;
+        assert_eq!(payment.discrepancies().count(), 1, "{currency}");
+        let acted = world.act("r", refund(1)).await;
+        assert!(matches!(acted, Err(ActError::Refused(_))), "{acted:?}");
+
+        let chargeback = payment.transactions.values().find(|one| one.is_discrepant()).unwrap();
+        let state = State::Success;
+        resolve(&world, chargeback.id.clone(), state).await;
+        // Its event comes once more.
+        deliver(&world, &[&event]).await;
+        assert_eq!(world.payment().await.discrepancies().count(), 0, "{currency}");
+        world.act("s", refund(1)).await.unwrap();
+    }
+
+    let world = World::new().await;
+    world.done("c", capture(100)).await;
+    for code in ["CHARGEBACK", "CHARGEBACK_REVERSED"] {
+        world.advance(DAY);
+        world.adyen.add_event(code, PAYMENT, Some("DISPUTE000000001"), 7, true);
+        let amount = json!({"amount": {"currency": "USD", "value": 7}});
+        deliver(&world, &[&with(&world.event(code), &amount)]).await;
+    }
+    assert_eq!(world.payment().await.discrepancies().count(), 0);
+    world.act("r", refund(100)).await.unwrap();
+}
+
+/// An operator says in which state a transaction is.
+async fn resolve(world: &World, id: TransactionId, state: State) {
+    let payment = world.payment().await;
+    let change = Change {
+        key: payment.key,
+        version: payment.version,
+        updates: vec![Update::ChangeTransactionState { id, state }],
+        by: Some("operator".to_owned()),
+    };
+    world.service.update(change).await.unwrap();
+}
