@@ -95,7 +95,7 @@ impl Payment {
 
     /// The transaction of those that are alike that a report of a Success or Pending is
     /// about: first one that has reached that state, then the one in flight, then an open
-    /// one.
+    /// one, then an authorization that was declined.
     fn candidate_for_effect<'a>(
         &self,
         alike: &[&'a Transaction],
@@ -106,10 +106,13 @@ impl Payment {
                 transaction.waiting_failure.is_some() && !transaction.has_failure_by_likeness();
             let has_reached_state = transaction.has_reached(report.state) && !is_failed_by_id;
             let can_happen = transaction.can_still_happen();
+            let is_declined = transaction.kind == TransactionKind::Authorization
+                && transaction.state == State::Failure;
             match (has_reached_state, self.is_in_flight(&transaction.id)) {
                 (true, _) => Some(0),
                 (false, true) if can_happen => Some(1),
-                (false, false) if can_happen => Some(2),
+                (false, false) if can_happen && !is_declined => Some(2),
+                (false, false) if can_happen => Some(3),
                 (false, _) => None,
             }
         };

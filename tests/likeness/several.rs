@@ -138,6 +138,22 @@ fn an_authorization_that_failed_is_the_one_that_happened_after_all() {
     assert_eq!(capturable(&authorized), 100);
 }
 
+/// The payer's first card was declined, and the second one is at work.
+#[test]
+fn an_authorization_that_is_at_work_goes_before_one_that_was_declined() {
+    let first_declined = [(Authorization, Failure, 100), (Authorization, Pending, 100)];
+    let both = payment(&first_declined);
+    let report = report(Authorization, Success, 100, "");
+    for timestamp in [None, Some(later())] {
+        let authorized = told(&both, Report { timestamp, ..report.clone() });
+        let states = ["past-0", "past-1"].map(|name| state(&authorized, name));
+        assert_eq!((states, capturable(&authorized)), ([Failure, Success], 100));
+        // The caller says so by its id, too.
+        let again = told(&authorized, by_own_id(report.clone(), "past-1"));
+        assert_eq!(capturable(&again), 100);
+    }
+}
+
 #[test]
 fn a_name_gives_way_only_where_ours_happened_and_that_effect_had_only_begun() {
     let happened = told(&late(&two(), "a", Outcome::Approved), report(Charge, Success, 40, "X"));
