@@ -20,6 +20,7 @@
 //! | `register` | [`Payment::register`]: the transactions that happened before |
 //! | `update` | [`Payment::update`]: reports, and fields that the ledger does not interpret |
 //! | `reports` | recording a report: by id, or as a separate effect |
+//! | `answered` | the PSP's id of a transaction, as the answer to our request gives it |
 //! | `dated` | recording a report by its date, for a PSP whose events come in any order |
 //! | `identity` | the ids by which a report is about one transaction |
 //! | `matching` | the transaction that a report is about |
@@ -32,6 +33,7 @@
 
 mod action;
 mod admit;
+mod answered;
 mod balances;
 mod dated;
 mod discrepancy;

@@ -294,8 +294,7 @@ mod tests {
 
     #[test]
     fn a_profile_is_what_is_safe_and_the_operator_may_say_otherwise() {
-        let unproven = Policy { rejected: Rejections::Unproven, ..Policy::default() };
-        let unproven = || unproven.clone();
+        let unproven = || Policy { rejected: Rejections::Unproven, ..Policy::default() };
         let with_lookup = || Policy { lookup: Lookup::Payment, ..unproven() };
         let platform = r#""platform":{"url":"https://platform.example"}"#;
         for (settings, expected) in [

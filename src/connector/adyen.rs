@@ -50,10 +50,7 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 impl AdyenAccount {
     /// The policy that follows from Adyen's documentation, for the API at `url`. Keys are kept
-    /// for at least 7 days, and used for 6. [They are known] to one company account in one
-    /// region, which the host names.
-    ///
-    /// [They are known]: https://docs.adyen.com/development-resources/api-idempotency
+    /// for at least 7 days, and used for 6.
     pub fn policy(&self, url: &Uri) -> Policy {
         const RESEND_WINDOW_MS: u64 = 6 * 24 * 60 * 60 * 1_000;
         Policy {
@@ -65,14 +62,15 @@ impl AdyenAccount {
             psp: Some(self.name(url)),
         }
     }
-}
 
-impl AdyenAccount {
-    /// The name by which the ledger records that a transaction was sent to this account:
-    /// short, because each reservation has it.
+    /// The name by which the ledger records that a transaction was sent to this account. Adyen
+    /// keeps the keys of a company account in each region apart, and the address of the API
+    /// names the region: all of it but the version at its end. The name is short, because each
+    /// reservation has it.
     fn name(&self, url: &Uri) -> String {
         let host = url.authority().map_or("", Authority::as_str);
-        let id = id_of(&["adyen", host, &self.merchant_account]).simple().to_string();
+        let path = url.path().trim_end_matches('/').rsplit_once('/').map_or("", |(path, _)| path);
+        let id = id_of(&["adyen", host, path, &self.merchant_account]).simple().to_string();
         format!("adyen-{}", id.get(..8).unwrap_or_default())
     }
 }
@@ -94,7 +92,7 @@ impl<K: Clock> HttpConnector<K> {
             return verdict;
         }
         match self.send_to_adyen(settings, account, call, deadline).await {
-            Ok(again) if answer::is_on_record(&first, &again) => verdict,
+            Ok(again) if answer::is_on_record(account, call, [&first, &again]) => verdict,
             Ok(again) if again.status == StatusCode::CREATED => answer::read(account, call, &again),
             Ok(_) | Err(_) => {
                 let why = "Adyen does not show that the rejection is on record for the key";

@@ -1,6 +1,7 @@
 //! Recording a report by its date. Some PSPs report an effect by several events, which come
-//! in any order, and have no read of the current state. The report with the latest date
-//! holds.
+//! in any order, and have no read of the current state. Of the reports about one effect, the
+//! one with the latest date holds. A refusal does not undo what happened: the PSP has other
+//! events for that.
 //!
 //! A dated report of Pending is about an effect that failed after it had happened, and that
 //! the PSP may carry out again: its amount is held.
@@ -33,37 +34,50 @@ impl Payment {
         if dated.report.kind == Authorization {
             return self.record_effect(&dated.report, reporter);
         }
-        let is_in_our_currency = self.is_in_our_currency(&dated.report);
         let report = self.with_known_amount(&dated.report);
-        let latest = self.latest_of_same_name(&report);
+        let latest = self.latest_of_same_psp_id(&report);
         let is_refusal = report.state == State::Failure && !dated.is_undone && latest.is_none();
         let report = self.without_our_id_if_other(latest.unwrap_or(report));
-        let known = self.matched_effect(&report).and_then(|id| self.transactions.get(&id));
-        match known {
-            Some(known) if known.is_later_than(&report) => return Ok(()),
-            // What happened was not refused.
-            Some(known) if is_refusal && known.has_happened() => return Ok(()),
-            // The PSP refused what was not requested here. Nothing moved.
-            None if is_refusal => return Ok(()),
-            Some(_) | None => {}
+        let found = self.match_named_effect(&report);
+        let is_known = match self.matched(&found) {
+            Some(known) => {
+                known.is_later_than(&report) || is_refusal && known.happened_at.is_some()
+            }
+            None => is_refusal && !self.may_be_unanswered(&report),
+        };
+        if is_known {
+            return Ok(());
         }
-        self.drop_other_name(&report);
-        self.record_effect_as(self.match_named_effect(&report), &report, reporter)?;
-        let Some(id) = self.matched_effect(&report).filter(|_| !is_refusal) else { return Ok(()) };
-        if report.state == State::Pending {
+        let is_of_other_amount = matches!(found, Match::OtherAmount(_));
+        self.drop_refused_psp_id(&report);
+        self.record_effect_as(found, &report, reporter)?;
+        let found = self.match_named_effect(&report);
+        let known = self.matched(&found).filter(|_| !is_refusal).map(|known| known.id.clone());
+        let Some(id) = known else { return Ok(()) };
+        if report.state == State::Pending && !is_of_other_amount {
             self.hold_again(&id, reporter);
         }
         if let Some(known) = self.transactions.get_mut(&id) {
             known.happened_at = report.timestamp;
         }
-        if !is_in_our_currency && report.state == State::Success {
+        let is_of_unknown_amount = report.kind == Chargeback && report.amount.is_zero();
+        if is_of_unknown_amount && report.state == State::Success {
             self.dispute(&id, reporter.at);
         }
         Ok(())
     }
 
+    /// True if the refusal may be of an open transaction of ours whose PSP id is not known
+    /// yet. It is kept until the PSP's answer says which id that transaction has.
+    fn may_be_unanswered(&self, refusal: &Report) -> bool {
+        refusal.interaction_id.is_some()
+            && self.open_transactions().any(|ours| {
+                !ours.is_external && ours.interaction_id.is_none() && self.is_alike(ours, refusal)
+            })
+    }
+
     /// Holds the amount of an effect that the PSP may carry out again.
-    fn hold_again(&mut self, id: &TransactionId, reporter: &Reporter) {
+    pub(super) fn hold_again(&mut self, id: &TransactionId, reporter: &Reporter) {
         let Some(known) = self.transactions.get_mut(id) else { return };
         known.waiting_failure = None;
         known.reported = Some(reporter.signature());
@@ -73,58 +87,58 @@ impl Payment {
 
     /// The report with the later state that is known of the same effect, if it is kept under
     /// the PSP's id alone: the report that came first had no id of ours.
-    fn latest_of_same_name(&self, report: &Report) -> Option<Report> {
-        let name = report.interaction_id.as_ref()?;
+    fn latest_of_same_psp_id(&self, report: &Report) -> Option<Report> {
+        let psp_id = report.interaction_id.as_ref()?;
         let is_it = |known: &&Transaction| {
             known.is_external && known.kind == report.kind && known.is_later_than(report)
         };
-        let mut named =
-            self.transactions.values().filter(|known| known.interaction_id.as_ref() == Some(name));
-        let known = named.find(is_it)?;
+        let mut same = self
+            .transactions
+            .values()
+            .filter(|known| known.interaction_id.as_ref() == Some(psp_id));
+        let known = same.find(is_it)?;
         let (state, timestamp) = (known.last_reported_state(), known.happened_at);
         Some(Report { state, timestamp, ..report.clone() })
     }
 
-    /// True if the amount of the report is one of this Payment. A chargeback may be in the
-    /// currency of the payer's bank, so that its amount here is unknown. Then it is disputed
-    /// until an operator says what it is.
-    fn is_in_our_currency(&self, report: &Report) -> bool {
-        report.kind != Chargeback
-            || report.amount.currency() == self.currency() && !report.amount.is_zero()
-    }
-
-    /// The report, with the amount that is known of its effect. A cancel of ours releases the
-    /// whole authorization, which may have been adjusted at the PSP. A dispute is one
-    /// chargeback, to whose amount the PSP may add fees later.
+    /// The report, with the amount that is known of its effect.
+    ///
+    /// A cancel releases the whole authorization, which may have been adjusted at the PSP. A
+    /// dispute is one chargeback, to whose amount the PSP may add fees later. A chargeback may
+    /// be in the currency of the payer's bank: then its amount here is unknown, and 0 until an
+    /// operator says what it is.
     fn with_known_amount(&self, report: &Report) -> Report {
-        let is_it = |known: &&Transaction| match report.kind {
-            CancelAuthorization => {
-                known.is_named_by_own_id(report) && report.amount.currency() == self.currency()
-            }
-            Chargeback => {
-                known.kind == Chargeback
-                    && report.interaction_id.is_some()
-                    && known.interaction_id == report.interaction_id
-            }
-            Authorization | Charge | Refund => false,
+        let is_ours = report.amount.currency() == self.currency();
+        let has_same_psp_id = |known: &Transaction| {
+            report.interaction_id.is_some() && known.interaction_id == report.interaction_id
         };
-        let known = self.transactions.values().find(is_it).map(|known| known.amount);
-        let unknown = Money::zero(self.currency());
+        let is_same = |known: &&Transaction| {
+            known.kind == report.kind
+                && match report.kind {
+                    CancelAuthorization => {
+                        is_ours && (known.is_named_by_own_id(report) || has_same_psp_id(known))
+                    }
+                    Chargeback => has_same_psp_id(known),
+                    Authorization | Charge | Refund => false,
+                }
+        };
+        let known = self.transactions.values().find(is_same).map(|known| known.amount);
         let amount = match known {
             Some(amount) => amount,
-            None if self.is_in_our_currency(report) => report.amount,
-            None => unknown,
+            None if report.kind == Chargeback && !is_ours => Money::zero(self.currency()),
+            None => report.amount,
         };
         Report { amount, ..report.clone() }
     }
 
     /// The report, without our id if it is about another effect than ours. A PSP that acted
-    /// twice on one request has an id for each effect, and ours for both. Of a cancel there is
-    /// no second effect.
+    /// twice on one request has an id for each effect, and ours for both. It is ours only if
+    /// ours was refused, and nothing but that is known of it. Of a cancel there is no second
+    /// effect, so that only a refusal is about another one.
     fn without_our_id_if_other(&self, report: Report) -> Report {
         let is_other = |ours: &&Transaction| {
-            let is_second = ours.kind != CancelAuthorization && ours.has_happened();
-            self.has_other_name(ours, &report) && (is_second || report.state == State::Failure)
+            let is_second = ours.kind != CancelAuthorization && !ours.was_only_refused();
+            self.has_other_psp_id(ours, &report) && (is_second || report.state == State::Failure)
         };
         match self.transactions.values().find(is_other) {
             Some(_) => Report { interface_id: None, ..report },
@@ -134,8 +148,8 @@ impl Payment {
 
     /// Drops the PSP's id of our transaction that the report names by our id and another one:
     /// the effect that happened has the id that holds.
-    fn drop_other_name(&mut self, report: &Report) {
-        let ours = self.transactions.values().find(|ours| self.has_other_name(ours, report));
+    fn drop_refused_psp_id(&mut self, report: &Report) {
+        let ours = self.transactions.values().find(|ours| self.has_other_psp_id(ours, report));
         if let Some(id) = ours.map(|ours| ours.id.clone())
             && let Some(ours) = self.transactions.get_mut(&id)
         {
@@ -144,26 +158,28 @@ impl Payment {
     }
 
     /// True if the report has our id of this transaction, and another id of the PSP.
-    fn has_other_name(&self, ours: &Transaction, report: &Report) -> bool {
+    fn has_other_psp_id(&self, ours: &Transaction, report: &Report) -> bool {
         ours.is_named_by_own_id(report)
             && report.interaction_id.is_some()
             && report.interaction_id != ours.interaction_id
             && self.has_unique_interaction_id(ours)
     }
 
-    /// The transaction that the report is about, if it is here.
-    fn matched_effect(&self, report: &Report) -> Option<TransactionId> {
-        match self.match_named_effect(report) {
-            Match::ById(id) | Match::ByLikeness(id) | Match::OtherAmount(id) => Some(id),
+    /// The transaction of a match, if it is here.
+    fn matched(&self, found: &Match) -> Option<&Transaction> {
+        match found {
+            Match::ById(id) | Match::ByLikeness(id) | Match::OtherAmount(id) => {
+                self.transactions.get(id)
+            }
             Match::New => None,
         }
     }
 }
 
 impl Transaction {
-    /// True if the last dated report says that it happened.
-    fn has_happened(&self) -> bool {
-        self.last_reported_state() == State::Success && self.happened_at.is_some()
+    /// True if a refusal is all that is known of it.
+    fn was_only_refused(&self) -> bool {
+        self.last_reported_state() == State::Failure && self.happened_at.is_none()
     }
 
     /// True if a later state than that of the report is known. Of two states with one date

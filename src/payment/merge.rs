@@ -39,18 +39,6 @@ impl Payment {
         }
     }
 
-    /// Records the id that the PSP's answer gives to this transaction, if it has none yet.
-    pub(super) fn name_by_answer(&mut self, id: &TransactionId, name: &str, at: Timestamp) {
-        let Some(transaction) = self.transactions.get(id) else { return };
-        if transaction.interaction_id.is_some() {
-            return;
-        }
-        self.absorb_effect_named(id, name, at);
-        if let Some(transaction) = self.transactions.get_mut(id) {
-            transaction.interaction_id = Some(name.to_owned());
-        }
-    }
-
     /// Merges into this transaction, which has happened and whose PSP id is another
     /// transaction's, an effect that was added since it had that id, because of it. The
     /// match is by likeness, and our own id may correct it.

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 /// The name under which the settings for all other payment interfaces are kept.
 const OTHERS: &str = "*";
 
-/// The PSPs that this service calls directly, by payment interface. They are recorded with
+/// The accounts at PSPs that this service calls directly, by payment interface. They are recorded with
 /// each reservation, because a reservation is written without a read of the Payment, whose
 /// payment interface selects one of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

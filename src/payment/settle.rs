@@ -35,8 +35,8 @@ impl Settlement {
         self
     }
 
-    /// Keeps the PSP's id that the answer gives to the transaction. An effect that was reported
-    /// by that id alone is merged into it. Nothing is kept if the ledger would not add up.
+    /// Keeps the PSP's id under which it accepted the transaction. What was reported by that id
+    /// is about this transaction. Nothing is kept if the ledger would not add up.
     pub fn with_interaction_id(
         mut self,
         id: &TransactionId,
@@ -45,7 +45,7 @@ impl Settlement {
     ) -> Self {
         if let (Self::Changed(next), Some(interaction_id)) = (&mut self, interaction_id) {
             let mut named = next.clone();
-            named.name_by_answer(id, interaction_id, at);
+            named.accept_under(id, interaction_id, at);
             if named.check().is_ok() && named.check_size().is_ok() {
                 *next = named;
             }
@@ -144,6 +144,11 @@ impl Payment {
             return if is_agreed { Step::To(State::Failure) } else { Step::Stay };
         }
         if self.contradicts(known, outcome) {
+            return Step::Dispute;
+        }
+        // It happened, and failed afterwards: it was not rejected.
+        let may_come_again = known == State::Pending && transaction.happened_at.is_some();
+        if may_come_again && outcome == Outcome::Disproved {
             return Step::Dispute;
         }
         match known.after(outcome) {

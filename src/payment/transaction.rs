@@ -53,7 +53,7 @@ pub struct Transaction {
     pub acknowledged: Option<Reported>,
     /// True if it was registered or reported, and not sent by this service.
     pub is_external: bool,
-    /// The PSP that it was sent to directly. `None` if it was sent to a connector over HTTP,
+    /// The account at a PSP that it was sent to directly. `None` if it was sent to a connector over HTTP,
     /// or not by this service.
     pub psp: Option<String>,
     /// The progress of its recovery.

@@ -82,7 +82,7 @@ pub struct Policy {
     /// The effect of a capture on the rest of the authorization.
     pub rest: Rest,
     /// The account at a PSP that is called directly; `None` if it is a connector over HTTP.
-    /// Two names are equal if the one has the keys and the records of the other.
+    /// Accounts with the same name share idempotency keys and records.
     pub psp: Option<String>,
 }
 

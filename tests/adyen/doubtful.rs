@@ -3,15 +3,24 @@
 //! in another currency.
 
 use crate::support::payments::{capture, refund};
-use crate::world::{DAY, MINUTE, PAYMENT, World, is_recorded};
-use AdyenFault::{LostAnswer, RefusedBeforeKey};
+use crate::world::{DAY, MINUTE, PAYMENT, TIMEOUT_MS, World, is_recorded};
+use AdyenFault::{LostAnswer, LostRequest, RefusedBeforeKey, Slow};
 use payment_intents::local::adyen::{AdyenFault, AdyenSandbox};
-use payment_intents::payment::{State, TransactionId, TransactionKind, Update};
+use payment_intents::payment::{Action, State, TransactionId, TransactionKind, Update};
 use payment_intents::service::{ActError, Change};
 use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::time::sleep;
 
 /// Some time after the first events.
 const LATER: &str = "2023-11-15T00:00:00+00:00";
+
+/// Dates after that.
+const DATES: [&str; 3] =
+    ["2023-11-15T00:00:01+00:00", "2023-11-15T00:00:02+00:00", "2023-11-15T00:00:03+00:00"];
+
+/// All orders of three events.
+const ORDERS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
 
 /// The item with these fields in place of its own, signed.
 fn with(item: &Value, fields: &Value) -> Value {
@@ -71,6 +80,19 @@ async fn events_without_our_reference_are_known_by_the_id_in_the_answer() {
     assert_eq!(world.state("s").await, Some(State::Failure));
 }
 
+/// The authorization may have been adjusted since.
+#[tokio::test]
+async fn a_cancel_without_our_reference_is_ours_whatever_it_released() {
+    let world = World::new().await;
+    world.act("v", Action::Cancel).await.unwrap();
+    let fields = json!({
+        "merchantReference": "order-7", "amount": {"currency": "EUR", "value": 120},
+    });
+    deliver(&world, &[&with(&world.event("CANCELLATION"), &fields)]).await;
+    assert_eq!(world.state("v").await, Some(State::Success));
+    assert_eq!(world.balances().await, [0, 0, 100, 0, 0]);
+}
+
 /// The event was here first: an effect of its own, until the answer says that it is ours.
 #[tokio::test]
 async fn an_event_without_our_reference_before_the_answer_becomes_ours_with_it() {
@@ -116,6 +138,83 @@ async fn two_effects_of_one_request_are_both_in_the_ledger() {
     }
 }
 
+/// Two ids of Adyen for one request, of which one was returned or failed, in any order.
+#[tokio::test]
+async fn two_effects_of_one_request_end_each_by_its_own_events() {
+    for (code, balances) in
+        [("REFUNDED_REVERSED", [0, 100, 0, 70, 30]), ("REFUND_FAILED", [0, 100, 0, 40, 30])]
+    {
+        for order in ORDERS {
+            let world = World::new().await;
+            world.done("c", capture(100)).await;
+            world.act("r", refund(30)).await.unwrap();
+            world.advance(2 * DAY);
+            let first = with(&world.event("REFUND"), &json!({"eventDate": DATES[0]}));
+            let ended = json!({"eventCode": code, "eventDate": DATES[2]});
+            let second = json!({"pspReference": "OTHER00000000001", "eventDate": DATES[1]});
+            let items = [with(&first, &ended), with(&first, &second), first];
+            for round in 0..2 {
+                deliver(&world, &order.map(|at| &items[at])).await;
+                assert_eq!(world.balances().await, balances, "{code} {order:?} {round}");
+            }
+            assert_eq!(world.payment().await.discrepancies().count(), 0, "{code} {order:?}");
+        }
+    }
+}
+
+/// Adyen accepts our request, and tells of another effect with our id: both are held.
+#[tokio::test]
+async fn what_adyen_accepts_is_held_beside_a_second_effect() {
+    for is_told_first in [true, false] {
+        let world = World::new().await;
+        world.done("c", capture(100)).await;
+        let second = refund_of_another_id(&world, "true");
+        if is_told_first {
+            tell_during_the_second_attempt(&world, &second).await;
+        } else {
+            world.act("r", refund(30)).await.unwrap();
+            deliver(&world, &[&second]).await;
+        }
+        assert_eq!(world.balances().await, [0, 100, 0, 40, 30], "{is_told_first}");
+        deliver(&world, &[&world.event("REFUND"), &second]).await;
+        assert_eq!(world.balances().await, [0, 100, 0, 40, 60], "{is_told_first}");
+        assert_eq!(world.payment().await.discrepancies().count(), 0, "{is_told_first}");
+    }
+}
+
+/// The refusal of another request under our id comes while ours is on its way.
+#[tokio::test]
+async fn a_refusal_under_another_id_does_not_end_what_adyen_accepts() {
+    let world = World::new().await;
+    world.done("c", capture(100)).await;
+    tell_during_the_second_attempt(&world, &refund_of_another_id(&world, "false")).await;
+    assert_eq!(world.state("r").await, Some(State::Pending));
+    assert_eq!(world.balances().await, [0, 100, 0, 70, 0]);
+    deliver(&world, &[&world.event("REFUND")]).await;
+    assert_eq!(world.balances().await, [0, 100, 0, 70, 30]);
+}
+
+/// An event of a refund of 30 with the id `r`, and a `pspReference` of its own.
+fn refund_of_another_id(world: &World, success: &str) -> Value {
+    let fields = json!({
+        "eventCode": "REFUND", "merchantReference": "r", "pspReference": "OTHER00000000001",
+        "amount": {"currency": "EUR", "value": 30}, "success": success,
+    });
+    with(&world.event("CAPTURE"), &fields)
+}
+
+/// Refunds 30 as `r`. Its first request is lost, and the event comes while Adyen works on the
+/// second one.
+async fn tell_during_the_second_attempt(world: &World, event: &Value) {
+    world.adyen.plan(&[LostRequest, Slow(TIMEOUT_MS / 2)]);
+    world.lose("r", refund(30)).await;
+    let told = async {
+        sleep(Duration::from_millis(TIMEOUT_MS / 5)).await;
+        deliver(world, &[event]).await;
+    };
+    tokio::join!(world.recover_after(MINUTE), told);
+}
+
 /// Adyen refused the second of two requests of ours. The first one stands.
 #[tokio::test]
 async fn a_refused_second_effect_of_one_request_changes_nothing() {
@@ -134,6 +233,53 @@ async fn a_refused_second_effect_of_one_request_changes_nothing() {
         deliver(&world, &items).await;
         assert_eq!(world.state("r").await, Some(State::Success), "{order:?}");
         assert_eq!(world.balances().await, [0, 100, 0, 70, 30], "{order:?}");
+    }
+}
+
+/// What failed and may come again stays held, also if Adyen refuses it in between.
+#[tokio::test]
+async fn a_refusal_of_what_failed_afterwards_frees_nothing_in_any_order() {
+    for order in ORDERS {
+        let world = World::new().await;
+        world.done("c", capture(100)).await;
+        world.act("r", refund(30)).await.unwrap();
+        world.advance(2 * DAY);
+        let happened = with(&world.event("REFUND"), &json!({"eventDate": DATES[0]}));
+        let failed = json!({"eventCode": "REFUND_FAILED", "eventDate": DATES[1]});
+        let refused = json!({"success": "false", "eventDate": DATES[2]});
+        let items = [with(&happened, &failed), with(&happened, &refused), happened];
+        deliver(&world, &order.map(|at| &items[at])).await;
+        assert_eq!(world.state("r").await, Some(State::Pending), "{order:?}");
+        assert_eq!(world.balances().await, [0, 100, 0, 70, 0], "{order:?}");
+    }
+}
+
+/// The whole life of a refund is told without our reference before its answer comes.
+#[tokio::test]
+async fn what_is_told_before_the_answer_counts_with_it() {
+    for (code, success, state, balances) in [
+        ("REFUND", "true", State::Success, [0, 100, 0, 70, 30]),
+        ("REFUND", "false", State::Failure, [0, 100, 0, 100, 0]),
+        ("REFUNDED_REVERSED", "true", State::Failure, [0, 100, 0, 100, 0]),
+        ("REFUND_FAILED", "true", State::Pending, [0, 100, 0, 70, 0]),
+    ] {
+        let world = World::new().await;
+        world.done("c", capture(100)).await;
+        world.adyen.plan(&[LostAnswer]);
+        world.lose("r", refund(30)).await;
+        world.advance(2 * DAY);
+        let reference = json!({"merchantReference": "order-7"});
+        let told = with(&world.event("REFUND"), &reference);
+        let last = with(&told, &json!({"eventCode": code, "success": success, "eventDate": LATER}));
+        if code != "REFUND" {
+            deliver(&world, &[&told]).await;
+        }
+        deliver(&world, &[&last]).await;
+        world.recover_after(MINUTE).await;
+        assert_eq!(world.state("r").await, Some(state), "{code} {success}");
+        assert_eq!(world.balances().await, balances, "{code} {success}");
+        assert_eq!(count_of(&world, TransactionKind::Refund).await, 1, "{code} {success}");
+        assert_eq!(world.payment().await.discrepancies().count(), 0, "{code} {success}");
     }
 }
 
@@ -220,6 +366,19 @@ async fn a_chargeback_in_another_currency_stops_refunds_until_its_amount_is_told
         deliver(&world, &[&event]).await;
         assert_eq!(world.payment().await.discrepancies().count(), 0, "{currency}");
         world.act("s", refund(1)).await.unwrap();
+    }
+
+    // A later event of the dispute has an amount in ours. It may be another one.
+    for first in ["CHARGEBACK", "CHARGEBACK_REVERSED"] {
+        let world = World::new().await;
+        world.done("c", capture(100)).await;
+        for (code, currency) in [(first, "USD"), ("SECOND_CHARGEBACK", "EUR")] {
+            world.advance(DAY);
+            world.adyen.add_event(code, PAYMENT, Some("DISPUTE000000001"), 7, true);
+            let amount = json!({"amount": {"currency": currency, "value": 7}});
+            deliver(&world, &[&with(&world.event(code), &amount)]).await;
+        }
+        assert_eq!(world.payment().await.discrepancies().count(), 1, "{first}");
     }
 
     let world = World::new().await;

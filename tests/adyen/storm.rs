@@ -8,9 +8,9 @@
 use crate::support::payments::{capture, id, refund};
 use crate::support::random::Random;
 use crate::world::{DAY, MINUTE, PAYMENT, World};
-use payment_intents::local::adyen::AdyenFault;
+use payment_intents::local::adyen::{AdyenFault, AdyenSandbox};
 use payment_intents::payment::{Action, State, Transaction};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 const LIVES: u64 = 40;
@@ -95,6 +95,7 @@ impl Life {
             AdyenFault::Transient,
             AdyenFault::Unauthorized,
             AdyenFault::NotConfigured,
+            AdyenFault::RefusedBeforeKey,
         ]);
         if !self.world.adyen.has_plan() {
             self.world.adyen.plan(&[fault]);
@@ -131,12 +132,18 @@ impl Life {
         Failed { captures: sum("CAPTURE_FAILED"), refunds: sum("REFUND_FAILED") }
     }
 
+    /// Some events have the reference of the payment in place of ours.
     async fn tell_an_event(&mut self) {
         let events = self.world.adyen.events();
-        if !events.is_empty() {
-            let event = &events[self.random.index(events.len())];
-            self.world.deliver(event).await.unwrap();
+        if events.is_empty() {
+            return;
         }
+        let mut event = events[self.random.index(events.len())].clone();
+        if self.random.percent(30) {
+            event["merchantReference"] = json!("order-7");
+            event = AdyenSandbox::signed(AdyenSandbox::HMAC_KEY, event);
+        }
+        self.world.deliver(&event).await.unwrap();
     }
 
     /// A capture or a refund fails, or is made again.
@@ -181,9 +188,15 @@ impl Life {
         let events = self.world.adyen.events();
         let context = format!("seed {}: {:#?}\n{events:#?}", self.seed, payment.transactions);
         payment.check().unwrap();
-        assert_eq!(payment.discrepancies().count(), 0, "{context}");
         let [open, captured, refunded] = self.world.adyen.balances(PAYMENT);
         let failed = self.failed();
+        // Somebody captured or refunded there what we had not been told of: if what failed
+        // comes again, it is too much.
+        let is_too_much = captured + failed.captures > 100 || refunded + failed.refunds > captured;
+        assert_eq!(payment.discrepancies().count() > 0, is_too_much, "{context}");
+        if is_too_much {
+            return;
+        }
         let capturable = open - failed.captures;
         let refundable = captured - refunded - failed.refunds;
         assert_eq!(

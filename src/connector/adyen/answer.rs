@@ -12,8 +12,8 @@
 //!
 //! On a later attempt a 400 or 422 of the table is a rejection if Adyen has it on record for
 //! the key, so that it holds for each attempt: the answer has the header `idempotency-key`, and
-//! the request that is sent once more is answered with the same `pspReference`. A new answer
-//! would have a new one. Otherwise the outcome is unknown. A 401 or 403 on a later attempt says
+//! the request that is sent once more is answered with the same `pspReference`, which is not
+//! that of the payment. A new answer would have a new one. Otherwise the outcome is unknown. A 401 or 403 on a later attempt says
 //! nothing about the earlier ones.
 //!
 //! [capture]: https://docs.adyen.com/api-explorer/Checkout/71/post/payments/(paymentPspReference)/captures
@@ -71,15 +71,19 @@ pub(super) fn read(
     }
 }
 
-/// True if both answers are one that Adyen has on record: an error with the same
-/// `pspReference`, which each request that is processed gets.
-pub(super) fn is_on_record(first: &Response, again: &Response) -> bool {
+/// True if both answers are the one that Adyen has on record for the key: a rejection with the
+/// same `pspReference`. A request that is processed anew gets a new one. The reference of the
+/// payment itself says nothing.
+pub(super) fn is_on_record(account: &AdyenAccount, call: &Call, answers: [&Response; 2]) -> bool {
     let reference = |answer: &Response| {
         let body: Option<ErrorBody> = serde_json::from_slice(&answer.body).ok();
         body.and_then(|body| body.psp_reference).filter(|reference| !reference.is_empty())
     };
-    let (known, found) = (reference(first), reference(again));
-    first.status == again.status && known.is_some() && known == found
+    let is_rejection =
+        |answer: &&Response| matches!(read(account, call, answer), Ok(Verdict::Rejected(_)));
+    let [first, again] = answers.map(reference);
+    let is_of_payment = first.as_deref() == payment_reference(&call.connector).ok();
+    answers.iter().all(is_rejection) && first.is_some() && first == again && !is_of_payment
 }
 
 /// The body of a 201.
@@ -371,6 +375,37 @@ mod tests {
                 let counted = counts(&call(capture(), 1), status, &[], body);
                 assert_eq!(counted, "unknown", "{status} {body}");
             }
+        }
+    }
+
+    #[test]
+    fn a_rejection_is_on_record_if_it_comes_twice_under_one_id_of_its_own() {
+        let answer = |reference: Option<&str>, is_by_key: bool, kind: &str| {
+            let body = json!({
+                "errorCode": "905", "errorType": kind, "pspReference": reference,
+            });
+            let mut headers = HeaderMap::new();
+            if is_by_key {
+                headers.insert("idempotency-key", HeaderValue::from_static("t"));
+            }
+            let status = StatusCode::UNPROCESSABLE_ENTITY;
+            Response { status, headers, body: body.to_string().into() }
+        };
+        let known = answer(Some("E1"), true, "configuration");
+        let call = call(capture(), 2);
+        for (first, again, expected) in [
+            (&known, &known, true),
+            (&known, &answer(Some("E2"), true, "configuration"), false),
+            (&known, &answer(None, true, "configuration"), false),
+            (&known, &answer(Some("E1"), false, "configuration"), false),
+            (&known, &answer(Some("E1"), true, "internal"), false),
+        ] {
+            assert_eq!(is_on_record(&account(), &call, [first, again]), expected);
+        }
+        // None, an empty one, and that of the payment.
+        for reference in [None, Some(""), Some("PAY1")] {
+            let twice = answer(reference, true, "configuration");
+            assert!(!is_on_record(&account(), &call, [&twice, &twice]), "{reference:?}");
         }
     }
 
