@@ -2,7 +2,8 @@
 //! every call, over models of the store and of all kinds of connectors, with every known
 //! fault in every order.
 //!
-//! `SIMULATION_SCHEDULES=N` sets the number of random schedules. `SIMULATION_SEED=N`
+//! `SIMULATION_SCHEDULES=N` sets the number of random schedules, `SIMULATION_STATES=N` that of
+//! the states of a small world of which not all are visited. `SIMULATION_SEED=N`
 //! repeats the one with that seed.
 
 #![allow(
@@ -136,7 +137,8 @@ fn report(failure: &Failure) -> ! {
 #[test]
 fn no_schedule_of_a_small_world_violates_an_invariant() {
     let worlds = small_worlds();
-    let most = if IS_SAMPLE { 200 } else { 100_000 };
+    let most = variable("SIMULATION_STATES").and_then(|states| usize::try_from(states).ok());
+    let most = most.unwrap_or(if IS_SAMPLE { 200 } else { 40_000 });
     let found = in_parallel(worlds.len(), |index| {
         let mut known = HashSet::new();
         let exhausted = exhaust(&worlds[index], &mut known, most);
@@ -156,8 +158,6 @@ fn no_schedule_of_a_small_world_violates_an_invariant() {
 
 #[test]
 fn no_random_schedule_violates_an_invariant() {
-    #[allow(clippy::disallowed_methods, reason = "says how much to simulate")]
-    let variable = |name| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
     if let Some(seed) = variable("SIMULATION_SEED") {
         if let Err(failure) = random(seed) {
             report(&failure);
@@ -181,6 +181,11 @@ fn no_random_schedule_violates_an_invariant() {
         report(failure);
     }
     println!("random: {schedules} schedules, 0 violations");
+}
+
+fn variable(name: &str) -> Option<u64> {
+    #[allow(clippy::disallowed_methods, reason = "says how much to simulate")]
+    std::env::var(name).ok().and_then(|value| value.parse().ok())
 }
 
 /// The results of `work` for each number below `count`, in order, computed on two threads.
