@@ -106,30 +106,38 @@ impl PaymentIntent {
     /// An error if a part of the received amount is not marked, and more may be captured: it
     /// is unknown how many captures that part is.
     pub(super) fn check_all_marked(&self, multicapture: bool) -> Result<(), BoxError> {
-        match self.unmarked()? {
+        match self.unmarked(multicapture)? {
             0 => Ok(()),
             _ if self.is_final() || !multicapture => Ok(()),
             _ => Err("a capture is not marked, and more may be captured".into()),
         }
     }
 
-    /// The part of the received amount that is not marked as ours. It is not documented if a
-    /// refused call leaves its mark. So it is an error if the marks exceed the received
-    /// amount, because it is unknown which of them are true.
-    fn unmarked(&self) -> Result<u64, BoxError> {
-        let marked = self.marked_captures().into_iter().map(|(_, amount)| amount);
+    /// The part of the received amount that is not marked as ours. It is an error if the marks
+    /// exceed the received amount, because it is unknown which of them are true.
+    fn unmarked(&self, multicapture: bool) -> Result<u64, BoxError> {
+        let marked = self.marked_captures(multicapture).into_iter().map(|(_, amount)| amount);
         let rest = self.amount_received.checked_sub(marked.fold(0, u64::saturating_add));
         Ok(rest.ok_or("more captures are marked than was received")?)
     }
 
     /// Our captures with their amounts. None if nothing was received.
-    fn marked_captures(&self) -> Vec<(TransactionId, u64)> {
+    ///
+    /// It is not documented if a refused call leaves its mark. Without multicapture there is
+    /// one capture, so that of several marks the one with the received amount is true.
+    fn marked_captures(&self, multicapture: bool) -> Vec<(TransactionId, u64)> {
         let marks = Mark::of(self.metadata.as_ref()).into_iter();
         let capture = |(id, mark)| match mark {
             Mark::Capture(amount) if self.amount_received > 0 => Some((id, amount)),
             Mark::Capture(_) | Mark::Refund(_) => None,
         };
-        marks.filter_map(capture).collect()
+        let captures: Vec<_> = marks.filter_map(capture).collect();
+        let is_it = |(_, amount): &&(TransactionId, u64)| *amount == self.amount_received;
+        let mut exact = captures.iter().filter(is_it);
+        match (multicapture, exact.next(), exact.next()) {
+            (false, Some(only), None) => vec![only.clone()],
+            _ => captures,
+        }
     }
 
     /// The captures: ours by their marks, and one of others for the rest of the received
@@ -137,8 +145,8 @@ impl PaymentIntent {
     /// has the same id with and without its mark.
     pub(super) fn captures(&self, digits: u8, multicapture: bool) -> Result<Vec<Report>, BoxError> {
         let mut reports = Vec::new();
-        let rest = self.unmarked()?;
-        for (id, amount) in self.marked_captures() {
+        let rest = self.unmarked(multicapture)?;
+        for (id, amount) in self.marked_captures(multicapture) {
             let is_only_one = !multicapture && amount == self.amount_received;
             let amount = self.money(amount, digits)?;
             reports.push(Report {
@@ -380,8 +388,12 @@ mod tests {
             ("succeeded", 40, &[], false, Some(&["Charge 40 ch_1"])),
             ("succeeded", 50, &[A], false, Some(&["Charge 40 a", "Charge 10 ch_1"])),
             ("succeeded", 70, &[A, B], false, Some(&["Charge 40 a", "Charge 30 b"])),
-            // One of the two was refused, and it is unknown which.
-            ("succeeded", 40, &[A, B], false, None),
+            // One of the two was refused, and left its mark.
+            ("succeeded", 40, &[A, B], false, Some(&["Charge 40 a"])),
+            ("succeeded", 30, &[A, B], false, Some(&["Charge 30 b"])),
+            ("succeeded", 40, &[A, B], true, None),
+            ("succeeded", 40, &[A, ("c", "capture 40")], false, None),
+            ("succeeded", 50, &[A, B], false, None),
             ("requires_capture", 0, &[A], false, Some(&[])),
             ("requires_capture", 70, &[A, B], true, Some(&["Charge 40 a", "Charge 30 b"])),
             // More may be captured: only the sum is known.
