@@ -160,6 +160,7 @@ pub(super) fn to_update(error: UpdateError, key: &PaymentKey, expected: u64) -> 
             | UpdateRefusal::NothingToAcknowledge(_)
             | UpdateRefusal::TooMuch(_)
             | UpdateRefusal::Inconsistent(_)
+            | UpdateRefusal::TimeOfPsp(_)
             | UpdateRefusal::TransactionOpen
             | UpdateRefusal::OtherCurrency { .. } => {
                 Problem::invalid_operation(format!("The Payment cannot be changed: {refusal}."))

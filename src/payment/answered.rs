@@ -11,42 +11,48 @@ impl Payment {
     /// Records that the PSP accepted this transaction under its id `psp_id`, and will report
     /// the outcome by it.
     pub(super) fn accept_under(&mut self, id: &TransactionId, psp_id: &str, at: Timestamp) {
-        let Some(ours) = self.transactions.get_mut(id) else { return };
+        let Some(ours) = self.transactions.get(id) else { return };
+        let is_identified = self.has_unique_interaction_id(ours);
         match &ours.interaction_id {
-            None => self.take_psp_id(id, psp_id, at),
             Some(known) if known == psp_id => {}
-            // The refusal was of another request than the accepted one.
-            Some(_) if ours.is_refused_by_report() => {
-                ours.waiting_failure = None;
-                self.take_psp_id(id, psp_id, at);
+            Some(_) if is_identified && !ours.is_refused_or_disputed() => {
+                self.hold_second_effect(id, psp_id, at);
             }
-            Some(_) => self.hold_second_effect(id, psp_id, at),
+            // A refusal by another id was of another request than the accepted one.
+            Some(_) | None => {
+                if let Some(ours) = self.transactions.get_mut(id).filter(|_| is_identified) {
+                    ours.waiting_failure = None;
+                }
+                self.merge_effect_under(id, psp_id, at);
+                if let Some(ours) = self.transactions.get_mut(id) {
+                    ours.interaction_id = Some(psp_id.to_owned());
+                }
+            }
         }
     }
 
-    /// Gives this transaction the PSP id. An effect that was reported by that id is merged into
-    /// it, with all that was reported.
-    fn take_psp_id(&mut self, id: &TransactionId, psp_id: &str, at: Timestamp) {
-        let is_it = |other: &&Transaction| {
+    /// Merges the effect that was reported by this PSP id into this transaction, with all that
+    /// was reported about it.
+    pub(super) fn merge_effect_under(&mut self, id: &TransactionId, psp_id: &str, at: Timestamp) {
+        let has_psp_id = |other: &&Transaction| {
             other.is_external && other.interaction_id.as_deref() == Some(psp_id)
         };
-        let effect = self.transactions.values().find(is_it).cloned();
+        let effect = self.transactions.values().find(has_psp_id).cloned();
         self.absorb_effect_named(id, psp_id, at);
-        if let Some(ours) = self.transactions.get_mut(id) {
-            ours.interaction_id = Some(psp_id.to_owned());
-        }
         let Some(effect) = effect.filter(|one| !self.transactions.contains_key(&one.id)) else {
             return;
         };
         let by = effect.reported.clone().and_then(|reported| reported.by);
         let reporter = Reporter { by, at, is_trusted: false };
+        let is_open = self.transactions.get(id).is_some_and(Transaction::is_open);
         match effect.last_reported_state() {
-            State::Failure => {
+            // An answer that approved it says more than an earlier report.
+            State::Failure if is_open => {
                 self.report_state(id, State::Failure, &reporter, Certainty::Id);
             }
             // It failed after it had happened, and may come again.
-            State::Pending if effect.happened_at.is_some() => self.hold_again(id, &reporter),
-            State::Pending | State::Success | State::Initial | State::Unknown => {}
+            State::Pending if effect.has_happened() => self.hold_again(id, &reporter),
+            State::Failure | State::Pending | State::Success | State::Initial | State::Unknown => {}
         }
         if effect.is_disputed {
             self.dispute(id, at);
@@ -79,8 +85,9 @@ impl Payment {
 }
 
 impl Transaction {
-    /// True if it was reported to be refused, and never to have happened.
-    fn is_refused_by_report(&self) -> bool {
-        self.happened_at.is_none() && (self.waiting_failure.is_some() || self.is_disputed)
+    /// True if it was reported to be refused, or is disputed, and was never reported to have
+    /// happened.
+    fn is_refused_or_disputed(&self) -> bool {
+        !self.has_happened() && (self.waiting_failure.is_some() || self.is_disputed)
     }
 }

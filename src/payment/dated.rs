@@ -37,43 +37,76 @@ impl Payment {
         let report = self.with_known_amount(&dated.report);
         let latest = self.latest_of_same_psp_id(&report);
         let is_refusal = report.state == State::Failure && !dated.is_undone && latest.is_none();
-        let report = self.without_our_id_if_other(latest.unwrap_or(report));
-        let found = self.match_named_effect(&report);
-        let is_known = match self.matched(&found) {
-            Some(known) => {
-                known.is_later_than(&report) || is_refusal && known.happened_at.is_some()
-            }
-            None => is_refusal && !self.may_be_unanswered(&report),
+        let report = latest.unwrap_or(report);
+        let ours = self.ours_of_other_psp_id(&report);
+        let report = match &ours {
+            Some(_) => Report { interface_id: None, ..report },
+            None => report,
         };
-        if is_known {
+        let found = self.match_named_effect(&report);
+        let known = self.matched(&found);
+        let changes_nothing = known.is_some_and(|known| known.is_later_than(&report))
+            || is_refusal && self.is_of_what_happened(&report, known)
+            || is_refusal && known.is_none() && !self.may_be_unanswered(&report);
+        if changes_nothing {
             return Ok(());
         }
-        let is_of_other_amount = matches!(found, Match::OtherAmount(_));
-        self.drop_refused_psp_id(&report);
+        let is_new = known.is_none();
+        self.drop_other_psp_id(&report);
         self.record_effect_as(found, &report, reporter)?;
-        let found = self.match_named_effect(&report);
-        let known = self.matched(&found).filter(|_| !is_refusal).map(|known| known.id.clone());
-        let Some(id) = known else { return Ok(()) };
+        if is_refusal {
+            return Ok(());
+        }
+        self.note_what_happened(&report, reporter);
+        // A second effect of our request failed after it had happened, or ours did, under a
+        // new id.
+        if let Some(ours) = ours.filter(|_| is_new && report.state != State::Success) {
+            self.dispute(&ours, reporter.at);
+        }
+        Ok(())
+    }
+
+    /// Notes the date of what happened, after its report was recorded, and holds what may come
+    /// again or is of an unknown amount.
+    fn note_what_happened(&mut self, report: &Report, reporter: &Reporter) {
+        let found = self.match_named_effect(report);
+        let is_of_other_amount = matches!(found, Match::OtherAmount(_));
+        let Some(id) = self.matched(&found).map(|known| known.id.clone()) else { return };
         if report.state == State::Pending && !is_of_other_amount {
             self.hold_again(&id, reporter);
         }
         if let Some(known) = self.transactions.get_mut(&id) {
             known.happened_at = report.timestamp;
+            if is_of_other_amount && known.interaction_id.is_none() {
+                known.interaction_id.clone_from(&report.interaction_id);
+            }
         }
         let is_of_unknown_amount = report.kind == Chargeback && report.amount.is_zero();
         if is_of_unknown_amount && report.state == State::Success {
             self.dispute(&id, reporter.at);
         }
-        Ok(())
+    }
+
+    /// True if the refusal is of something that was reported to have happened.
+    fn is_of_what_happened(&self, refusal: &Report, known: Option<&Transaction>) -> bool {
+        let has_psp_id = |other: &&Transaction| {
+            other.kind == refusal.kind
+                && refusal.interaction_id.is_some()
+                && other.interaction_id == refusal.interaction_id
+        };
+        let same = self.transactions.values().filter(has_psp_id);
+        same.chain(known).any(Transaction::has_happened)
     }
 
     /// True if the refusal may be of an open transaction of ours whose PSP id is not known
     /// yet. It is kept until the PSP's answer says which id that transaction has.
     fn may_be_unanswered(&self, refusal: &Report) -> bool {
+        let is_unnamed = |ours: &Transaction| {
+            !ours.is_external && (ours.interaction_id.is_none() || ours.waiting_failure.is_some())
+        };
+        let mut open = self.open_transactions();
         refusal.interaction_id.is_some()
-            && self.open_transactions().any(|ours| {
-                !ours.is_external && ours.interaction_id.is_none() && self.is_alike(ours, refusal)
-            })
+            && open.any(|ours| is_unnamed(ours) && self.is_alike(ours, refusal))
     }
 
     /// Holds the amount of an effect that the PSP may carry out again.
@@ -89,14 +122,14 @@ impl Payment {
     /// the PSP's id alone: the report that came first had no id of ours.
     fn latest_of_same_psp_id(&self, report: &Report) -> Option<Report> {
         let psp_id = report.interaction_id.as_ref()?;
-        let is_it = |known: &&Transaction| {
+        let is_later = |known: &&Transaction| {
             known.is_external && known.kind == report.kind && known.is_later_than(report)
         };
         let mut same = self
             .transactions
             .values()
             .filter(|known| known.interaction_id.as_ref() == Some(psp_id));
-        let known = same.find(is_it)?;
+        let known = same.find(is_later)?;
         let (state, timestamp) = (known.last_reported_state(), known.happened_at);
         Some(Report { state, timestamp, ..report.clone() })
     }
@@ -108,7 +141,7 @@ impl Payment {
     /// be in the currency of the payer's bank: then its amount here is unknown, and 0 until an
     /// operator says what it is.
     fn with_known_amount(&self, report: &Report) -> Report {
-        let is_ours = report.amount.currency() == self.currency();
+        let is_in_our_currency = report.amount.currency() == self.currency();
         let has_same_psp_id = |known: &Transaction| {
             report.interaction_id.is_some() && known.interaction_id == report.interaction_id
         };
@@ -116,7 +149,8 @@ impl Payment {
             known.kind == report.kind
                 && match report.kind {
                     CancelAuthorization => {
-                        is_ours && (known.is_named_by_own_id(report) || has_same_psp_id(known))
+                        is_in_our_currency
+                            && (known.is_named_by_own_id(report) || has_same_psp_id(known))
                     }
                     Chargeback => has_same_psp_id(known),
                     Authorization | Charge | Refund => false,
@@ -125,30 +159,29 @@ impl Payment {
         let known = self.transactions.values().find(is_same).map(|known| known.amount);
         let amount = match known {
             Some(amount) => amount,
-            None if report.kind == Chargeback && !is_ours => Money::zero(self.currency()),
+            None if report.kind == Chargeback && !is_in_our_currency => {
+                Money::zero(self.currency())
+            }
             None => report.amount,
         };
         Report { amount, ..report.clone() }
     }
 
-    /// The report, without our id if it is about another effect than ours. A PSP that acted
-    /// twice on one request has an id for each effect, and ours for both. It is ours only if
-    /// ours was refused, and nothing but that is known of it. Of a cancel there is no second
-    /// effect, so that only a refusal is about another one.
-    fn without_our_id_if_other(&self, report: Report) -> Report {
+    /// The transaction that the report names by our id, if it is about another effect. A PSP
+    /// that acted twice on one request has an id for each effect, and ours for both. The report
+    /// is about ours only if ours was refused and never happened. Of a cancel there is no
+    /// second effect, so that only a refusal is about another one.
+    fn ours_of_other_psp_id(&self, report: &Report) -> Option<TransactionId> {
         let is_other = |ours: &&Transaction| {
             let is_second = ours.kind != CancelAuthorization && !ours.was_only_refused();
-            self.has_other_psp_id(ours, &report) && (is_second || report.state == State::Failure)
+            self.has_other_psp_id(ours, report) && (is_second || report.state == State::Failure)
         };
-        match self.transactions.values().find(is_other) {
-            Some(_) => Report { interface_id: None, ..report },
-            None => report,
-        }
+        self.transactions.values().find(is_other).map(|ours| ours.id.clone())
     }
 
     /// Drops the PSP's id of our transaction that the report names by our id and another one:
     /// the effect that happened has the id that holds.
-    fn drop_refused_psp_id(&mut self, report: &Report) {
+    fn drop_other_psp_id(&mut self, report: &Report) {
         let ours = self.transactions.values().find(|ours| self.has_other_psp_id(ours, report));
         if let Some(id) = ours.map(|ours| ours.id.clone())
             && let Some(ours) = self.transactions.get_mut(&id)
@@ -179,7 +212,7 @@ impl Payment {
 impl Transaction {
     /// True if a refusal is all that is known of it.
     fn was_only_refused(&self) -> bool {
-        self.last_reported_state() == State::Failure && self.happened_at.is_none()
+        self.last_reported_state() == State::Failure && !self.has_happened()
     }
 
     /// True if a later state than that of the report is known. Of two states with one date

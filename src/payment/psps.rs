@@ -3,14 +3,14 @@ use std::collections::BTreeMap;
 /// The name under which the settings for all other payment interfaces are kept.
 const OTHERS: &str = "*";
 
-/// The accounts at PSPs that this service calls directly, by payment interface. They are recorded with
-/// each reservation, because a reservation is written without a read of the Payment, whose
-/// payment interface selects one of them.
+/// The accounts at PSPs that this service calls directly, by payment interface. They are
+/// recorded with each reservation, because a reservation is written without a read of the
+/// Payment, whose payment interface selects one of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DirectPsps(BTreeMap<String, String>);
 
 impl DirectPsps {
-    /// The PSPs by payment interface. `*` is for all interfaces without an entry; an empty
+    /// The accounts by payment interface. `*` is for all interfaces without an entry; an empty
     /// name stands for a connector over HTTP.
     pub fn new(mut by_interface: BTreeMap<String, String>) -> Self {
         // Connectors are kept only beside a PSP that would be called for their interfaces.
@@ -19,7 +19,7 @@ impl DirectPsps {
         Self(by_interface)
     }
 
-    /// The PSP that is called for a Payment with this payment interface; `None` if it is a
+    /// The account that is called for a Payment with this payment interface; `None` if it is a
     /// connector over HTTP.
     pub fn psp_of(&self, payment_interface: Option<&str>) -> Option<&str> {
         let named = payment_interface.and_then(|interface| self.0.get(interface));

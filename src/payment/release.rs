@@ -26,7 +26,7 @@ impl Payment {
         let rest = self.balances.capturable.take_at_most(undone).ok()?;
         // A capture that failed and may come again is Pending.
         let has_happened = |one: &Transaction| {
-            one.state == State::Success || one.state == State::Pending && one.happened_at.is_some()
+            one.state == State::Success || one.state == State::Pending && one.has_happened()
         };
         let is_captured = |one: &Transaction| one.kind == Charge && has_happened(one);
         let was_captured = self.transactions.values().any(is_captured) || !undone.is_zero();
@@ -51,7 +51,7 @@ impl Payment {
     /// The sum of the captures that failed after they had happened.
     fn undone_captures(&self) -> Option<Money> {
         let is_undone = |one: &&Transaction| {
-            one.kind == Charge && one.state == State::Failure && one.happened_at.is_some()
+            one.kind == Charge && one.state == State::Failure && one.has_happened()
         };
         let undone = self.transactions.values().filter(is_undone);
         undone

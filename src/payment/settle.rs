@@ -46,6 +46,7 @@ impl Settlement {
         if let (Self::Changed(next), Some(interaction_id)) = (&mut self, interaction_id) {
             let mut named = next.clone();
             named.accept_under(id, interaction_id, at);
+            named.explain_excess(next);
             if named.check().is_ok() && named.check_size().is_ok() {
                 *next = named;
             }
@@ -140,14 +141,15 @@ impl Payment {
             // Both the answer and the last report say no.
             let is_first_answer = is_by_likeness && known == State::Initial;
             let is_no = matches!(outcome, Outcome::Rejected | Outcome::Disproved);
-            let is_agreed = is_no && (is_told_failed || is_first_answer);
+            let is_agreed =
+                is_no && (is_told_failed || is_first_answer) && !transaction.has_happened();
             return if is_agreed { Step::To(State::Failure) } else { Step::Stay };
         }
         if self.contradicts(known, outcome) {
             return Step::Dispute;
         }
         // It happened, and failed afterwards: it was not rejected.
-        let may_come_again = known == State::Pending && transaction.happened_at.is_some();
+        let may_come_again = known == State::Pending && transaction.has_happened();
         if may_come_again && outcome == Outcome::Disproved {
             return Step::Dispute;
         }

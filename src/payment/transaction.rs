@@ -53,8 +53,8 @@ pub struct Transaction {
     pub acknowledged: Option<Reported>,
     /// True if it was registered or reported, and not sent by this service.
     pub is_external: bool,
-    /// The account at a PSP that it was sent to directly. `None` if it was sent to a connector over HTTP,
-    /// or not by this service.
+    /// The account at a PSP that it was sent to directly. `None` if it was sent to a connector
+    /// over HTTP, or not by this service.
     pub psp: Option<String>,
     /// The progress of its recovery.
     pub recovery: RecoveryProgress,
@@ -170,6 +170,11 @@ impl Transaction {
     /// not know its key, and has no record of it.
     pub fn was_sent_to(&self, psp: Option<&str>) -> bool {
         self.psp.as_deref() == psp
+    }
+
+    /// True if a dated report said that it happened, whatever became of it since.
+    pub(super) fn has_happened(&self) -> bool {
+        self.happened_at.is_some() && self.reported.is_some()
     }
 
     /// The action to send for this transaction; `None` for a kind that no action

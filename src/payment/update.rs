@@ -116,6 +116,10 @@ impl Payment {
             }
             Update::ChangeTransactionTimestamp { id, timestamp } => {
                 let changed = self.transaction_mut(id)?;
+                // Its date says that it happened, and which of the PSP's events is the last.
+                if changed.psp.is_some() {
+                    return Err(UpdateRefusal::TimeOfPsp(id.clone()));
+                }
                 if changed.happened_at.unwrap_or(changed.timestamp) != *timestamp {
                     changed.happened_at = Some(*timestamp);
                 }
@@ -167,7 +171,7 @@ impl Payment {
             transaction.likeness.as_ref().is_some_and(|one| one.gave_interaction_id);
         let taken_back =
             if is_other && has_id_by_likeness { self.take_back_likeness(id) } else { None };
-        self.absorb_effect_named(id, name, at);
+        self.merge_effect_under(id, name, at);
         let transaction = self.transaction_mut(id)?;
         transaction.interaction_id = Some(name.to_owned());
         let is_confirmed = has_id_by_likeness && !is_other && !was_disputed;
@@ -249,6 +253,9 @@ pub enum UpdateRefusal {
     /// The ledger would not add up.
     #[error(transparent)]
     Inconsistent(Inconsistent),
+    /// The transaction was sent to a PSP directly, which reports when it happened.
+    #[error("the PSP itself reports when transaction {0} happened")]
+    TimeOfPsp(TransactionId),
     /// A transaction is open, so the connector of the Payment cannot be set.
     #[error("the interface cannot be set while a transaction is open")]
     TransactionOpen,

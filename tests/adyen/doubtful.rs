@@ -2,12 +2,12 @@
 //! requests, two of them for one request, refusals that contradict what happened, and amounts
 //! in another currency.
 
-use crate::support::payments::{capture, refund};
+use crate::support::payments::{capture, id, refund};
 use crate::world::{DAY, MINUTE, PAYMENT, TIMEOUT_MS, World, is_recorded};
 use AdyenFault::{LostAnswer, LostRequest, RefusedBeforeKey, Slow};
 use payment_intents::local::adyen::{AdyenFault, AdyenSandbox};
-use payment_intents::payment::{Action, State, TransactionId, TransactionKind, Update};
-use payment_intents::service::{ActError, Change};
+use payment_intents::payment::{Action, Payment, State, TransactionKind, Update, UpdateRefusal};
+use payment_intents::service::{ActError, Change, UpdateError};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::sleep;
@@ -78,6 +78,112 @@ async fn events_without_our_reference_are_known_by_the_id_in_the_answer() {
     let event = with(&world.event("REFUND"), &json!({"merchantReference": "order-7"}));
     deliver(&world, &[&event]).await;
     assert_eq!(world.state("s").await, Some(State::Failure));
+}
+
+/// A refusal with our reference, after what happened was reported without it.
+#[tokio::test]
+async fn a_refusal_frees_nothing_that_happened_under_the_same_id_of_adyen() {
+    for is_failed in [false, true] {
+        for order in ORDERS {
+            let world = World::new().await;
+            world.done("c", capture(100)).await;
+            world.adyen.plan(&[LostAnswer]);
+            world.lose("r", refund(30)).await;
+            world.advance(2 * DAY);
+            let of_payment = json!({"merchantReference": "order-7", "eventDate": DATES[0]});
+            let happened = with(&world.event("REFUND"), &of_payment);
+            let failed = match is_failed {
+                true => json!({"eventCode": "REFUND_FAILED", "eventDate": DATES[1]}),
+                false => json!({}),
+            };
+            let refused = json!({"success": "false", "eventDate": DATES[2]});
+            let items = [
+                with(&world.event("REFUND"), &refused),
+                with(&happened, &failed),
+                happened.clone(),
+            ];
+            deliver(&world, &order.map(|at| &items[at])).await;
+            world.recover_after(MINUTE).await;
+            let refunded = if is_failed { 0 } else { 30 };
+            assert_eq!(world.balances().await, [0, 100, 0, 70, refunded], "{is_failed} {order:?}");
+        }
+    }
+}
+
+/// Adyen acted twice on our request, once with another amount.
+#[tokio::test]
+async fn two_effects_of_different_amounts_are_both_held() {
+    for is_reversed in [false, true] {
+        let world = World::new().await;
+        world.done("c", capture(100)).await;
+        world.adyen.plan(&[LostAnswer]);
+        world.lose("r", refund(30)).await;
+        let first = world.event("REFUND");
+        let other = json!({
+            "pspReference": "OTHER00000000001", "amount": {"currency": "EUR", "value": 20},
+        });
+        let second = with(&first, &other);
+        let items = if is_reversed { [&second, &first] } else { [&first, &second] };
+        deliver(&world, &items).await;
+        assert!(world.balances().await[3] <= 50, "{is_reversed}");
+    }
+}
+
+/// Either a second effect of our request failed, or ours did, under an id that is new.
+#[tokio::test]
+async fn a_failure_under_a_new_id_of_adyen_disputes_ours() {
+    for code in ["REFUND_FAILED", "REFUNDED_REVERSED"] {
+        let world = World::new().await;
+        world.done("c", capture(100)).await;
+        world.done("r", refund(30)).await;
+        world.advance(2 * DAY);
+        let fields = json!({
+            "eventCode": code, "pspReference": "OTHER00000000001", "eventDate": LATER,
+        });
+        deliver(&world, &[&with(&world.event("REFUND"), &fields)]).await;
+        assert_eq!(world.state("r").await, Some(State::Unknown), "{code}");
+        assert_eq!(world.payment().await.discrepancies().count(), 1, "{code}");
+        assert!(world.balances().await[3] <= 70, "{code}");
+    }
+}
+
+/// An operator gives ours the id under which Adyen refused it, or took it back.
+#[tokio::test]
+async fn an_operator_who_names_ours_gives_it_all_that_was_reported_under_that_name() {
+    for (code, success, state) in [
+        ("REFUND", "false", State::Failure),
+        ("REFUNDED_REVERSED", "true", State::Failure),
+        ("REFUND_FAILED", "true", State::Pending),
+    ] {
+        let world = World::new().await;
+        world.done("c", capture(100)).await;
+        world.adyen.plan(&[LostAnswer]);
+        world.lose("r", refund(30)).await;
+        let fields = json!({
+            "merchantReference": "order-7", "eventCode": code, "success": success,
+        });
+        let item = with(&world.event("REFUND"), &fields);
+        deliver(&world, &[&item]).await;
+        let interaction_id = item["pspReference"].as_str().unwrap().to_owned();
+        let id = id("r");
+        change(&world, Update::ChangeTransactionInteractionId { id, interaction_id }).await;
+        assert_eq!(world.state("r").await, Some(state), "{code} {success}");
+        assert_eq!(world.payment().await.transactions.len(), 3, "{code} {success}");
+    }
+}
+
+/// The date says which event is the last: nobody but Adyen sets it.
+#[tokio::test]
+async fn a_caller_does_not_change_when_it_happened() {
+    let world = World::new().await;
+    world.act("t", capture(40)).await.unwrap();
+    let payment = world.payment().await;
+    let timestamp = payment.modified_at.minus_ms(1);
+    let update = Update::ChangeTransactionTimestamp { id: id("t"), timestamp };
+    let changed = world.service.update(change_of(&payment, update)).await;
+    let is_refused = matches!(changed, Err(UpdateError::Refused(UpdateRefusal::TimeOfPsp(_))));
+    assert!(is_refused, "{changed:?}");
+    assert_eq!(world.payment().await, payment);
 }
 
 /// The authorization may have been adjusted since.
@@ -283,6 +389,21 @@ async fn what_is_told_before_the_answer_counts_with_it() {
     }
 }
 
+/// Adyen cancels once, and refuses the second request of ours under an id of its own.
+#[tokio::test]
+async fn a_refused_second_cancel_changes_nothing() {
+    let world = World::new().await;
+    world.act("v", Action::Cancel).await.unwrap();
+    let cancelled = world.event("CANCELLATION");
+    let other = json!({"pspReference": "OTHER00000000001", "success": "false"});
+    let refused = with(&cancelled, &other);
+    deliver(&world, &[&refused]).await;
+    assert_eq!((world.state("v").await, world.balances().await[0]), (Some(State::Pending), 0));
+    deliver(&world, &[&cancelled, &refused]).await;
+    assert_eq!(world.state("v").await, Some(State::Success));
+    assert_eq!(world.balances().await, [0, 0, 100, 0, 0]);
+}
+
 /// By its documentation, Adyen reports with another event that an effect failed afterwards.
 #[tokio::test]
 async fn a_refusal_of_what_happened_changes_nothing_in_any_order() {
@@ -360,8 +481,8 @@ async fn a_chargeback_in_another_currency_stops_refunds_until_its_amount_is_told
         assert!(matches!(acted, Err(ActError::Refused(_))), "{acted:?}");
 
         let chargeback = payment.transactions.values().find(|one| one.is_discrepant()).unwrap();
-        let state = State::Success;
-        resolve(&world, chargeback.id.clone(), state).await;
+        let (id, state) = (chargeback.id.clone(), State::Success);
+        change(&world, Update::ChangeTransactionState { id, state }).await;
         // Its event comes once more.
         deliver(&world, &[&event]).await;
         assert_eq!(world.payment().await.discrepancies().count(), 0, "{currency}");
@@ -393,14 +514,17 @@ async fn a_chargeback_in_another_currency_stops_refunds_until_its_amount_is_told
     world.act("r", refund(100)).await.unwrap();
 }
 
-/// An operator says in which state a transaction is.
-async fn resolve(world: &World, id: TransactionId, state: State) {
-    let payment = world.payment().await;
-    let change = Change {
-        key: payment.key,
-        version: payment.version,
-        updates: vec![Update::ChangeTransactionState { id, state }],
-        by: Some("operator".to_owned()),
-    };
+/// An operator makes a change.
+async fn change(world: &World, update: Update) {
+    let change = change_of(&world.payment().await, update);
     world.service.update(change).await.unwrap();
+}
+
+fn change_of(payment: &Payment, update: Update) -> Change {
+    Change {
+        key: payment.key.clone(),
+        version: payment.version,
+        updates: vec![update],
+        by: Some("operator".to_owned()),
+    }
 }
