@@ -15,7 +15,7 @@ impl Payment {
         let is_identified = self.has_unique_interaction_id(ours);
         match &ours.interaction_id {
             Some(known) if known == psp_id => {}
-            Some(_) if is_identified && !ours.is_refused_or_disputed() => {
+            Some(_) if ours.has_happened() || is_identified && !ours.is_refused_or_disputed() => {
                 self.hold_second_effect(id, psp_id, at);
             }
             // A refusal by another id was of another request than the accepted one.
@@ -44,14 +44,19 @@ impl Payment {
         };
         let by = effect.reported.clone().and_then(|reported| reported.by);
         let reporter = Reporter { by, at, is_trusted: false };
-        let is_open = self.transactions.get(id).is_some_and(Transaction::is_open);
+        let Some(ours) = self.transactions.get(id) else { return };
+        let (is_open, is_direct) = (ours.is_open(), ours.psp.is_some());
         match effect.last_reported_state() {
-            // An answer that approved it says more than an earlier report.
             State::Failure if is_open => {
                 self.report_state(id, State::Failure, &reporter, Certainty::Id);
             }
+            // The approval of a connector over HTTP says more than an earlier report. At a PSP
+            // that is called directly the two contradict each other.
+            State::Failure if is_direct && ours.state == State::Success => {
+                self.dispute(id, at);
+            }
             // It failed after it had happened, and may come again.
-            State::Pending if effect.has_happened() => self.hold_again(id, &reporter),
+            State::Pending if is_direct && effect.has_happened() => self.hold_again(id, &reporter),
             State::Failure | State::Pending | State::Success | State::Initial | State::Unknown => {}
         }
         if effect.is_disputed {

@@ -60,7 +60,12 @@ impl Payment {
         self.note_what_happened(&report, reporter);
         // A second effect of our request failed after it had happened, or ours did, under a
         // new id.
-        if let Some(ours) = ours.filter(|_| is_new && report.state != State::Success) {
+        let is_of_ours = |id: &TransactionId| {
+            self.transactions.get(id).is_some_and(|ours| !ours.was_only_refused())
+        };
+        if let Some(ours) = ours.filter(|id| is_new && is_of_ours(id))
+            && report.state != State::Success
+        {
             self.dispute(&ours, reporter.at);
         }
         Ok(())
@@ -71,15 +76,23 @@ impl Payment {
     fn note_what_happened(&mut self, report: &Report, reporter: &Reporter) {
         let found = self.match_named_effect(report);
         let is_of_other_amount = matches!(found, Match::OtherAmount(_));
-        let Some(id) = self.matched(&found).map(|known| known.id.clone()) else { return };
+        let Some(known) = self.matched(&found) else { return };
+        let id = known.id.clone();
+        // An id of two effects would identify neither.
+        let psp_id = report.interaction_id.clone().filter(|psp_id| {
+            let has_it = |one: &Transaction| one.interaction_id.as_ref() == Some(psp_id);
+            is_of_other_amount
+                && known.is_disputed
+                && !self.has_unique_interaction_id(known)
+                && !self.transactions.values().any(has_it)
+        });
         if report.state == State::Pending && !is_of_other_amount {
             self.hold_again(&id, reporter);
         }
         if let Some(known) = self.transactions.get_mut(&id) {
             known.happened_at = report.timestamp;
-            if is_of_other_amount && known.interaction_id.is_none() {
-                known.interaction_id.clone_from(&report.interaction_id);
-            }
+            known.reported.get_or_insert_with(|| reporter.signature());
+            known.interaction_id = psp_id.or(known.interaction_id.take());
         }
         let is_of_unknown_amount = report.kind == Chargeback && report.amount.is_zero();
         if is_of_unknown_amount && report.state == State::Success {
@@ -102,7 +115,8 @@ impl Payment {
     /// yet. It is kept until the PSP's answer says which id that transaction has.
     fn may_be_unanswered(&self, refusal: &Report) -> bool {
         let is_unnamed = |ours: &Transaction| {
-            !ours.is_external && (ours.interaction_id.is_none() || ours.waiting_failure.is_some())
+            let is_identified = self.has_unique_interaction_id(ours);
+            !ours.is_external && (!is_identified || ours.waiting_failure.is_some())
         };
         let mut open = self.open_transactions();
         refusal.interaction_id.is_some()

@@ -125,7 +125,10 @@ impl Payment {
         transaction.interaction_id =
             transaction.interaction_id.take().or(effect.interaction_id.clone());
         transaction.interface_id = transaction.interface_id.take().or(effect.interface_id.clone());
-        transaction.happened_at = transaction.happened_at.or(effect.happened_at);
+        if transaction.happened_at.is_none() && effect.happened_at.is_some() {
+            transaction.happened_at = effect.happened_at;
+            transaction.reported = transaction.reported.take().or(effect.reported.clone());
+        }
         transaction.acknowledged = transaction.acknowledged.take().or(effect.acknowledged.clone());
         let state = effect.last_reported_state();
         let is_changed = state != State::Failure && !transaction.has_reached(state);

@@ -37,6 +37,18 @@ fn recorded(payment: &Payment, events: &[DatedReport]) -> Payment {
     recorded
 }
 
+/// What was registered as a Success is reported once more, and then to be refused.
+#[test]
+fn a_refusal_frees_nothing_of_what_was_registered_as_happened() {
+    let registered = payment(CAPTURED);
+    let name = registered.transactions[&id("past-1")].interaction_id.clone().unwrap();
+    let happened = event(Charge, Success, 40, &name, 10);
+    let refused = event(Charge, Failure, 40, &name, 20);
+    let told = recorded(&registered, &[happened.clone(), refused, happened]);
+    let balances = [told.balances.captured, told.balances.capturable];
+    assert_eq!(balances, [eur(40), eur(60)]);
+}
+
 #[test]
 fn the_latest_report_holds_and_a_repeated_one_changes_nothing() {
     let pending = in_flight(&payment(AUTHORIZED), "a", 40, at(1_000));

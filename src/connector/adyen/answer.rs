@@ -13,8 +13,8 @@
 //! On a later attempt a 400 or 422 of the table is a rejection if Adyen has it on record for
 //! the key, so that it holds for each attempt: the answer has the header `idempotency-key`, and
 //! the request that is sent once more is answered with the same `pspReference`, which is not
-//! that of the payment. A new answer would have a new one. Otherwise the outcome is unknown. A 401 or 403 on a later attempt says
-//! nothing about the earlier ones.
+//! that of the payment. A request that is processed anew gets a new reference. Otherwise the
+//! outcome is unknown. A 401 or 403 on a later attempt says nothing about the earlier ones.
 //!
 //! [capture]: https://docs.adyen.com/api-explorer/Checkout/71/post/payments/(paymentPspReference)/captures
 //! [cancel]: https://docs.adyen.com/api-explorer/Checkout/71/post/payments/(paymentPspReference)/cancels
