@@ -79,12 +79,11 @@ impl Payment {
         let Some(known) = self.matched(&found) else { return };
         let id = known.id.clone();
         // An id of two effects would identify neither.
-        let psp_id = report.interaction_id.clone().filter(|psp_id| {
-            let has_it = |one: &Transaction| one.interaction_id.as_ref() == Some(psp_id);
+        let psp_id = report.interaction_id.clone().filter(|_| {
             is_of_other_amount
                 && known.is_disputed
                 && !self.has_unique_interaction_id(known)
-                && !self.transactions.values().any(has_it)
+                && !self.transactions.values().any(|one| one.has_psp_id_of(report))
         });
         if report.state == State::Pending && !is_of_other_amount {
             self.hold_again(&id, reporter);
@@ -102,12 +101,9 @@ impl Payment {
 
     /// True if the refusal is of something that was reported to have happened.
     fn is_of_what_happened(&self, refusal: &Report, known: Option<&Transaction>) -> bool {
-        let has_psp_id = |other: &&Transaction| {
-            other.kind == refusal.kind
-                && refusal.interaction_id.is_some()
-                && other.interaction_id == refusal.interaction_id
-        };
-        let same = self.transactions.values().filter(has_psp_id);
+        let is_same =
+            |other: &&Transaction| other.kind == refusal.kind && other.has_psp_id_of(refusal);
+        let same = self.transactions.values().filter(is_same);
         same.chain(known).any(Transaction::has_happened)
     }
 
@@ -135,14 +131,10 @@ impl Payment {
     /// The report with the later state that is known of the same effect, if it is kept under
     /// the PSP's id alone: the report that came first had no id of ours.
     fn latest_of_same_psp_id(&self, report: &Report) -> Option<Report> {
-        let psp_id = report.interaction_id.as_ref()?;
         let is_later = |known: &&Transaction| {
             known.is_external && known.kind == report.kind && known.is_later_than(report)
         };
-        let mut same = self
-            .transactions
-            .values()
-            .filter(|known| known.interaction_id.as_ref() == Some(psp_id));
+        let mut same = self.transactions.values().filter(|known| known.has_psp_id_of(report));
         let known = same.find(is_later)?;
         let (state, timestamp) = (known.last_reported_state(), known.happened_at);
         Some(Report { state, timestamp, ..report.clone() })
@@ -156,17 +148,14 @@ impl Payment {
     /// operator says what it is.
     fn with_known_amount(&self, report: &Report) -> Report {
         let is_in_our_currency = report.amount.currency() == self.currency();
-        let has_same_psp_id = |known: &Transaction| {
-            report.interaction_id.is_some() && known.interaction_id == report.interaction_id
-        };
         let is_same = |known: &&Transaction| {
             known.kind == report.kind
                 && match report.kind {
                     CancelAuthorization => {
                         is_in_our_currency
-                            && (known.is_named_by_own_id(report) || has_same_psp_id(known))
+                            && (known.is_named_by_own_id(report) || known.has_psp_id_of(report))
                     }
-                    Chargeback => has_same_psp_id(known),
+                    Chargeback => known.has_psp_id_of(report),
                     Authorization | Charge | Refund => false,
                 }
         };
@@ -224,6 +213,11 @@ impl Payment {
 }
 
 impl Transaction {
+    /// True if the report has its id at the PSP.
+    fn has_psp_id_of(&self, report: &Report) -> bool {
+        report.interaction_id.is_some() && self.interaction_id == report.interaction_id
+    }
+
     /// True if a refusal is all that is known of it.
     fn was_only_refused(&self) -> bool {
         self.last_reported_state() == State::Failure && !self.has_happened()

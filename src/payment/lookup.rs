@@ -47,7 +47,7 @@ impl Payment {
             if is_doubtful {
                 return Ok(unchanged);
             }
-            return self.settle_by_shown(open, theirs, proof.failures_count, Certainty::Id, at);
+            return self.settle_by_shown(open, theirs, proof, Certainty::Id, at);
         }
         // Only an id resolves a discrepancy.
         if open.is_discrepant() || !open.was_sent_to(proof.psp.as_deref()) {
@@ -60,24 +60,12 @@ impl Payment {
             return Ok(unchanged);
         }
         if let Some(theirs) = unclaimed.claimed_by(open, State::Success, &POSITIVE) {
-            return self.settle_by_shown(
-                open,
-                theirs,
-                proof.failures_count,
-                Certainty::Likeness,
-                at,
-            );
+            return self.settle_by_shown(open, theirs, proof, Certainty::Likeness, at);
         }
         let failure = if proof.failures_count { State::Failure } else { State::Unknown };
         let failed = unclaimed.claimed_by(open, failure, &[State::Failure]);
         if let Some(theirs) = failed.filter(|_| proof.failures_count) {
-            return self.settle_by_shown(
-                open,
-                theirs,
-                proof.failures_count,
-                Certainty::Likeness,
-                at,
-            );
+            return self.settle_by_shown(open, theirs, proof, Certainty::Likeness, at);
         }
         let has_begun = unclaimed.claimed_by(open, State::Initial, &[State::Initial]).is_some();
         let is_absent = failed.is_none()
@@ -139,12 +127,12 @@ impl Payment {
         &self,
         open: &Transaction,
         theirs: &Report,
-        failures_count: bool,
+        proof: &PlatformProof,
         certainty: Certainty,
         at: Timestamp,
     ) -> Result<Settlement, Inconsistent> {
         let unchanged = Ok(Settlement::Unchanged(open.state_for_caller()));
-        if theirs.state == State::Failure && !failures_count {
+        if theirs.state == State::Failure && !proof.failures_count {
             return unchanged;
         }
         let mut next = self.changed(at);

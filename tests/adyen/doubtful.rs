@@ -342,7 +342,7 @@ async fn a_refused_second_effect_of_one_request_changes_nothing() {
     }
 }
 
-/// What failed and may come again stays held, also if Adyen refuses it in between.
+/// A refund that failed, and that Adyen may carry out again, stays held although a refusal comes.
 #[tokio::test]
 async fn a_refusal_of_what_failed_afterwards_frees_nothing_in_any_order() {
     for order in ORDERS {
@@ -465,7 +465,8 @@ async fn a_lost_arbitration_takes_what_was_returned_once() {
     assert_eq!(count_of(&world, TransactionKind::Chargeback).await, 1);
 }
 
-/// How much it is here is unknown: nothing is refunded beside it until somebody says so.
+/// The amount of the chargeback in the currency of the Payment is unknown. Nothing is refunded
+/// beside it until an operator reports the amount.
 #[tokio::test]
 async fn a_chargeback_in_another_currency_stops_refunds_until_its_amount_is_told() {
     for currency in ["USD", "JPY"] {

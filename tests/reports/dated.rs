@@ -37,7 +37,7 @@ fn recorded(payment: &Payment, events: &[DatedReport]) -> Payment {
     recorded
 }
 
-/// What was registered as a Success is reported once more, and then to be refused.
+/// A registered Success is reported as a Success once more, and then as refused.
 #[test]
 fn a_refusal_frees_nothing_of_what_was_registered_as_happened() {
     let registered = payment(CAPTURED);
