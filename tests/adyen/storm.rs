@@ -6,7 +6,7 @@
 //! one on if both are given.
 
 use crate::support::payments::{capture, id, refund};
-use crate::support::random::Random;
+use crate::support::random::{Random, seeds_of_lives};
 use crate::world::{DAY, MINUTE, PAYMENT, World};
 use payment_intents::local::adyen::{AdyenFault, AdyenSandbox};
 use payment_intents::payment::{Action, State, Transaction};
@@ -28,10 +28,7 @@ async fn whatever_goes_wrong_with_several_captures_its_ledger_is_ours_in_the_end
 
 /// Lives whose account may capture once, or several times: every other one.
 async fn live(multicapture: bool) {
-    let (seed, lives) = (variable("ADYEN_STORM_SEED"), variable("ADYEN_STORM_LIVES"));
-    let first = seed.unwrap_or_default();
-    let seeds = first..first + lives.unwrap_or(if seed.is_some() { 1 } else { LIVES });
-    let seeds: Vec<_> = seeds.filter(|seed| seed.is_multiple_of(2) == multicapture).collect();
+    let seeds = seeds_of_lives("ADYEN_STORM", LIVES, multicapture);
     let mut acted = 0;
     for seed in &seeds {
         let mut life = Life::begin(*seed).await;
@@ -238,9 +235,4 @@ impl Life {
         let is_right = ours.state == expected && (did == 1 || expected != State::Success);
         assert!(is_right, "{} {:?}, {did} effects: {context}", ours.id, ours.state);
     }
-}
-
-fn variable(name: &str) -> Option<u64> {
-    #[allow(clippy::disallowed_methods, reason = "says which lives to try")]
-    std::env::var(name).ok().map(|value| value.parse().unwrap())
 }

@@ -5,7 +5,7 @@
 //! that one on where both are given.
 
 use crate::support::payments::{capture, id, refund};
-use crate::support::random::Random;
+use crate::support::random::{Random, seeds_of_lives};
 use crate::world::{INTENT, MINUTE, World, dashboard, get};
 use payment_intents::local::stripe::{StripeFault, StripeSandbox};
 use payment_intents::payment::{Action, State, Transaction, TransactionKind};
@@ -26,10 +26,7 @@ async fn whatever_goes_wrong_with_several_captures_its_ledger_is_ours_in_the_end
 
 /// Lives whose account may capture once, or several times: every other one.
 async fn live(multicapture: bool) {
-    let (seed, lives) = (variable("STRIPE_STORM_SEED"), variable("STRIPE_STORM_LIVES"));
-    let first = seed.unwrap_or_default();
-    let seeds = first..first + lives.unwrap_or(if seed.is_some() { 1 } else { LIVES });
-    let seeds: Vec<_> = seeds.filter(|seed| seed.is_multiple_of(2) == multicapture).collect();
+    let seeds = seeds_of_lives("STRIPE_STORM", LIVES, multicapture);
     let mut acted = 0;
     for seed in &seeds {
         let mut life = Life::begin(*seed).await;
@@ -211,11 +208,6 @@ impl Life {
         };
         assert!(is_right, "{} {:?}, {did} effects: {context}", ours.id, ours.state);
     }
-}
-
-fn variable(name: &str) -> Option<u64> {
-    #[allow(clippy::disallowed_methods, reason = "says which lives to try")]
-    std::env::var(name).ok().map(|value| value.parse().unwrap())
 }
 
 /// As in the dashboard, past the faults that are planned for us.

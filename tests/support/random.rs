@@ -31,3 +31,17 @@ impl Random {
         usize::try_from(self.below(u64::try_from(length).unwrap())).unwrap()
     }
 }
+
+/// The seeds of the random lives of a suite, of which every other one is `even`: those below
+/// `usual`. `{name}_SEED` is the first or, alone, the only one, and `{name}_LIVES` their number.
+pub fn seeds_of_lives(name: &str, usual: u64, even: bool) -> Vec<u64> {
+    let variable = |part: &str| {
+        #[allow(clippy::disallowed_methods, reason = "says which lives to try")]
+        let value = std::env::var(format!("{name}_{part}")).ok();
+        value.map(|value| value.parse::<u64>().unwrap())
+    };
+    let (seed, lives) = (variable("SEED"), variable("LIVES"));
+    let first = seed.unwrap_or_default();
+    let all = first..first + lives.unwrap_or(if seed.is_some() { 1 } else { usual });
+    all.filter(|seed| seed.is_multiple_of(2) == even).collect()
+}
